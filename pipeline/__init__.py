@@ -1,0 +1,1 @@
+"""Finds the network that overfits least: search proposes, training measures, report chooses."""

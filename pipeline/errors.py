@@ -1,0 +1,74 @@
+"""What can go wrong, and which exit code it becomes.
+
+::
+
+    PipelineError                 exit 1   the command cannot go on
+     ├── InputError               exit 2   what the user gave cannot be used
+     │    ├── SearchSpaceError             a search space file: file, line, key
+     │    ├── DatasetError                 a dataset: unknown, missing, broken, unusable
+     │    ├── StudyChangedError            a study exists with another definition
+     │    ├── DeviceError                  the device asked for is not there
+     │    └── RuleError                    a selection rule: unknown, refused, bad constant
+     ├── TrackingError            exit 1   MLflow cannot be reached or refuses
+     ├── SplitMismatchError       exit 1   trials of different splits were to be compared
+     └── SealedTestError          exit 1   the test part was touched before the selection was locked
+
+    TrialFailed                            one trial failed; the search goes on
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PipelineError(Exception):
+    """The command cannot go on. The message says what happened, where, and how to fix it."""
+
+    exit_code = 1
+
+
+class InputError(PipelineError):
+    """What the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class SearchSpaceError(InputError):
+    """A search space file is not valid; the message names file, line and key."""
+
+
+class DatasetError(InputError):
+    """A dataset is unknown, missing, broken or unusable."""
+
+
+class StudyChangedError(InputError):
+    """The study exists already, with another definition."""
+
+
+class DeviceError(InputError):
+    """The device that was asked for is not there."""
+
+
+class RuleError(InputError):
+    """A selection rule is unknown, refused, or has a bad constant."""
+
+
+class TrackingError(PipelineError):
+    """MLflow cannot be reached, or refuses."""
+
+
+class SplitMismatchError(PipelineError):
+    """Trials measured on different splits cannot be compared."""
+
+
+class SealedTestError(PipelineError):
+    """The test part was touched before the selection was locked."""
+
+
+class TrialFailed(Exception):  # noqa: N818 - it reports a state of the trial, not a fault of ours
+    """One trial failed; it is marked with this cause and the search goes on."""
+
+
+def closest(name: str, valid: Iterable[str]) -> str:
+    """Returns ``" (did you mean 'x'?)"`` for the closest of the valid names, or an empty string."""
+    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

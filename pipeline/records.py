@@ -1,0 +1,387 @@
+"""The nouns, in the order the data flows; frozen, and free of every library but numpy.
+
+``SearchSpace`` (in ``search.space``) suggests a :class:`TrialConfig`; a :class:`Cohort` of them is
+trained; each gives a :class:`TrialOutcome` with its :class:`Measurement`; tracking writes it and
+reads it back as a :class:`TrialRecord`; a rule turns records into a :class:`Selection`.
+
+Cross-entropies and gaps are in nats, accuracies in [0, 1], epochs count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+GAP_WEIGHT = 0.5
+"""Weight of the generalization gap in the objective of the search (measurement: objective J)."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """How to load a dataset, small enough to send to a worker.
+
+    Attributes:
+        name: A dataset's name, or the path of a file or folder.
+        data_dir: Folder with official files, looked at before any download; None for none.
+        seed: Seed of the split.
+        train_examples: Use only this many training examples (stratified); None for all.
+    """
+
+    name: str
+    data_dir: Path | None = None
+    seed: int = 0
+    train_examples: int | None = None
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """Everything that decides how one trial's model is built and trained, but the data and seed.
+
+    Attributes:
+        family: Model family, a key of ``training.models.FAMILIES``.
+        depth: Hidden layers (mlp) or convolutions (cnn); the output layer is not counted.
+        width: Units (mlp) or filters (cnn) of each of them.
+        dense_width: Units of the cnn's dense layer between the convolutions and the output.
+        regularizer: Weight penalty: ``none``, ``l1``, ``l2`` or ``l1_l2``.
+        lambda_l1: Factor of sum(|w|); None unless the regularizer has an l1 part.
+        lambda_l2: Factor of sum(w^2), Keras's convention (no 1/2); None unless l2 is part.
+        dropout_rate: Share of activations dropped, in [0, 1); 0 is off.
+        max_norm: Largest norm of a unit's incoming weights; None is off.
+        batch_norm: Batch normalization after each hidden layer (mlp) or convolution (cnn).
+        pooling: cnn only: 2x2 max-pooling between convolutions.
+        placement: cnn only: which layers carry penalty, constraint and dropout: ``dense`` (the
+            dense layer) or ``all`` (the convolutions, too).
+        standardize: Subtract the training mean and divide by the deviation, per input feature.
+        first_activation: Activation of the first hidden layer: ``relu`` or ``linear``.
+        optimizer: ``adam``, ``rmsprop`` or ``sgd``.
+        learning_rate: Initial learning rate.
+        learning_rate_decay: Rate r of inverse time decay, lr / (1 + r * step).
+        batch_size: Examples per step.
+    """
+
+    family: str = "mlp"
+    depth: int = 2
+    width: int = 64
+    dense_width: int = 128
+    regularizer: str = "none"
+    lambda_l1: float | None = None
+    lambda_l2: float | None = None
+    dropout_rate: float = 0.0
+    max_norm: float | None = None
+    batch_norm: bool = False
+    pooling: bool = False
+    placement: str = "dense"
+    standardize: bool = True
+    first_activation: str = "relu"
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    learning_rate_decay: float = 0.0
+    batch_size: int = 32
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What decides the graph: trials with equal structure can train in one cohort.
+
+        The regularization's numbers (lambdas, dropout rate, max-norm) are not part of it.
+        """
+        numbers = {"regularizer", "lambda_l1", "lambda_l2", "dropout_rate", "max_norm"}
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name not in numbers)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the hyperparameters by their names, in the order of the definition."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
+        """Returns the config with these hyperparameters; unknown names raise TypeError."""
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One member of a cohort: the study's trial number, its configuration and its own seed."""
+
+    number: int
+    config: TrialConfig
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Trials of one structure, trained together.
+
+    Attributes:
+        number: Running number of the cohort within the command; a tag of its trials.
+        trials: At least one; all of one structure.
+        epochs: Largest number of epochs.
+        patience: Epochs without a smaller ``val_ce`` after which a trial stops.
+        order_seed: Seed of the order of examples, common to all trials of a study.
+        keep_weights: Whether outcomes carry the weights of the best epoch.
+    """
+
+    number: int
+    trials: tuple[Trial, ...]
+    epochs: int
+    patience: int
+    order_seed: int = 0
+    keep_weights: bool = True
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What a worker streams after each epoch of a cohort.
+
+    Attributes:
+        epoch: Number of the epoch just finished, from 1.
+        curves: Trial number -> curve name (``val_ce``, ``val_accuracy``, ``train_ce``,
+            ``train_accuracy``, ``loss``) -> value; only trials still training.
+        seconds: Wall time of the epoch.
+    """
+
+    epoch: int
+    curves: Mapping[int, Mapping[str, float]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """How long a training step of a cohort takes, told soon after its start."""
+
+    seconds_per_step: float
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a trained model does on train and validation, in inference mode, best weights restored.
+
+    Attributes:
+        val_ce: Mean plain cross-entropy on the validation part (no penalty).
+        val_accuracy: Share of validation examples whose most probable class is right.
+        train_ce: Mean plain cross-entropy on the measured training examples.
+        train_accuracy: Accuracy on the same examples.
+        gap_ce: ``val_ce - train_ce``.
+        gap_ce_se: Standard error of ``gap_ce``.
+        gap_accuracy: ``train_accuracy - val_accuracy``.
+        penalty: Sum of the model's weight penalties.
+        best_epoch: Epoch whose weights were restored.
+        epochs: Epochs trained.
+        num_parameters: Trainable parameters.
+        diverged: Whether any epoch's loss or ``val_ce`` was not finite.
+        history_gap: Keras's ``val_loss - loss`` of the best epoch; a diagnostic only.
+        ece: Expected calibration error on validation; None below 1,000 examples.
+    """
+
+    val_ce: float
+    val_accuracy: float
+    train_ce: float
+    train_accuracy: float
+    gap_ce: float
+    gap_ce_se: float
+    gap_accuracy: float
+    penalty: float
+    best_epoch: int
+    epochs: int
+    num_parameters: int
+    diverged: bool = False
+    history_gap: float = float("nan")
+    ece: float | None = None
+
+    @property
+    def objective(self) -> float:
+        """Returns J = val_ce + 0.5 * max(0, gap_ce), what the search minimises."""
+        return self.val_ce + GAP_WEIGHT * max(0.0, self.gap_ce)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every measure that selection uses is a finite number."""
+        values = (self.val_ce, self.val_accuracy, self.train_ce, self.gap_ce, self.gap_ce_se)
+        return bool(np.isfinite(values).all())
+
+
+@dataclass(frozen=True)
+class PerExample:
+    """One model's results on one part, an entry per example.
+
+    Attributes:
+        nll: float32 [num_examples], -log p(true class), nats.
+        correct: bool [num_examples], whether the most probable class is the true one.
+        predicted: int32 [num_examples], the most probable class.
+        confidence: float32 [num_examples], its probability.
+    """
+
+    nll: np.ndarray
+    correct: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What came of one trial.
+
+    Attributes:
+        number: The study's trial number.
+        state: ``COMPLETE``, ``PRUNED`` or ``FAIL``.
+        measurement: None where there is none (failed before a finite epoch).
+        validation: Per-example results on the validation part, or None.
+        curves: Curve name -> values per epoch, from epoch 1.
+        weights: Weights of the best epoch, in the order of the ordinary (unstacked) Keras model.
+        cause: Why it failed, one line; None otherwise.
+        seconds: Wall time of the trial's share of its cohort.
+        device: What it was trained on.
+    """
+
+    number: int
+    state: str
+    measurement: Measurement | None = None
+    validation: PerExample | None = None
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    weights: tuple[np.ndarray, ...] | None = None
+    cause: str | None = None
+    seconds: float = 0.0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as tracking reads it back: what selection and the report work on.
+
+    Attributes:
+        number: The study's trial number.
+        state: ``COMPLETE``, ``PRUNED``, ``FAIL`` or ``RUNNING``.
+        config: Its hyperparameters.
+        split_id: Hash of the split it was measured on.
+        name: Name of the reference configuration; None for a searched trial.
+        measurement: None unless COMPLETE (or PRUNED after a measured epoch).
+        validation: Per-example validation results; None where there are none.
+        curves: Curve name -> values per epoch.
+        cause: Why it failed.
+        seconds: Wall time.
+        mlflow_run_id: Its child run; None outside MLflow.
+    """
+
+    number: int
+    state: str
+    config: TrialConfig
+    split_id: str
+    name: str | None = None
+    measurement: Measurement | None = None
+    validation: PerExample | None = None
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cause: str | None = None
+    seconds: float = 0.0
+    mlflow_run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ChanceLevel:
+    """What a model without skill reaches on validation; selection demands more.
+
+    Attributes:
+        accuracy: The larger of the largest class prior on train and the validation accuracy of
+            always predicting that class.
+        ce: Validation cross-entropy of predicting the class prior of train, nats.
+    """
+
+    accuracy: float
+    ce: float
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as tracking reads it back: everything that selection and the report need.
+
+    Attributes:
+        study: Its name.
+        dataset: Name of its dataset.
+        split_id: Hash of its split.
+        run_id: The parent run in MLflow; None outside MLflow.
+        chance: The chance level on its split.
+        definition: What was asked for (epochs, seed, search space, ...), JSON values only.
+        trials: Every trial, by number.
+    """
+
+    study: str
+    dataset: str
+    split_id: str
+    run_id: str | None
+    chance: ChanceLevel
+    definition: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """Name and constants of a selection rule.
+
+    Attributes:
+        name: A key of ``report.selection.RULES``.
+        k: Paired standard errors that still count as equally good.
+        tau: Relative cross-entropy margin that still counts as equally good.
+        tau_accuracy: Absolute accuracy margin that still counts as equally good.
+        alpha: Family-wise level of the skill guard.
+        weight: Weight of the gap in the rule ``penalised``, at most 1.
+        epsilon: Largest gap that the rule ``constraint`` accepts, nats.
+        seeds: Seeds per finalist; 1 means no finalists were trained.
+        finalists: Number of finalists.
+    """
+
+    name: str = "least_overfit"
+    k: float = 1.0
+    tau: float = 0.05
+    tau_accuracy: float = 0.01
+    alpha: float = 0.05
+    weight: float = 0.5
+    epsilon: float = 0.05
+    seeds: int = 1
+    finalists: int = 5
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a rule decided, with its reasons.
+
+    Attributes:
+        status: ``ok``, ``no_skill``, ``no_finite`` or ``empty``.
+        rule: The rule and its constants.
+        winner: Trial number, or None.
+        reference: The best-validation trial among the skilled (among the finite where none is).
+        eligible: Numbers of the trials as good as the best, smallest gap first.
+        front: Numbers on the Pareto front (rule ``pareto`` only).
+        excluded: Trial number -> why it is not eligible.
+        verdicts: Trial number -> verdict, for every trial.
+        notes: Sentences a reader should know (single trial, negative gap, ...).
+    """
+
+    status: str
+    rule: RuleSettings
+    winner: int | None = None
+    reference: int | None = None
+    eligible: tuple[int, ...] = ()
+    front: tuple[int, ...] = ()
+    excluded: Mapping[int, str] = field(default_factory=dict)
+    verdicts: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """The winner on the sealed test part, with 95% intervals, and how often the part was read."""
+
+    __test__ = False  # not a pytest class
+
+    ce: float
+    ce_low: float
+    ce_high: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    gap_ce: float
+    gap_ce_low: float
+    gap_ce_high: float
+    reads: int

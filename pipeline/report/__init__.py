@@ -1,0 +1,1 @@
+"""Chooses and shows: selection rules, the sealed test part, pages."""

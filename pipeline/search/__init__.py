@@ -1,0 +1,1 @@
+"""Proposes: search spaces, the study loop and the executors. No Keras below this folder."""

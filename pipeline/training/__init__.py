@@ -1,0 +1,1 @@
+"""Trains and measures: everything that touches Keras. Read ``cohort.py`` first."""
