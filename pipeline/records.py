@@ -138,7 +138,7 @@ class EpochReport:
     Attributes:
         epoch: Number of the epoch just finished, from 1.
         curves: Trial number -> curve name (``val_ce``, ``val_accuracy``, ``train_ce``,
-            ``train_accuracy``, ``loss``) -> value; only trials still training.
+            ``train_accuracy``, ``running_ce``) -> value; only trials still training.
         seconds: Wall time of the epoch.
     """
 

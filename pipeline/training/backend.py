@@ -1,0 +1,78 @@
+"""The one place that knows Keras's backend: devices, threads, precision.
+
+Everything else below ``training`` uses Keras's public API alone. TensorFlow is the backend that is
+shipped; ``KERAS_BACKEND=jax`` works, too.
+"""
+
+import os
+
+from pipeline.errors import DeviceError
+
+DEVICES = ("auto", "cpu", "gpu")
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+def prepare(device: str, precision: str, num_threads: int | None) -> str:
+    """Sets the process up for training; call it before anything is built.
+
+    Args:
+        device: ``auto`` (the GPU where there is one), ``cpu`` or ``gpu``.
+        precision: ``float32`` or ``mixed_bfloat16``.
+        num_threads: Threads for the CPU's work; None for one per core.
+
+    Returns:
+        The device's name, for the record.
+
+    Raises:
+        DeviceError: ``gpu`` was asked for and there is none.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Keras's own deterministic mode would refuse some GPU kernels; seeds are ours, ops are stable.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import keras
+
+    keras.config.set_dtype_policy(precision)
+    choose = _jax_device if keras.backend.backend() == "jax" else _tensorflow_device
+    return choose(device, num_threads)
+
+
+def _no_gpu(device: str, backend: str) -> DeviceError:
+    return DeviceError(
+        f"--device {device}: {backend} sees no GPU on this machine; use --device auto or cpu, or "
+        "install the extra 'gpu' (pip install 'least-overfit[gpu]') and check the driver with "
+        "nvidia-smi"
+    )
+
+
+def _tensorflow_device(device: str, num_threads: int | None) -> str:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise _no_gpu(device, "TensorFlow")
+    try:
+        if num_threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+            tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+        if device == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:
+        # TensorFlow started in this process before us: its settings stay as they are.
+        pass
+    if device == "cpu" or not gpus:
+        return "cpu"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return f"gpu: {details.get('device_name', gpus[0].name)}"
+
+
+def _jax_device(device: str, num_threads: int | None) -> str:
+    import jax
+
+    gpus = [d for d in jax.devices() if d.platform in ("gpu", "cuda", "rocm")]
+    if device == "gpu" and not gpus:
+        raise _no_gpu(device, "JAX")
+    if device == "cpu" or not gpus:
+        jax.config.update("jax_default_device", jax.devices("cpu")[0])
+        return "cpu"
+    return f"gpu: {gpus[0].device_kind}"

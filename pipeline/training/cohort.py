@@ -1,0 +1,142 @@
+"""One cohort, top to bottom: dataset, network, fit, measure. Read this first.
+
+A :class:`Workshop` is what a worker keeps between cohorts: the dataset on the device and the
+compiled networks. Called with a :class:`Cohort`, it returns one :class:`TrialOutcome` per trial.
+It knows neither Optuna nor MLflow.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from pipeline.datasets.dataset import Dataset
+from pipeline.records import Cohort, Trial, TrialOutcome
+from pipeline.training import models
+from pipeline.training.architecture import num_parameters
+from pipeline.training.evaluation import Course, ModelSize, measure, penalty, per_example
+from pipeline.training.fit import Emit, Inbox, Progress, train
+from pipeline.training.layers import Weighted
+from pipeline.training.network import Blueprint, StackedNetwork
+from pipeline.training.regularization import in_use
+from pipeline.training.resident import Resident
+
+KEPT_NETWORKS = 4
+"""Compiled networks a worker keeps; the least recently used goes first."""
+
+
+class Workshop:
+    """Trains cohorts on one dataset in one process.
+
+    Args:
+        dataset: The dataset; its test part stays sealed.
+        device: What it trains on, for the record.
+    """
+
+    def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
+        self.dataset, self.device = dataset, device
+        self.resident = Resident(dataset)
+        self.networks: dict[Any, StackedNetwork] = {}
+
+    def __call__(self, cohort: Cohort, emit: Emit, inbox: Inbox) -> tuple[TrialOutcome, ...]:
+        """Trains and measures one cohort.
+
+        Args:
+            cohort: The trials, all of one structure.
+            emit: Called with an ``EpochReport`` after each epoch and with one ``StepTiming``.
+            inbox: Called once per epoch; returns the numbers of trials to prune.
+
+        Returns:
+            One outcome per trial, in the cohort's order.
+        """
+        start = time.perf_counter()
+        network = self.network(cohort)
+        progress = train(network, cohort, emit, inbox)
+        outcomes = self.outcomes(network, cohort, progress)
+        share = (time.perf_counter() - start) / len(cohort.trials)
+        return tuple(replace(outcome, seconds=share, device=self.device) for outcome in outcomes)
+
+    def network(self, cohort: Cohort) -> StackedNetwork:
+        """Returns the compiled network of the cohort's structure, size and techniques."""
+        configs = [trial.config for trial in cohort.trials]
+        blueprint = Blueprint(configs[0], len(configs), in_use(configs))
+        network = self.networks.pop(blueprint.key, None)
+        if network is None:
+            network = StackedNetwork(blueprint, self.resident)
+        self.networks[blueprint.key] = network
+        while len(self.networks) > KEPT_NETWORKS:
+            del self.networks[next(iter(self.networks))]
+        return network
+
+    def outcomes(
+        self, network: StackedNetwork, cohort: Cohort, progress: list[Progress]
+    ) -> list[TrialOutcome]:
+        """Measures the restored network: validation part and measured training examples."""
+        resident = self.resident
+        num_validation = len(resident.validation)
+        scores = network.score(np.concatenate([resident.validation, resident.measured]))
+        weights = [np.asarray(ops.convert_to_numpy(v)) for v in network.stacked]
+        kernels = penalized_kernels(network)
+        outcomes = []
+        for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=True)):
+            outcome = unmeasured(trial, state)
+            if outcome.state == "COMPLETE":
+                validation = per_example(scores[:num_validation, k])
+                measurement = measure(
+                    validation,
+                    per_example(scores[num_validation:, k]),
+                    len(resident.train),
+                    course(state),
+                    self.size(trial, [kernel[k] for kernel in kernels]),
+                )
+                outcome = replace(
+                    outcome,
+                    measurement=measurement,
+                    validation=validation,
+                    weights=tuple(w[k].copy() for w in weights) if cohort.keep_weights else None,
+                )
+            outcomes.append(outcome)
+        return outcomes
+
+    def size(self, trial: Trial, kernels: list[np.ndarray]) -> ModelSize:
+        """Returns the trial's parameter count, output layer included, and its penalty."""
+        config, shape = trial.config, self.dataset.input_shape
+        hidden = models.family(config.family)(config, shape)
+        for layer in hidden:
+            shape = layer.output_shape(shape)
+        output = (shape[-1] + 1) * self.dataset.num_classes
+        parameters = num_parameters(hidden, self.dataset.input_shape) + output
+        return ModelSize(parameters, penalty(kernels, config))
+
+
+def penalized_kernels(network: StackedNetwork) -> list[np.ndarray]:
+    """Returns the stacked kernels that carry a penalty, [K, ...] each."""
+    layers = [layer for layer in network.layers if isinstance(layer, Weighted)]
+    return [
+        np.asarray(ops.convert_to_numpy(layer.kernel))
+        for layer in layers
+        if {"l1", "l2"} & layer.numbers.keys()
+    ]
+
+
+def unmeasured(trial: Trial, state: Progress) -> TrialOutcome:
+    """Returns the outcome's state, cause and curves."""
+    curves = {name: tuple(values) for name, values in state.curves.items()}
+    outcome = TrialOutcome(trial.number, "COMPLETE", curves=curves)
+    if state.pruned:
+        return replace(outcome, state="PRUNED")
+    if not state.best_epoch:
+        cause = f"diverged: no finite validation cross-entropy in {state.epochs} epoch(s)"
+        return replace(outcome, state="FAIL", cause=cause)
+    return outcome
+
+
+def course(state: Progress) -> Course:
+    """Returns how the trial's training went."""
+    at = state.best_epoch - 1
+    history_gap = state.curves["val_ce"][at] - state.curves["running_ce"][at]
+    return Course(state.best_epoch, state.epochs, state.diverged, history_gap)

@@ -1,0 +1,303 @@
+"""Stacked layers: every trial of a cohort in one Keras model, a leading trial axis on the weights.
+
+Shapes: ``K`` trials, ``B`` examples, activations ``[K, B, ...]``, weights ``[K, ...]``. Until the
+first layer with weights the trials share their input, ``[B, ...]``. Per-trial numbers (lambdas,
+max-norm limits, dropout thresholds, seeds) are non-trainable weights, so that one compiled program
+serves every cohort of its structure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+GOLDEN = 0x9E3779B9
+"""2^32 divided by the golden ratio: spreads consecutive counters over all bits (Knuth)."""
+
+
+def numbers(layer: keras.layers.Layer, name: str, trials: int, dtype: str = "float32") -> Any:
+    """Adds a non-trainable weight [trials] to a layer, zero until a cohort sets it."""
+    return layer.add_weight(
+        shape=(trials,),
+        initializer="zeros",
+        dtype=dtype,
+        trainable=False,
+        autocast=False,
+        name=name,
+    )
+
+
+def along_trials(vector: Any, rank: int) -> Any:
+    """Returns the vector [K] shaped [K, 1, ...] to broadcast over a tensor of this rank."""
+    return ops.reshape(ops.convert_to_tensor(vector), (-1,) + (1,) * (rank - 1))
+
+
+class StackedPenalty(keras.regularizers.Regularizer):
+    """sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2 (Keras's convention, no 1/2)."""
+
+    def __init__(self, l1: Any | None, l2: Any | None) -> None:
+        self.l1, self.l2 = l1, l2
+
+    def __call__(self, x: Any) -> Any:
+        """Returns the penalty of a stacked kernel [K, ...], a scalar."""
+        axes = tuple(range(1, len(x.shape)))
+        total = ops.zeros((), dtype=x.dtype)
+        if self.l1 is not None:
+            total += ops.sum(self.l1 * ops.sum(ops.abs(x), axis=axes))
+        if self.l2 is not None:
+            total += ops.sum(self.l2 * ops.sum(ops.square(x), axis=axes))
+        return total
+
+
+class StackedMaxNorm(keras.constraints.Constraint):
+    """Per-trial limit on the norm of each unit's incoming weights; infinity leaves them alone.
+
+    One object serves all kernels of a network. Its limits [K] are a variable of the optimizer
+    (:meth:`belong_to`): with JAX, no other is in reach where constraints are applied.
+    Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
+    """
+
+    def __init__(self, trials: int) -> None:
+        self.trials = trials
+        self.limit: Any = None
+
+    def belong_to(self, optimizer: Any) -> None:
+        """Creates the limits among the variables of a built optimizer."""
+        self.limit = optimizer.add_variable((self.trials,), name="max_norm_limit")
+
+    def __call__(self, w: Any) -> Any:
+        """Returns the projected stacked kernel [K, ..., units]."""
+        w = ops.convert_to_tensor(w)
+        axes = tuple(range(1, len(w.shape) - 1))
+        limit = along_trials(self.limit, len(w.shape))
+        norms = ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
+        scaled = w * (ops.clip(norms, 0.0, limit) / (keras.config.epsilon() + norms))
+        # Off must be exactly off: the epsilon above would shrink the weights at every step.
+        return ops.where(ops.isinf(limit), w, scaled)
+
+
+class Weighted(keras.layers.Layer):
+    """A stacked layer with kernel and bias, and the techniques on its kernel.
+
+    Args:
+        trials: Number of trials K.
+        units: Units or filters per trial.
+        activation: ``relu`` or ``linear``.
+        penalties: Which of ``l1`` and ``l2`` some trial uses on this kernel.
+        constraint: The network's max-norm constraint; None where no trial uses it here.
+    """
+
+    def __init__(
+        self,
+        trials: int,
+        units: int,
+        activation: str = "linear",
+        penalties: frozenset[str] = frozenset(),
+        constraint: StackedMaxNorm | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.trials, self.units, self.constraint = trials, units, constraint
+        self.activation = keras.activations.get(activation)
+        self.numbers = {name: numbers(self, name, trials) for name in sorted(penalties)}
+
+    def add_kernel(self, shape: tuple[int, ...]) -> None:
+        """Creates the kernel [K, *shape] and the bias [K, units]; cohorts set their values."""
+        l1, l2 = self.numbers.get("l1"), self.numbers.get("l2")
+        self.kernel = self.add_weight(
+            shape=(self.trials, *shape),
+            initializer="zeros",
+            name="kernel",
+            regularizer=StackedPenalty(l1, l2) if self.numbers else None,
+            constraint=self.constraint,
+        )
+        self.bias = self.add_weight(
+            shape=(self.trials, self.units), initializer="zeros", name="bias"
+        )
+
+    @property
+    def stacked(self) -> tuple[Any, ...]:
+        """The per-trial variables in the order of the ordinary layer's weights."""
+        return (self.kernel, self.bias)
+
+
+class StackedDense(Weighted):
+    """Dense: inputs [B, in] (shared) or [K, B, in], outputs [K, B, units]."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights for inputs of this shape."""
+        self.add_kernel((int(input_shape[-1] or 0), self.units))
+
+    def call(self, inputs: Any) -> Any:
+        """Returns activation(inputs @ kernel + bias)."""
+        equation = "bi,kio->kbo" if len(inputs.shape) == 2 else "kbi,kio->kbo"
+        outputs = ops.einsum(equation, inputs, self.kernel) + ops.expand_dims(self.bias, 1)
+        return self.activation(outputs)
+
+
+class StackedConv(Weighted):
+    """3x3 convolution without padding: inputs [B, h, w, c] (shared) or [K, B, h, w, c].
+
+    On the CPU the trials are split and looped over inside the graph: a grouped convolution was
+    measured 27 times slower there. Trials that share their input make one wide convolution.
+    """
+
+    def __init__(self, trials: int, units: int, kernel: int = 3, **options: Any) -> None:
+        super().__init__(trials, units, **options)
+        self.kernel_size = kernel
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights for inputs of this shape."""
+        self.add_kernel((self.kernel_size, self.kernel_size, int(input_shape[-1] or 0), self.units))
+
+    def call(self, inputs: Any) -> Any:
+        """Returns activation(convolution + bias), [K, B, h - 2, w - 2, units]."""
+        outputs = self.shared(inputs) if len(inputs.shape) == 4 else self.separate(inputs)
+        return self.activation(outputs + self.bias[:, None, None, None, :])
+
+    def shared(self, inputs: Any) -> Any:
+        """Returns the convolution of one input with every trial's kernel."""
+        if self.trials == 1:
+            return ops.expand_dims(ops.conv(inputs, self.kernel[0]), 0)
+        _, height, width, channels, units = self.kernel.shape
+        wide = ops.reshape(
+            ops.transpose(self.kernel, (1, 2, 3, 0, 4)),
+            (height, width, channels, self.trials * units),
+        )
+        outputs = ops.conv(inputs, wide)
+        shape = (-1, *outputs.shape[1:3], self.trials, units)
+        return ops.transpose(ops.reshape(outputs, shape), (3, 0, 1, 2, 4))
+
+    def separate(self, inputs: Any) -> Any:
+        """Returns each trial's convolution of its own input."""
+        return ops.stack([ops.conv(inputs[k], self.kernel[k]) for k in range(self.trials)])
+
+
+class StackedBatchNorm(keras.layers.Layer):
+    """Batch normalization with statistics of its own per trial: inputs [K, B, ..., c].
+
+    Source: ``keras.layers.BatchNormalization`` with its defaults (momentum 0.99, epsilon 1e-3,
+    biased variance in training and in the moving average).
+    """
+
+    momentum, epsilon = 0.99, 1e-3
+
+    def __init__(self, trials: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.trials = trials
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates scale, offset and moving statistics, [K, c] each."""
+        shape = (self.trials, int(input_shape[-1] or 0))
+        options: dict[str, Any] = {"shape": shape, "autocast": False}
+        self.gamma = self.add_weight(initializer="ones", name="gamma", **options)
+        self.beta = self.add_weight(initializer="zeros", name="beta", **options)
+        options["trainable"] = False
+        self.mean = self.add_weight(initializer="zeros", name="moving_mean", **options)
+        self.variance = self.add_weight(initializer="ones", name="moving_variance", **options)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns the normalized inputs, in the inputs' precision."""
+        rank = len(inputs.shape)
+        values = ops.cast(inputs, "float32")
+        if training:
+            mean, variance = ops.moments(values, axes=tuple(range(1, rank - 1)))
+            for moving, current in ((self.mean, mean), (self.variance, variance)):
+                moving.assign(moving * self.momentum + current * (1.0 - self.momentum))
+        else:
+            mean, variance = self.mean, self.variance
+        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
+        spread = (self.trials, *(1,) * (rank - 2), int(inputs.shape[-1]))
+        outputs = values * ops.reshape(scale, spread)
+        outputs += ops.reshape(self.beta - mean * scale, spread)
+        return ops.cast(outputs, inputs.dtype)
+
+    @property
+    def stacked(self) -> tuple[Any, ...]:
+        """The per-trial variables in the order of the ordinary layer's weights."""
+        return (self.gamma, self.beta, self.mean, self.variance)
+
+
+class StackedDropout(keras.layers.Layer):
+    """Dropout with a rate and a random stream of its own per trial: inputs [K, B, ...].
+
+    The mask is a function of the trial's seed, this layer's salt, the step and the position
+    alone: a trial drops the same activations alone or in company, in whatever slot.
+
+    Args:
+        trials: Number of trials K.
+        salt: Tells the dropout layers of one network apart.
+    """
+
+    def __init__(self, trials: int, salt: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.salt = salt
+        self.rate = numbers(self, "rate", trials)
+        self.seed = numbers(self, "seed", trials, dtype="uint32")
+        self.step = self.add_weight(
+            shape=(), initializer="zeros", dtype="uint32", trainable=False, name="step"
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns inputs in inference, masked and rescaled inputs in training."""
+        if not training:
+            return inputs
+        rank = len(inputs.shape)
+        moment = self.step * ops.cast(GOLDEN, "uint32") + ops.cast(self.salt, "uint32")
+        # Never `^`: on a Keras variable it is the logical, not the bitwise, exclusive or.
+        stream = mixed(ops.bitwise_xor(self.seed, mixed(moment)))
+        self.step.assign(self.step + ops.cast(1, "uint32"))
+        positions = ops.cast(ops.arange(size(inputs), dtype="int32"), "uint32")
+        positions = ops.reshape(positions * ops.cast(GOLDEN, "uint32"), ops.shape(inputs)[1:])
+        bits = mixed(ops.bitwise_xor(along_trials(stream, rank), ops.expand_dims(positions, 0)))
+        # 24 bits fill a float32 exactly; a rate of 0 keeps every one of them.
+        uniform = ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
+        rate = along_trials(self.rate, rank)
+        scale = ops.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0)
+        return inputs * ops.cast(scale, inputs.dtype)
+
+
+class StackedFlatten(keras.layers.Layer):
+    """Flatten: [B, h, w, c] -> [B, h * w * c], or the same behind a trial axis."""
+
+    def call(self, inputs: Any) -> Any:
+        """Returns the flattened inputs."""
+        leading, image = leading_and_image(inputs)
+        return ops.reshape(inputs, (*leading, image[0] * image[1] * image[2]))
+
+
+class StackedMaxPool(keras.layers.Layer):
+    """2x2 max-pooling: [B, h, w, c] -> [B, h / 2, w / 2, c], or the same behind a trial axis."""
+
+    def call(self, inputs: Any) -> Any:
+        """Returns the pooled inputs."""
+        leading, image = leading_and_image(inputs)
+        pooled = ops.max_pool(ops.reshape(inputs, (-1, *image)), 2, 2)
+        return ops.reshape(pooled, (*leading, *pooled.shape[1:]))
+
+
+def leading_and_image(inputs: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns the axes before an image as a target of reshape, and the image's own."""
+    shape = tuple(inputs.shape)
+    return (-1,) if len(shape) == 4 else (shape[0], -1), shape[-3:]
+
+
+def size(inputs: Any) -> Any:
+    """Returns the number of activations of one trial."""
+    total = 1
+    for length in ops.shape(inputs)[1:]:
+        total = total * length
+    return total
+
+
+def mixed(bits: Any) -> Any:
+    """Returns uint32 with every bit depending on every bit of the argument.
+
+    Source: the finalizer "lowbias32" (C. Wellons, hash-prospector, 2018).
+    """
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits = ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(shift, "uint32")))
+        bits = bits * ops.cast(factor, "uint32")
+    return ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(16, "uint32")))

@@ -1,0 +1,35 @@
+"""Convolutional network: ``depth`` 3x3 convolutions of ``width`` filters, one dense layer.
+
+Source: the CIFAR-10 notebook net, Conv(32) x3 - Flatten - Dense(1024) - output. The techniques sit
+on the dense layer, as there, or on the convolutions, too (``placement: all``); batch normalization
+follows each convolution; ``pooling`` puts 2x2 max-pooling between convolutions.
+"""
+
+from pipeline.errors import InputError
+from pipeline.records import TrialConfig
+from pipeline.training.architecture import Conv, Dense, Flatten, Layer, MaxPool
+from pipeline.training.regularization import dressed
+
+
+def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Returns the hidden layers for images of ``input_shape`` [height, width, channels].
+
+    Raises:
+        InputError: The inputs are not images.
+    """
+    if len(input_shape) != 3:
+        raise InputError(
+            f"the family cnn needs images [height, width, channels], not inputs of shape "
+            f"{list(input_shape)}: use family: mlp"
+        )
+    everywhere = config.placement == "all"
+    stack: list[Layer] = []
+    for index in range(config.depth):
+        activation = config.first_activation if index == 0 else "relu"
+        conv = Conv(config.width, activation, regularized=everywhere)
+        stack += dressed(conv, config, normalized=config.batch_norm)
+        if config.pooling and index < config.depth - 1:
+            stack.append(MaxPool())
+    stack.append(Flatten())
+    stack += dressed(Dense(config.dense_width), config, normalized=False)
+    return tuple(stack)

@@ -1,0 +1,14 @@
+"""Multilayer perceptron: ``depth`` dense layers of ``width`` units on flattened inputs."""
+
+from pipeline.records import TrialConfig
+from pipeline.training.architecture import Dense, Flatten, Layer
+from pipeline.training.regularization import dressed
+
+
+def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Returns the hidden layers; every one carries the config's techniques."""
+    stack: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
+    for index in range(config.depth):
+        activation = config.first_activation if index == 0 else "relu"
+        stack += dressed(Dense(config.width, activation), config, normalized=config.batch_norm)
+    return tuple(stack)

@@ -1,0 +1,244 @@
+"""A cohort's network: from a list of layers to one stacked, compiled Keras model, and back.
+
+:func:`build` makes a :class:`StackedNetwork` once per structure and cohort size; ``start`` gives it
+the numbers, seeds and initial weights of one cohort after another. ``slices`` takes a trial's
+weights out again, in the order of the ordinary model that ``training.ordinary`` builds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipeline.datasets.dataset import Dataset
+from pipeline.records import Trial, TrialConfig
+from pipeline.training import models
+from pipeline.training.architecture import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool,
+    walk,
+)
+from pipeline.training.layers import (
+    StackedBatchNorm,
+    StackedConv,
+    StackedDense,
+    StackedDropout,
+    StackedFlatten,
+    StackedMaxNorm,
+    StackedMaxPool,
+)
+from pipeline.training.losses import RunningCrossEntropy, Scores, StackedCrossEntropy
+from pipeline.training.regularization import vector
+from pipeline.training.resident import Resident
+
+LONGEST_EXECUTION = 32
+"""Training steps per call into the backend: enough to hide the call, few enough for progress."""
+SCORED_ACTIVATIONS = 2**24
+"""Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What decides a compiled program.
+
+    Attributes:
+        config: Any config of the structure.
+        trials: Number of trials K.
+        techniques: The techniques that at least one trial uses.
+    """
+
+    config: TrialConfig
+    trials: int
+    techniques: frozenset[str]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal keys share one compiled program."""
+        return (self.config.structure, self.trials, self.techniques)
+
+
+class StackedNetwork:
+    """One compiled program, used by cohort after cohort.
+
+    Attributes:
+        blueprint: What it was built for.
+        steps_per_epoch: Full batches in the training part.
+        batch_size: Examples per step; smaller than the config's where the data has fewer.
+    """
+
+    def __init__(self, blueprint: Blueprint, resident: Resident) -> None:
+        self.blueprint, self.resident = blueprint, resident
+        self.batch_size = min(blueprint.config.batch_size, len(resident.train))
+        # The incomplete last batch is left out: each epoch's order leaves out other examples.
+        self.steps_per_epoch = len(resident.train) // self.batch_size
+        self.layers: list[Any] = []
+        self.max_norm = StackedMaxNorm(blueprint.trials)
+        indices = keras.Input(shape=(), dtype="int32", name="indices")
+        logits = self._stack(indices)
+        self.model = keras.Model(indices, logits)
+        self.scorer = keras.Model(
+            indices, Scores(dtype="float32")(logits, resident.labels(indices))
+        )
+        self.running = RunningCrossEntropy(blueprint.trials)
+        executions = -(-self.steps_per_epoch // LONGEST_EXECUTION)
+        self.model.compile(
+            optimizer=optimizer(blueprint.config),
+            loss=StackedCrossEntropy(),
+            metrics=[self.running],
+            steps_per_execution=-(-self.steps_per_epoch // executions),
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        self.scorer.compile(jit_compile=keras.backend.backend() == "jax")
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.max_norm.belong_to(self.model.optimizer)
+
+    def _stack(self, indices: Any) -> Any:
+        config, dataset = self.blueprint.config, self.resident.dataset
+        tensor = self.resident.inputs(indices)
+        if config.standardize and dataset.mean is not None and dataset.deviation is not None:
+            tensor = standardization(dataset.mean, dataset.deviation)(tensor)
+        description = models.family(config.family)(config, dataset.input_shape)
+        for index, layer in enumerate(description):
+            built = BUILDERS[type(layer)](layer, self, index)
+            tensor = built(tensor)
+            self.layers.append(built)
+        output = StackedDense(
+            self.blueprint.trials, dataset.num_classes, dtype="float32", name="output"
+        )
+        self.layers.append(output)
+        # Examples first: predict() joins batches along the first axis.
+        return ops.transpose(output(tensor), (1, 0, 2))
+
+    def start(self, trials: Sequence[Trial]) -> None:
+        """Sets the numbers, seeds and initial weights of a cohort, and resets the optimizer."""
+        configs = [trial.config for trial in trials]
+        seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
+        for index, layer in enumerate(self.layers):
+            for name, weight in getattr(layer, "numbers", {}).items():
+                weight.assign(vector(name, configs))
+            if isinstance(layer, StackedDropout):
+                layer.rate.assign(vector("dropout", configs))
+                layer.seed.assign(seeds)
+                layer.step.assign(zeros(layer.step))
+            elif isinstance(layer, StackedBatchNorm):
+                for weight, value in zip(layer.stacked, (1.0, 0.0, 0.0, 1.0), strict=True):
+                    weight.assign(np.full(weight.shape, value, dtype=np.float32))
+            elif hasattr(layer, "kernel"):
+                shape = tuple(layer.kernel.shape[1:])
+                initial = [glorot_uniform(shape, int(seed), index) for seed in seeds]
+                layer.kernel.assign(np.stack(initial))
+                layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
+        self._reset_optimizer(vector("max_norm", configs))
+
+    def _reset_optimizer(self, limits: np.ndarray) -> None:
+        optimizer_ = self.model.optimizer
+        for variable in optimizer_.variables:
+            if variable is not optimizer_.learning_rate:
+                variable.assign(zeros(variable))
+        self.max_norm.limit.assign(limits)
+
+    @property
+    def stacked(self) -> list[Any]:
+        """Every per-trial variable, layer by layer, in the order of the ordinary model."""
+        return [v for layer in self.layers for v in getattr(layer, "stacked", ())]
+
+    def score(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the columns of :data:`SCORES` in inference mode, float32 [n, K, 4]."""
+        widest = widest_activation(self.blueprint.config, self.resident.dataset)
+        batch = int(np.clip(SCORED_ACTIVATIONS // (widest * self.blueprint.trials), 32, 4096))
+        scores: np.ndarray = self.scorer.predict(indices, batch_size=batch, verbose=0)
+        return scores
+
+
+def widest_activation(config: TrialConfig, dataset: Dataset) -> int:
+    """Returns the largest number of values that one example takes between two layers."""
+    description = models.family(config.family)(config, dataset.input_shape)
+    shapes = [shape for _, shape in walk(description, dataset.input_shape)]
+    return max(int(np.prod(shape)) for shape in shapes)
+
+
+def zeros(variable: Any) -> Any:
+    """Returns zeros of the variable's shape and type."""
+    return ops.zeros(variable.shape, dtype=variable.dtype)
+
+
+def standardization(mean: np.ndarray, deviation: np.ndarray) -> Any:
+    """Returns the layer (x - mean) / deviation for inputs [B, *mean.shape]."""
+    axes = tuple(range(1, mean.ndim + 1))
+    return keras.layers.Normalization(
+        axis=axes, mean=mean, variance=np.square(deviation), dtype="float32"
+    )
+
+
+def glorot_uniform(shape: tuple[int, ...], seed: int, salt: int) -> np.ndarray:
+    """Returns Keras's default initialization of a kernel from a counter-based generator.
+
+    Source: Glorot & Bengio 2010; fans as in ``keras.initializers.GlorotUniform``.
+    """
+    receptive = int(np.prod(shape[:-2]))
+    limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
+    generator = np.random.Generator(np.random.Philox(key=[seed, salt]))
+    return ((2.0 * generator.random(shape, dtype=np.float32) - 1.0) * limit).astype(np.float32)
+
+
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    "adam": keras.optimizers.Adam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+def optimizer(config: TrialConfig) -> Any:
+    """Returns the config's optimizer with Keras's defaults but for the learning rate."""
+    rate: Any = config.learning_rate
+    if config.learning_rate_decay:
+        rate = keras.optimizers.schedules.InverseTimeDecay(rate, 1, config.learning_rate_decay)
+    return OPTIMIZERS[config.optimizer](learning_rate=rate)
+
+
+def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
+    techniques = network.blueprint.techniques
+    if not layer.regularized:
+        return {}
+    return {
+        "penalties": techniques & {"l1", "l2"},
+        "constraint": network.max_norm if "max_norm" in techniques else None,
+    }
+
+
+def _dense(layer: Any, network: StackedNetwork, index: int) -> Any:
+    trials, options = network.blueprint.trials, _on_kernel(layer, network)
+    return StackedDense(trials, layer.units, activation=layer.activation, **options)
+
+
+def _conv(layer: Any, network: StackedNetwork, index: int) -> Any:
+    trials, options = network.blueprint.trials, _on_kernel(layer, network)
+    options["activation"] = layer.activation
+    return StackedConv(trials, layer.filters, layer.kernel, **options)
+
+
+def _dropout(layer: Any, network: StackedNetwork, index: int) -> Any:
+    if "dropout" not in network.blueprint.techniques:
+        return keras.layers.Identity()
+    return StackedDropout(network.blueprint.trials, salt=index)
+
+
+BUILDERS: dict[type[Layer], Callable[[Any, StackedNetwork, int], Any]] = {
+    Dense: _dense,
+    Conv: _conv,
+    BatchNorm: lambda layer, network, index: StackedBatchNorm(network.blueprint.trials),
+    Dropout: _dropout,
+    Flatten: lambda layer, network, index: StackedFlatten(),
+    MaxPool: lambda layer, network, index: StackedMaxPool(),
+}
+"""Kind of layer -> what builds its stacked form."""

@@ -1,0 +1,120 @@
+"""A trial as an ordinary Keras model: ordinary layers, raw inputs, class probabilities.
+
+This is what is saved, logged, served and read on the test part; it loads without this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers as kl
+
+from pipeline.datasets.dataset import Dataset
+from pipeline.records import TrialConfig
+from pipeline.training import models
+from pipeline.training.architecture import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool,
+)
+from pipeline.training.network import optimizer, standardization
+
+
+def build(config: TrialConfig, dataset: Dataset) -> Any:
+    """Returns a ``keras.Sequential`` with the config's regularizers, constraints and dropout.
+
+    Inputs are the dataset's raw ones (multi-hot data: token ids int32 [None], padded with 0); the
+    preprocessing is its first layer; outputs are probabilities [num_classes]. It is compiled with
+    the trial's optimizer and plain cross-entropy.
+    """
+    description = models.family(config.family)(config, dataset.input_shape)
+    model = keras.Sequential(
+        [
+            *preprocessing(config, dataset),
+            *(ORDINARY[type(layer)](layer, config) for layer in description),
+            kl.Dense(dataset.num_classes, activation="softmax", dtype="float32", name="output"),
+        ]
+    )
+    model.compile(
+        optimizer=optimizer(config),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return model
+
+
+def preprocessing(config: TrialConfig, dataset: Dataset) -> list[Any]:
+    """Returns the input and the layers that take raw inputs to what the network was trained on."""
+    if dataset.kind == "multi_hot":
+        encoding = kl.CategoryEncoding(dataset.input_shape[0], "multi_hot")
+        return [keras.Input((None,), dtype="int32", name="tokens"), encoding]
+    entrance = [keras.Input(dataset.input_shape, dtype="float32", name="inputs")]
+    if config.standardize and dataset.mean is not None and dataset.deviation is not None:
+        entrance.append(standardization(dataset.mean, dataset.deviation))
+    return entrance
+
+
+def restore(
+    config: TrialConfig, dataset: Dataset, weights: Sequence[np.ndarray], *, raw: bool = True
+) -> Any:
+    """Returns the ordinary model with a trial's weights.
+
+    Args:
+        config: The trial's hyperparameters.
+        dataset: Its dataset; only shapes and preprocessing are used.
+        weights: As in :class:`pipeline.records.TrialOutcome`.
+        raw: Whether a multi-hot model's padding (token 0) is made to count nothing.
+
+    Raises:
+        ValueError: The weights are not those of this config.
+    """
+    model = build(config, dataset)
+    remaining = [np.array(weight, dtype=np.float32) for weight in weights]
+    if raw and dataset.kind == "multi_hot":
+        # Padded rows set column 0, which no training example has.
+        remaining[0][0] = 0.0
+    for layer in model.layers:
+        count = 0 if isinstance(layer, kl.Normalization) else len(layer.weights)
+        if isinstance(layer, kl.Dropout):
+            count = 0
+        if count:
+            layer.set_weights(remaining[:count])
+            remaining = remaining[count:]
+    if remaining:
+        raise ValueError(f"{len(remaining)} arrays more than the model has")
+    return model
+
+
+def _penalty(config: TrialConfig) -> Any | None:
+    if config.regularizer == "none":
+        return None
+    return keras.regularizers.L1L2(l1=config.lambda_l1 or 0.0, l2=config.lambda_l2 or 0.0)
+
+
+def _weighted(layer: Dense | Conv, config: TrialConfig) -> dict[str, Any]:
+    options: dict[str, Any] = {"activation": layer.activation}
+    if layer.regularized:
+        options["kernel_regularizer"] = _penalty(config)
+        if config.max_norm is not None:
+            axes: Any = 0 if isinstance(layer, Dense) else (0, 1, 2)
+            options["kernel_constraint"] = keras.constraints.MaxNorm(config.max_norm, axis=axes)
+    return options
+
+
+ORDINARY: dict[type[Layer], Callable[[Any, TrialConfig], Any]] = {
+    Dense: lambda layer, config: kl.Dense(layer.units, **_weighted(layer, config)),
+    Conv: lambda layer, config: kl.Conv2D(layer.filters, layer.kernel, **_weighted(layer, config)),
+    BatchNorm: lambda layer, config: kl.BatchNormalization(),
+    Dropout: lambda layer, config: kl.Dropout(config.dropout_rate),
+    Flatten: lambda layer, config: kl.Flatten(),
+    MaxPool: lambda layer, config: kl.MaxPooling2D(2),
+}
+"""Kind of layer -> what builds its ordinary form."""

@@ -1,0 +1,124 @@
+"""The data on the device, once: models take example indices and look the examples up.
+
+No input pipeline per trial, no copy per step: ``fit`` moves indices only. Train and validation
+stand in one table, the training examples first; the test part never comes here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from scipy import sparse
+
+from pipeline.datasets.dataset import Dataset
+
+PADDING = -1
+
+
+class ResidentInputs(keras.layers.Layer):
+    """Rows of a table kept on the device: indices [B] -> inputs [B, ...], float32.
+
+    Args:
+        table: Dense rows [num_examples, ...], uint8 or float.
+    """
+
+    def __init__(self, table: np.ndarray, **options: Any) -> None:
+        super().__init__(**options)
+        self.table = self.add_weight(
+            shape=table.shape, dtype=str(table.dtype), trainable=False, autocast=False, name="table"
+        )
+        self.table.assign(table)
+
+    def call(self, indices: Any) -> Any:
+        """Returns the rows as float32."""
+        return ops.cast(ops.take(self.table, indices, axis=0), "float32")
+
+
+class ResidentTokens(keras.layers.Layer):
+    """Multi-hot rows kept as token lists: indices [B] -> inputs [B, num_words], float32.
+
+    Only the rows of one batch are ever dense.
+
+    Args:
+        tokens: int32 [num_examples, max_tokens], a row's set columns, then :data:`PADDING`.
+        num_words: Number of columns.
+    """
+
+    def __init__(self, tokens: np.ndarray, num_words: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.num_words = num_words
+        self.tokens = self.add_weight(
+            shape=tokens.shape, dtype="int32", trainable=False, autocast=False, name="tokens"
+        )
+        self.tokens.assign(tokens)
+
+    def call(self, indices: Any) -> Any:
+        """Returns the multi-hot rows."""
+        tokens = ops.take(self.tokens, indices, axis=0)
+        rows = ops.broadcast_to(ops.expand_dims(ops.arange(len_of(tokens)), 1), ops.shape(tokens))
+        # Padding counts into an extra column, which is cut off.
+        columns = ops.where(tokens == PADDING, self.num_words, tokens)
+        places = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
+        ones = ops.ones((ops.shape(places)[0],), dtype="float32")
+        hot = ops.scatter(places, ones, (len_of(tokens), self.num_words + 1))
+        return ops.reshape(hot[:, : self.num_words], (-1, self.num_words))
+
+
+class ResidentLabels(keras.layers.Layer):
+    """Labels kept on the device: indices [B] -> labels [B], int32."""
+
+    def __init__(self, labels: np.ndarray, **options: Any) -> None:
+        super().__init__(**options)
+        self.labels = self.add_weight(
+            shape=labels.shape, dtype="int32", trainable=False, autocast=False, name="labels"
+        )
+        self.labels.assign(labels)
+
+    def call(self, indices: Any) -> Any:
+        """Returns the labels."""
+        return ops.take(self.labels, indices, axis=0)
+
+
+def len_of(tensor: Any) -> Any:
+    """Returns the length of the first axis."""
+    return ops.shape(tensor)[0]
+
+
+class Resident:
+    """A dataset's train and validation parts on the device.
+
+    Attributes:
+        dataset: The dataset they come from.
+        inputs: The layer that looks inputs up.
+        labels: The layer that looks labels up.
+        train: int32 [num_train], indices of the training examples, in the table's order.
+        validation: int32 [num_validation], indices of the validation examples.
+        measured: int32 [m], indices of the training examples that the train side is measured on.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        train, validation = dataset.train, dataset.validation
+        if sparse.issparse(train.inputs):
+            rows = sparse.vstack([train.inputs, validation.inputs], format="csr")
+            self.inputs: Any = ResidentTokens(padded(rows), rows.shape[1], name="inputs")
+        else:
+            table = np.concatenate([train.inputs, validation.inputs])
+            self.inputs = ResidentInputs(table, name="inputs")
+        labels = np.concatenate([train.labels, validation.labels]).astype(np.int32)
+        self.labels = ResidentLabels(labels, name="labels")
+        indices = np.arange(len(labels), dtype=np.int32)
+        self.train, self.validation = np.split(indices, [len(train.labels)])
+        self.measured = dataset.measured.astype(np.int32)
+        self.known_labels = labels
+
+
+def padded(rows: sparse.csr_array) -> np.ndarray:
+    """Returns each row's columns, padded with :data:`PADDING`, int32 [num_rows, longest]."""
+    lengths = np.diff(rows.indptr)
+    tokens = np.full((len(lengths), max(int(lengths.max(initial=0)), 1)), PADDING, dtype=np.int32)
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = rows.indices
+    return tokens
