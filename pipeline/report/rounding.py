@@ -1,0 +1,31 @@
+"""How numbers are written in reasons, text and Markdown: one rounding for all of them.
+
+Numbers in, short strings out. JSON and MLflow carry full precision; whatever people read goes
+through these functions, so that the same number never appears in two roundings.
+"""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "-"
+
+
+def decimal(value: float | None) -> str:
+    """Returns nats or a share with four decimals; ``-`` where there is no finite number."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if abs(value) >= 1000:
+        return f"{value:.4g}"
+    # Adding 0.0 turns the -0.0 that rounding may leave into 0.0.
+    return f"{round(value, 4) + 0.0:.4f}"
+
+
+def between(low: float, high: float) -> str:
+    """Returns an interval as ``LOW to HIGH``."""
+    return f"{decimal(low)} to {decimal(high)}"
+
+
+def probability(value: float) -> str:
+    """Returns a probability with two significant digits, however small."""
+    return f"{value:.2g}"
