@@ -1,0 +1,185 @@
+"""What a loaded dataset is: two open parts, one sealed part, and what was fitted on train.
+
+:func:`pipeline.datasets.load` makes a :class:`Dataset`; training reads ``train`` and
+``validation``; only the report, holding a :class:`SelectionLock`, may read ``test``.
+
+Kinds of dataset:
+
+- ``image``: inputs ``[num_examples, height, width, channels]``, uint8 or float32;
+- ``features``: inputs ``[num_examples, num_features]``, float32 or uint8;
+- ``multi_hot``: sparse float32 ones ``[num_examples, num_words]``, a column per word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from scipy import sparse
+
+from pipeline.datasets.formats.tokens import token_rows
+from pipeline.datasets.splits import Split
+from pipeline.errors import DatasetError, SealedTestError
+from pipeline.records import ChanceLevel
+
+Kind = Literal["image", "features", "multi_hot"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Examples with their labels.
+
+    Attributes:
+        inputs: Array ``[num_examples, *input_shape]`` (uint8 or float32), or for ``multi_hot`` a
+            ``scipy.sparse.csr_array`` (float32 ones).
+        labels: int32 ``[num_examples]``, classes from 0.
+    """
+
+    inputs: Any
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> Part:
+        """Returns a copy of the examples at these positions, in this order."""
+        return Part(self.inputs[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class SelectionLock:
+    """Proof that the selection is made: the hash of the selection record that was written.
+
+    The report creates it after the record is stored; nothing else should.
+    """
+
+    record_hash: str
+
+    @property
+    def locked(self) -> bool:
+        """Whether there is a record behind the lock."""
+        return bool(self.record_hash)
+
+
+class SealedTest:
+    """The test part, which can be read only after the selection is locked.
+
+    Nothing is loaded before :meth:`read`; every other access raises
+    :class:`~pipeline.errors.SealedTestError`.
+    """
+
+    __slots__ = ("_expected_size", "_loader", "_name")
+
+    def __init__(self, name: str, expected_size: int, loader: Callable[[], Part]) -> None:
+        """Seals a test part.
+
+        Args:
+            name: The dataset's name, for messages.
+            expected_size: Published or split-given number of examples.
+            loader: Reads the part; called by :meth:`read` alone.
+        """
+        self._name = name
+        self._expected_size = expected_size
+        self._loader = loader
+
+    def read(self, lock: SelectionLock) -> Part:
+        """Returns the test part.
+
+        Args:
+            lock: Made by the report once the selection record is written.
+
+        Raises:
+            SealedTestError: The lock is missing or has no record behind it.
+            DatasetError: The part has not the number of examples that was announced.
+        """
+        if not (getattr(lock, "locked", False) and getattr(lock, "record_hash", "")):
+            self._refuse("read() without a locked selection")
+        part = self._loader()
+        if len(part) != self._expected_size:
+            raise DatasetError(
+                f"The test part of '{self._name}' has {len(part)} examples, but"
+                f" {self._expected_size} were expected: the file changed since it was loaded."
+            )
+        return part
+
+    def _refuse(self, access: str) -> NoReturn:
+        raise SealedTestError(
+            f"The test part of '{self._name}' is sealed ({access} was refused): it is read once,"
+            " after the selection is locked. Write the selection record first, then call"
+            " test.read(SelectionLock(record_hash)); its size is in dataset.split_sizes['test']."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Python's own protocols (copy, pickle, hasattr) need an AttributeError.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._refuse(f"'{name}'")
+
+    def __len__(self) -> int:
+        self._refuse("len()")
+
+    def __iter__(self) -> NoReturn:
+        self._refuse("iteration")
+
+    def __getitem__(self, key: object) -> NoReturn:
+        self._refuse("indexing")
+
+    def __array__(self, *args: object, **kwargs: object) -> NoReturn:
+        self._refuse("conversion to an array")
+
+    def __repr__(self) -> str:
+        return f"<SealedTest of '{self._name}', {self._expected_size} examples>"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset, split, with everything that preprocessing fitted on train.
+
+    Attributes:
+        name: Its name, or the stem of the file it came from.
+        kind: ``image``, ``features`` or ``multi_hot``.
+        num_classes: Number of classes.
+        class_names: Their names, by class number.
+        input_shape: Shape of one example; ``(num_words,)`` for ``multi_hot``.
+        train: What is fitted on. Its order is shuffled such that every prefix is stratified.
+        validation: What early stopping and selection look at.
+        test: The sealed part.
+        split: The indices behind the three parts.
+        split_id: 16 hexadecimal digits: split, seed and data; equal means comparable.
+        split_sizes: Number of examples of ``train``, ``validation`` and ``test``.
+        measured: int64 ``[m]``, the positions in ``train`` on which the train side is measured,
+            m = min(n_train, max(n_validation, 10000)); every prefix is stratified.
+        mean: float32 of ``input_shape``, fitted on train; None for ``multi_hot``.
+        deviation: float32 of ``input_shape``, never 0, fitted on train; None for ``multi_hot``.
+        chance: What a model without skill reaches on validation.
+        fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
+    """
+
+    name: str
+    kind: Kind
+    num_classes: int
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    train: Part
+    validation: Part
+    test: SealedTest
+    split: Split
+    split_id: str
+    split_sizes: Mapping[str, int]
+    measured: np.ndarray
+    mean: np.ndarray | None
+    deviation: np.ndarray | None
+    chance: ChanceLevel
+    fingerprint: str
+
+    def raw_example(self, num_examples: int = 2) -> np.ndarray:
+        """Returns a few training inputs as the exported model takes them.
+
+        Returns:
+            ``[num_examples, *input_shape]`` in the dataset's own dtype, not standardized; for
+            ``multi_hot`` padded int32 token ids ``[num_examples, longest]``, 0 for padding.
+        """
+        inputs = self.train.inputs[:num_examples]
+        return token_rows(inputs) if sparse.issparse(inputs) else np.array(inputs)

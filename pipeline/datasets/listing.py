@@ -1,0 +1,65 @@
+"""What ``pipeline datasets`` tells: a dataset in numbers, and whether it is on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pipeline.datasets.dataset import Dataset, Part
+from pipeline.datasets.files import Shelf
+from pipeline.datasets.source import Source
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Returns a dataset in plain values, ready for JSON; nothing of the test part but its size.
+
+    Returns:
+        ``name``, ``kind``, ``input_shape``, ``dtype``, ``num_classes``, ``split_sizes``,
+        ``split_id``, ``fingerprint``, ``num_measured``, ``classes`` (per class its name and number
+        of train and validation examples), ``chance_accuracy``, ``chance_ce`` (nats) and
+        ``memory_bytes`` of the train and validation parts.
+    """
+    train, validation = (_counts(dataset, part) for part in (dataset.train, dataset.validation))
+    return {
+        "name": dataset.name,
+        "kind": dataset.kind,
+        "input_shape": list(dataset.input_shape),
+        "dtype": str(dataset.train.inputs.dtype),
+        "num_classes": dataset.num_classes,
+        "split_sizes": dict(dataset.split_sizes),
+        "split_id": dataset.split_id,
+        "fingerprint": dataset.fingerprint,
+        "num_measured": len(dataset.measured),
+        "classes": [
+            {"name": name, "train": train[number], "validation": validation[number]}
+            for number, name in enumerate(dataset.class_names)
+        ],
+        "chance_accuracy": dataset.chance.accuracy,
+        "chance_ce": dataset.chance.ce,
+        "memory_bytes": _num_bytes(dataset.train) + _num_bytes(dataset.validation),
+    }
+
+
+def status(source: Source, data_dir: Path | None) -> str:
+    """Returns where a source would be loaded from, in a few words; opens no file."""
+    if not source.layouts:
+        return f"with {source.ships_with}" if source.ships_with else "on this machine"
+    shelf = Shelf(source.name, source.page, source.layouts, data_dir)
+    if shelf.in_data_dir():
+        return "in data directory"
+    return "in the Keras cache" if shelf.in_cache() else "to be downloaded"
+
+
+def _counts(dataset: Dataset, part: Part) -> list[int]:
+    counts: list[int] = np.bincount(part.labels, minlength=dataset.num_classes).tolist()
+    return counts
+
+
+def _num_bytes(part: Part) -> int:
+    arrays = [part.inputs]
+    if sparse.issparse(part.inputs):
+        arrays = [part.inputs.data, part.inputs.indices, part.inputs.indptr]
+    return sum(int(array.nbytes) for array in arrays) + int(part.labels.nbytes)

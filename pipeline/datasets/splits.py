@@ -1,0 +1,159 @@
+"""Labels and a seed in, disjoint train, validation and test indices out.
+
+Every split here is a cut of one *stratified order*: a seeded shuffle of which each prefix holds
+each class in its share. So the parts are stratified, a smaller training part is a subset of a
+larger one, and a class with a single example is never a special case (it falls to train).
+
+Source: systematic sampling; the i-th of a class's n examples gets the key (i + u) / n, u uniform
+in [0, 1), and the order is by key, so a prefix holds within one of its share (up to ties).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import DatasetError
+
+VALIDATION_SHARE = 0.2
+TEST_SHARE = 0.2
+MEASURED_AT_LEAST = 10_000
+
+# One stream of random numbers per purpose, so that changing one leaves the others alone.
+_TEST_STREAM, _VALIDATION_STREAM, _MEASURED_STREAM = 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which examples are in which part.
+
+    Attributes:
+        train: int64 ``[n_train]``, positions in the examples open to the search.
+        validation: int64 ``[n_validation]``, positions in the same.
+        test: int64 ``[n_test]``, positions in the same, or in the official test part.
+        official_test: Whether ``test`` counts within an official test part of its own.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    official_test: bool
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the parts shall be.
+
+    Attributes:
+        validation: Number of validation examples; None for 20% of all there are to split.
+        official_test: Number of examples of the official test part; None where there is none:
+            then 20% is split off.
+        train_examples: Use only so many training examples; None for all.
+    """
+
+    validation: int | None = None
+    official_test: int | None = None
+    train_examples: int | None = None
+
+
+def stratified_order(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Returns a shuffle of which every prefix holds each class in its share.
+
+    Args:
+        labels: Integer ``[num_examples]``, from 0.
+        rng: Source of the shuffle.
+
+    Returns:
+        int64 ``[num_examples]``, a permutation of the positions; a class of n examples has within
+        one of ``share * n`` in it up to any key, and its first example stands at the front.
+    """
+    num_examples = len(labels)
+    shuffled = np.lexsort((rng.random_sample(num_examples), labels))
+    counts = np.bincount(labels)
+    starts = np.cumsum(counts) - counts
+    rank = np.empty(num_examples, dtype=np.int64)
+    rank[shuffled] = np.arange(num_examples) - starts[labels[shuffled]]
+    offset = rng.random_sample(num_examples)
+    # At the front, no part that is a prefix lacks a class, however rare.
+    offset[rank == 0] = 0.0
+    keys = (rank + offset) / counts[labels]
+    return np.lexsort((rng.random_sample(num_examples), keys)).astype(np.int64)
+
+
+def split_examples(labels: np.ndarray, seed: int, sizes: Sizes) -> Split:
+    """Returns the stratified, seeded split; the same seed gives the same split.
+
+    Args:
+        labels: int32 ``[num_examples]`` of all examples but those of an official test part.
+        seed: Seed of the split, at least 0.
+        sizes: How large the parts shall be.
+
+    Raises:
+        DatasetError: A part would be empty, or ``train_examples`` is out of range.
+    """
+    everything = np.arange(len(labels), dtype=np.int64)
+    if sizes.official_test is None:
+        num_test = round(TEST_SHARE * len(labels))
+        rest, test = _cut(everything, labels, num_test, _stream(seed, _TEST_STREAM))
+    else:
+        rest, test = everything, np.arange(sizes.official_test, dtype=np.int64)
+    num_validation = sizes.validation
+    if num_validation is None:
+        num_validation = round(VALIDATION_SHARE * len(labels))
+    train, validation = _cut(rest, labels, num_validation, _stream(seed, _VALIDATION_STREAM))
+    if min(len(train), len(validation), len(test)) == 0:
+        raise DatasetError(
+            f"Too few examples to split: train {len(train)}, validation {len(validation)}, test"
+            f" {len(test)} of {len(labels)}. Each part needs at least one; give 5 or more examples."
+        )
+    train = _shorten(train, sizes.train_examples)
+    return Split(train, validation, test, sizes.official_test is not None)
+
+
+def measured_examples(train_labels: np.ndarray, num_validation: int, seed: int) -> np.ndarray:
+    """Returns where in train the train side is measured, the same for all trials of a study.
+
+    Returns:
+        int64 ``[m]``, m = min(n_train, max(n_validation, 10000)), stratified, and so is every
+        prefix.
+    """
+    num_measured = min(len(train_labels), max(num_validation, MEASURED_AT_LEAST))
+    return stratified_order(train_labels, _stream(seed, _MEASURED_STREAM))[:num_measured]
+
+
+def split_id(split: Split, seed: int, fingerprint: str) -> str:
+    """Returns 16 hexadecimal digits that name the split: its indices, the seed and the data."""
+    digest = hashlib.sha256(f"seed {seed} data {fingerprint}".encode())
+    for name in ("train", "validation", "test"):
+        indices = getattr(split, name)
+        digest.update(f" {name} {len(indices)} ".encode())
+        digest.update(indices.astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _stream(seed: int, purpose: int) -> np.random.RandomState:
+    if seed < 0:
+        raise DatasetError(f"The seed is {seed}; a split's seed is a whole number from 0 up.")
+    # RandomState's numbers are frozen across numpy versions; Generator's are not.
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence([purpose, seed])))
+
+
+def _cut(
+    members: np.ndarray, labels: np.ndarray, num_last: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    order = members[stratified_order(labels[members], rng)]
+    num_first = max(len(order) - num_last, 0)
+    return order[:num_first], order[num_first:]
+
+
+def _shorten(train: np.ndarray, train_examples: int | None) -> np.ndarray:
+    if train_examples is None:
+        return train
+    if not 1 <= train_examples <= len(train):
+        raise DatasetError(
+            f"--train-examples is {train_examples}, but the training part has {len(train)}"
+            f" examples: give a number from 1 to {len(train)}, or leave the option out."
+        )
+    return train[:train_examples]

@@ -1,0 +1,107 @@
+"""How long a study will take on this machine, from timed steps of its first cohorts.
+
+A trial's step is taken to cost time in proportion to its multiply-adds, plus a constant for the
+call; scoring after each epoch costs a third of training per example. Early stopping and pruning
+are not foreseen: the estimate is an upper bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.records import StepTiming, TrialConfig
+from pipeline.search.space import SearchSpace
+from pipeline.training import models
+from pipeline.training.architecture import multiply_adds
+
+CALL_COST = 2e7
+"""Multiply-adds that take as long as the constant part of a training step."""
+SAMPLED_CONFIGS = 64
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """What a trial's cost depends on: one example's shape and the parts' sizes."""
+
+    input_shape: tuple[int, ...]
+    num_train: int
+    num_validation: int
+
+
+@dataclass
+class Estimate:
+    """The running estimate of a study.
+
+    Attributes:
+        data: Shape and sizes of the data.
+        epochs: Largest number of epochs of a trial.
+        seconds_per_work: Seconds per unit of work, the median of the timed cohorts.
+    """
+
+    data: DataSize
+    epochs: int
+    rates: list[float] = field(default_factory=list)
+
+    def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
+        """Takes the timing of a cohort's step."""
+        work = sum(self._step_work(config) for config in configs) + CALL_COST
+        self.rates.append(timing.seconds_per_step / work)
+
+    def seconds(self, configs: Sequence[TrialConfig], workers: int) -> float | None:
+        """Returns the longest that training these trials takes; None before the first timing."""
+        if not self.rates:
+            return None
+        rate = float(np.median(self.rates))
+        return sum(self._trial_seconds(config, rate) for config in configs) / workers
+
+    def _step_work(self, config: TrialConfig) -> float:
+        hidden = models.family(config.family)(config, self.data.input_shape)
+        return 3.0 * config.batch_size * multiply_adds(hidden, self.data.input_shape)
+
+    def _trial_seconds(self, config: TrialConfig, rate: float) -> float:
+        steps = max(self.data.num_train // config.batch_size, 1)
+        scoring = 1.0 + 2.0 * self.data.num_validation / (3.0 * self.data.num_train)
+        return self.epochs * steps * scoring * rate * (self._step_work(config) + CALL_COST)
+
+
+def typical_configs(space: SearchSpace, count: int, seed: int = 0) -> list[TrialConfig]:
+    """Returns configurations drawn at random from a space, ``count`` of them."""
+    drawn = [
+        space.suggest(_Random(np.random.default_rng([seed, i]))) for i in range(SAMPLED_CONFIGS)
+    ]
+    return [drawn[i % SAMPLED_CONFIGS] for i in range(count)]
+
+
+class _Random:
+    """Suggests at random, as Optuna's trials do before there is anything to learn from."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if log:
+            return float(np.exp(self._generator.uniform(np.log(low), np.log(high))))
+        return float(self._generator.uniform(low, high))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        return int(self._generator.choice(np.arange(low, high + 1, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[object]) -> object:
+        return choices[int(self._generator.integers(len(choices)))]
+
+
+def spoken(seconds: float) -> str:
+    """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,40 @@
+"""Where jobs run: one small interface, one file per executor. They know nothing of what a job is.
+
+An executor is made with an *opener*: an object whose ``open()`` returns, where the job is to run,
+a function ``run(job, emit, inbox) -> result``. ``emit(data)`` streams :class:`Progressed` events
+while it runs; ``inbox()`` returns what :meth:`Executor.tell` sent since it was last asked.
+
+To add an executor: a file in this folder with a class ``EXECUTOR``; its name is the file's.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from pipeline.errors import InputError, closest
+from pipeline.search.executors.interface import Executor, Opener
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of all executors."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in modules if name != "interface"))
+
+
+def start(name: str, opener: Opener, workers: int) -> Executor:
+    """Returns a started executor.
+
+    Args:
+        name: One of :func:`names`.
+        opener: Opens up a worker.
+        workers: Number of jobs that run at once.
+
+    Raises:
+        InputError: There is no such executor, or it cannot run that many workers.
+    """
+    if name not in names():
+        valid = ", ".join(names())
+        raise InputError(f"unknown executor '{name}'{closest(name, names())}; known: {valid}")
+    executor: Any = importlib.import_module(f"{__name__}.{name}").EXECUTOR
+    started: Executor = executor(opener, workers)
+    return started

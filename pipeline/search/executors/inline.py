@@ -1,0 +1,78 @@
+"""Runs jobs one after the other in this process: the debugger's door."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.errors import InputError, PipelineError
+from pipeline.search.executors.interface import (
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Opener,
+    Progressed,
+    Run,
+    one_line,
+)
+
+
+class InlineExecutor(Executor):
+    """Runs a job when the supervisor waits for it.
+
+    Raises:
+        InputError: More than one worker was asked for.
+    """
+
+    def __init__(self, opener: Opener, workers: int = 1) -> None:
+        if workers != 1:
+            raise InputError(
+                f"--executor inline has one worker, this process; {workers} were asked for: "
+                "use --executor processes"
+            )
+        self.workers = 1
+        self._opener = opener
+        self._run: Run | None = None
+        self._jobs: deque[tuple[int, Any]] = deque()
+        self._messages: list[Any] = []
+        self._running: int | None = None
+
+    def submit(self, key: int, job: Any) -> None:
+        """Queues a job."""
+        self._jobs.append((key, job))
+
+    def wait(self, handle: Callable[[Event], None], timeout_seconds: float) -> None:
+        """Runs one job to its end."""
+        if not self._jobs:
+            return
+        if self._run is None:
+            self._run = self._opener.open()
+        key, job = self._jobs.popleft()
+        self._running = key
+        try:
+            result = self._run(job, lambda data: handle(Progressed(key, data)), self._inbox)
+        except PipelineError:
+            raise
+        except Exception as error:
+            handle(Failed(key, one_line(error)))
+        else:
+            handle(Finished(key, result))
+        finally:
+            self._running = None
+            self._messages.clear()
+
+    def tell(self, key: int, message: Any) -> None:
+        """Keeps a message for the running job."""
+        if key == self._running:
+            self._messages.append(message)
+
+    def close(self) -> None:
+        """Forgets the jobs that were not started."""
+        self._jobs.clear()
+
+    def _inbox(self) -> list[Any]:
+        messages, self._messages = self._messages, []
+        return messages
+
+
+EXECUTOR = InlineExecutor

@@ -1,0 +1,231 @@
+"""The one door to Optuna: a study that is asked for trials and told what came of them.
+
+In: a search space and a storage. Out: :class:`Suggestion`s, and whether to prune. The sampler is
+Optuna's TPE over groups of hyperparameters that are active together, told a constant liar's value
+for trials still running; the pruner is lenient, because a median pruner throws low-gap models away
+(docs/measurement.md).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from pipeline.errors import InputError, StudyChangedError
+from pipeline.records import TrialConfig, TrialOutcome
+from pipeline.search.space import SearchSpace, changes
+
+DEFAULT_STORAGE = "studies.journal"
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A trial that Optuna wants trained.
+
+    Attributes:
+        number: Optuna's number of it.
+        config: Its hyperparameters.
+        seed: Its own seed, for initial weights and dropout masks.
+        name: Name of the reference configuration; None for a searched trial.
+    """
+
+    number: int
+    config: TrialConfig
+    seed: int
+    name: str | None
+
+
+class Study:
+    """A study in a storage; made by :func:`open_study`.
+
+    Attributes:
+        name: The study's name.
+        stale: Numbers of trials that a killed search left running; closed and enqueued again.
+        num_ended: Trials that ended, in whatever state, and count towards the total.
+    """
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, seed: int) -> None:
+        self.name = study.study_name
+        self.stale: tuple[int, ...] = ()
+        self.num_ended = 0
+        self._study, self._space, self._seed = study, space, seed
+        self._references = {entry.name: entry.config for entry in space.references}
+        self._asked: dict[int, tuple[optuna.Trial, Suggestion]] = {}
+
+    def resume(self, *, references: bool) -> None:
+        """Closes what a killed search left running, enqueues it again, and the references first.
+
+        Args:
+            references: Whether reference configurations that were never asked for are enqueued.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        self.stale = tuple(trial.number for trial in trials if trial.state == TrialState.RUNNING)
+        all_stale = {*self._study.user_attrs.get("stale", ()), *self.stale}
+        # Written down before anything is closed: a kill between two of these steps loses nothing.
+        if self.stale:
+            self._study.set_user_attr("stale", sorted(all_stale))
+        for number in self.stale:
+            self._study.tell(number, state=TrialState.FAIL)
+        self._enqueue_again([trials[number] for number in sorted(all_stale)], trials)
+        if references:
+            self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
+        self.num_ended = sum(t.state in _ENDED and t.number not in all_stale for t in trials)
+
+    def _enqueue_again(
+        self, stale: list[optuna.trial.FrozenTrial], trials: list[optuna.trial.FrozenTrial]
+    ) -> None:
+        retried = {trial.user_attrs.get("retry_of") for trial in trials}
+        for trial in stale:
+            if trial.number not in retried:
+                kept = {key: trial.user_attrs.get(key) for key in ("name", "seed")}
+                attributes = {key: value for key, value in kept.items() if value is not None}
+                attributes["retry_of"] = trial.number
+                self._study.enqueue_trial(trial.params, user_attrs=attributes)
+
+    def _enqueue_references(self, known: set[str | None]) -> None:
+        for entry in self._space.references:
+            if entry.name not in known:
+                params = self._space.parameters_of(entry.config) or {}
+                self._study.enqueue_trial(params, user_attrs={"name": entry.name})
+
+    def ask(self) -> Suggestion:
+        """Returns the next trial: an enqueued one, else the sampler's suggestion."""
+        with _quiet():
+            trial = self._study.ask()
+            name = trial.user_attrs.get("name")
+            reference = self._references.get(name or "")
+            in_space = reference is None or self._space.parameters_of(reference) is not None
+            # A reference outside the space suggests nothing: its values would mislead the sampler.
+            if reference is not None and not in_space:
+                config = reference
+            else:
+                config = self._space.suggest(trial)
+        seed = trial.user_attrs.get("seed")
+        if seed is None:
+            seed = trial_seed(self._seed, trial.number)
+            trial.set_user_attr("seed", seed)
+        suggestion = Suggestion(trial.number, config, int(seed), name)
+        self._asked[trial.number] = (trial, suggestion)
+        return suggestion
+
+    def report(self, number: int, epoch: int, val_ce: float) -> bool:
+        """Reports an epoch's ``val_ce``; returns whether to prune the trial (never a reference)."""
+        trial, suggestion = self._asked[number]
+        if not math.isfinite(val_ce):
+            return False
+        trial.report(val_ce, step=epoch - 1)
+        return suggestion.name is None and trial.should_prune()
+
+    def tell(self, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> None:
+        """Tells what came of a trial: its objective, or that it was pruned or failed.
+
+        Args:
+            outcome: What came of it.
+            attributes: Shown with the trial in Optuna's dashboard.
+        """
+        trial, _ = self._asked.pop(outcome.number)
+        for key, value in attributes.items():
+            trial.set_user_attr(key, value)
+        measurement = outcome.measurement
+        if outcome.state == "COMPLETE" and measurement is not None:
+            self._study.tell(trial, measurement.objective)
+        else:
+            state = TrialState.PRUNED if outcome.state == "PRUNED" else TrialState.FAIL
+            self._study.tell(trial, state=state)
+        self.num_ended += 1
+
+    @property
+    def num_running(self) -> int:
+        """Trials asked for and not told."""
+        return len(self._asked)
+
+
+def open_study(
+    storage: str | None, name: str, space: SearchSpace, definition: Mapping[str, Any], seed: int
+) -> Study:
+    """Returns a study, created if it is not there.
+
+    Args:
+        storage: A database's URL, or the path of a journal file; None for ``studies.journal``.
+        name: The study's name.
+        space: What it may suggest.
+        definition: What makes its trials comparable; an existing study's must be equal.
+        seed: Seed of the sampler and of the trials' seeds.
+
+    Raises:
+        StudyChangedError: The study exists with another definition; the message says what changed.
+        InputError: The storage cannot be opened.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    opened = _open_storage(storage or DEFAULT_STORAGE)
+    with _quiet():
+        study = optuna.create_study(
+            storage=opened,
+            study_name=name,
+            direction="minimize",
+            load_if_exists=True,
+            pruner=optuna.pruners.PercentilePruner(75, n_startup_trials=5, n_warmup_steps=10),
+        )
+        # A resumed search must not repeat the random numbers of the one before.
+        study.sampler = optuna.samplers.TPESampler(
+            seed=trial_seed(seed, 2**20 + len(study.get_trials(deepcopy=False))),
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+        )
+    old = study.user_attrs.get("definition")
+    if old is None:
+        study.set_user_attr("definition", dict(definition))
+    elif changed := changes(old, definition):
+        raise StudyChangedError(
+            f"study '{name}' exists with another definition ({'; '.join(changed)}): its trials "
+            "would not be comparable. Use --study NAME to start another study, or the earlier "
+            "settings to continue this one"
+        )
+    return Study(study, space, seed)
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Returns a trial's own seed, 32 bits, from the study's seed and the trial's number."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def _open_storage(storage: str) -> Any:
+    if "://" in storage:
+        try:
+            return optuna.storages.get_storage(storage)
+        except Exception as error:
+            # SQLAlchemy's message repeats the URL, with its password.
+            scheme = storage.split("://", 1)[0]
+            raise InputError(
+                f"--storage: the {scheme} database cannot be opened ({type(error).__name__}); "
+                "expected an address that Optuna knows, such as sqlite:///studies.db or "
+                "postgresql://user@host/name, or the path of a journal file"
+            ) from None
+    path = Path(storage)
+    if not path.parent.is_dir():
+        raise InputError(
+            f"--storage {storage}: there is no folder {path.parent}; create it, or give another "
+            "path"
+        )
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Optuna's notices off: what is experimental here is pinned by the lock file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

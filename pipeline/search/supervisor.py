@@ -1,0 +1,362 @@
+"""The loop of a search: ask, group into cohorts, submit, receive, tell, track.
+
+The only process that talks to Optuna (through ``study``) and MLflow (through ``tracking``); the
+executor's workers train. A trial's end is written to MLflow first and told to Optuna second, so
+that a trial that Optuna knows as ended is complete in MLflow, whenever this process is killed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.records import (
+    Cohort,
+    EpochReport,
+    RuleSettings,
+    StepTiming,
+    StudyRecord,
+    Trial,
+    TrialOutcome,
+    TrialRecord,
+)
+from pipeline.report.rounding import decimal
+from pipeline.report.selection import select
+from pipeline.search.estimate import Estimate, spoken, typical_configs
+from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
+from pipeline.search.progress import Running, Snapshot, View
+from pipeline.search.space import SearchSpace
+from pipeline.search.study import Study, Suggestion
+from pipeline.tracking import StudyRun
+
+MAX_FAILURES_IN_A_ROW = 5
+WAIT_SECONDS = 0.5
+LONG_SECONDS = 30 * 60.0
+"""A study that may take longer than this is told how to cut it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a study is run; nothing in it changes what a trial gives.
+
+    Attributes:
+        space: What may be suggested.
+        trials: The study's total.
+        order_seed: Seed of the order of examples.
+        cohort_size: Most trials trained together.
+        timeout_seconds: No cohort starts after this; None for no limit.
+    """
+
+    space: SearchSpace
+    trials: int
+    order_seed: int = 0
+    cohort_size: int = 1
+    timeout_seconds: float | None = None
+
+
+@dataclass
+class InFlight:
+    """A cohort that was submitted, and how far it came."""
+
+    cohort: Cohort
+    names: dict[int, str | None]
+    epoch: int = 0
+    val_ce: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is, in a few words."""
+        first = self.cohort.trials[0]
+        if len(self.cohort.trials) > 1:
+            return f"cohort {self.cohort.number} ({len(self.cohort.trials)} trials)"
+        return f"trial {first.number} ({self.names[first.number] or 'searched'})"
+
+
+class Supervisor:
+    """Runs one study to its total.
+
+    Args:
+        plan: How.
+        study: Optuna's side.
+        executor: Where cohorts train.
+        log: MLflow's side.
+        view: What the user sees.
+    """
+
+    def __init__(
+        self, plan: Plan, study: Study, executor: Executor, log: StudyRun, view: View
+    ) -> None:
+        self.plan, self.study, self.executor, self.log, self.view = plan, study, executor, log, view
+        self.stopping = False
+        self._start = time.monotonic()
+        self._flying: dict[int, InFlight] = {}
+        self._suggestions: dict[int, Suggestion] = {}
+        self._pruned: dict[int, int] = {}
+        self._records: dict[int, TrialRecord] = {}
+        self._counts = {"PRUNED": 0, "FAIL": 0}
+        self._failures_in_a_row = 0
+        self._next_cohort = 0
+        self._best = ""
+
+    def run(self, earlier: StudyRecord, estimate: Estimate) -> StudyRecord:
+        """Trains until the study has its total, the time is over or :attr:`stopping` is set.
+
+        Args:
+            earlier: The study as tracking holds it, with the trials of earlier commands.
+            estimate: Takes the timings.
+
+        Returns:
+            The study with all its trials.
+
+        Raises:
+            PipelineError: Too many trials failed in a row, or a worker cannot start.
+        """
+        self._base, self._estimate = earlier, estimate
+        self._records = {trial.number: trial for trial in earlier.trials}
+        for trial in earlier.trials:
+            if trial.state in self._counts and trial.number not in self.study.stale:
+                self._counts[trial.state] += 1
+        self._choose()
+        while True:
+            self._fill()
+            if not self._flying:
+                return self._record()
+            self._show()
+            self.executor.wait(self._handle, WAIT_SECONDS)
+
+    def _fill(self) -> None:
+        """Keeps every worker busy and one cohort waiting for each, up to the total."""
+        limit = self.plan.timeout_seconds
+        if limit is not None and time.monotonic() - self._start > limit and not self.stopping:
+            self.view.note(f"--timeout {spoken(limit)} is over: no more trials are started")
+            self.stopping = True
+        while not self.stopping and len(self._flying) < self.executor.workers:
+            missing = self.plan.trials - self.study.num_ended - self.study.num_running
+            if missing <= 0:
+                return
+            asked = [self.study.ask() for _ in range(min(missing, self.plan.cohort_size))]
+            for group in by_structure(asked):
+                self._submit(group)
+
+    def _submit(self, group: list[Suggestion]) -> None:
+        number = self._next_cohort
+        self._next_cohort += 1
+        space = self.plan.space
+        cohort = Cohort(
+            number=number,
+            trials=tuple(Trial(s.number, s.config, s.seed) for s in group),
+            epochs=space.epochs,
+            patience=space.patience,
+            order_seed=self.plan.order_seed,
+        )
+        for suggestion in group:
+            tags = {"cohort": str(number), "seed": str(suggestion.seed)}
+            self.log.trial_started(suggestion.number, suggestion.name, suggestion.config, tags)
+            self._suggestions[suggestion.number] = suggestion
+        self._flying[number] = InFlight(cohort, {s.number: s.name for s in group})
+        self.executor.submit(number, cohort)
+
+    def _handle(self, event: Event) -> None:
+        flight = self._flying[event.key]
+        if isinstance(event, Progressed):
+            if isinstance(event.data, EpochReport):
+                self._epoch(flight, event.data)
+            else:
+                self._timed(flight, event.data)
+        elif isinstance(event, Finished):
+            del self._flying[event.key]
+            for outcome in event.result:
+                self._end(outcome)
+        else:
+            del self._flying[event.key]
+            self._failed(flight, event)
+        self._show()
+
+    def _epoch(self, flight: InFlight, report: EpochReport) -> None:
+        flight.epoch = report.epoch
+        for number, curves in report.curves.items():
+            # What comes after the decision does not count: it depends on how fast it travelled.
+            if number in self._pruned:
+                continue
+            flight.val_ce = curves["val_ce"]
+            self.log.trial_epochs(number, report.epoch, curves)
+            if self.study.report(number, report.epoch, curves["val_ce"]):
+                self._pruned[number] = report.epoch
+                self.executor.tell(flight.cohort.number, number)
+
+    def _timed(self, flight: InFlight, timing: StepTiming) -> None:
+        first = not self._estimate.rates
+        self._estimate.time([trial.config for trial in flight.cohort.trials], timing)
+        seconds = self._seconds_left()
+        if first and seconds is not None:
+            self.view.note(
+                f"{timing.seconds_per_step * 1e3:.3g} ms a step of {flight.label}: the study takes "
+                f"at most about {spoken(seconds)} on this machine; early stopping usually "
+                f"shortens it" + (shortcuts(self.plan.space) if seconds > LONG_SECONDS else "")
+            )
+
+    def _failed(self, flight: InFlight, event: Failed) -> None:
+        """Marks a single trial as failed; a cohort's trials are tried again one by one."""
+        suggestions = [self._suggestions[trial.number] for trial in flight.cohort.trials]
+        if len(suggestions) == 1:
+            self._end(TrialOutcome(suggestions[0].number, "FAIL", cause=event.cause))
+            return
+        self.view.note(f"{flight.label} failed ({event.cause}): its trials are tried one by one")
+        for suggestion in suggestions:
+            self._submit([suggestion])
+
+    def _end(self, outcome: TrialOutcome) -> None:
+        """Writes a trial's end to MLflow, then tells Optuna."""
+        number = outcome.number
+        epoch = self._pruned.pop(number, None)
+        if epoch is not None and outcome.state != "FAIL":
+            outcome = as_pruned(outcome, epoch)
+        suggestion = self._suggestions.pop(number)
+        record = as_record(suggestion, outcome, self._base.split_id)
+        self._records[number] = record
+        self._choose()
+        verdict = self._selection.verdicts[number]
+        self.log.trial_finished(outcome, verdict)
+        if outcome.weights is not None and self._worth_keeping(record):
+            self.log.keep_weights(number, outcome.weights)
+        for kept in self.log.kept_weights():
+            if not self._worth_keeping(self._records[kept]):
+                self.log.drop_weights(kept)
+        self.study.tell(outcome, attributes_of(outcome, verdict))
+        self.view.note(told(suggestion, outcome))
+        self._count(outcome)
+
+    def _count(self, outcome: TrialOutcome) -> None:
+        if outcome.state in self._counts:
+            self._counts[outcome.state] += 1
+        self._failures_in_a_row = self._failures_in_a_row + 1 if outcome.state == "FAIL" else 0
+        if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+            raise PipelineError(
+                f"{self._failures_in_a_row} trials failed in a row, the last one with: "
+                f"{outcome.cause}. What was trained is kept; run the same command again when the "
+                "cause is mended"
+            )
+
+    def _choose(self) -> None:
+        """Applies the default rule to what is there, for the view and for what to keep."""
+        self._selection = select(self._record(), RuleSettings())
+        winner = self._records.get(-1 if self._selection.winner is None else self._selection.winner)
+        if winner is not None and winner.measurement is not None:
+            measured = winner.measurement
+            name = f" ({winner.name})" if winner.name else ""
+            self._best = (
+                f"trial {winner.number}{name}, val CE {decimal(measured.val_ce)}, "
+                f"gap {decimal(measured.gap_ce)} +- {decimal(1.96 * measured.gap_ce_se)}, "
+                f"{len(self._selection.eligible)} as good as the best"
+            )
+
+    def _worth_keeping(self, record: TrialRecord) -> bool:
+        """Whether a trial's weights may be needed: it may win, or the report compares with it."""
+        chosen = {*self._selection.eligible, self._selection.reference}
+        return record.number in chosen or record.name == "baseline"
+
+    def _record(self) -> StudyRecord:
+        trials = tuple(self._records[number] for number in sorted(self._records))
+        return replace(self._base, trials=trials)
+
+    def _seconds_left(self) -> float | None:
+        configs = [
+            trial.config for flight in self._flying.values() for trial in flight.cohort.trials
+        ]
+        missing = self.plan.trials - self.study.num_ended - self.study.num_running
+        known = {record.name for record in self._records.values()}
+        known |= {name for flight in self._flying.values() for name in flight.names.values()}
+        waiting = [r.config for r in self.plan.space.references if r.name not in known]
+        configs += waiting[:missing]
+        configs += typical_configs(self.plan.space, max(missing - len(waiting), 0))
+        return self._estimate.seconds(configs, self.executor.workers)
+
+    def _show(self) -> None:
+        running = tuple(
+            Running(flight.label, flight.epoch, flight.cohort.epochs, flight.val_ce)
+            for flight in self._flying.values()
+        )
+        self.view.show(
+            Snapshot(
+                total=self.plan.trials,
+                ended=self.study.num_ended,
+                pruned=self._counts["PRUNED"],
+                failed=self._counts["FAIL"],
+                running=running,
+                best=self._best,
+                seconds=time.monotonic() - self._start,
+                seconds_left=self._seconds_left(),
+            )
+        )
+
+
+def by_structure(suggestions: list[Suggestion]) -> list[list[Suggestion]]:
+    """Returns the suggestions in groups of equal structure, in the order they were asked."""
+    groups: dict[tuple[Any, ...], list[Suggestion]] = {}
+    for suggestion in suggestions:
+        groups.setdefault(suggestion.config.structure, []).append(suggestion)
+    return list(groups.values())
+
+
+def as_pruned(outcome: TrialOutcome, epoch: int) -> TrialOutcome:
+    """Returns a trial's outcome as of the epoch after which it was to be pruned."""
+    curves = {name: values[:epoch] for name, values in outcome.curves.items()}
+    return replace(
+        outcome, state="PRUNED", measurement=None, validation=None, weights=None, curves=curves
+    )
+
+
+def as_record(suggestion: Suggestion, outcome: TrialOutcome, split_id: str) -> TrialRecord:
+    """Returns the trial as tracking would read it back."""
+    return TrialRecord(
+        number=outcome.number,
+        state=outcome.state,
+        config=suggestion.config,
+        split_id=split_id,
+        name=suggestion.name,
+        measurement=outcome.measurement,
+        validation=outcome.validation,
+        curves=outcome.curves,
+        cause=outcome.cause,
+        seconds=outcome.seconds,
+    )
+
+
+def attributes_of(outcome: TrialOutcome, verdict: str) -> dict[str, Any]:
+    """Returns what Optuna's dashboard shows with a trial."""
+    attributes: dict[str, Any] = {"verdict": verdict}
+    measured = outcome.measurement
+    if measured is not None and math.isfinite(measured.gap_ce):
+        attributes |= {"gap_ce": measured.gap_ce, "val_accuracy": measured.val_accuracy}
+    if outcome.cause:
+        attributes["cause"] = outcome.cause
+    return attributes
+
+
+def told(suggestion: Suggestion, outcome: TrialOutcome) -> str:
+    """Returns a line about a trial's end."""
+    start = f"trial {suggestion.number}" + (f" ({suggestion.name})" if suggestion.name else "")
+    measured = outcome.measurement
+    if outcome.state == "FAIL":
+        return f"{start} failed: {outcome.cause}"
+    if measured is None:
+        return f"{start} pruned after {len(outcome.curves.get('val_ce', ()))} epochs"
+    return (
+        f"{start}: val accuracy {decimal(measured.val_accuracy)}, val CE "
+        f"{decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}, best epoch "
+        f"{measured.best_epoch} of {measured.epochs}, {spoken(outcome.seconds)}"
+    )
+
+
+def shortcuts(space: SearchSpace) -> str:
+    """Returns what makes a long study shorter, with this space's numbers."""
+    references = (
+        f", --no-references (leaves out {len(space.references)})" if space.references else ""
+    )
+    return (
+        f". To cut it: --train-examples N, --epochs N (now {space.epochs}), --trials N"
+        f"{references}, --timeout 30m, --precision mixed_bfloat16, --workers N, or a GPU"
+    )
