@@ -43,6 +43,27 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def as_lines(description: dict[str, Any]) -> list[str]:
+    """Returns a description (:func:`describe`) in lines for a terminal."""
+    sizes, classes = description["split_sizes"], description["classes"]
+    lines = [
+        f"{description['name']}: {description['kind']}, inputs {description['input_shape']} "
+        f"({description['dtype']}), {description['num_classes']} classes",
+        f"train {sizes['train']:,}, validation {sizes['validation']:,}, test {sizes['test']:,} "
+        f"(sealed); split {description['split_id']}; "
+        f"{description['memory_bytes'] / 2**20:.1f} MiB in memory",
+        f"without skill: accuracy {description['chance_accuracy']:.3f}, cross-entropy "
+        f"{description['chance_ce']:.3f}",
+    ]
+    width = max(len(entry["name"]) for entry in classes)
+    lines.append(f"{'class':<{width}}  {'train':>8}  {'validation':>10}")
+    lines += [
+        f"{entry['name']:<{width}}  {entry['train']:>8,}  {entry['validation']:>10,}"
+        for entry in classes
+    ]
+    return lines
+
+
 def status(source: Source, data_dir: Path | None) -> str:
     """Returns where a source would be loaded from, in a few words; opens no file."""
     if not source.layouts:

@@ -8,8 +8,10 @@ within 100 columns. Nothing is measured here. A new format is one more function 
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import Box
@@ -18,6 +20,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.errors import InputError
 from pipeline.records import TestResult, TrialRecord
 from pipeline.report import wording
 from pipeline.report.rows import COLUMNS, Report, cells, differing_keys, listed
@@ -120,6 +123,29 @@ def as_markdown(report: Report) -> str:
     for title, lines in _sections(report):
         parts += [f"## {title}", _bullets(lines)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render(report: Report, page: str, color: bool = False) -> str:
+    """Returns a page by its name: ``text``, ``json`` or ``markdown``."""
+    if page == "json":
+        return json.dumps(as_json(report), indent=2) + "\n"
+    return as_markdown(report) if page == "markdown" else as_text(report, color)
+
+
+def write(report: Report, folder: Path) -> None:
+    """Writes ``report.txt``, ``report.json`` and ``report.md`` into a folder, made if missing.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for page, ending in (("text", "txt"), ("json", "json"), ("markdown", "md")):
+            (folder / f"report.{ending}").write_text(render(report, page), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"--output {folder}: cannot be written ({error.strerror}); give another folder"
+        ) from error
 
 
 def _text_parts(report: Report) -> Iterable[RenderableType]:

@@ -67,12 +67,11 @@ class Estimate:
         return self.epochs * steps * scoring * rate * (self._step_work(config) + CALL_COST)
 
 
-def typical_configs(space: SearchSpace, count: int, seed: int = 0) -> list[TrialConfig]:
-    """Returns configurations drawn at random from a space, ``count`` of them."""
-    drawn = [
-        space.suggest(_Random(np.random.default_rng([seed, i]))) for i in range(SAMPLED_CONFIGS)
-    ]
-    return [drawn[i % SAMPLED_CONFIGS] for i in range(count)]
+def typical_configs(space: SearchSpace, count: int = SAMPLED_CONFIGS) -> list[TrialConfig]:
+    """Returns configurations drawn at random from a space, ``count`` of them, repeated in turn."""
+    generators = (np.random.default_rng([0, index]) for index in range(SAMPLED_CONFIGS))
+    drawn = [space.suggest(_Random(generator)) for generator in generators]
+    return [drawn[index % SAMPLED_CONFIGS] for index in range(count)]
 
 
 class _Random:

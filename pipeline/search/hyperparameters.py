@@ -7,7 +7,7 @@ To add a hyperparameter: a field of ``records.TrialConfig`` and an entry in :dat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -104,7 +104,7 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = {
 }
 
 DEFAULTS: Mapping[str, Value] = {
-    entry.name: entry.default for entry in fields(TrialConfig) if entry.name != "family"
+    name: value for name, value in TrialConfig().as_dict().items() if name != "family"
 }
 """The value of each hyperparameter that a search space does not mention: techniques are off."""
 

@@ -9,6 +9,7 @@ for trials still running; the pruner is lenient, because a median pruner throws 
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -200,6 +201,11 @@ def open_study(
 def trial_seed(seed: int, number: int) -> int:
     """Returns a trial's own seed, 32 bits, from the study's seed and the trial's number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def masked(storage: str) -> str:
+    """Returns a storage's address without its password."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", storage)
 
 
 def _open_storage(storage: str) -> Any:

@@ -90,7 +90,7 @@ class Supervisor:
         self, plan: Plan, study: Study, executor: Executor, log: StudyRun, view: View
     ) -> None:
         self.plan, self.study, self.executor, self.log, self.view = plan, study, executor, log, view
-        self.stopping = False
+        self.stopping = self.interrupted = False
         self._start = time.monotonic()
         self._flying: dict[int, InFlight] = {}
         self._suggestions: dict[int, Suggestion] = {}
@@ -126,6 +126,11 @@ class Supervisor:
                 return self._record()
             self._show()
             self.executor.wait(self._handle, WAIT_SECONDS)
+
+    @property
+    def verdicts(self) -> dict[int, str]:
+        """The verdict of every trial, judged by all that ended so far."""
+        return dict(self._selection.verdicts)
 
     def _fill(self) -> None:
         """Keeps every worker busy and one cohort waiting for each, up to the total."""

@@ -27,24 +27,25 @@ from pipeline.training.architecture import (
 from pipeline.training.network import optimizer, standardization
 
 
-def build(config: TrialConfig, dataset: Dataset) -> Any:
+def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any:
     """Returns a ``keras.Sequential`` with the config's regularizers, constraints and dropout.
 
     Inputs are the dataset's raw ones (multi-hot data: token ids int32 [None], padded with 0); the
-    preprocessing is its first layer; outputs are probabilities [num_classes]. It is compiled with
-    the trial's optimizer and plain cross-entropy.
+    preprocessing is its first layer; outputs are probabilities [num_classes], or, with the output
+    ``linear``, their unnormalized logarithms. It is compiled with the trial's optimizer and plain
+    cross-entropy.
     """
     description = models.family(config.family)(config, dataset.input_shape)
     model = keras.Sequential(
         [
             *preprocessing(config, dataset),
             *(ORDINARY[type(layer)](layer, config) for layer in description),
-            kl.Dense(dataset.num_classes, activation="softmax", dtype="float32", name="output"),
+            kl.Dense(dataset.num_classes, activation=output, dtype="float32", name="output"),
         ]
     )
     model.compile(
         optimizer=optimizer(config),
-        loss="sparse_categorical_crossentropy",
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=output == "linear"),
         metrics=["accuracy"],
         jit_compile=False,
     )
@@ -63,7 +64,7 @@ def preprocessing(config: TrialConfig, dataset: Dataset) -> list[Any]:
 
 
 def restore(
-    config: TrialConfig, dataset: Dataset, weights: Sequence[np.ndarray], *, raw: bool = True
+    config: TrialConfig, dataset: Dataset, weights: Sequence[np.ndarray], output: str = "softmax"
 ) -> Any:
     """Returns the ordinary model with a trial's weights.
 
@@ -71,14 +72,14 @@ def restore(
         config: The trial's hyperparameters.
         dataset: Its dataset; only shapes and preprocessing are used.
         weights: As in :class:`pipeline.records.TrialOutcome`.
-        raw: Whether a multi-hot model's padding (token 0) is made to count nothing.
+        output: ``softmax`` for probabilities, ``linear`` for their unnormalized logarithms.
 
     Raises:
         ValueError: The weights are not those of this config.
     """
-    model = build(config, dataset)
+    model = build(config, dataset, output)
     remaining = [np.array(weight, dtype=np.float32) for weight in weights]
-    if raw and dataset.kind == "multi_hot":
+    if dataset.kind == "multi_hot":
         # Padded rows set column 0, which no training example has.
         remaining[0][0] = 0.0
     for layer in model.layers:

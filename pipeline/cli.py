@@ -1,0 +1,331 @@
+"""The ``pipeline`` command. Results go to stdout, progress and messages to stderr.
+
+Exit codes: 0 done, 1 failure, 2 usage or bad input, 3 no model can be recommended, 4 a gate was not
+met. Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+AUTO = "auto"
+"""An option given as this (or as nothing) means what its default means; MLproject needs a word."""
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+class Auto(click.ParamType[Any, Any]):
+    """A type that also takes ``auto``, which becomes None."""
+
+    def __init__(self, inner: click.ParamType[Any, Any]) -> None:
+        self.inner = inner
+        self.name = inner.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns None for ``auto`` and the empty text, else the inner type's value."""
+        return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
+
+
+class Duration(click.ParamType[Any, Any]):
+    """A duration such as ``90s``, ``30m`` or ``1h30m``; a plain number means seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns seconds."""
+        found = _DURATION.fullmatch(str(value).strip())
+        parts = [float(part or 0) for part in found.groups()] if found else []
+        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+        if not seconds:
+            self.fail(f"'{value}' is no duration; expected 90s, 30m, 1h30m or seconds", param, ctx)
+        return seconds
+
+
+class Commands(click.Group):
+    """A group whose commands turn the project's exceptions into one message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        from pipeline.errors import PipelineError
+
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Stopped. What had ended is kept; the same command continues.", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="least-overfit", prog_name="pipeline")
+def main(debug: bool) -> None:
+    """Find the network that overfits least.
+
+    `search` trains and measures, `report` chooses and shows. Every run is in MLflow.
+    """
+
+
+def data_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--data-dir``."""
+    return click.option(
+        "--data-dir",
+        envvar="PIPELINE_DATA_DIR",
+        show_envvar=True,
+        type=Auto(click.Path(file_okay=False, exists=True, path_type=Path)),
+        help="Folder with official dataset files, looked at before any download.",
+    )(command)
+
+
+COUNT = Auto(click.IntRange(min=1))
+
+
+@main.command()
+@click.option(
+    "--dataset",
+    default="digits",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A dataset's name (see `pipeline datasets`) or your own .npz file.",
+)
+@click.option(
+    "--search-space",
+    type=Auto(click.STRING),
+    metavar="FILE",
+    help="Search space (YAML). Default: the dataset's own, else the one for its shape.",
+)
+@click.option(
+    "--trials",
+    type=COUNT,
+    metavar="N",
+    help="The study's total; run again to continue to it. Default: the space's.",
+)
+@click.option(
+    "--timeout", type=Auto(Duration()), metavar="30m", help="Start no trial after this time."
+)
+@click.option(
+    "--epochs",
+    type=COUNT,
+    metavar="N",
+    help="Largest number of epochs of a trial. Default: the space's.",
+)
+@click.option(
+    "--train-examples",
+    type=COUNT,
+    metavar="N",
+    help="Train on this many examples only (stratified).",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of split, sampler, initial weights and dropout.",
+)
+@click.option(
+    "--study",
+    type=Auto(click.STRING),
+    metavar="NAME",
+    help="Name of the study. Default: the dataset's.",
+)
+@click.option(
+    "--storage",
+    type=Auto(click.STRING),
+    metavar="URL",
+    help="Optuna's storage: a journal file or a database. Default: studies.journal.",
+)
+@click.option(
+    "--references/--no-references",
+    default=True,
+    show_default=True,
+    help="Train the space's reference configurations, too.",
+)
+@click.option(
+    "--executor",
+    default="processes",
+    show_default=True,
+    metavar="NAME",
+    help="Where trials run: inline (this process) or processes.",
+)
+@click.option("--workers", type=COUNT, metavar="N", help="Cohorts at once. Default: 1.")
+@click.option(
+    "--cohort-size",
+    type=COUNT,
+    metavar="N|auto",
+    help="Most trials trained together in one model. Default: 1.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Where networks train.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "mixed_bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Arithmetic of the networks.",
+)
+@data_dir_option
+def search(dry_run: bool, **options: Any) -> None:
+    """Search for the regularization that overfits least, tracked in MLflow.
+
+    Every option but --seed and --device takes `auto`: as the search space says.
+    """
+    from rich.console import Console
+
+    from pipeline.search.launch import SearchOptions, launch, plan_lines, prepare
+    from pipeline.search.progress import open_view
+
+    options["timeout_seconds"] = options.pop("timeout")
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen = SearchOptions(**given)
+    prepared = prepare(chosen)
+    if dry_run:
+        click.echo("\n".join(plan_lines(chosen, prepared)))
+        return
+    with open_view(Console(stderr=True)) as view:
+        launch(chosen, prepared, view)
+    click.echo(f"Now: pipeline report --study {quoted(prepared.study)}", err=True)
+
+
+@main.command()
+@click.option(
+    "--dataset",
+    type=Auto(click.STRING),
+    metavar="NAME",
+    help="Report on the newest study of this dataset.",
+)
+@click.option("--study", type=Auto(click.STRING), metavar="NAME", help="Report on this study.")
+@click.option(
+    "--rule",
+    default="least_overfit",
+    show_default=True,
+    metavar="NAME",
+    help="Selection rule; another one than the locked shows a what-if.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
+@click.option(
+    "--output",
+    type=Auto(click.Path(file_okay=False, path_type=Path)),
+    metavar="DIR",
+    help="Write report.txt, report.json and report.md there, too.",
+)
+@click.option(
+    "--read-test-again",
+    is_flag=True,
+    help="Lock the selection anew and read the test part once more; it is counted.",
+)
+@data_dir_option
+def report(format_: str, output: Path | None, **options: Any) -> None:
+    """Choose the model that overfits least and show why; read the test part once."""
+    from pipeline.report.deliver import ReportOptions, deliver
+    from pipeline.report.pages import render
+
+    finished = deliver(ReportOptions(**options), lambda line: click.echo(line, err=True))
+    click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
+    if output is not None:
+        from pipeline.report.pages import write
+
+        write(finished, output)
+    if finished.selection.status != "ok":
+        raise click.exceptions.Exit(3)
+
+
+@main.group(invoke_without_command=True)
+@data_dir_option
+@click.pass_context
+def datasets(ctx: click.Context, data_dir: Path | None) -> None:
+    """List the datasets, or show one."""
+    ctx.obj = data_dir
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_datasets)
+
+
+@datasets.command("list")
+@click.pass_obj
+def list_datasets(data_dir: Path | None) -> None:
+    """List the datasets known by name, and where each would come from."""
+    from pipeline.datasets import availability, catalogue
+
+    for name, source in catalogue().items():
+        click.echo(f"{name:<14} {availability(name, data_dir):<22} {source.summary}")
+    click.echo("Your own data: pipeline search --dataset my.npz (arrays x, y)")
+
+
+@datasets.command("show")
+@click.argument("name")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of the split.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="PNG of sample images per class. Default: NAME-samples.png here.",
+)
+@click.pass_obj
+def show_dataset(data_dir: Path | None, name: str, seed: int, picture: Path | None) -> None:
+    """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
+    from pipeline.datasets import describe, load, sample_grid
+    from pipeline.datasets.listing import as_lines
+    from pipeline.records import DatasetSpec
+
+    dataset = load(DatasetSpec(name, data_dir, seed))
+    click.echo("\n".join(as_lines(describe(dataset))))
+    if dataset.kind == "image" or picture is not None:
+        target = picture or Path(f"{dataset.name}-samples.png")
+        sample_grid(dataset, target)
+        click.echo(f"samples per class: {target}")
+
+
+@main.group()
+def space() -> None:
+    """Work with search spaces."""
+
+
+@space.command("check")
+@click.argument("file")
+def check_space(file: str) -> None:
+    """Validate a search space (a YAML file or a shipped name) and print what may vary."""
+    from pipeline.search.space import load
+
+    checked = load(file)
+    rows = [("hyperparameter", "", "values", "asked when")]
+    rows += [(row.name, row.role, row.values, row.condition) for row in checked.grid()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[3]]).rstrip())
+    names = ", ".join(entry.name for entry in checked.references) or "none"
+    click.echo(
+        f"{checked.path}: valid; {checked.trials} trials of at most {checked.epochs} epochs; "
+        f"references: {names}"
+    )
+
+
+def quoted(name: str) -> str:
+    """Returns a name as a shell takes it."""
+    import shlex
+
+    return shlex.quote(name)

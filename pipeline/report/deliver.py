@@ -1,0 +1,214 @@
+"""From a finished study to its report: choose, lock the choice, read the test part once, register.
+
+In: the study as tracking holds it. Out: a :class:`Report` for the pages. The order is the point:
+the selection record is written and hashed before the test part is opened, and every opening is
+counted. A report on a locked study only shows again what is there; it imports no Keras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pipeline import datasets, tracking
+from pipeline.datasets import Dataset, SelectionLock
+from pipeline.errors import SplitMismatchError
+from pipeline.records import DatasetSpec, RuleSettings, Selection, StudyRecord, TestResult
+from pipeline.report.pages import as_json, as_markdown
+from pipeline.report.rounding import between, decimal
+from pipeline.report.rows import Report
+from pipeline.report.selection import check_settings, select
+from pipeline.tracking import Tracking
+
+Say = Callable[[str], None]
+TEST_FILE = "test.json"
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What ``pipeline report`` was asked for.
+
+    Attributes:
+        dataset: Report on the newest study of this dataset.
+        study: Report on this study.
+        rule: Selection rule.
+        data_dir: Folder with official files, for the test part.
+        read_test_again: Lock the present choice and read the test part once more.
+    """
+
+    dataset: str | None = None
+    study: str | None = None
+    rule: str = "least_overfit"
+    data_dir: Path | None = None
+    read_test_again: bool = False
+
+
+def deliver(options: ReportOptions, say: Say) -> Report:
+    """Returns the report; the first one on a study locks the choice and reads the test part.
+
+    Raises:
+        InputError: There is no such study or rule, or its data cannot be loaded.
+        TrackingError: The locked record was tampered with.
+        SplitMismatchError: The data are not those that the study was made on.
+    """
+    settings = RuleSettings(name=options.rule)
+    check_settings(settings)
+    store = tracking.connect()
+    study = store.read_study(study=options.study, dataset=options.dataset)
+    selection = select(study, settings)
+    run_id = str(study.run_id)
+    locked = store.read_selection(run_id)
+    refusal = _why_not_locked(study, selection)
+    if refusal is not None:
+        return Report(study, _noted(selection, refusal) if refusal else selection)
+    record = selection_record(study, selection)
+    if locked is None or options.read_test_again:
+        store.lock_selection(run_id, record, replace=options.read_test_again)
+        locked = record
+    if locked != record:
+        return Report(study, _noted(selection, _what_if(locked, record)))
+    test = store.read_test_result(run_id)
+    if test is None or options.read_test_again:
+        _read_test(store, study, selection, options, say)
+    return _finished(store, study, selection)
+
+
+def selection_record(study: StudyRecord, selection: Selection) -> dict[str, Any]:
+    """Returns what is locked: rule, candidates with reasons, the choice, and what it rests on."""
+    space = json.dumps(study.definition.get("space"), sort_keys=True)
+    return {
+        "rule": asdict(selection.rule),
+        "candidates": [trial.number for trial in study.trials],
+        "excluded": {str(number): why for number, why in selection.excluded.items()},
+        "eligible": list(selection.eligible),
+        "reference": selection.reference,
+        "winner": selection.winner,
+        "split_id": study.split_id,
+        "search_space_sha256": hashlib.sha256(space.encode()).hexdigest(),
+        "version": metadata.version("least-overfit"),
+    }
+
+
+def _why_not_locked(study: StudyRecord, selection: Selection) -> str | None:
+    """Returns why the choice is not final, empty where its status says so; None if it is."""
+    if selection.status != "ok" or selection.winner is None:
+        return ""
+    running = [trial.number for trial in study.trials if trial.state == "RUNNING"]
+    if running:
+        return (
+            f"preliminary: trial {running[0]}{' and others' if running[1:] else ''} did not end, "
+            "so nothing was locked and the test part was not read; run the same `pipeline search` "
+            "again to finish the study"
+        )
+    return None
+
+
+def _what_if(locked: dict[str, Any], record: dict[str, Any]) -> str:
+    """Returns the note of a report that differs from the locked selection."""
+    if locked["rule"] != record["rule"]:
+        change = f"by the rule {locked['rule']['name']}"
+    elif locked["candidates"] != record["candidates"]:
+        change = f"when the study had {len(locked['candidates'])} trials"
+    else:
+        change = f"by version {locked['version']}"
+    return (
+        f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
+        "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
+    )
+
+
+def _noted(selection: Selection, note: str) -> Selection:
+    return replace(selection, notes=(*selection.notes, note))
+
+
+def _read_test(
+    store: Tracking, study: StudyRecord, selection: Selection, options: ReportOptions, say: Say
+) -> None:
+    """Reads the test part once for the winner and those it is compared with, and keeps all."""
+    from pipeline.report import sealed
+
+    run_id = str(study.run_id)
+    dataset = load_dataset(study, options.data_dir)
+    compared = [
+        trial
+        for trial in study.trials
+        if trial.number in (selection.winner, selection.reference) or trial.name == "baseline"
+    ]
+    say(f"restoring {len(compared)} models and checking them on validation")
+    restored = sealed.restore(store, dataset, compared)
+    lock = SelectionLock(store.locked_hash(run_id))
+    reads = store.count_test_read(run_id)
+    say("reading the test part")
+    results = sealed.read_once(dataset, restored, lock, reads)
+    store.log_files(run_id, {TEST_FILE: json.dumps({n: asdict(r) for n, r in results.items()})})
+    store.log_test_result(run_id, results[int(selection.winner or 0)])
+    say("registering the model")
+    winner = restored[int(selection.winner or 0)]
+    store.register_model(run_id, winner.model, dataset.raw_example())
+    store.mark_winner(study, int(selection.winner or 0))
+    store.set_verdicts(study, selection.verdicts)
+    finished = _finished(store, study, selection)
+    pages = {
+        "report.json": json.dumps(as_json(finished), indent=2),
+        "report.md": as_markdown(finished),
+    }
+    store.log_report(run_id, pages)
+
+
+def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
+    """Returns the dataset of a study, its test part sealed.
+
+    Raises:
+        SplitMismatchError: The data on this machine are not those of the study.
+    """
+    definition = study.definition
+    spec = DatasetSpec(
+        str(definition["source"]),
+        data_dir,
+        int(definition["seed"]),
+        definition["train_examples"],
+    )
+    dataset = datasets.load(spec)
+    if dataset.split_id != study.split_id:
+        raise SplitMismatchError(
+            f"study '{study.study}' was made on split {study.split_id}, but {spec.name} now gives "
+            f"{dataset.split_id}: the data changed. Restore them to read the test part"
+        )
+    return dataset
+
+
+def _finished(store: Tracking, study: StudyRecord, selection: Selection) -> Report:
+    """Returns the report of a locked study from what tracking holds."""
+    run_id = str(study.run_id)
+    kept = store.read_file(run_id, TEST_FILE)
+    results = {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
+    return Report(
+        study,
+        selection,
+        test=store.read_test_result(run_id),
+        model_uri=store.model_uri(run_id),
+        extras=_comparison(study, selection, results),
+    )
+
+
+def _comparison(
+    study: StudyRecord, selection: Selection, results: dict[int, TestResult]
+) -> dict[str, str]:
+    """Returns lines that put the winner's test result beside the others'."""
+    lines = {}
+    for trial in study.trials:
+        result = results.get(trial.number)
+        if result is None or trial.number == selection.winner:
+            continue
+        best = "best validation" if trial.number == selection.reference else None
+        titles = [title for title in (best, trial.name) if title]
+        lines[f"Test, trial {trial.number} ({', '.join(titles)})"] = (
+            f"accuracy {decimal(result.accuracy)}, cross-entropy {decimal(result.ce)}, gap "
+            f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
+        )
+    return lines

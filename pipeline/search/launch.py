@@ -1,0 +1,248 @@
+"""Puts a search together from what the user asked for, runs it, and ends it in good order.
+
+In: :class:`SearchOptions`. It loads the dataset (for its split; workers load their own), the search
+space, the study, the tracking store and the executor, and hands them to the supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pipeline import datasets, tracking
+from pipeline.datasets import Dataset
+from pipeline.errors import InputError
+from pipeline.records import DatasetSpec, StudyRecord
+from pipeline.search import executors, space
+from pipeline.search.estimate import DataSize, Estimate, typical_configs
+from pipeline.search.progress import View
+from pipeline.search.space import SearchSpace
+from pipeline.search.study import DEFAULT_STORAGE, masked, open_study
+from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.training import models
+from pipeline.training.architecture import num_parameters
+from pipeline.training.workshop import WorkshopSpec
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What ``pipeline search`` was asked for; None means as the search space says.
+
+    Attributes:
+        dataset: Name or path.
+        search_space: Name or path of a search space; None for the dataset's own.
+        data_dir: Folder with official files.
+        trials: The study's total.
+        timeout_seconds: No trial starts after this.
+        epochs: Largest number of epochs.
+        train_examples: Training examples used.
+        seed: Seed of split, sampler, initial weights, masks and order.
+        study: Name; None for the dataset's.
+        storage: Optuna's storage.
+        references: Whether reference configurations run along.
+        executor: Name of the executor.
+        workers: Number of workers.
+        cohort_size: Most trials trained together.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        precision: ``float32`` or ``mixed_bfloat16``.
+    """
+
+    dataset: str = "digits"
+    search_space: str | None = None
+    data_dir: Path | None = None
+    trials: int | None = None
+    timeout_seconds: float | None = None
+    epochs: int | None = None
+    train_examples: int | None = None
+    seed: int = 0
+    study: str | None = None
+    storage: str | None = None
+    references: bool = True
+    executor: str = "processes"
+    workers: int = 1
+    cohort_size: int = 1
+    device: str = "auto"
+    precision: str = "float32"
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """How the dataset is loaded, here and in every worker."""
+        return DatasetSpec(self.dataset, self.data_dir, self.seed, self.train_examples)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search that could start: its dataset, its space and its study's name and definition."""
+
+    dataset: Dataset
+    space: SearchSpace
+    study: str
+    definition: dict[str, Any]
+
+
+def prepare(options: SearchOptions) -> Prepared:
+    """Loads and checks what a search needs; nothing is written.
+
+    Raises:
+        InputError: Dataset, search space or an option cannot be used.
+    """
+    dataset = datasets.load(options.spec)
+    chosen = choose_space(options, dataset)
+    changed: dict[str, Any] = {}
+    if options.epochs is not None:
+        changed["epochs"] = options.epochs
+    if options.trials is not None:
+        changed["trials"] = options.trials
+    chosen = replace(chosen, **changed)
+    check_fit(chosen, dataset)
+    definition = {
+        "dataset": dataset.name,
+        "split_id": dataset.split_id,
+        "seed": options.seed,
+        "train_examples": options.train_examples,
+        "precision": options.precision,
+        "space": chosen.definition(),
+    }
+    return Prepared(dataset, chosen, options.study or dataset.name, definition)
+
+
+def choose_space(options: SearchOptions, dataset: Dataset) -> SearchSpace:
+    """Returns the search space asked for, the dataset's own, or the default for its kind."""
+    if options.search_space is not None:
+        return space.load(options.search_space)
+    if not datasets.is_path(options.dataset) and dataset.name in space.names():
+        return space.load(dataset.name)
+    return space.default_for(dataset.kind)
+
+
+def check_fit(chosen: SearchSpace, dataset: Dataset) -> None:
+    """Checks that networks of this space and every reference fit the inputs.
+
+    Raises:
+        InputError: One does not; the message says which and why.
+    """
+    configs = {f"depth {config.depth}": config for config in typical_configs(chosen)}
+    configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
+    for what, config in configs.items():
+        try:
+            num_parameters(
+                models.family(config.family)(config, dataset.input_shape), dataset.input_shape
+            )
+        except InputError as error:
+            raise InputError(
+                f"{chosen.path}: {what} does not fit {dataset.name} (inputs of shape "
+                f"{list(dataset.input_shape)}): {error}"
+            ) from error
+
+
+def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
+    """Runs the search to its end; running it again continues the study.
+
+    Raises:
+        PipelineError: It cannot start, or cannot go on.
+        KeyboardInterrupt: It was interrupted twice; what ended before is kept.
+    """
+    chosen, dataset = prepared.space, prepared.dataset
+    study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
+    store = tracking.connect()
+    log = store.open_study(
+        prepared.study, dataset.name, prepared.definition | {"source": source(options)}, {}
+    )
+    log.log_dataset(
+        dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
+    )
+    log.log_files({"search_space.yaml": chosen.text})
+    study.resume(references=options.references)
+    log.close_stale(study.stale)
+    log.close_stale()
+    size = DataSize(dataset.input_shape, len(dataset.train), len(dataset.validation))
+    plan = Plan(chosen, chosen.trials, options.seed, options.cohort_size, options.timeout_seconds)
+    opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
+    earlier = store.read_study(study=prepared.study)
+    view.note(opening(options, prepared, study.num_ended, store.address))
+    status = "FAILED"
+    try:
+        with executors.start(options.executor, opener, options.workers) as executor:
+            supervisor = Supervisor(plan, study, executor, log, view)
+            with interruptible(supervisor, view):
+                record = supervisor.run(earlier, Estimate(size, chosen.epochs))
+        store.set_verdicts(record, supervisor.verdicts)
+        status = "KILLED" if supervisor.interrupted else "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        log.study_finished(status)
+    return record
+
+
+def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
+    """Returns what a search would do, for ``--dry-run``."""
+    chosen, dataset = prepared.space, prepared.dataset
+    sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
+    rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
+    names = [entry.name for entry in chosen.references] if options.references else []
+    return [
+        f"study: {prepared.study}",
+        f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
+        f"search space: {chosen.path}",
+        *rows,
+        f"references, trained first: {', '.join(names) or 'none'}",
+        f"trials: {chosen.trials} of at most {chosen.epochs} epochs, patience {chosen.patience}",
+        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
+        f"{options.precision}",
+        "dry run: nothing was trained or written",
+    ]
+
+
+def source(options: SearchOptions) -> str:
+    """Returns what the dataset was loaded from: a name, or the absolute path of the user's file."""
+    return (
+        str(Path(options.dataset).resolve())
+        if datasets.is_path(options.dataset)
+        else (options.dataset)
+    )
+
+
+def threads(workers: int) -> int | None:
+    """Returns the CPU threads of each worker: None (one per core) for one, else its share."""
+    return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)
+
+
+def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
+    """Returns the first line of a search: what it does and where it writes."""
+    sizes = prepared.dataset.split_sizes
+    again = f", {ended} of them done" if ended else ""
+    return (
+        f"study '{prepared.study}': {prepared.space.trials} trials{again} on "
+        f"{prepared.dataset.name} ({sizes['train']:,} training and {sizes['validation']:,} "
+        f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
+        f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
+    )
+
+
+@contextmanager
+def interruptible(supervisor: Supervisor, view: View) -> Iterator[None]:
+    """Lets the first Ctrl-C or SIGTERM stop after what is running, and the second at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if supervisor.interrupted:
+            raise KeyboardInterrupt
+        supervisor.interrupted = supervisor.stopping = True
+        view.note(
+            "stopping: what is training is finished first, nothing new is started; once more to "
+            "stop at once (the same command continues later, either way)"
+        )
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
