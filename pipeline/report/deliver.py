@@ -13,20 +13,30 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets, tracking
 from pipeline.datasets import Dataset, SelectionLock
 from pipeline.errors import SplitMismatchError
-from pipeline.records import DatasetSpec, RuleSettings, Selection, StudyRecord, TestResult
-from pipeline.report.pages import as_json, as_markdown
+from pipeline.records import (
+    DatasetSpec,
+    RuleSettings,
+    Selection,
+    StudyRecord,
+    TestResult,
+    TrialRecord,
+)
+from pipeline.report.pages import render
 from pipeline.report.rounding import between, decimal
 from pipeline.report.rows import Report
 from pipeline.report.selection import check_settings, select
-from pipeline.tracking import Tracking
+
+if TYPE_CHECKING:
+    from pipeline.tracking import Tracking
 
 Say = Callable[[str], None]
 TEST_FILE = "test.json"
+MODEL_TAG = "model_uri"
 
 
 @dataclass(frozen=True)
@@ -68,13 +78,15 @@ def deliver(options: ReportOptions, say: Say) -> Report:
         return Report(study, _noted(selection, refusal) if refusal else selection)
     record = selection_record(study, selection)
     if locked is None or options.read_test_again:
-        store.lock_selection(run_id, record, replace=options.read_test_again)
-        locked = record
-    if locked != record:
+        digest = store.lock_selection(run_id, record, replace=options.read_test_again)
+    elif locked == record:
+        digest = str(store.tag(run_id, "selection_locked"))
+    else:
         return Report(study, _noted(selection, _what_if(locked, record)))
-    test = store.read_test_result(run_id)
-    if test is None or options.read_test_again:
-        _read_test(store, study, selection, options, say)
+    unread = options.read_test_again or store.read_test_result(run_id) is None
+    if unread or store.tag(run_id, MODEL_TAG) is None:
+        lock = SelectionLock(digest) if unread else None
+        _conclude(store, study, selection, load_dataset(study, options.data_dir), lock, say)
     return _finished(store, study, selection)
 
 
@@ -126,38 +138,43 @@ def _noted(selection: Selection, note: str) -> Selection:
     return replace(selection, notes=(*selection.notes, note))
 
 
-def _read_test(
-    store: Tracking, study: StudyRecord, selection: Selection, options: ReportOptions, say: Say
+def _conclude(
+    store: Tracking,
+    study: StudyRecord,
+    selection: Selection,
+    dataset: Dataset,
+    lock: SelectionLock | None,
+    say: Say,
 ) -> None:
-    """Reads the test part once for the winner and those it is compared with, and keeps all."""
+    """Reads the test part, where there is a lock to do so, registers the winner, writes the pages.
+
+    The winner is read together with those it is compared with: the best on validation and the
+    unregularized baseline.
+    """
     from pipeline.report import sealed
 
-    run_id = str(study.run_id)
-    dataset = load_dataset(study, options.data_dir)
-    compared = [
-        trial
-        for trial in study.trials
-        if trial.number in (selection.winner, selection.reference) or trial.name == "baseline"
-    ]
+    run_id, number = str(study.run_id), int(selection.winner or 0)
+    shown = {number, selection.reference}
+    compared = [t for t in study.trials if t.number in shown or _is_baseline(t)]
     say(f"restoring {len(compared)} models and checking them on validation")
     restored = sealed.restore(store, dataset, compared)
-    lock = SelectionLock(store.locked_hash(run_id))
-    reads = store.count_test_read(run_id)
-    say("reading the test part")
-    results = sealed.read_once(dataset, restored, lock, reads)
-    store.log_files(run_id, {TEST_FILE: json.dumps({n: asdict(r) for n, r in results.items()})})
-    store.log_test_result(run_id, results[int(selection.winner or 0)])
+    if lock is not None:
+        say("reading the test part")
+        results = sealed.read_once(dataset, restored, lock, store.count_test_read(run_id))
+        kept = {str(trial): asdict(result) for trial, result in results.items()}
+        store.log_files(run_id, {TEST_FILE: json.dumps(kept)})
+        store.log_test_result(run_id, results[number])
     say("registering the model")
-    winner = restored[int(selection.winner or 0)]
-    store.register_model(run_id, winner.model, dataset.raw_example())
-    store.mark_winner(study, int(selection.winner or 0))
+    store.register_model(run_id, restored[number].model, dataset.raw_example())
+    store.mark_winner(study, number)
     store.set_verdicts(study, selection.verdicts)
     finished = _finished(store, study, selection)
-    pages = {
-        "report.json": json.dumps(as_json(finished), indent=2),
-        "report.md": as_markdown(finished),
-    }
+    pages = {"report.json": render(finished, "json"), "report.md": render(finished, "markdown")}
     store.log_report(run_id, pages)
+
+
+def _is_baseline(trial: TrialRecord) -> bool:
+    return trial.name == "baseline" and trial.state == "COMPLETE"
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
@@ -191,7 +208,7 @@ def _finished(store: Tracking, study: StudyRecord, selection: Selection) -> Repo
         study,
         selection,
         test=store.read_test_result(run_id),
-        model_uri=store.model_uri(run_id),
+        model_uri=store.tag(run_id, MODEL_TAG),
         extras=_comparison(study, selection, results),
     )
 

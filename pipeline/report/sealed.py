@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +18,9 @@ from pipeline.datasets.formats.tokens import token_rows
 from pipeline.errors import PipelineError
 from pipeline.records import TestResult, TrialRecord
 from pipeline.report.statistics import gap_interval, mean_interval, wilson_interval
-from pipeline.tracking import Tracking
+
+if TYPE_CHECKING:
+    from pipeline.tracking import Tracking
 
 TOLERANCE = 2e-3
 """Relative difference between a restored model's val_ce and the recorded one that rounding (or

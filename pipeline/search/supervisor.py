@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.records import (
@@ -30,7 +30,9 @@ from pipeline.search.executors.interface import Event, Executor, Failed, Finishe
 from pipeline.search.progress import Running, Snapshot, View
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import Study, Suggestion
-from pipeline.tracking import StudyRun
+
+if TYPE_CHECKING:
+    from pipeline.tracking import StudyRun
 
 MAX_FAILURES_IN_A_ROW = 5
 WAIT_SECONDS = 0.5

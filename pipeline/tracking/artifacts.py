@@ -1,0 +1,74 @@
+"""Files of a run, in and out, wherever the store keeps them (a folder, a server's proxy, a bucket).
+
+In: a run's artifact address, a relative path, bytes. Out: bytes.
+
+MLflow's client can write and read files but not delete one, and looks the run up for each; so the
+artifact repository, its documented plugin interface, is used for all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from requests.exceptions import HTTPError
+
+
+@contextmanager
+def uploading(artifact_uri: str, tracking_uri: str) -> Iterator[Path]:
+    """Gives an empty folder; what is written there becomes files of the run, on a clean exit."""
+    with TemporaryDirectory(prefix="pipeline-") as folder:
+        yield Path(folder)
+        get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).log_artifacts(folder)
+
+
+def write(artifact_uri: str, tracking_uri: str, files: Mapping[str, str | bytes]) -> None:
+    """Writes files of a run; existing ones are replaced."""
+    with uploading(artifact_uri, tracking_uri) as folder:
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
+    """Returns a file of a run; None where there is none."""
+    repository = get_artifact_repository(artifact_uri, tracking_uri=tracking_uri)
+    with TemporaryDirectory(prefix="pipeline-") as folder:
+        # A local repository hands out its own file where no folder is given: no copy.
+        target = None if _is_local(artifact_uri) else folder
+        try:
+            return Path(repository.download_artifacts(name, target)).read_bytes()
+        except MlflowException as error:
+            if _absent(error) or name not in _names(artifact_uri, tracking_uri, name):
+                return None
+            raise
+        except (FileNotFoundError, HTTPError):
+            if name not in _names(artifact_uri, tracking_uri, name):
+                return None
+            raise
+
+
+def delete(artifact_uri: str, tracking_uri: str, name: str) -> None:
+    """Deletes a file of a run; one that is not there is no error."""
+    if name in _names(artifact_uri, tracking_uri, name):
+        get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).delete_artifacts(name)
+
+
+def _names(artifact_uri: str, tracking_uri: str, name: str) -> set[str]:
+    """Returns the paths of a run's files in the folder of this one."""
+    folder = name.rpartition("/")[0] or None
+    repository = get_artifact_repository(artifact_uri, tracking_uri=tracking_uri)
+    return {entry.path for entry in repository.list_artifacts(folder)}
+
+
+def _absent(error: MlflowException) -> bool:
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+
+
+def _is_local(artifact_uri: str) -> bool:
+    return artifact_uri.startswith(("file:", "/"))

@@ -1,0 +1,162 @@
+"""What a report leaves in MLflow: the locked selection, the count of test reads, pages, verdicts.
+
+In: a parent run and plain dicts, files, a ``TestResult``. Out: the same, checked. The selection
+record is written once, hashed, and the hash is a tag: a changed record, or a second other one, is
+refused, so that nobody picks a winner after having seen the test part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from mlflow import MlflowClient
+
+from pipeline.errors import TrackingError
+from pipeline.records import StudyRecord, TestResult
+from pipeline.tracking import artifacts
+from pipeline.tracking.batches import metrics, run_tags
+from pipeline.tracking.opening import SELECTION_FILE
+from pipeline.tracking.runs import children_of
+from pipeline.tracking.spelling import finite_or_infinite
+
+LOCK_TAG = "selection_locked"
+READS_TAG = "test_reads"
+NOTE_TAG = "mlflow.note.content"
+TEST_PREFIX = "test_"
+MAX_NOTE_LENGTH = 8_000
+
+
+def lock_selection(
+    client: MlflowClient, run_id: str, record: Mapping[str, Any], *, replace: bool = False
+) -> str:
+    """Writes the selection record once; returns its SHA-256. The same record again is no error.
+
+    With ``replace`` another record takes the place of a locked one, which stays among the files.
+
+    Raises:
+        TrackingError: Another selection was locked before, or the record is no strict JSON.
+    """
+    try:
+        text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise TrackingError(
+            f"the selection record cannot be written as JSON ({error}): use None for numbers that "
+            "are not finite, text as keys, and plain Python values"
+        ) from error
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    run = client.get_run(run_id)
+    locked = run.data.tags.get(LOCK_TAG)
+    if locked is not None and locked != digest and not replace:
+        raise TrackingError(
+            f"the selection of run {run_id} is locked ({locked[:12]}...) and differs from the new "
+            f"one ({digest[:12]}...): after the lock the test part may have been read, so the "
+            "choice stands. Show it again as it is, or start a new study (--study NAME)"
+        )
+    if locked != digest:
+        files: dict[str, str | bytes] = {SELECTION_FILE: text}
+        earlier = artifacts.read(run.info.artifact_uri, client.tracking_uri, SELECTION_FILE)
+        if locked is not None and earlier is not None:
+            files[f"selection-{locked[:12]}.json"] = earlier
+        artifacts.write(run.info.artifact_uri, client.tracking_uri, files)
+        client.set_tag(run_id, LOCK_TAG, digest)
+    return digest
+
+
+def read_selection(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
+    """Returns the locked selection record, checked against its hash; None where none is locked.
+
+    Raises:
+        TrackingError: The record is missing, or is not the one that was locked.
+    """
+    run = client.get_run(run_id)
+    locked = run.data.tags.get(LOCK_TAG)
+    if locked is None:
+        return None
+    data = artifacts.read(run.info.artifact_uri, client.tracking_uri, SELECTION_FILE)
+    if data is None:
+        raise TrackingError(
+            f"run {run_id} has a locked selection ({locked[:12]}...), but its {SELECTION_FILE} is "
+            "gone: restore the file among the run's artifacts, or start a new study (--study NAME)"
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != locked:
+        raise TrackingError(
+            f"{SELECTION_FILE} of run {run_id} was changed after it was locked: its SHA-256 is "
+            f"{digest[:12]}..., locked was {locked[:12]}.... Restore the file, or start a new "
+            "study (--study NAME)"
+        )
+    return dict(json.loads(data))
+
+
+def count_test_read(client: MlflowClient, run_id: str) -> int:
+    """Adds one to the number of times the test part was read; returns the new number."""
+    reads = test_reads(client, run_id) + 1
+    client.set_tag(run_id, READS_TAG, str(reads))
+    return reads
+
+
+def test_reads(client: MlflowClient, run_id: str) -> int:
+    """Returns how often the test part was read."""
+    return int(client.get_run(run_id).data.tags.get(READS_TAG, "0"))
+
+
+def log_test_result(client: MlflowClient, run_id: str, result: TestResult) -> None:
+    """Logs the result on the test part as metrics ``test_ce``, ..., at step ``reads``."""
+    values = {f"{TEST_PREFIX}{f.name}": float(getattr(result, f.name)) for f in fields(TestResult)}
+    client.log_batch(run_id, metrics=metrics(values, step=result.reads))
+
+
+def read_test_result(client: MlflowClient, run_id: str) -> TestResult | None:
+    """Returns the last result on the test part; None before the first read."""
+    values = client.get_run(run_id).data.metrics
+    names = [entry.name for entry in fields(TestResult)]
+    if any(f"{TEST_PREFIX}{name}" not in values for name in names):
+        return None
+    found = {name: finite_or_infinite(values[f"{TEST_PREFIX}{name}"]) for name in names}
+    reads = int(found.pop("reads"))
+    return TestResult(**found, reads=reads)
+
+
+def log_report(client: MlflowClient, run_id: str, files: Mapping[str, str | bytes]) -> None:
+    """Writes pages under ``report/``; a Markdown page becomes the run's description, too."""
+    run = client.get_run(run_id)
+    pages = {f"report/{name}": content for name, content in files.items()}
+    artifacts.write(run.info.artifact_uri, client.tracking_uri, pages)
+    for name, content in files.items():
+        if name.endswith(".md"):
+            text = content if isinstance(content, str) else content.decode()
+            client.set_tag(run_id, NOTE_TAG, _note(text, name))
+
+
+def _note(text: str, name: str) -> str:
+    """Returns a page as a run's description, cut at a line where it is too long for a tag."""
+    if len(text) <= MAX_NOTE_LENGTH:
+        return text
+    more = f"\n\n(continued in `report/{name}` among the artifacts)\n"
+    return text[: MAX_NOTE_LENGTH - len(more)].rpartition("\n")[0] + more
+
+
+def set_verdicts(client: MlflowClient, record: StudyRecord, verdicts: Mapping[int, str]) -> None:
+    """Tags trials with their verdicts; those that have them already cost nothing."""
+    if record.run_id is None:
+        return
+    runs = children_of(client, [client.get_run(record.run_id)])
+    for number, verdict in verdicts.items():
+        if number in runs and runs[number].data.tags.get("verdict") != verdict:
+            client.set_tag(runs[number].info.run_id, "verdict", verdict)
+
+
+def mark_winner(client: MlflowClient, record: StudyRecord, number: int) -> None:
+    """Tags the winner's run ``winner=true``, takes the tag off others, and tells the parent."""
+    if record.run_id is None:
+        return
+    for other, run in children_of(client, [client.get_run(record.run_id)]).items():
+        if other == number:
+            client.log_batch(run.info.run_id, tags=run_tags({"winner": "true"}))
+        elif "winner" in run.data.tags:
+            client.delete_tag(run.info.run_id, "winner")
+    client.set_tag(record.run_id, "winner", str(number))

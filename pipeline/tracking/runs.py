@@ -1,0 +1,101 @@
+"""Finding runs: the parent of a study, its children, and the experiment for a new one.
+
+A parent carries the tags ``role=study`` and ``study``; a child ``role=trial``, ``trial`` (its
+number) and MLflow's own ``mlflow.parentRunId``. Runs are looked for in every experiment, because
+``mlflow run`` may put the parent of a continued study into another one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipeline.errors import InputError, TrackingError
+from pipeline.tracking.connection import artifact_location
+
+DEFAULT_EXPERIMENT = "least-overfit"
+PARENT_TAG = "mlflow.parentRunId"
+OPENED_TAG = "opened_at"
+_PAGE = 1_000
+
+
+def parents_of(
+    client: MlflowClient, study: str | None = None, dataset: str | None = None
+) -> list[Run]:
+    """Returns the parent runs of a study, of a dataset's studies, or of all; last opened first."""
+    wanted = {"role": "study", "study": study, "dataset": dataset}
+    clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
+    found = _search(client, _experiments(client), " and ".join(clauses))
+    return sorted(found, key=_opened, reverse=True)
+
+
+def children_of(client: MlflowClient, parents: list[Run]) -> dict[int, Run]:
+    """Returns the child runs of these parents by trial number.
+
+    There are several parents only where a change of parents was interrupted.
+    """
+    children: dict[int, Run] = {}
+    for parent in parents:
+        for run in _search(
+            client, _experiments(client), f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)}"
+        ):
+            if run.data.tags.get("role") == "trial":
+                children.setdefault(int(run.data.tags["trial"]), run)
+    return dict(sorted(children.items()))
+
+
+def experiment_id(client: MlflowClient) -> str:
+    """Returns the experiment for a new study: MLflow's variables decide, else ``least-overfit``."""
+    if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return chosen
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = artifact_location(client.tracking_uri, name)
+        return client.create_experiment(name, artifact_location=location)
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"MLflow's experiment '{name}' was deleted: bring it back with "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name "
+            "another one in MLFLOW_EXPERIMENT_NAME"
+        )
+    return experiment.experiment_id
+
+
+def _search(client: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:
+    """Yields the active runs that meet a condition, over all pages."""
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(experiments, condition, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _experiments(client: MlflowClient) -> list[str]:
+    """Returns the ids of all active experiments."""
+    found: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        found += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _quoted(value: str) -> str:
+    """Returns a value as a string of MLflow's filter language, which has no escapes."""
+    if "'" not in value:
+        return f"'{value}'"
+    if '"' not in value:
+        return f'"{value}"'
+    raise InputError(f"the name {value} holds both kinds of quotes, which MLflow cannot look up")
+
+
+def _opened(run: Run) -> int:
+    return int(run.data.tags.get(OPENED_TAG, run.info.start_time))

@@ -1,0 +1,208 @@
+"""How records are spelled in MLflow: params are text, metrics are doubles, arrays are one npz.
+
+In: records. Out: plain dicts and bytes, and back, exactly. Knows no MLflow.
+
+A param is spelled as in YAML: ``null``, ``true``, ``false``, numbers by ``repr`` (which reads back
+to the same double), text as it is; the type of the ``TrialConfig`` field decides how it is read. A
+metric that is absent was not measured (``ece``, ``history_gap``); NaN is logged as NaN. MLflow
+replaces an infinite metric by the largest double, which is read back as infinite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from pipeline.errors import TrackingError
+from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome
+
+CURVE_PREFIX = "epoch/"
+RESULTS_FILE = "validation.npz"
+RESULTS_TAG = "results"
+WEIGHTS_FILE = "weights.npz"
+MAX_PARAM_LENGTH = 6_000
+MAX_CAUSE_LENGTH = 1_000
+_OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None}
+_CURVE_KEY = "curve:"
+
+
+def spell(value: Any) -> str:
+    """Returns a value as the text of a param, in YAML's spelling; not shortened."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        return repr(float(value))
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def config_params(config: TrialConfig) -> dict[str, str]:
+    """Returns the params of a trial's child run, one per hyperparameter."""
+    return {name: spell(value) for name, value in config.as_dict().items()}
+
+
+def config_from_params(params: Mapping[str, str]) -> TrialConfig:
+    """Returns the configuration whose :func:`config_params` these are; other params are ignored.
+
+    A hyperparameter younger than the run takes its default.
+
+    Raises:
+        TrackingError: A param does not read as its hyperparameter's type.
+    """
+    hints = get_type_hints(TrialConfig)
+    values = {}
+    for name, hint in hints.items():
+        if name in params:
+            try:
+                values[name] = _read(params[name], hint)
+            except ValueError:
+                raise TrackingError(
+                    f"param {name}={params[name]!r} does not read as {hint}; it was not written by "
+                    "this program, or was changed since"
+                ) from None
+    return TrialConfig(**values)
+
+
+def _read(text: str, hint: Any) -> Any:
+    """Returns the value that was spelled as this text, given the type it had."""
+    if get_origin(hint) is types.UnionType:
+        if text == "null":
+            return None
+        hint = next(kind for kind in get_args(hint) if kind is not type(None))
+    if hint is bool:
+        if text not in ("true", "false"):
+            raise ValueError(text)
+        return text == "true"
+    return hint(text)
+
+
+def definition_params(definition: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a study's definition as params: nested keys joined by dots, long values cut."""
+    return {
+        re.sub(r"[^\w./: -]", "_", key): text
+        if len(text) <= MAX_PARAM_LENGTH
+        else f"{text[:5_990]} ..."
+        for key, text in ((key, spell(value)) for key, value in _leaves(definition, ""))
+    }
+
+
+def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yields the values of nested mappings with their dotted keys; lists are values."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def summary_metrics(outcome: TrialOutcome) -> dict[str, float]:
+    """Returns the summary metrics of a trial: its measurement, objective and seconds."""
+    metrics = {"seconds": float(outcome.seconds)}
+    measured = outcome.measurement
+    if measured is None:
+        return metrics
+    for entry in fields(Measurement):
+        value = getattr(measured, entry.name)
+        absent = entry.name in _OPTIONAL_METRICS and (value is None or math.isnan(value))
+        if entry.name != "diverged" and not absent:
+            metrics[entry.name] = float(value)
+    return metrics | {"objective": float(measured.objective)}
+
+
+def outcome_tags(outcome: TrialOutcome, verdict: str | None = None) -> dict[str, str]:
+    """Returns the tags that a finished trial adds to its run."""
+    tags = {"state": outcome.state, "device": outcome.device}
+    if outcome.measurement is not None:
+        tags["diverged"] = spell(outcome.measurement.diverged)
+    if outcome.cause:
+        tags["cause"] = " ".join(outcome.cause.split())[:MAX_CAUSE_LENGTH]
+    if verdict is not None:
+        tags["verdict"] = verdict
+    return tags
+
+
+def measurement_from(metrics: Mapping[str, float], tags: Mapping[str, str]) -> Measurement | None:
+    """Returns the measurement that was written as these metrics; None where there was none."""
+    if "best_epoch" not in metrics:
+        return None
+    values: dict[str, Any] = {"diverged": tags.get("diverged") == "true"}
+    hints = get_type_hints(Measurement)
+    for entry in fields(Measurement):
+        if entry.name in metrics:
+            value = finite_or_infinite(metrics[entry.name])
+            values[entry.name] = int(value) if hints[entry.name] is int else value
+        elif entry.name in _OPTIONAL_METRICS:
+            values[entry.name] = _OPTIONAL_METRICS[entry.name]
+        elif entry.name not in values:
+            values[entry.name] = math.nan
+    return Measurement(**values)
+
+
+def finite_or_infinite(value: float) -> float:
+    """Returns a metric's value with MLflow's stand-in for infinity turned back into infinity."""
+    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
+
+
+def pack_results(outcome: TrialOutcome) -> bytes | None:
+    """Returns ``validation.npz``: per-example results and curves; None where there are neither.
+
+    Arrays: ``nll`` float32, ``correct`` bool, ``predicted`` int32, ``confidence`` float32, each
+    [num_validation]; ``curve:NAME`` float64 [num_epochs]. The curves are metrics, too; MLflow reads
+    those back one run and one name at a time, which takes minutes for a large study.
+    """
+    arrays = {f"{_CURVE_KEY}{k}": np.asarray(v, np.float64) for k, v in outcome.curves.items()}
+    if outcome.validation is not None:
+        kinds = {"nll": np.float32, "correct": np.bool_, "predicted": np.int32}
+        for entry in fields(PerExample):
+            values = getattr(outcome.validation, entry.name)
+            arrays[entry.name] = np.asarray(values, kinds.get(entry.name, np.float32))
+    if not arrays:
+        return None
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[float, ...]]]:
+    """Returns the per-example results (or None) and the curves of a ``validation.npz``."""
+    with np.load(BytesIO(data), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    curves = {
+        name.removeprefix(_CURVE_KEY): tuple(values.tolist())
+        for name, values in arrays.items()
+        if name.startswith(_CURVE_KEY)
+    }
+    if "nll" not in arrays:
+        return None, curves
+    return PerExample(**{entry.name: arrays[entry.name] for entry in fields(PerExample)}), curves
+
+
+def pack_weights(path: Path, weights: Sequence[np.ndarray]) -> None:
+    """Writes weights to an npz file, in their order; floats as float32, not compressed."""
+    arrays = {f"{index:04d}": _single(array) for index, array in enumerate(weights)}
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def unpack_weights(data: bytes) -> tuple[np.ndarray, ...]:
+    """Returns the weights of such a file, in their order."""
+    with np.load(BytesIO(data), allow_pickle=False) as stored:
+        return tuple(stored[name] for name in sorted(stored.files))
+
+
+def _single(array: np.ndarray) -> np.ndarray:
+    """Returns floats as float32 (bfloat16, too, which numpy's format does not know)."""
+    array = np.asarray(array)
+    return array if array.dtype.kind in "biu" else array.astype(np.float32)

@@ -1,0 +1,187 @@
+"""The tracking store as the rest of the project sees it: one method per thing to write or read.
+
+In: an address. Out: :class:`StudyRun` for a search, ``StudyRecord`` and a dozen short methods for a
+report. Each method hands on to the module that does it and turns MLflow's refusals into
+``TrackingError``: one line, no credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mlflow import MlflowClient
+
+from pipeline.errors import TrackingError
+from pipeline.records import StudyRecord, TestResult
+from pipeline.tracking import artifacts, conclusions, reading, registry
+from pipeline.tracking.connection import masked, reach, refusals, resolve_uri
+from pipeline.tracking.opening import StudyHead, open_parent
+from pipeline.tracking.spelling import WEIGHTS_FILE, unpack_weights
+from pipeline.tracking.study_run import StudyRun
+
+MODEL_TAG = "model_uri"
+"""Tag of a parent run: where its winner is registered."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """A tracking store that has answered. Made by ``pipeline.tracking.connect``.
+
+    Attributes:
+        tracking_uri: Its address, credentials included: show :attr:`address` instead.
+    """
+
+    tracking_uri: str
+    _client: MlflowClient
+
+    @classmethod
+    def open(cls, tracking_uri: str | None = None) -> Tracking:
+        """Returns the store at this address; see ``pipeline.tracking.connect``."""
+        uri = resolve_uri(tracking_uri)
+        return cls(uri, reach(uri))
+
+    @property
+    def address(self) -> str:
+        """The store's address without credentials."""
+        return masked(self.tracking_uri)
+
+    def open_study(
+        self, study: str, dataset: str, definition: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> StudyRun:
+        """Returns the study's parent run, RUNNING: continued, ``mlflow run``'s, or a new one.
+
+        Args:
+            study: Its name.
+            dataset: Name of its dataset.
+            definition: What was asked for, JSON values only; reads back as it is.
+            tags: More tags of the parent (device, storage, ...).
+        """
+        with self._refusals(f"open study '{study}'"):
+            parent, children = open_parent(
+                self._client, StudyHead(study, dataset, definition, tags)
+            )
+        return StudyRun(self._client, parent, children)
+
+    def read_study(self, study: str | None = None, dataset: str | None = None) -> StudyRecord:
+        """Returns a study by name, or the one opened last (of a dataset); every trial in it.
+
+        Raises:
+            InputError: There is none; the message lists those that exist.
+        """
+        with self._refusals("read the study"):
+            return reading.read_study(self._client, study, dataset)
+
+    def load_weights(self, run_id: str) -> tuple[np.ndarray, ...]:
+        """Returns the weights kept on a trial's run, in the order they were given.
+
+        Raises:
+            TrackingError: None are kept there.
+        """
+        with self._refusals(f"read the weights of run {run_id}"):
+            artifact_uri = self._client.get_run(run_id).info.artifact_uri
+            data = artifacts.read(artifact_uri, self.tracking_uri, WEIGHTS_FILE)
+        if data is None:
+            raise TrackingError(
+                f"run {run_id} at {self.address} keeps no weights: they were dropped when the "
+                "trial was no longer as good as the best, or never kept; train its configuration "
+                "again"
+            )
+        return unpack_weights(data)
+
+    def lock_selection(
+        self, run_id: str, record: Mapping[str, Any], *, replace: bool = False
+    ) -> str:
+        """Writes the selection record of a parent run, once; returns its SHA-256.
+
+        With ``replace`` another record may take the place of a locked one.
+        """
+        with self._refusals("lock the selection"):
+            return conclusions.lock_selection(self._client, run_id, record, replace=replace)
+
+    def read_selection(self, run_id: str) -> dict[str, Any] | None:
+        """Returns the locked record, verified; None where none is locked. Keys are text (JSON)."""
+        with self._refusals("read the selection"):
+            return conclusions.read_selection(self._client, run_id)
+
+    def tag(self, run_id: str, name: str) -> str | None:
+        """Returns a tag of a run; None where it is not set."""
+        with self._refusals(f"read the tags of run {run_id}"):
+            value: str | None = self._client.get_run(run_id).data.tags.get(name)
+        return value
+
+    def log_files(self, run_id: str, files: Mapping[str, str | bytes]) -> None:
+        """Writes files of a run; existing ones are replaced."""
+        with self._refusals(f"keep {', '.join(files)}"):
+            artifact_uri = self._client.get_run(run_id).info.artifact_uri
+            artifacts.write(artifact_uri, self.tracking_uri, files)
+
+    def read_file(self, run_id: str, name: str) -> bytes | None:
+        """Returns a file of a run; None where there is none."""
+        with self._refusals(f"read {name} of run {run_id}"):
+            artifact_uri = self._client.get_run(run_id).info.artifact_uri
+            return artifacts.read(artifact_uri, self.tracking_uri, name)
+
+    def count_test_read(self, run_id: str) -> int:
+        """Counts one more read of the test part; returns the number of reads so far."""
+        with self._refusals("count a read of the test part"):
+            return conclusions.count_test_read(self._client, run_id)
+
+    def test_reads(self, run_id: str) -> int:
+        """Returns how often the test part was read."""
+        with self._refusals("read the count of test reads"):
+            return conclusions.test_reads(self._client, run_id)
+
+    def log_test_result(self, run_id: str, result: TestResult) -> None:
+        """Logs the result on the test part as metrics ``test_*`` of a parent run."""
+        with self._refusals("log the test result"):
+            conclusions.log_test_result(self._client, run_id, result)
+
+    def read_test_result(self, run_id: str) -> TestResult | None:
+        """Returns the last result on the test part; None before the first read."""
+        with self._refusals("read the test result"):
+            return conclusions.read_test_result(self._client, run_id)
+
+    def log_report(self, run_id: str, files: Mapping[str, str | bytes]) -> None:
+        """Writes pages under ``report/``; Markdown becomes the run's description, too."""
+        with self._refusals("keep the report"):
+            conclusions.log_report(self._client, run_id, files)
+
+    def set_verdicts(self, record: StudyRecord, verdicts: Mapping[int, str]) -> None:
+        """Tags the trials of a study with their verdicts."""
+        with self._refusals("tag verdicts"):
+            conclusions.set_verdicts(self._client, record, verdicts)
+
+    def mark_winner(self, record: StudyRecord, number: int) -> None:
+        """Tags the winner, and only it, ``winner=true``."""
+        with self._refusals("mark the winner"):
+            conclusions.mark_winner(self._client, record, number)
+
+    def register_model(
+        self, run_id: str, model: Any, example_input: np.ndarray, name: str | None = None
+    ) -> str:
+        """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
+
+        Args:
+            run_id: The study's parent run.
+            model: An ordinary Keras model.
+            example_input: [num_examples, ...], a few inputs, for the signature.
+            name: Registered name; None means ``<dataset>-least-overfit``.
+        """
+        with self._refusals("register the model"):
+            if name is None:
+                name = registry.model_name(self._client.get_run(run_id).data.tags["dataset"])
+            uri = registry.register_model(self._client, run_id, model, example_input, name)
+            self._client.set_tag(run_id, MODEL_TAG, uri)
+            return uri
+
+    def load_model(self, model_uri: str) -> Any:
+        """Returns the Keras model at ``models:/NAME@champion``, ``models:/NAME/VERSION``, ..."""
+        with self._refusals(f"load {model_uri}"):
+            return registry.load_model(self.tracking_uri, model_uri)
+
+    def _refusals(self, action: str) -> AbstractContextManager[None]:
+        return refusals(self.tracking_uri, action)

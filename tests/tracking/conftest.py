@@ -1,0 +1,66 @@
+"""A store per test that costs no migration: one SQLite database is made per session and copied."""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tracking_samples import CHANCE
+
+from pipeline.tracking import StudyRun, Tracking, connect
+
+MLFLOW_VARIABLES = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_REGISTRY_URI",
+)
+
+
+# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+SQLALCHEMY_NOLOAD = "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings(SQLALCHEMY_NOLOAD))
+
+
+@pytest.fixture(autouse=True)
+def _no_mlflow_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MLFLOW_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    # MLflow puts the files of its own default experiment under the folder it is first called in.
+    with contextlib.chdir(path.parent):
+        connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def store_uri(tmp_path: Path, migrated_database: Path) -> str:
+    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def tracking(store_uri: str) -> Tracking:
+    return connect(store_uri)
+
+
+@pytest.fixture
+def open_study(tracking: Tracking) -> Callable[..., StudyRun]:
+    def opened(study: str = "first", dataset: str = "digits", **definition: Any) -> StudyRun:
+        run = tracking.open_study(study, dataset, definition or {"epochs": 5}, {"device": "cpu"})
+        run.log_dataset("a1" * 32, CHANCE)
+        return run
+
+    return opened

@@ -1,0 +1,132 @@
+import hashlib
+import math
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import pytest
+from mlflow import MlflowClient
+from tracking_samples import complete
+
+from pipeline.errors import TrackingError
+from pipeline.records import TestResult, TrialConfig
+
+RECORD = {"status": "ok", "winner": 3, "gap": 1 / 3, "eligible": [3, 1]}
+
+
+@pytest.fixture
+def client(tracking):
+    return MlflowClient(tracking.tracking_uri)
+
+
+@pytest.fixture
+def study(open_study):
+    run = open_study()
+    for number in range(3):
+        run.trial_started(number, None, TrialConfig())
+        run.trial_finished(complete(number))
+    run.study_finished()
+    return run
+
+
+def selection_file(client, run_id):
+    return (
+        Path(url2pathname(urlparse(client.get_run(run_id).info.artifact_uri).path))
+        / "selection.json"
+    )
+
+
+def test_the_selection_is_locked_once_with_its_hash(tracking, client, study):
+    assert tracking.read_selection(study.run_id) is None
+    digest = tracking.lock_selection(study.run_id, RECORD)
+    written = selection_file(client, study.run_id).read_bytes()
+    assert digest == hashlib.sha256(written).hexdigest()
+    assert client.get_run(study.run_id).data.tags["selection_locked"] == digest
+    assert tracking.read_selection(study.run_id) == RECORD
+
+
+def test_the_same_selection_again_is_no_error_another_one_is(tracking, study):
+    digest = tracking.lock_selection(study.run_id, RECORD)
+    reordered = dict(reversed(RECORD.items()))
+    assert tracking.lock_selection(study.run_id, reordered) == digest
+    with pytest.raises(TrackingError, match=r"is locked .* start a new study \(--study NAME\)"):
+        tracking.lock_selection(study.run_id, RECORD | {"winner": 1})
+    assert tracking.read_selection(study.run_id) == RECORD
+
+
+def test_a_changed_record_is_refused(tracking, client, study):
+    tracking.lock_selection(study.run_id, RECORD)
+    path = selection_file(client, study.run_id)
+    path.write_text(path.read_text().replace('"winner": 3', '"winner": 1'))
+    with pytest.raises(
+        TrackingError, match=r"selection\.json of run .* was changed after it was locked"
+    ):
+        tracking.read_selection(study.run_id)
+
+
+def test_a_lost_record_is_refused(tracking, client, study):
+    tracking.lock_selection(study.run_id, RECORD)
+    selection_file(client, study.run_id).unlink()
+    with pytest.raises(TrackingError, match=r"its selection\.json is gone"):
+        tracking.read_selection(study.run_id)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object()])
+def test_a_record_that_is_no_strict_json_is_refused(tracking, study, value):
+    with pytest.raises(TrackingError, match="use None for numbers that are not finite"):
+        tracking.lock_selection(study.run_id, {"gap": value})
+    assert tracking.read_selection(study.run_id) is None
+
+
+def test_reads_of_the_test_part_are_counted(tracking, client, study):
+    assert tracking.test_reads(study.run_id) == 0
+    assert [tracking.count_test_read(study.run_id) for _ in range(3)] == [1, 2, 3]
+    assert client.get_run(study.run_id).data.tags["test_reads"] == "3"
+
+
+def test_the_test_result_reads_back_exactly_and_the_last_one_counts(tracking, client, study):
+    assert tracking.read_test_result(study.run_id) is None
+    first = TestResult(*(n / 7 for n in range(9)), reads=1)
+    second = TestResult(*(n / 11 for n in range(9)), reads=2)
+    for result in (first, second):
+        tracking.log_test_result(study.run_id, result)
+        assert tracking.read_test_result(study.run_id) == result
+    assert client.get_run(study.run_id).data.metrics["test_accuracy"] == second.accuracy
+
+
+def test_pages_lie_under_report_and_markdown_describes_the_run(tracking, client, study):
+    tracking.log_report(
+        study.run_id, {"report.md": "# The winner\n", "figures/gap.png": b"\x89PNG"}
+    )
+    assert {entry.path for entry in client.list_artifacts(study.run_id, "report")} == {
+        "report/report.md", "report/figures",
+    }  # fmt: skip
+    assert client.get_run(study.run_id).data.tags["mlflow.note.content"] == "# The winner\n"
+    tracking.log_report(study.run_id, {"report.md": "a line of a long page\n" * 2_000})
+    note = client.get_run(study.run_id).data.tags["mlflow.note.content"]
+    assert len(note) <= 8_000
+    assert note.endswith(
+        "a line of a long page\n\n(continued in `report/report.md` among the artifacts)\n"
+    )
+
+
+def test_verdicts_become_tags_and_cost_nothing_the_second_time(
+    tracking, client, study, monkeypatch
+):
+    record = tracking.read_study("first")
+    tracking.set_verdicts(record, {0: "healthy", 2: "overfit"})
+    verdicts = [client.get_run(t.mlflow_run_id).data.tags.get("verdict") for t in record.trials]
+    assert verdicts == ["healthy", None, "overfit"]
+    monkeypatch.setattr(MlflowClient, "set_tag", lambda *_: pytest.fail("a tag was set again"))
+    tracking.set_verdicts(record, {0: "healthy", 2: "overfit"})
+
+
+def test_there_is_one_winner(tracking, client, study):
+    record = tracking.read_study("first")
+    tracking.mark_winner(record, 0)
+    tracking.mark_winner(record, 2)
+    winners = [
+        client.get_run(trial.mlflow_run_id).data.tags.get("winner") for trial in record.trials
+    ]
+    assert winners == [None, None, "true"]
+    assert client.get_run(study.run_id).data.tags["winner"] == "2"

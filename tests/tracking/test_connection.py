@@ -1,0 +1,113 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.errors import TrackingError
+from pipeline.tracking import connect
+from pipeline.tracking.connection import artifact_location, masked, refusals, resolve_uri
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://ada:pw@tracking:5000/a", "https://***@tracking:5000/a"),
+        ("postgresql://ada:p@ss/w0rd@db:5432/runs", "postgresql://***@db:5432/runs"),
+        ("postgresql://db/runs?user=ada&password=pw&x=1", "postgresql://db/runs?user=ada&password=***&x=1"),
+        ("https://tracking/?access_token=abc", "https://tracking/?access_token=***"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+    ],
+)  # fmt: skip
+def test_credentials_are_masked(address, shown):
+    assert masked(address) == shown
+
+
+def test_an_unreachable_server_is_one_line_within_seconds_and_without_credentials():
+    started = time.monotonic()
+    with pytest.raises(TrackingError) as raised:
+        connect("http://ada:hunter2@127.0.0.1:9")
+    assert time.monotonic() - started < 15
+    message = str(raised.value)
+    assert message.startswith(
+        "MLflow at http://***@127.0.0.1:9 could not be reached (is it running, is the address "
+    )
+    assert "hunter2" not in message
+    assert "\n" not in message
+
+
+def test_the_impatience_of_the_first_contact_does_not_last(monkeypatch):
+    import os
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with pytest.raises(TrackingError):
+        connect("http://127.0.0.1:9")
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+@pytest.mark.parametrize("address", ["./mlruns", "file:./mlruns", "sqllite:///x.db"])
+def test_a_store_that_cannot_be_written_is_refused(address):
+    with pytest.raises(TrackingError, match=r"is no tracking store .* expected sqlite:///FILE"):
+        connect(address)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "x.db").write_text("these are not the pages of a database" * 100)
+    with pytest.raises(TrackingError, match=r"could not be reached .*: file is not a database"):
+        connect(f"sqlite:///{tmp_path / 'x.db'}")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackingError, match="could not be reached"):
+        connect(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+
+
+def test_the_address_is_the_argument_then_the_variable_then_this_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert resolve_uri(None) == "http://tracking:5000"
+    assert resolve_uri("sqlite:///x.db") == "sqlite:///x.db"
+
+
+def test_files_lie_beside_a_sqlite_database_and_elsewhere_where_the_store_says(tmp_path):
+    location = artifact_location(f"sqlite:///{tmp_path / 'my runs.db'}", "least overfit/2")
+    assert location == (tmp_path / "mlartifacts" / "least_overfit_2").as_uri()
+    assert artifact_location("http://tracking:5000", "least-overfit") is None
+
+
+def test_only_the_stores_own_errors_are_translated():
+    with (
+        pytest.raises(TrackingError, match="could not write: disk full"),
+        refusals("http://x", "write"),
+    ):
+        raise OSError("disk full\nmore")
+    with pytest.raises(KeyError), refusals("http://x", "write"):
+        raise KeyError("ours")
+
+
+def test_importing_the_door_opens_no_library():
+    code = (
+        "import sys, pipeline.tracking;"
+        "bad = {'mlflow', 'keras', 'tensorflow', 'optuna'} & set(sys.modules);"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_fresh_store_is_made_without_a_word(tmp_path):
+    code = (
+        "import sys; from pipeline.tracking import connect;"
+        "run = connect().open_study('s', 'digits', {}, {}); run.study_finished();"
+        "assert 'keras' not in sys.modules and 'tensorflow' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]

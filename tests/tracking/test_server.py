@@ -1,0 +1,142 @@
+"""The same door, over HTTP: an ``mlflow server`` that keeps the files, and ``mlflow ui``."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import requests
+from tracking_samples import CHANCE, EVERY_FIELD, complete, measured
+
+from pipeline.errors import TrackingError
+from pipeline.records import TestResult, TrialConfig
+from pipeline.tracking import connect
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve(folder, *arguments) -> tuple[subprocess.Popen, str]:
+    port = free_port()
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "mlflow",
+                "server",
+                "--port",
+                str(port),
+                "--workers",
+                "1",
+                *arguments,
+            ],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{address}/health", timeout=2).ok:
+                return process, address
+        except requests.ConnectionError:
+            time.sleep(0.3)
+    process.kill()
+    pytest.fail((folder / "server.log").read_text())
+
+
+def end(process: subprocess.Popen) -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[str]:
+    process, address = serve(tmp_path_factory.mktemp("server"))
+    yield address
+    end(process)
+
+
+def test_a_study_reads_back_exactly_from_a_server(server, capfd):
+    tracking = connect(server)
+    run = tracking.open_study("s", "digits", {"epochs": 5}, {})
+    run.log_dataset("a1" * 32, CHANCE)
+    extreme = measured(val_ce=float("nan"), penalty=float("inf"), ece=0.1 + 0.2)
+    for number, measurement in enumerate((measured(), extreme)):
+        run.trial_started(number, None, EVERY_FIELD)
+        run.trial_epochs(number, 1, {"val_ce": float("nan")})
+        run.trial_finished(complete(number, measurement=measurement))
+    run.trial_started(2, None, TrialConfig())
+    again = tracking.open_study("s", "digits", {"epochs": 5}, {})
+    assert again.close_stale() == (2,)
+    again.study_finished()
+    record = tracking.read_study("s")
+    first, second, third = record.trials
+    assert (first.config, first.measurement) == (EVERY_FIELD, measured())
+    np.testing.assert_equal(vars(second.measurement), vars(extreme))
+    np.testing.assert_array_equal(first.validation.nll, complete(0).validation.nll)
+    assert third.state == "FAIL"
+    assert (record.chance, record.definition) == (CHANCE, {"epochs": 5})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_are_dropped_on_a_server(server):
+    tracking = connect(server)
+    run = tracking.open_study("weights", "digits", {}, {})
+    run_id = run.trial_started(0, None, TrialConfig())
+    run.keep_weights(0, (np.ones((3, 2)),))
+    (weights,) = tracking.load_weights(run_id)
+    np.testing.assert_array_equal(weights, np.ones((3, 2), np.float32))
+    run.drop_weights(0)
+    with pytest.raises(TrackingError, match="keeps no weights"):
+        tracking.load_weights(run_id)
+
+
+def test_the_lock_holds_on_a_server(server):
+    tracking = connect(server)
+    run = tracking.open_study("lock", "digits", {}, {})
+    assert tracking.read_selection(run.run_id) is None
+    digest = tracking.lock_selection(run.run_id, {"winner": 1})
+    assert tracking.lock_selection(run.run_id, {"winner": 1}) == digest
+    with pytest.raises(TrackingError, match="is locked"):
+        tracking.lock_selection(run.run_id, {"winner": 2})
+    assert tracking.read_selection(run.run_id) == {"winner": 1}
+    result = TestResult(*(n / 7 for n in range(9)), reads=tracking.count_test_read(run.run_id))
+    tracking.log_test_result(run.run_id, result)
+    assert tracking.read_test_result(run.run_id) == result
+
+
+def test_mlflow_ui_in_the_folder_of_a_search_shows_its_runs_and_files(tmp_path, migrated_database):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(migrated_database.read_bytes())
+    tracking = connect(f"sqlite:///{folder / 'mlflow.db'}")
+    run = tracking.open_study("s", "digits", {}, {})
+    run_id = run.trial_started(0, None, TrialConfig())
+    run.trial_finished(complete(0))
+    process, address = serve(folder)
+    try:
+        remote = connect(address)
+        assert remote.read_study("s").trials[0].measurement == measured()
+        content = requests.get(
+            f"{address}/get-artifact",
+            params={"run_id": run_id, "path": "validation.npz"},
+            timeout=20,
+        ).content
+        assert content[:2] == b"PK"
+    finally:
+        end(process)
