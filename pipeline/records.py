@@ -149,10 +149,17 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class StepTiming:
-    """How long a training step of a cohort takes, told soon after its start."""
+    """How long a training step of a cohort takes, told soon after its start.
+
+    Attributes:
+        seconds_per_step: Wall time of one step.
+        steps_per_epoch: Steps of an epoch.
+        setup_seconds: Wall time before the first step: tracing and compiling.
+    """
 
     seconds_per_step: float
     steps_per_epoch: int
+    setup_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

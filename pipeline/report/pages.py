@@ -28,8 +28,11 @@ from pipeline.report.rows import COLUMNS, Report, cells, differing_keys, listed
 WIDTH = 100
 """Columns of the text page."""
 
-CONFIGURATION_WIDTH = 27
-"""Columns of the table's configuration; longer ones are cut."""
+GAP = 2
+"""Blanks between two columns of the table."""
+
+CONFIGURATION = COLUMNS.index("configuration")
+"""The one column of the table that is cut, to what the others leave."""
 
 LEGEND = "> winner, b best validation cross-entropy; cross-entropies (CE) and gaps in nats"
 
@@ -189,9 +192,11 @@ def _text_table(report: Report, trials: Sequence[TrialRecord]) -> Table:
     for place, column in enumerate(COLUMNS):
         words = place in (0, 2, 3)
         table.add_column(column, justify="left" if words else "right", no_wrap=True)
-    for place, trial in enumerate(trials):
-        row = list(cells(report, trial, keys))
-        row[2] = _cut(row[2], CONFIGURATION_WIDTH)
+    rows = [list(cells(report, trial, keys)) for trial in trials]
+    others = [place for place in range(len(COLUMNS)) if place != CONFIGURATION]
+    taken = sum(max(len(row[place]) + GAP for row in (COLUMNS, *rows)) for place in others)
+    for place, (trial, row) in enumerate(zip(trials, rows, strict=True)):
+        row[CONFIGURATION] = _cut(row[CONFIGURATION], WIDTH - taken)
         following = trials[place + 1].number if place + 1 < len(trials) else None
         last = trial.number in eligible and following is not None and following not in eligible
         won = trial.number == report.selection.winner

@@ -51,9 +51,12 @@ def restore(
         PipelineError: A model does not reproduce what was recorded.
         TrackingError: A trial's weights are gone.
     """
-    from pipeline.training import backend, ordinary
+    from pipeline.training import backend
 
     backend.prepare("auto", "float32", None)
+    # Not before: Keras must find the backend prepared.
+    from pipeline.training import ordinary
+
     restored = {}
     for trial in trials:
         weights = store.load_weights(str(trial.mlflow_run_id))

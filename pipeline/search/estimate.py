@@ -38,24 +38,28 @@ class Estimate:
     Attributes:
         data: Shape and sizes of the data.
         epochs: Largest number of epochs of a trial.
-        seconds_per_work: Seconds per unit of work, the median of the timed cohorts.
+        rates: Seconds per unit of work of the timed cohorts.
+        setups: Seconds before their first step.
     """
 
     data: DataSize
     epochs: int
     rates: list[float] = field(default_factory=list)
+    setups: list[float] = field(default_factory=list)
 
     def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
         """Takes the timing of a cohort's step."""
         work = sum(self._step_work(config) for config in configs) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
+        self.setups.append(timing.setup_seconds / len(configs))
 
     def seconds(self, configs: Sequence[TrialConfig], workers: int) -> float | None:
         """Returns the longest that training these trials takes; None before the first timing."""
         if not self.rates:
             return None
         rate = float(np.median(self.rates))
-        return sum(self._trial_seconds(config, rate) for config in configs) / workers
+        setup = float(np.mean(self.setups))
+        return sum(setup + self._trial_seconds(config, rate) for config in configs) / workers
 
     def _step_work(self, config: TrialConfig) -> float:
         hidden = models.family(config.family)(config, self.data.input_shape)

@@ -8,6 +8,7 @@ for trials still running; the pruner is lenient, because a median pruner throws 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import warnings
@@ -93,13 +94,20 @@ class Study:
                 kept = {key: trial.user_attrs.get(key) for key in ("name", "seed")}
                 attributes = {key: value for key, value in kept.items() if value is not None}
                 attributes["retry_of"] = trial.number
-                self._study.enqueue_trial(trial.params, user_attrs=attributes)
+                # A trial that was killed while it was asked for does not have all its values yet.
+                reference = self._references.get(kept["name"] or "")
+                params = trial.params if reference is None else self._values_of(reference)
+                self._study.enqueue_trial(params, user_attrs=attributes)
 
     def _enqueue_references(self, known: set[str | None]) -> None:
         for entry in self._space.references:
             if entry.name not in known:
-                params = self._space.parameters_of(entry.config) or {}
-                self._study.enqueue_trial(params, user_attrs={"name": entry.name})
+                values = self._values_of(entry.config)
+                self._study.enqueue_trial(values, user_attrs={"name": entry.name})
+
+    def _values_of(self, reference: TrialConfig) -> dict[str, Any]:
+        """Returns what a reference suggests: nothing where it is outside the space."""
+        return self._space.parameters_of(reference) or {}
 
     def ask(self) -> Suggestion:
         """Returns the next trial: an enqueued one, else the sampler's suggestion."""
@@ -205,7 +213,7 @@ def trial_seed(seed: int, number: int) -> int:
 
 def masked(storage: str) -> str:
     """Returns a storage's address without its password."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", storage)
+    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", storage)
 
 
 def _open_storage(storage: str) -> Any:
@@ -226,7 +234,24 @@ def _open_storage(storage: str) -> Any:
             f"--storage {storage}: there is no folder {path.parent}; create it, or give another "
             "path"
         )
+    if not _is_journal(path):
+        raise InputError(
+            f"--storage {path}: this is no journal file of Optuna's; expected one that a search "
+            f"made, or a new path (a database is given as sqlite:///{path})"
+        )
     return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _is_journal(path: Path) -> bool:
+    """Whether Optuna may append to this file: it is new, empty, or begins as a journal does."""
+    if not path.exists():
+        return True
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+        return not first or "op_code" in json.loads(first)
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 @contextmanager

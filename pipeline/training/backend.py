@@ -5,6 +5,13 @@ shipped; ``KERAS_BACKEND=jax`` works, too.
 """
 
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from pipeline.errors import DeviceError
 
@@ -30,11 +37,26 @@ def prepare(device: str, precision: str, num_threads: int | None) -> str:
     # Keras's own deterministic mode would refuse some GPU kernels; seeds are ours, ops are stable.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    import keras
+    with _native_chatter_off():
+        import keras
 
-    keras.config.set_dtype_policy(precision)
-    choose = _jax_device if keras.backend.backend() == "jax" else _tensorflow_device
-    return choose(device, num_threads)
+        keras.config.set_dtype_policy(precision)
+        choose = _jax_device if keras.backend.backend() == "jax" else _tensorflow_device
+        return choose(device, num_threads)
+
+
+@contextmanager
+def _native_chatter_off() -> Iterator[None]:
+    """Sends to nowhere what TensorFlow's C++ writes to stderr before its log level counts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _no_gpu(device: str, backend: str) -> DeviceError:
@@ -76,3 +98,30 @@ def _jax_device(device: str, num_threads: int | None) -> str:
         jax.config.update("jax_default_device", jax.devices("cpu")[0])
         return "cpu"
     return f"gpu: {gpus[0].device_kind}"
+
+
+def inference(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a compiled function that calls the model in inference mode.
+
+    ``predict`` builds an input pipeline at every call, which costs more than a small network.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def call(trainable: Any, other: Any, inputs: Any) -> Any:
+            return model.stateless_call(trainable, other, inputs, training=False)[0]
+
+        compiled = jax.jit(call)
+        return lambda inputs: np.asarray(
+            compiled(
+                [variable.value for variable in model.trainable_variables],
+                [variable.value for variable in model.non_trainable_variables],
+                inputs,
+            )
+        )
+    import tensorflow as tf
+
+    function = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+    return lambda inputs: np.asarray(function(tf.constant(inputs)))

@@ -12,21 +12,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from pipeline.datasets.dataset import Dataset
-from pipeline.records import Cohort, Trial, TrialOutcome
+from pipeline.records import Cohort, Trial, TrialConfig, TrialOutcome
 from pipeline.training import models
-from pipeline.training.architecture import num_parameters
+from pipeline.training.architecture import Dense, num_parameters
 from pipeline.training.evaluation import Course, ModelSize, measure, penalty, per_example
 from pipeline.training.fit import Emit, Inbox, Progress, train
 from pipeline.training.layers import Weighted
 from pipeline.training.network import Blueprint, StackedNetwork
-from pipeline.training.regularization import in_use
+from pipeline.training.regularization import TECHNIQUES, in_use
 from pipeline.training.resident import Resident
 
-KEPT_NETWORKS = 4
-"""Compiled networks a worker keeps; the least recently used goes first."""
+KEPT_PARAMETERS = 2e7
+"""Parameters of the compiled networks that a worker keeps; the least recently used go first."""
+SHARED_PARAMETERS = 2e6
+"""Up to this size a network is built with every technique: compiling another one for trials that
+use fewer would take longer than the passes over the weights that they save."""
 
 
 class Workshop:
@@ -63,14 +65,22 @@ class Workshop:
     def network(self, cohort: Cohort) -> StackedNetwork:
         """Returns the compiled network of the cohort's structure, size and techniques."""
         configs = [trial.config for trial in cohort.trials]
-        blueprint = Blueprint(configs[0], len(configs), in_use(configs))
+        parameters = self.parameters(configs[0]) * len(configs)
+        shared = parameters <= SHARED_PARAMETERS
+        techniques = frozenset(TECHNIQUES) if shared else in_use(configs)
+        blueprint = Blueprint(configs[0], len(configs), techniques)
         network = self.networks.pop(blueprint.key, None)
         if network is None:
             network = StackedNetwork(blueprint, self.resident)
         self.networks[blueprint.key] = network
-        while len(self.networks) > KEPT_NETWORKS:
+        while len(self.networks) > 1 and self.kept_parameters() > KEPT_PARAMETERS:
             del self.networks[next(iter(self.networks))]
         return network
+
+    def kept_parameters(self) -> int:
+        """Returns the number of parameters of all kept networks."""
+        blueprints = [network.blueprint for network in self.networks.values()]
+        return sum(self.parameters(one.config) * one.trials for one in blueprints)
 
     def outcomes(
         self, network: StackedNetwork, cohort: Cohort, progress: list[Progress]
@@ -79,7 +89,7 @@ class Workshop:
         resident = self.resident
         num_validation = len(resident.validation)
         scores = network.score(np.concatenate([resident.validation, resident.measured]))
-        weights = [np.asarray(ops.convert_to_numpy(v)) for v in network.stacked]
+        weights = [np.asarray(v) for v in network.stacked]
         kernels = penalized_kernels(network)
         outcomes = []
         for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=True)):
@@ -91,7 +101,10 @@ class Workshop:
                     per_example(scores[num_validation:, k]),
                     len(resident.train),
                     course(state),
-                    self.size(trial, [kernel[k] for kernel in kernels]),
+                    ModelSize(
+                        self.parameters(trial.config),
+                        penalty([kernel[k] for kernel in kernels], trial.config),
+                    ),
                 )
                 outcome = replace(
                     outcome,
@@ -102,25 +115,18 @@ class Workshop:
             outcomes.append(outcome)
         return outcomes
 
-    def size(self, trial: Trial, kernels: list[np.ndarray]) -> ModelSize:
-        """Returns the trial's parameter count, output layer included, and its penalty."""
-        config, shape = trial.config, self.dataset.input_shape
+    def parameters(self, config: TrialConfig) -> int:
+        """Returns the trainable parameters of one trial, output layer included."""
+        shape = self.dataset.input_shape
         hidden = models.family(config.family)(config, shape)
-        for layer in hidden:
-            shape = layer.output_shape(shape)
-        output = (shape[-1] + 1) * self.dataset.num_classes
-        parameters = num_parameters(hidden, self.dataset.input_shape) + output
-        return ModelSize(parameters, penalty(kernels, config))
+        output = Dense(self.dataset.num_classes)
+        return num_parameters((*hidden, output), shape)
 
 
 def penalized_kernels(network: StackedNetwork) -> list[np.ndarray]:
     """Returns the stacked kernels that carry a penalty, [K, ...] each."""
     layers = [layer for layer in network.layers if isinstance(layer, Weighted)]
-    return [
-        np.asarray(ops.convert_to_numpy(layer.kernel))
-        for layer in layers
-        if {"l1", "l2"} & layer.numbers.keys()
-    ]
+    return [np.asarray(layer.kernel) for layer in layers if {"l1", "l2"} & layer.numbers.keys()]
 
 
 def unmeasured(trial: Trial, state: Progress) -> TrialOutcome:

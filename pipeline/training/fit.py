@@ -65,28 +65,64 @@ class Progress:
         return False
 
 
-class Clock(keras.callbacks.Callback):
-    """Times training steps and tells once, as soon as two executions are comparable."""
+class Supervision(keras.callbacks.Callback):
+    """Watches one ``fit`` of a cohort: scores, stops, prunes and keeps the best, per trial.
 
-    def __init__(self, steps_per_epoch: int, emit: Emit) -> None:
+    Args:
+        network: The started network.
+        cohort: Its trials.
+        emit: Takes an :class:`EpochReport` after each epoch, and one :class:`StepTiming`.
+        inbox: Numbers of trials to prune; asked once per epoch.
+    """
+
+    def __init__(self, network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> None:
         super().__init__()
-        self.steps_per_epoch, self.emit = steps_per_epoch, emit
+        self.network, self.cohort, self.emit, self.inbox = network, cohort, emit, inbox
+        self.progress = [Progress(cohort.patience) for _ in cohort.trials]
+        self.best = [ops.copy(variable.value) for variable in network.stacked]
+        self.epochs = 0
+        self.epoch_start = self.start = time.perf_counter()
         self.marks: list[tuple[int, float]] = []
-        self.steps_before = 0
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Counts the steps of finished epochs."""
-        self.steps_before += self.steps_per_epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Marks the end of one execution; the first contains the compilation."""
+        """Marks the end of two executions, to time the steps between them."""
         if len(self.marks) == 2:
             return
-        step = min(batch + 1, self.steps_per_epoch) + self.steps_before
-        self.marks.append((step, time.perf_counter()))
+        steps = self.epochs * self.network.steps_per_epoch + batch + 1
+        self.marks.append((steps, time.perf_counter()))
         if len(self.marks) == 2:
-            (first, start), (last, end) = self.marks
-            self.emit(StepTiming((end - start) / max(last - first, 1), self.steps_per_epoch))
+            (first, begin), (last, end) = self.marks
+            seconds = (end - begin) / (last - first)
+            # The first execution contains the compilation.
+            setup = max(begin - self.start - first * seconds, 0.0)
+            self.emit(StepTiming(seconds, self.network.steps_per_epoch, setup))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Scores the cohort, keeps what is best, and stops when no trial is left."""
+        # With JAX, asking for the model is what brings its variables up to date.
+        model = self.model
+        self.epochs += 1
+        active = [state for state in self.progress if not state.done]
+        improved = record_epoch(self.network, self.progress)
+        if improved.any():
+            self.best = [
+                ops.where(along_trials(improved, len(v.shape)), v.value, b)
+                for v, b in zip(self.network.stacked, self.best, strict=True)
+            ]
+        seconds, self.epoch_start = time.perf_counter() - self.epoch_start, time.perf_counter()
+        self.emit(EpochReport(self.epochs, self.latest(active), seconds))
+        pruned = set(self.inbox())
+        for trial, state in zip(self.cohort.trials, self.progress, strict=True):
+            state.pruned = state.pruned or (trial.number in pruned and not state.stopped)
+        model.stop_training = all(state.done for state in self.progress)
+
+    def latest(self, active: list[Progress]) -> dict[int, dict[str, float]]:
+        """Returns the last epoch's curve values of the trials that trained in it."""
+        return {
+            trial.number: {name: values[-1] for name, values in state.curves.items()}
+            for trial, state in zip(self.cohort.trials, self.progress, strict=True)
+            if any(state is one for one in active)
+        }
 
 
 def train(network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> list[Progress]:
@@ -102,28 +138,23 @@ def train(network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> 
         One :class:`Progress` per trial, in the cohort's order.
     """
     network.start(cohort.trials)
-    progress = [Progress(cohort.patience) for _ in cohort.trials]
-    best = [ops.copy(variable.value) for variable in network.stacked]
-    clock = Clock(network.steps_per_epoch, emit)
-    for epoch in range(1, cohort.epochs + 1):
-        start = time.perf_counter()
-        fit_epoch(network, order(network, cohort.order_seed, epoch), clock)
-        active = [p for p in progress if not p.done]
-        improved = record_epoch(network, progress)
-        if improved.any():
-            best = [
-                ops.where(along_trials(improved, len(v.shape)), v.value, b)
-                for v, b in zip(network.stacked, best, strict=True)
-            ]
-        emit(EpochReport(epoch, latest(cohort, progress, active), time.perf_counter() - start))
-        pruned = set(inbox())
-        for trial, state in zip(cohort.trials, progress, strict=True):
-            state.pruned = state.pruned or (trial.number in pruned and not state.stopped)
-        if all(state.done for state in progress):
-            break
-    for variable, value in zip(network.stacked, best, strict=True):
+    supervision = Supervision(network, cohort, emit, inbox)
+    epochs = range(1, cohort.epochs + 1)
+    indices = np.concatenate([order(network, cohort.order_seed, epoch) for epoch in epochs])
+    # One call for all epochs: making Keras's input pipeline costs as much as a small epoch.
+    network.model.fit(
+        indices,
+        network.resident.known_labels[indices],
+        batch_size=network.batch_size,
+        epochs=cohort.epochs,
+        steps_per_epoch=network.steps_per_epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=[supervision],
+    )
+    for variable, value in zip(network.stacked, supervision.best, strict=True):
         variable.assign(value)
-    return progress
+    return supervision.progress
 
 
 def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
@@ -131,18 +162,6 @@ def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
     train = network.resident.train
     permuted = np.random.default_rng([seed, epoch]).permutation(train)
     return permuted[: network.steps_per_epoch * network.batch_size]
-
-
-def fit_epoch(network: StackedNetwork, indices: np.ndarray, clock: Clock) -> None:
-    """Trains one epoch on these examples, in this order."""
-    network.model.fit(
-        indices,
-        network.resident.known_labels[indices],
-        batch_size=network.batch_size,
-        shuffle=False,
-        verbose=0,
-        callbacks=[clock],
-    )
 
 
 def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarray:
@@ -167,14 +186,3 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
             values = (*validation[k].tolist(), *train[k].tolist(), float(running[k]))
             improved[k] = state.record(dict(zip(CURVES, values, strict=True)))
     return improved
-
-
-def latest(
-    cohort: Cohort, progress: list[Progress], active: list[Progress]
-) -> dict[int, dict[str, float]]:
-    """Returns the last epoch's curve values of the trials that trained in it."""
-    return {
-        trial.number: {name: values[-1] for name, values in state.curves.items()}
-        for trial, state in zip(cohort.trials, progress, strict=True)
-        if any(state is one for one in active)
-    }

@@ -47,8 +47,8 @@ class RunningCrossEntropy(keras.metrics.Metric):
 
     def per_trial(self) -> np.ndarray:
         """Returns each trial's running mean, float64 [K], nats."""
-        total = np.asarray(ops.convert_to_numpy(self.total), dtype=np.float64)
-        return total / max(float(ops.convert_to_numpy(self.count)), 1.0)
+        total = np.asarray(self.total, dtype=np.float64)
+        return total / max(float(np.asarray(self.count)), 1.0)
 
 
 def cross_entropy(labels: Any, logits: Any) -> Any:

@@ -17,7 +17,7 @@ from keras import ops
 
 from pipeline.datasets.dataset import Dataset
 from pipeline.records import Trial, TrialConfig
-from pipeline.training import models
+from pipeline.training import backend, models
 from pipeline.training.architecture import (
     BatchNorm,
     Conv,
@@ -41,8 +41,9 @@ from pipeline.training.losses import RunningCrossEntropy, Scores, StackedCrossEn
 from pipeline.training.regularization import vector
 from pipeline.training.resident import Resident
 
-LONGEST_EXECUTION = 32
+LONGEST_EXECUTION = 64
 """Training steps per call into the backend: enough to hide the call, few enough for progress."""
+SHORTEST_EXECUTION = 8
 SCORED_ACTIVATIONS = 2**24
 """Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
 
@@ -86,19 +87,16 @@ class StackedNetwork:
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
-        self.scorer = keras.Model(
-            indices, Scores(dtype="float32")(logits, resident.labels(indices))
-        )
+        scores = Scores(dtype="float32")(logits, resident.labels(indices))
+        self._scorer = backend.inference(keras.Model(indices, scores))
         self.running = RunningCrossEntropy(blueprint.trials)
-        executions = -(-self.steps_per_epoch // LONGEST_EXECUTION)
         self.model.compile(
             optimizer=optimizer(blueprint.config),
             loss=StackedCrossEntropy(),
             metrics=[self.running],
-            steps_per_execution=-(-self.steps_per_epoch // executions),
+            steps_per_execution=steps_per_execution(self.steps_per_epoch),
             jit_compile=keras.backend.backend() == "jax",
         )
-        self.scorer.compile(jit_compile=keras.backend.backend() == "jax")
         self.model.optimizer.build(self.model.trainable_variables)
         self.max_norm.belong_to(self.model.optimizer)
 
@@ -156,8 +154,17 @@ class StackedNetwork:
         """Returns the columns of :data:`SCORES` in inference mode, float32 [n, K, 4]."""
         widest = widest_activation(self.blueprint.config, self.resident.dataset)
         batch = int(np.clip(SCORED_ACTIVATIONS // (widest * self.blueprint.trials), 32, 4096))
-        scores: np.ndarray = self.scorer.predict(indices, batch_size=batch, verbose=0)
-        return scores
+        parts = np.split(indices, range(batch, len(indices), batch))
+        return np.concatenate([self._scorer(part) for part in parts])
+
+
+def steps_per_execution(steps_per_epoch: int) -> int:
+    """Returns how many steps are one call: a divisor of the epoch, so that epochs end on time."""
+    divisors = [d for d in range(1, steps_per_epoch + 1) if steps_per_epoch % d == 0]
+    longest = max(d for d in divisors if d <= LONGEST_EXECUTION)
+    if longest >= min(SHORTEST_EXECUTION, steps_per_epoch):
+        return longest
+    return min(d for d in divisors if d > LONGEST_EXECUTION)
 
 
 def widest_activation(config: TrialConfig, dataset: Dataset) -> int:

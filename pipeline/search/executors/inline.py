@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.errors import InputError, PipelineError
+from pipeline.errors import InputError
 from pipeline.search.executors.interface import (
     Event,
     Executor,
@@ -49,17 +49,17 @@ class InlineExecutor(Executor):
             self._run = self._opener.open()
         key, job = self._jobs.popleft()
         self._running = key
+        event: Event
         try:
-            result = self._run(job, lambda data: handle(Progressed(key, data)), self._inbox)
-        except PipelineError:
-            raise
+            event = Finished(key, self._run(job, _emitter(key, handle), self._inbox))
+        except HandlerError as error:
+            raise error.reason from error.reason.__cause__
         except Exception as error:
-            handle(Failed(key, one_line(error)))
-        else:
-            handle(Finished(key, result))
+            event = Failed(key, one_line(error))
         finally:
             self._running = None
             self._messages.clear()
+        handle(event)
 
     def tell(self, key: int, message: Any) -> None:
         """Keeps a message for the running job."""
@@ -73,6 +73,24 @@ class InlineExecutor(Executor):
     def _inbox(self) -> list[Any]:
         messages, self._messages = self._messages, []
         return messages
+
+
+class HandlerError(BaseException):
+    """The supervisor raised while it handled a job's progress: that is not the job's fault."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _emitter(key: int, handle: Callable[[Event], None]) -> Callable[[Any], None]:
+    def emit(data: Any) -> None:
+        try:
+            handle(Progressed(key, data))
+        except Exception as error:
+            raise HandlerError(error) from error
+
+    return emit
 
 
 EXECUTOR = InlineExecutor
