@@ -19,7 +19,6 @@ from pipeline.training import models
 from pipeline.training.architecture import Dense, num_parameters
 from pipeline.training.evaluation import Course, ModelSize, measure, penalty, per_example
 from pipeline.training.fit import Emit, Inbox, Progress, train
-from pipeline.training.layers import Weighted
 from pipeline.training.network import Blueprint, StackedNetwork
 from pipeline.training.regularization import TECHNIQUES, in_use
 from pipeline.training.resident import Resident
@@ -89,8 +88,8 @@ class Workshop:
         resident = self.resident
         num_validation = len(resident.validation)
         scores = network.score(np.concatenate([resident.validation, resident.measured]))
-        weights = [np.asarray(v) for v in network.stacked]
-        kernels = penalized_kernels(network)
+        weights = network.per_trial()
+        penalized = penalized_kernels(network)
         outcomes = []
         for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=True)):
             outcome = unmeasured(trial, state)
@@ -103,14 +102,14 @@ class Workshop:
                     course(state),
                     ModelSize(
                         self.parameters(trial.config),
-                        penalty([kernel[k] for kernel in kernels], trial.config),
+                        penalty([weights[k][place] for place in penalized], trial.config),
                     ),
                 )
                 outcome = replace(
                     outcome,
                     measurement=measurement,
                     validation=validation,
-                    weights=tuple(w[k].copy() for w in weights) if cohort.keep_weights else None,
+                    weights=weights[k] if cohort.keep_weights else None,
                 )
             outcomes.append(outcome)
         return outcomes
@@ -123,10 +122,10 @@ class Workshop:
         return num_parameters((*hidden, output), shape)
 
 
-def penalized_kernels(network: StackedNetwork) -> list[np.ndarray]:
-    """Returns the stacked kernels that carry a penalty, [K, ...] each."""
-    layers = [layer for layer in network.layers if isinstance(layer, Weighted)]
-    return [np.asarray(layer.kernel) for layer in layers if {"l1", "l2"} & layer.numbers.keys()]
+def penalized_kernels(network: StackedNetwork) -> list[int]:
+    """Returns which of the stacked variables are kernels that carry a penalty."""
+    kernels = [id(layer.kernel) for layer in network.weighted if layer.numbers]
+    return [place for place, variable in enumerate(network.stacked) if id(variable) in kernels]
 
 
 def unmeasured(trial: Trial, state: Progress) -> TrialOutcome:

@@ -106,8 +106,10 @@ class Supervision(keras.callbacks.Callback):
         improved = record_epoch(self.network, self.progress)
         if improved.any():
             self.best = [
-                ops.where(along_trials(improved, len(v.shape)), v.value, b)
-                for v, b in zip(self.network.stacked, self.best, strict=True)
+                ops.where(along_trials(improved, len(v.shape), axis), v.value, b)
+                for v, b, axis in zip(
+                    self.network.stacked, self.best, self.network.trial_axes, strict=True
+                )
             ]
         seconds, self.epoch_start = time.perf_counter() - self.epoch_start, time.perf_counter()
         self.emit(EpochReport(self.epochs, self.latest(active), seconds))

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from pipeline.training import backend
+
 GOLDEN = 0x9E3779B9
 """2^32 divided by the golden ratio: spreads consecutive counters over all bits (Knuth)."""
 
@@ -29,20 +31,28 @@ def numbers(layer: keras.layers.Layer, name: str, trials: int, dtype: str = "flo
     )
 
 
-def along_trials(vector: Any, rank: int) -> Any:
-    """Returns the vector [K] shaped [K, 1, ...] to broadcast over a tensor of this rank."""
-    return ops.reshape(ops.convert_to_tensor(vector), (-1,) + (1,) * (rank - 1))
+def along_trials(vector: Any, rank: int, axis: int = 0) -> Any:
+    """Returns the vector [K] shaped to broadcast along the trial axis of a tensor of this rank."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return ops.reshape(ops.convert_to_tensor(vector), shape)
 
 
 class StackedPenalty(keras.regularizers.Regularizer):
-    """sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2 (Keras's convention, no 1/2)."""
+    """sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2 (Keras's convention, no 1/2).
 
-    def __init__(self, l1: Any | None, l2: Any | None) -> None:
-        self.l1, self.l2 = l1, l2
+    Args:
+        l1: Factors [K], or None where no trial has any.
+        l2: Factors [K], or None where no trial has any.
+        axis: The kernel's trial axis.
+    """
+
+    def __init__(self, l1: Any | None, l2: Any | None, axis: int = 0) -> None:
+        self.l1, self.l2, self.axis = l1, l2, axis
 
     def __call__(self, x: Any) -> Any:
-        """Returns the penalty of a stacked kernel [K, ...], a scalar."""
-        axes = tuple(range(1, len(x.shape)))
+        """Returns the penalty of a stacked kernel, a scalar."""
+        axes = tuple(axis for axis in range(len(x.shape)) if axis != self.axis)
         total = ops.zeros((), dtype=x.dtype)
         if self.l1 is not None:
             total += ops.sum(self.l1 * ops.sum(ops.abs(x), axis=axes))
@@ -54,24 +64,24 @@ class StackedPenalty(keras.regularizers.Regularizer):
 class StackedMaxNorm(keras.constraints.Constraint):
     """Per-trial limit on the norm of each unit's incoming weights; infinity leaves them alone.
 
-    One object serves all kernels of a network. Its limits [K] are a variable of the optimizer
-    (:meth:`belong_to`): with JAX, no other is in reach where constraints are applied.
+    The limits [K] are a variable of the optimizer, given once that is built: with JAX, no other is
+    in reach where constraints are applied.
     Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
+
+    Args:
+        axis: The kernel's trial axis.
     """
 
-    def __init__(self, trials: int) -> None:
-        self.trials = trials
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
         self.limit: Any = None
 
-    def belong_to(self, optimizer: Any) -> None:
-        """Creates the limits among the variables of a built optimizer."""
-        self.limit = optimizer.add_variable((self.trials,), name="max_norm_limit")
-
     def __call__(self, w: Any) -> Any:
-        """Returns the projected stacked kernel [K, ..., units]."""
+        """Returns the projected stacked kernel; units are its last axis."""
         w = ops.convert_to_tensor(w)
-        axes = tuple(range(1, len(w.shape) - 1))
-        limit = along_trials(self.limit, len(w.shape))
+        rank = len(w.shape)
+        axes = tuple(axis for axis in range(rank - 1) if axis != self.axis)
+        limit = along_trials(self.limit, rank, self.axis)
         norms = ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
         scaled = w * (ops.clip(norms, 0.0, limit) / (keras.config.epsilon() + norms))
         # Off must be exactly off: the epsilon above would shrink the weights at every step.
@@ -86,8 +96,11 @@ class Weighted(keras.layers.Layer):
         units: Units or filters per trial.
         activation: ``relu`` or ``linear``.
         penalties: Which of ``l1`` and ``l2`` some trial uses on this kernel.
-        constraint: The network's max-norm constraint; None where no trial uses it here.
+        max_norm: Whether some trial uses a max-norm constraint on this kernel.
     """
+
+    trial_axis = 0
+    """Where the kernel has its trials."""
 
     def __init__(
         self,
@@ -95,22 +108,23 @@ class Weighted(keras.layers.Layer):
         units: int,
         activation: str = "linear",
         penalties: frozenset[str] = frozenset(),
-        constraint: StackedMaxNorm | None = None,
+        max_norm: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.trials, self.units, self.constraint = trials, units, constraint
+        self.trials, self.units = trials, units
+        self.constraint = StackedMaxNorm(self.trial_axis) if max_norm else None
         self.activation = keras.activations.get(activation)
         self.numbers = {name: numbers(self, name, trials) for name in sorted(penalties)}
 
     def add_kernel(self, shape: tuple[int, ...]) -> None:
-        """Creates the kernel [K, *shape] and the bias [K, units]; cohorts set their values."""
+        """Creates the kernel, an ordinary one's shape with the trial axis put in, and the bias."""
         l1, l2 = self.numbers.get("l1"), self.numbers.get("l2")
         self.kernel = self.add_weight(
-            shape=(self.trials, *shape),
+            shape=(*shape[: self.trial_axis], self.trials, *shape[self.trial_axis :]),
             initializer="zeros",
             name="kernel",
-            regularizer=StackedPenalty(l1, l2) if self.numbers else None,
+            regularizer=StackedPenalty(l1, l2, self.trial_axis) if self.numbers else None,
             constraint=self.constraint,
         )
         self.bias = self.add_weight(
@@ -122,9 +136,14 @@ class Weighted(keras.layers.Layer):
         """The per-trial variables in the order of the ordinary layer's weights."""
         return (self.kernel, self.bias)
 
+    @property
+    def trial_axes(self) -> tuple[int, ...]:
+        """The trial axis of each of the stacked variables."""
+        return (self.trial_axis, 0)
+
 
 class StackedDense(Weighted):
-    """Dense: inputs [B, in] (shared) or [K, B, in], outputs [K, B, units]."""
+    """Dense: inputs [K, B, in], outputs [K, B, units], kernel [K, in, units]."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of this shape."""
@@ -132,9 +151,50 @@ class StackedDense(Weighted):
 
     def call(self, inputs: Any) -> Any:
         """Returns activation(inputs @ kernel + bias)."""
-        equation = "bi,kio->kbo" if len(inputs.shape) == 2 else "kbi,kio->kbo"
-        outputs = ops.einsum(equation, inputs, self.kernel) + ops.expand_dims(self.bias, 1)
-        return self.activation(outputs)
+        return self.activation(ops.matmul(inputs, self.kernel) + ops.expand_dims(self.bias, 1))
+
+
+class SharedDense(Weighted):
+    """Dense on inputs that all trials share: [B, in] -> [K, B, units], kernel [in, K, units].
+
+    The trials' units stand side by side: one large matrix product serves all of them.
+    """
+
+    trial_axis = 1
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights for inputs of this shape."""
+        self.add_kernel((int(input_shape[-1] or 0), self.units))
+
+    def call(self, inputs: Any) -> Any:
+        """Returns activation(inputs @ kernel + bias)."""
+        wide = ops.reshape(self.kernel, (-1, self.trials * self.units))
+        outputs = ops.reshape(self.product(inputs, wide), (-1, self.trials, self.units))
+        return self.activation(ops.transpose(outputs + self.bias, (1, 0, 2)))
+
+    def product(self, inputs: Any, wide: Any) -> Any:
+        """Returns inputs @ wide for a kernel [in, K * units]."""
+        return ops.matmul(inputs, wide)
+
+
+class SharedBag(SharedDense):
+    """:class:`SharedDense` on multi-hot inputs given as token lists, int32 [B, max_tokens].
+
+    Args:
+        num_words: Columns of the multi-hot rows.
+    """
+
+    def __init__(self, trials: int, units: int, num_words: int, **options: Any) -> None:
+        super().__init__(trials, units, **options)
+        self.num_words = num_words
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the weights."""
+        self.add_kernel((self.num_words, self.units))
+
+    def product(self, inputs: Any, wide: Any) -> Any:
+        """Returns the sum of the kernel's rows of each example's tokens."""
+        return backend.embedding_bag(wide, inputs)
 
 
 class StackedConv(Weighted):
@@ -218,6 +278,11 @@ class StackedBatchNorm(keras.layers.Layer):
     def stacked(self) -> tuple[Any, ...]:
         """The per-trial variables in the order of the ordinary layer's weights."""
         return (self.gamma, self.beta, self.mean, self.variance)
+
+    @property
+    def trial_axes(self) -> tuple[int, ...]:
+        """The trial axis of each of the stacked variables."""
+        return (0, 0, 0, 0)
 
 
 class StackedDropout(keras.layers.Layer):

@@ -29,13 +29,15 @@ from pipeline.training.architecture import (
     walk,
 )
 from pipeline.training.layers import (
+    SharedBag,
+    SharedDense,
     StackedBatchNorm,
     StackedConv,
     StackedDense,
     StackedDropout,
     StackedFlatten,
-    StackedMaxNorm,
     StackedMaxPool,
+    Weighted,
 )
 from pipeline.training.losses import RunningCrossEntropy, Scores, StackedCrossEntropy
 from pipeline.training.regularization import vector
@@ -83,7 +85,7 @@ class StackedNetwork:
         # The incomplete last batch is left out: each epoch's order leaves out other examples.
         self.steps_per_epoch = len(resident.train) // self.batch_size
         self.layers: list[Any] = []
-        self.max_norm = StackedMaxNorm(blueprint.trials)
+        self.shared = True
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
@@ -98,7 +100,10 @@ class StackedNetwork:
             jit_compile=keras.backend.backend() == "jax",
         )
         self.model.optimizer.build(self.model.trainable_variables)
-        self.max_norm.belong_to(self.model.optimizer)
+        self.limits = self.model.optimizer.add_variable((blueprint.trials,), name="max_norm")
+        for layer in self.weighted:
+            if layer.constraint is not None:
+                layer.constraint.limit = self.limits
 
     def _stack(self, indices: Any) -> Any:
         config, dataset = self.blueprint.config, self.resident.dataset
@@ -109,6 +114,7 @@ class StackedNetwork:
         for index, layer in enumerate(description):
             built = BUILDERS[type(layer)](layer, self, index)
             tensor = built(tensor)
+            self.shared = self.shared and not isinstance(built, Weighted)
             self.layers.append(built)
         output = StackedDense(
             self.blueprint.trials, dataset.num_classes, dtype="float32", name="output"
@@ -131,10 +137,10 @@ class StackedNetwork:
             elif isinstance(layer, StackedBatchNorm):
                 for weight, value in zip(layer.stacked, (1.0, 0.0, 0.0, 1.0), strict=True):
                     weight.assign(np.full(weight.shape, value, dtype=np.float32))
-            elif hasattr(layer, "kernel"):
-                shape = tuple(layer.kernel.shape[1:])
+            elif isinstance(layer, Weighted):
+                shape = tuple(np.delete(layer.kernel.shape, layer.trial_axis).tolist())
                 initial = [glorot_uniform(shape, int(seed), index) for seed in seeds]
-                layer.kernel.assign(np.stack(initial))
+                layer.kernel.assign(np.stack(initial, axis=layer.trial_axis))
                 layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
         self._reset_optimizer(vector("max_norm", configs))
 
@@ -143,7 +149,25 @@ class StackedNetwork:
         for variable in optimizer_.variables:
             if variable is not optimizer_.learning_rate:
                 variable.assign(zeros(variable))
-        self.max_norm.limit.assign(limits)
+        self.limits.assign(limits)
+
+    @property
+    def weighted(self) -> list[Weighted]:
+        """The layers with a kernel."""
+        return [layer for layer in self.layers if isinstance(layer, Weighted)]
+
+    @property
+    def trial_axes(self) -> list[int]:
+        """The trial axis of every stacked variable."""
+        return [axis for layer in self.layers for axis in getattr(layer, "trial_axes", ())]
+
+    def per_trial(self) -> list[tuple[np.ndarray, ...]]:
+        """Returns every trial's weights, in the order of its ordinary model."""
+        arrays = [
+            np.moveaxis(np.asarray(variable), axis, 0)
+            for variable, axis in zip(self.stacked, self.trial_axes, strict=True)
+        ]
+        return [tuple(array[k].copy() for array in arrays) for k in range(self.blueprint.trials)]
 
     @property
     def stacked(self) -> list[Any]:
@@ -215,22 +239,25 @@ def optimizer(config: TrialConfig) -> Any:
 
 def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
     techniques = network.blueprint.techniques
-    if not layer.regularized:
-        return {}
-    return {
-        "penalties": techniques & {"l1", "l2"},
-        "constraint": network.max_norm if "max_norm" in techniques else None,
-    }
+    options: dict[str, Any] = {"activation": layer.activation}
+    if layer.regularized:
+        options["penalties"] = techniques & {"l1", "l2"}
+        options["max_norm"] = "max_norm" in techniques
+    return options
 
 
 def _dense(layer: Any, network: StackedNetwork, index: int) -> Any:
     trials, options = network.blueprint.trials, _on_kernel(layer, network)
-    return StackedDense(trials, layer.units, activation=layer.activation, **options)
+    if not network.shared:
+        return StackedDense(trials, layer.units, **options)
+    dataset = network.resident.dataset
+    if dataset.kind == "multi_hot":
+        return SharedBag(trials, layer.units, dataset.input_shape[0], **options)
+    return SharedDense(trials, layer.units, **options)
 
 
 def _conv(layer: Any, network: StackedNetwork, index: int) -> Any:
     trials, options = network.blueprint.trials, _on_kernel(layer, network)
-    options["activation"] = layer.activation
     return StackedConv(trials, layer.filters, layer.kernel, **options)
 
 

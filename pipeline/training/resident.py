@@ -38,33 +38,22 @@ class ResidentInputs(keras.layers.Layer):
 
 
 class ResidentTokens(keras.layers.Layer):
-    """Multi-hot rows kept as token lists: indices [B] -> inputs [B, num_words], float32.
-
-    Only the rows of one batch are ever dense.
+    """Multi-hot rows kept as token lists: indices [B] -> tokens [B, max_tokens], int32.
 
     Args:
         tokens: int32 [num_examples, max_tokens], a row's set columns, then :data:`PADDING`.
-        num_words: Number of columns.
     """
 
-    def __init__(self, tokens: np.ndarray, num_words: int, **options: Any) -> None:
+    def __init__(self, tokens: np.ndarray, **options: Any) -> None:
         super().__init__(**options)
-        self.num_words = num_words
         self.tokens = self.add_weight(
             shape=tokens.shape, dtype="int32", trainable=False, autocast=False, name="tokens"
         )
         self.tokens.assign(tokens)
 
     def call(self, indices: Any) -> Any:
-        """Returns the multi-hot rows."""
-        tokens = ops.take(self.tokens, indices, axis=0)
-        rows = ops.broadcast_to(ops.expand_dims(ops.arange(len_of(tokens)), 1), ops.shape(tokens))
-        # Padding counts into an extra column, which is cut off.
-        columns = ops.where(tokens == PADDING, self.num_words, tokens)
-        places = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
-        ones = ops.ones((ops.shape(places)[0],), dtype="float32")
-        hot = ops.scatter(places, ones, (len_of(tokens), self.num_words + 1))
-        return ops.reshape(hot[:, : self.num_words], (-1, self.num_words))
+        """Returns the token lists."""
+        return ops.take(self.tokens, indices, axis=0)
 
 
 class ResidentLabels(keras.layers.Layer):
@@ -80,11 +69,6 @@ class ResidentLabels(keras.layers.Layer):
     def call(self, indices: Any) -> Any:
         """Returns the labels."""
         return ops.take(self.labels, indices, axis=0)
-
-
-def len_of(tensor: Any) -> Any:
-    """Returns the length of the first axis."""
-    return ops.shape(tensor)[0]
 
 
 class Resident:
@@ -104,7 +88,7 @@ class Resident:
         train, validation = dataset.train, dataset.validation
         if sparse.issparse(train.inputs):
             rows = sparse.vstack([train.inputs, validation.inputs], format="csr")
-            self.inputs: Any = ResidentTokens(padded(rows), rows.shape[1], name="inputs")
+            self.inputs: Any = ResidentTokens(padded(rows), name="inputs")
         else:
             table = np.concatenate([train.inputs, validation.inputs])
             self.inputs = ResidentInputs(table, name="inputs")
