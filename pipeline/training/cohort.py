@@ -26,8 +26,10 @@ from pipeline.training.resident import Resident
 KEPT_PARAMETERS = 2e7
 """Parameters of the compiled networks that a worker keeps; the least recently used go first."""
 SHARED_PARAMETERS = 2e6
-"""Up to this size a network is built with every technique: compiling another one for trials that
-use fewer would take longer than the passes over the weights that they save."""
+"""Up to this size a cohort's network is built with every technique and with a number of slots of
+the ladder: compiling another one would take longer than what the spare work costs."""
+LADDER = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
+"""Cohort sizes that small networks are built for; spare slots idle."""
 
 
 class Workshop:
@@ -55,19 +57,23 @@ class Workshop:
             One outcome per trial, in the cohort's order.
         """
         start = time.perf_counter()
-        network = self.network(cohort)
-        progress = train(network, cohort, emit, inbox)
+        blueprint = self.blueprint(cohort)
+        network = self.network(blueprint)
+        progress = train(network, filled(cohort, blueprint.trials), emit, inbox)
         outcomes = self.outcomes(network, cohort, progress)
         share = (time.perf_counter() - start) / len(cohort.trials)
         return tuple(replace(outcome, seconds=share, device=self.device) for outcome in outcomes)
 
-    def network(self, cohort: Cohort) -> StackedNetwork:
-        """Returns the compiled network of the cohort's structure, size and techniques."""
+    def blueprint(self, cohort: Cohort) -> Blueprint:
+        """Returns the program that trains a cohort: for small networks one that others share."""
         configs = [trial.config for trial in cohort.trials]
-        parameters = self.parameters(configs[0]) * len(configs)
-        shared = parameters <= SHARED_PARAMETERS
-        techniques = frozenset(TECHNIQUES) if shared else in_use(configs)
-        blueprint = Blueprint(configs[0], len(configs), techniques)
+        slots = next((size for size in LADDER if size >= len(configs)), len(configs))
+        if self.parameters(configs[0]) * slots <= SHARED_PARAMETERS:
+            return Blueprint(configs[0], slots, frozenset(TECHNIQUES))
+        return Blueprint(configs[0], len(configs), in_use(configs))
+
+    def network(self, blueprint: Blueprint) -> StackedNetwork:
+        """Returns the compiled network of a blueprint, kept or new."""
         network = self.networks.pop(blueprint.key, None)
         if network is None:
             network = StackedNetwork(blueprint, self.resident)
@@ -91,7 +97,7 @@ class Workshop:
         weights = network.per_trial()
         penalized = penalized_kernels(network)
         outcomes = []
-        for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=True)):
+        for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=False)):
             outcome = unmeasured(trial, state)
             if outcome.state == "COMPLETE":
                 validation = per_example(scores[:num_validation, k])
@@ -120,6 +126,13 @@ class Workshop:
         hidden = models.family(config.family)(config, shape)
         output = Dense(self.dataset.num_classes)
         return num_parameters((*hidden, output), shape)
+
+
+def filled(cohort: Cohort, slots: int) -> Cohort:
+    """Returns the cohort with its spare slots filled: trials with negative numbers, done already."""
+    spare = range(1, slots - len(cohort.trials) + 1)
+    fillers = tuple(replace(cohort.trials[-1], number=-number) for number in spare)
+    return replace(cohort, trials=(*cohort.trials, *fillers))
 
 
 def penalized_kernels(network: StackedNetwork) -> list[int]:

@@ -78,7 +78,9 @@ class Supervision(keras.callbacks.Callback):
     def __init__(self, network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> None:
         super().__init__()
         self.network, self.cohort, self.emit, self.inbox = network, cohort, emit, inbox
-        self.progress = [Progress(cohort.patience) for _ in cohort.trials]
+        self.progress = [
+            Progress(cohort.patience, stopped=trial.number < 0) for trial in cohort.trials
+        ]
         self.best = [ops.copy(variable.value) for variable in network.stacked]
         self.epochs = 0
         self.epoch_start = self.start = time.perf_counter()
@@ -137,7 +139,8 @@ def train(network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> 
         inbox: Numbers of trials to prune; asked once per epoch.
 
     Returns:
-        One :class:`Progress` per trial, in the cohort's order.
+        One :class:`Progress` per trial, in the cohort's order. Trials with a negative number fill
+        spare slots: they are done from the start.
     """
     network.start(cohort.trials)
     supervision = Supervision(network, cohort, emit, inbox)

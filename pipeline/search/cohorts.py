@@ -1,0 +1,84 @@
+"""Which trials train together, and how many are asked for at once.
+
+Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
+The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
+references and the sampler's random start, then at least :data:`ROUNDS` more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.search.study import Suggestion
+
+ROUNDS = 8
+RANDOM_START = 10
+"""Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
+LARGEST_COHORT = 256
+SMALL_STEP = 2e8
+"""Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
+few milliseconds. Convolutions lie far above: they fill the machine by themselves."""
+COHORT_BYTES = 4 * 2**30
+BYTES_PER_PARAMETER = 4 * 6
+"""Weights, gradient, two slots of the optimizer, the best weights and a copy in passing."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """How many trials are asked for at once.
+
+    Attributes:
+        first: In the first round.
+        later: In each later round.
+        largest: Most trials in one cohort.
+    """
+
+    first: int = 1
+    later: int = 1
+    largest: int = 1
+
+    def round(self, ended: int) -> int:
+        """Returns the size of the next round after so many trials ended or were asked for."""
+        return self.later if ended else self.first
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one trial of the largest kind costs: multiply-adds of a step, and parameters."""
+
+    step_work: float
+    num_parameters: int
+
+
+def fixed(size: int) -> Sizing:
+    """Returns the sizing for a cohort size that the user chose."""
+    return Sizing(size, size, size)
+
+
+def automatic(trials: int, references: int, load: Load) -> Sizing:
+    """Returns the sizing for a study.
+
+    Args:
+        trials: The study's total.
+        references: Reference configurations among them.
+        load: What a trial costs.
+    """
+    if load.step_work > SMALL_STEP:
+        return Sizing()
+    fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
+    largest = max(min(LARGEST_COHORT, fitting), 1)
+    first = min(trials, references + RANDOM_START)
+    return Sizing(first, max((trials - first) // ROUNDS, 1), largest)
+
+
+def grouped(suggestions: list[Suggestion], largest: int) -> list[list[Suggestion]]:
+    """Returns the suggestions in cohorts: of equal structure, in the order they were asked."""
+    groups: dict[tuple[Any, ...], list[Suggestion]] = {}
+    for suggestion in suggestions:
+        groups.setdefault(suggestion.config.structure, []).append(suggestion)
+    return [
+        group[start : start + largest]
+        for group in groups.values()
+        for start in range(0, len(group), largest)
+    ]
