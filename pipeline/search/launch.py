@@ -23,7 +23,7 @@ from pipeline.search import executors, space
 from pipeline.search.estimate import DataSize, Estimate, typical_configs
 from pipeline.search.progress import View
 from pipeline.search.space import SearchSpace
-from pipeline.search.study import DEFAULT_STORAGE, masked, open_study
+from pipeline.search.study import DEFAULT_STORAGE, Study, masked, open_study
 from pipeline.search.supervisor import Plan, Supervisor
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -92,6 +92,7 @@ def prepare(options: SearchOptions) -> Prepared:
     Raises:
         InputError: Dataset, search space or an option cannot be used.
     """
+    executors.find(options.executor)
     dataset = datasets.load(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
@@ -151,6 +152,7 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     chosen, dataset = prepared.space, prepared.dataset
     study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
     store = tracking.connect()
+    check_known(store, study, options)
     log = store.open_study(
         prepared.study, dataset.name, prepared.definition | {"source": source(options)}, {}
     )
@@ -162,6 +164,8 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     log.close_stale(study.stale)
     log.close_stale()
     size = DataSize(dataset.input_shape, len(dataset.train), len(dataset.validation))
+    if not options.references:
+        chosen = replace(chosen, references=())
     plan = Plan(chosen, chosen.trials, options.seed, options.cohort_size, options.timeout_seconds)
     opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
     earlier = store.read_study(study=prepared.study)
@@ -180,6 +184,25 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     finally:
         log.study_finished(status)
     return record
+
+
+def check_known(store: tracking.Tracking, study: Study, options: SearchOptions) -> None:
+    """Checks that Optuna's storage knows the trials that MLflow holds of the study.
+
+    Raises:
+        InputError: It does not: new trials would be written over those of the same number.
+    """
+    try:
+        trials = store.read_study(study=study.name).trials
+    except InputError:
+        return
+    unknown = [trial.number for trial in trials if trial.number >= study.num_trials]
+    if unknown:
+        raise InputError(
+            f"MLflow holds {len(unknown)} trials of study '{study.name}' that Optuna's storage "
+            f"{masked(options.storage or DEFAULT_STORAGE)} does not know: give the --storage of "
+            "the earlier searches to continue them, or --study NAME to start another study"
+        )
 
 
 def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:

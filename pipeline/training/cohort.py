@@ -126,7 +126,12 @@ class Workshop:
 def penalized_kernels(network: StackedNetwork) -> list[np.ndarray]:
     """Returns the stacked kernels that carry a penalty, [K, ...] each."""
     layers = [layer for layer in network.layers if isinstance(layer, Weighted)]
-    return [np.asarray(layer.kernel) for layer in layers if {"l1", "l2"} & layer.numbers.keys()]
+    kernels = [np.asarray(layer.kernel) for layer in layers if {"l1", "l2"} & layer.numbers.keys()]
+    if kernels and network.resident.dataset.kind == "multi_hot":
+        # As in the exported model, which has zeros where padding points; no row sets column 0.
+        kernels[0] = kernels[0].copy()
+        kernels[0][:, 0] = 0.0
+    return kernels
 
 
 def unmeasured(trial: Trial, state: Progress) -> TrialOutcome:

@@ -1,8 +1,8 @@
 """A cohort's network: from a list of layers to one stacked, compiled Keras model, and back.
 
-:func:`build` makes a :class:`StackedNetwork` once per structure and cohort size; ``start`` gives it
-the numbers, seeds and initial weights of one cohort after another. ``slices`` takes a trial's
-weights out again, in the order of the ordinary model that ``training.ordinary`` builds.
+A :class:`StackedNetwork` is made once per structure and cohort size; ``start`` gives it the
+numbers, seeds and initial weights of one cohort after another. ``stacked`` are its per-trial
+weights, in the order of the ordinary model that ``training.ordinary`` builds.
 """
 
 from __future__ import annotations
