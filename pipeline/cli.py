@@ -164,7 +164,7 @@ COUNT = Auto(click.IntRange(min=1))
     "--cohort-size",
     type=COUNT,
     metavar="N|auto",
-    help="Most trials trained together in one model. Default: 1.",
+    help="Most trials trained together in one model. Default: auto, what suits the study.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @click.option(
@@ -185,7 +185,7 @@ COUNT = Auto(click.IntRange(min=1))
 def search(dry_run: bool, **options: Any) -> None:
     """Search for the regularization that overfits least, tracked in MLflow.
 
-    Every option but --seed and --device takes `auto`: as the search space says.
+    Options without a default shown take `auto`, too: as the search space says.
     """
     from rich.console import Console
 

@@ -69,7 +69,7 @@ def deliver(options: ReportOptions, say: Say) -> Report:
     settings = RuleSettings(name=options.rule)
     check_settings(settings)
     store = tracking.connect()
-    study = store.read_study(study=options.study, dataset=options.dataset)
+    study = store.read_study(study=options.study, dataset=_name(options.dataset))
     selection = select(study, settings)
     run_id = str(study.run_id)
     locked = store.read_selection(run_id)
@@ -102,7 +102,7 @@ def selection_record(study: StudyRecord, selection: Selection) -> dict[str, Any]
         "winner": selection.winner,
         "split_id": study.split_id,
         "search_space_sha256": hashlib.sha256(space.encode()).hexdigest(),
-        "version": metadata.version("least-overfit"),
+        "version": _version(),
     }
 
 
@@ -229,3 +229,16 @@ def _comparison(
             f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
         )
     return lines
+
+
+def _version() -> str:
+    """Returns this package's version; in a conda environment only its dependencies are there."""
+    try:
+        return metadata.version("least-overfit")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _name(dataset: str | None) -> str | None:
+    """Returns the name under which a study has this dataset: of a file, its stem."""
+    return Path(dataset).stem if dataset and datasets.is_path(dataset) else dataset

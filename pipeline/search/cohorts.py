@@ -2,7 +2,8 @@
 
 Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
 The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
-references and the sampler's random start, then at least :data:`ROUNDS` more.
+references and the sampler's random start, a quarter of the trials at least, then :data:`ROUNDS`
+more.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Any
 
 from pipeline.search.study import Suggestion
 
-ROUNDS = 8
+ROUNDS = 6
 RANDOM_START = 10
 """Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
 LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
 few milliseconds. Convolutions lie far above: they fill the machine by themselves."""
-COHORT_BYTES = 4 * 2**30
+COHORT_BYTES = 2**30
 BYTES_PER_PARAMETER = 4 * 6
 """Weights, gradient, two slots of the optimizer, the best weights and a copy in passing."""
 
@@ -45,7 +46,7 @@ class Sizing:
 
 @dataclass(frozen=True)
 class Load:
-    """What one trial of the largest kind costs: multiply-adds of a step, and parameters."""
+    """What a trial costs: multiply-adds of a training step, and trainable parameters."""
 
     step_work: float
     num_parameters: int
@@ -68,8 +69,8 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
         return Sizing()
     fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
     largest = max(min(LARGEST_COHORT, fitting), 1)
-    first = min(trials, references + RANDOM_START)
-    return Sizing(first, max((trials - first) // ROUNDS, 1), largest)
+    first = min(trials, max(references + RANDOM_START, trials // 4))
+    return Sizing(first, max(-(-(trials - first) // ROUNDS), 1), largest)
 
 
 def grouped(suggestions: list[Suggestion], largest: int) -> list[list[Suggestion]]:

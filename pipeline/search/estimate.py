@@ -24,7 +24,13 @@ SAMPLED_CONFIGS = 64
 
 @dataclass(frozen=True)
 class DataSize:
-    """What a trial's cost depends on: one example's shape and the parts' sizes."""
+    """What a trial's cost depends on.
+
+    Attributes:
+        input_shape: One example's shape; of multi-hot rows only the ones that are set count.
+        num_train: Training examples.
+        num_validation: Validation examples.
+    """
 
     input_shape: tuple[int, ...]
     num_train: int
@@ -49,7 +55,7 @@ class Estimate:
 
     def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
         """Takes the timing of a cohort's step."""
-        work = sum(self._step_work(config) for config in configs) + CALL_COST
+        work = sum(step_work(config, self.data) for config in configs) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
         self.setups.append(timing.setup_seconds / len(configs))
 
@@ -61,14 +67,16 @@ class Estimate:
         setup = float(np.mean(self.setups))
         return sum(setup + self._trial_seconds(config, rate) for config in configs) / workers
 
-    def _step_work(self, config: TrialConfig) -> float:
-        hidden = models.family(config.family)(config, self.data.input_shape)
-        return 3.0 * config.batch_size * multiply_adds(hidden, self.data.input_shape)
-
     def _trial_seconds(self, config: TrialConfig, rate: float) -> float:
         steps = max(self.data.num_train // config.batch_size, 1)
         scoring = 1.0 + 2.0 * self.data.num_validation / (3.0 * self.data.num_train)
-        return self.epochs * steps * scoring * rate * (self._step_work(config) + CALL_COST)
+        return self.epochs * steps * scoring * rate * (step_work(config, self.data) + CALL_COST)
+
+
+def step_work(config: TrialConfig, data: DataSize) -> float:
+    """Returns the multiply-adds of a training step: about three forward passes of a batch."""
+    hidden = models.family(config.family)(config, data.input_shape)
+    return 3.0 * config.batch_size * multiply_adds(hidden, data.input_shape)
 
 
 def typical_configs(space: SearchSpace, count: int = SAMPLED_CONFIGS) -> list[TrialConfig]:

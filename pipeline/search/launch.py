@@ -15,15 +15,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from pipeline import datasets, tracking
 from pipeline.datasets import Dataset
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, StudyRecord
 from pipeline.search import executors, space
-from pipeline.search.estimate import DataSize, Estimate, typical_configs
+from pipeline.search.cohorts import Load, Sizing, automatic, fixed
+from pipeline.search.estimate import DataSize, Estimate, step_work, typical_configs
 from pipeline.search.progress import View
 from pipeline.search.space import SearchSpace
-from pipeline.search.study import DEFAULT_STORAGE, masked, open_study
+from pipeline.search.study import DEFAULT_STORAGE, Study, masked, open_study
 from pipeline.search.supervisor import Plan, Supervisor
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -48,7 +51,7 @@ class SearchOptions:
         references: Whether reference configurations run along.
         executor: Name of the executor.
         workers: Number of workers.
-        cohort_size: Most trials trained together.
+        cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
     """
@@ -66,7 +69,7 @@ class SearchOptions:
     references: bool = True
     executor: str = "processes"
     workers: int = 1
-    cohort_size: int = 1
+    cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
 
@@ -92,6 +95,7 @@ def prepare(options: SearchOptions) -> Prepared:
     Raises:
         InputError: Dataset, search space or an option cannot be used.
     """
+    executors.find(options.executor)
     dataset = datasets.load(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
@@ -151,6 +155,7 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     chosen, dataset = prepared.space, prepared.dataset
     study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
     store = tracking.connect()
+    check_known(store, study, options)
     log = store.open_study(
         prepared.study, dataset.name, prepared.definition | {"source": source(options)}, {}
     )
@@ -161,8 +166,11 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     study.resume(references=options.references)
     log.close_stale(study.stale)
     log.close_stale()
-    size = DataSize(dataset.input_shape, len(dataset.train), len(dataset.validation))
-    plan = Plan(chosen, chosen.trials, options.seed, options.cohort_size, options.timeout_seconds)
+    size = data_size(dataset)
+    if not options.references:
+        chosen = replace(chosen, references=())
+    sizing = cohort_sizing(options, chosen, dataset)
+    plan = Plan(chosen, chosen.trials, options.seed, sizing, options.timeout_seconds)
     opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
     earlier = store.read_study(study=prepared.study)
     view.note(opening(options, prepared, study.num_ended, store.address))
@@ -178,8 +186,29 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         status = "KILLED"
         raise
     finally:
+        # Optuna's side of them is closed, and they are enqueued again, when the study continues.
+        log.close_stale(cause="the search stopped while it ran")
         log.study_finished(status)
     return record
+
+
+def check_known(store: tracking.Tracking, study: Study, options: SearchOptions) -> None:
+    """Checks that Optuna's storage knows the trials that MLflow holds of the study.
+
+    Raises:
+        InputError: It does not: new trials would be written over those of the same number.
+    """
+    try:
+        trials = store.read_study(study=study.name).trials
+    except InputError:
+        return
+    unknown = [trial.number for trial in trials if trial.number >= study.num_trials]
+    if unknown:
+        raise InputError(
+            f"MLflow holds {len(unknown)} trials of study '{study.name}' that Optuna's storage "
+            f"{masked(options.storage or DEFAULT_STORAGE)} does not know: give the --storage of "
+            "the earlier searches to continue them, or --study NAME to start another study"
+        )
 
 
 def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
@@ -199,6 +228,27 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"{options.precision}",
         "dry run: nothing was trained or written",
     ]
+
+
+def data_size(dataset: Dataset) -> DataSize:
+    """Returns what a trial's cost depends on."""
+    shape = dataset.input_shape
+    if dataset.kind == "multi_hot":
+        shape = (max(round(dataset.train.inputs.nnz / len(dataset.train)), 1),)
+    return DataSize(shape, len(dataset.train), len(dataset.validation))
+
+
+def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Dataset) -> Sizing:
+    """Returns how many trials are asked for at once: as asked, or what suits the study."""
+    if options.cohort_size is not None:
+        return fixed(options.cohort_size)
+    configs, data = typical_configs(chosen), data_size(dataset)
+    layers = [models.family(config.family)(config, dataset.input_shape) for config in configs]
+    load = Load(
+        step_work=float(np.mean([step_work(config, data) for config in configs])),
+        num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
+    )
+    return automatic(chosen.trials, len(chosen.references), load)
 
 
 def source(options: SearchOptions) -> str:

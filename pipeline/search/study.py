@@ -156,6 +156,11 @@ class Study:
         self.num_ended += 1
 
     @property
+    def num_trials(self) -> int:
+        """Trials in the storage, whatever their state."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    @property
     def num_running(self) -> int:
         """Trials asked for and not told."""
         return len(self._asked)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
@@ -25,6 +25,7 @@ from pipeline.records import (
 )
 from pipeline.report.rounding import decimal
 from pipeline.report.selection import select
+from pipeline.search.cohorts import Sizing, grouped
 from pipeline.search.estimate import Estimate, spoken, typical_configs
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
 from pipeline.search.progress import Running, Snapshot, View
@@ -48,14 +49,14 @@ class Plan:
         space: What may be suggested.
         trials: The study's total.
         order_seed: Seed of the order of examples.
-        cohort_size: Most trials trained together.
+        sizing: How many trials are asked for at once and trained together.
         timeout_seconds: No cohort starts after this; None for no limit.
     """
 
     space: SearchSpace
     trials: int
     order_seed: int = 0
-    cohort_size: int = 1
+    sizing: Sizing = field(default_factory=Sizing)
     timeout_seconds: float | None = None
 
 
@@ -97,11 +98,14 @@ class Supervisor:
         self._flying: dict[int, InFlight] = {}
         self._suggestions: dict[int, Suggestion] = {}
         self._pruned: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
         self._counts = {"PRUNED": 0, "FAIL": 0}
         self._failures_in_a_row = 0
         self._next_cohort = 0
         self._best = ""
+        self._typical = typical_configs(plan.space, plan.trials)
+        self._left: float | None = None
 
     def run(self, earlier: StudyRecord, estimate: Estimate) -> StudyRecord:
         """Trains until the study has its total, the time is over or :attr:`stopping` is set.
@@ -144,8 +148,9 @@ class Supervisor:
             missing = self.plan.trials - self.study.num_ended - self.study.num_running
             if missing <= 0:
                 return
-            asked = [self.study.ask() for _ in range(min(missing, self.plan.cohort_size))]
-            for group in by_structure(asked):
+            size = self.plan.sizing.round(self.study.num_ended + self.study.num_running)
+            asked = [self.study.ask() for _ in range(min(missing, size))]
+            for group in grouped(asked, self.plan.sizing.largest):
                 self._submit(group)
 
     def _submit(self, group: list[Suggestion]) -> None:
@@ -180,24 +185,33 @@ class Supervisor:
         else:
             del self._flying[event.key]
             self._failed(flight, event)
+        if not isinstance(event, Progressed):
+            self._left = self._seconds_left()
         self._show()
 
     def _epoch(self, flight: InFlight, report: EpochReport) -> None:
         flight.epoch = report.epoch
         for number, curves in report.curves.items():
-            # What comes after the decision does not count: it depends on how fast it travelled.
-            if number in self._pruned:
+            decided = self._pruned.get(number)
+            # What comes after the decision does not count: it depends on how fast it travelled. A
+            # trial that is tried again has to be told again, and its epochs are known already.
+            if decided is not None and report.epoch >= decided:
+                self.executor.tell(flight.cohort.number, number)
+            if report.epoch <= self._epochs.get(number, 0) or decided is not None:
                 continue
+            self._epochs[number] = report.epoch
             flight.val_ce = curves["val_ce"]
             self.log.trial_epochs(number, report.epoch, curves)
-            if self.study.report(number, report.epoch, curves["val_ce"]):
+            prune = self.study.report(number, report.epoch, curves["val_ce"])
+            # After its last epoch there is nothing left to save by pruning a trial.
+            if prune and report.epoch < flight.cohort.epochs:
                 self._pruned[number] = report.epoch
                 self.executor.tell(flight.cohort.number, number)
 
     def _timed(self, flight: InFlight, timing: StepTiming) -> None:
         first = not self._estimate.rates
         self._estimate.time([trial.config for trial in flight.cohort.trials], timing)
-        seconds = self._seconds_left()
+        seconds = self._left = self._seconds_left()
         if first and seconds is not None:
             self.view.note(
                 f"{timing.seconds_per_step * 1e3:.3g} ms a step of {flight.label}: the study takes "
@@ -219,6 +233,7 @@ class Supervisor:
         """Writes a trial's end to MLflow, then tells Optuna."""
         number = outcome.number
         epoch = self._pruned.pop(number, None)
+        self._epochs.pop(number, None)
         if epoch is not None and outcome.state != "FAIL":
             outcome = as_pruned(outcome, epoch)
         suggestion = self._suggestions.pop(number)
@@ -278,7 +293,7 @@ class Supervisor:
         known |= {name for flight in self._flying.values() for name in flight.names.values()}
         waiting = [r.config for r in self.plan.space.references if r.name not in known]
         configs += waiting[:missing]
-        configs += typical_configs(self.plan.space, max(missing - len(waiting), 0))
+        configs += self._typical[: max(missing - len(waiting), 0)]
         return self._estimate.seconds(configs, self.executor.workers)
 
     def _show(self) -> None:
@@ -295,17 +310,9 @@ class Supervisor:
                 running=running,
                 best=self._best,
                 seconds=time.monotonic() - self._start,
-                seconds_left=self._seconds_left(),
+                seconds_left=self._left,
             )
         )
-
-
-def by_structure(suggestions: list[Suggestion]) -> list[list[Suggestion]]:
-    """Returns the suggestions in groups of equal structure, in the order they were asked."""
-    groups: dict[tuple[Any, ...], list[Suggestion]] = {}
-    for suggestion in suggestions:
-        groups.setdefault(suggestion.config.structure, []).append(suggestion)
-    return list(groups.values())
 
 
 def as_pruned(outcome: TrialOutcome, epoch: int) -> TrialOutcome:

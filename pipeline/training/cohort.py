@@ -57,9 +57,8 @@ class Workshop:
             One outcome per trial, in the cohort's order.
         """
         start = time.perf_counter()
-        blueprint = self.blueprint(cohort)
-        network = self.network(blueprint)
-        progress = train(network, filled(cohort, blueprint.trials), emit, inbox)
+        network = self.network(cohort)
+        progress = train(network, filled(cohort, network.blueprint.trials), emit, inbox)
         outcomes = self.outcomes(network, cohort, progress)
         share = (time.perf_counter() - start) / len(cohort.trials)
         return tuple(replace(outcome, seconds=share, device=self.device) for outcome in outcomes)
@@ -72,8 +71,9 @@ class Workshop:
             return Blueprint(configs[0], slots, frozenset(TECHNIQUES))
         return Blueprint(configs[0], len(configs), in_use(configs))
 
-    def network(self, blueprint: Blueprint) -> StackedNetwork:
-        """Returns the compiled network of a blueprint, kept or new."""
+    def network(self, cohort: Cohort) -> StackedNetwork:
+        """Returns the compiled network of a cohort, kept or new."""
+        blueprint = self.blueprint(cohort)
         network = self.networks.pop(blueprint.key, None)
         if network is None:
             network = StackedNetwork(blueprint, self.resident)
@@ -129,7 +129,7 @@ class Workshop:
 
 
 def filled(cohort: Cohort, slots: int) -> Cohort:
-    """Returns the cohort with its spare slots filled: trials with negative numbers, done already."""
+    """Returns the cohort with its spare slots filled by trials with negative numbers."""
     spare = range(1, slots - len(cohort.trials) + 1)
     fillers = tuple(replace(cohort.trials[-1], number=-number) for number in spare)
     return replace(cohort, trials=(*cohort.trials, *fillers))

@@ -1,8 +1,8 @@
 """A cohort's network: from a list of layers to one stacked, compiled Keras model, and back.
 
-:func:`build` makes a :class:`StackedNetwork` once per structure and cohort size; ``start`` gives it
-the numbers, seeds and initial weights of one cohort after another. ``slices`` takes a trial's
-weights out again, in the order of the ordinary model that ``training.ordinary`` builds.
+A :class:`StackedNetwork` is made once per structure and cohort size; ``start`` gives it the
+numbers, seeds and initial weights of one cohort after another. ``stacked`` are its per-trial
+weights, in the order of the ordinary model that ``training.ordinary`` builds.
 """
 
 from __future__ import annotations
@@ -167,6 +167,10 @@ class StackedNetwork:
             np.moveaxis(np.asarray(variable), axis, 0)
             for variable, axis in zip(self.stacked, self.trial_axes, strict=True)
         ]
+        if self.resident.dataset.kind == "multi_hot":
+            # No row sets column 0, but the exported model's padding does: it must count nothing.
+            arrays[0] = arrays[0].copy()
+            arrays[0][:, 0] = 0.0
         return [tuple(array[k].copy() for array in arrays) for k in range(self.blueprint.trials)]
 
     @property

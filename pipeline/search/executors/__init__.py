@@ -21,6 +21,19 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in modules if name != "interface"))
 
 
+def find(name: str) -> type[Executor]:
+    """Returns the executor of this name.
+
+    Raises:
+        InputError: There is no such executor.
+    """
+    if name not in names():
+        valid = ", ".join(names())
+        raise InputError(f"unknown executor '{name}'{closest(name, names())}; known: {valid}")
+    executor: type[Executor] = importlib.import_module(f"{__name__}.{name}").EXECUTOR
+    return executor
+
+
 def start(name: str, opener: Opener, workers: int) -> Executor:
     """Returns a started executor.
 
@@ -32,9 +45,6 @@ def start(name: str, opener: Opener, workers: int) -> Executor:
     Raises:
         InputError: There is no such executor, or it cannot run that many workers.
     """
-    if name not in names():
-        valid = ", ".join(names())
-        raise InputError(f"unknown executor '{name}'{closest(name, names())}; known: {valid}")
-    executor: Any = importlib.import_module(f"{__name__}.{name}").EXECUTOR
+    executor: Any = find(name)
     started: Executor = executor(opener, workers)
     return started

@@ -1,0 +1,31 @@
+"""What holds for every test: the caller's MLflow is not reached, and a test with the mark ``data``
+is skipped, visibly, where PIPELINE_DATA_DIR names no folder with official files.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports TensorFlow: its greetings are not what a failing test should show.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+MLFLOW_ADDRESSES = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_mlflow_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MLFLOW_ADDRESSES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    folder = os.environ.get("PIPELINE_DATA_DIR")
+    if item.get_closest_marker("data") and not (folder and Path(folder).is_dir()):
+        pytest.skip("PIPELINE_DATA_DIR is not set to a folder with the official files")

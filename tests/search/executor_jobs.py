@@ -1,0 +1,150 @@
+"""Jobs for executors that need nothing of the project: openers, and the verbs a job may be.
+
+A job is a tuple, its verb first. Kept apart from the tests because worker processes import it.
+"""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import DeviceError
+from pipeline.search.executors.interface import Failed, Finished, Progressed
+
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Opens up a worker that does what a job says."""
+
+    def open(self):
+        return do
+
+
+@dataclass(frozen=True)
+class RefusingDesk:
+    """Cannot be opened: the user asked for what is not there."""
+
+    def open(self):
+        raise DeviceError("--device gpu: there is none; use --device cpu")
+
+
+@dataclass(frozen=True)
+class DyingDesk:
+    """Takes its process with it while it is opened."""
+
+    def open(self):
+        os.write(2, b"the library is broken\n")
+        os._exit(7)
+
+
+@dataclass(frozen=True)
+class OnceDyingDesk:
+    """Takes its process with it the first time only."""
+
+    mark: Path
+
+    def open(self):
+        if not self.mark.exists():
+            self.mark.touch()
+            os._exit(7)
+        return do
+
+
+def do(job, emit, inbox):
+    verb, *arguments = job
+    return VERBS[verb](emit, inbox, *arguments)
+
+
+def double(emit, inbox, number):
+    return 2 * number
+
+
+def count(emit, inbox, upto):
+    for number in range(upto):
+        emit(number)
+    return upto
+
+
+def listen(emit, inbox):
+    """Says that it is listening and returns what it is told."""
+    emit("listening")
+    end = time.monotonic() + PATIENCE_SECONDS
+    heard = []
+    while not heard and time.monotonic() < end:
+        heard = list(inbox())
+        time.sleep(0.01)
+    return heard
+
+
+def quarrel(emit, inbox):
+    raise ValueError("a poison\n  value")
+
+
+def refuse(emit, inbox):
+    raise DeviceError("this one job cannot be done")
+
+
+def whoami(emit, inbox):
+    return os.getpid()
+
+
+def variable(emit, inbox, name):
+    return os.environ.get(name)
+
+
+def kill(emit, inbox):
+    os.write(2, b"first words\nlast words\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(emit, inbox, seconds):
+    emit(os.getpid())
+    time.sleep(seconds)
+    return "slept"
+
+
+def meet(emit, inbox, mine, other):
+    """Returns whether the other job was there at the same time."""
+    Path(mine).touch()
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not Path(other).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    return Path(other).exists()
+
+
+VERBS = {
+    function.__name__: function
+    for function in (
+        double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, meet,
+    )
+}  # fmt: skip
+
+
+def gather(executor, *jobs, on_progress=None):
+    """Submits jobs under the keys 0, 1, ... and returns each one's events, once all ended."""
+    events = {key: [] for key in range(len(jobs))}
+    ended = set()
+
+    def handle(event):
+        events[event.key].append(event)
+        if isinstance(event, Finished | Failed):
+            ended.add(event.key)
+        elif on_progress is not None and isinstance(event, Progressed):
+            on_progress(event)
+
+    for key, job in enumerate(jobs):
+        executor.submit(key, job)
+    end = time.monotonic() + 2 * PATIENCE_SECONDS
+    while len(ended) < len(jobs) and time.monotonic() < end:
+        executor.wait(handle, 0.5)
+    assert len(ended) == len(jobs), f"ended: {sorted(ended)} of {len(jobs)}"
+    return events
+
+
+def results(executor, *jobs):
+    """Returns what the jobs returned; one that failed gives its event."""
+    last = [events[-1] for events in gather(executor, *jobs).values()]
+    return [event.result if isinstance(event, Finished) else event for event in last]

@@ -1,0 +1,115 @@
+"""The estimate grows in proportion to what has to be computed, and speaks plainly."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_space import small_space
+
+from pipeline.records import StepTiming, TrialConfig
+from pipeline.search import space
+from pipeline.search.estimate import CALL_COST, DataSize, Estimate, spoken, typical_configs
+
+DATA = DataSize((64,), num_train=1000, num_validation=300)
+CONFIG = TrialConfig(depth=1, width=64, batch_size=100)
+
+
+def timed(config=CONFIG, seconds_per_step=0.01, data=DATA, epochs=5, setup_seconds=0.0):
+    estimate = Estimate(data, epochs)
+    estimate.time([config], StepTiming(seconds_per_step, 10, setup_seconds))
+    return estimate
+
+
+def test_nothing_is_said_before_the_first_timing():
+    assert Estimate(DATA, 5).seconds([CONFIG], 1) is None
+
+
+def test_the_timed_config_takes_its_steps_and_a_third_more_per_scored_example():
+    scoring = 1 + 2 * 300 / (3 * 1000)
+    assert timed().seconds([CONFIG], 1) == pytest.approx(5 * 10 * 0.01 * scoring)
+
+
+def test_setting_up_counts_once_per_trial():
+    calm, slow = timed(), timed(setup_seconds=2.0)
+    trials = [CONFIG] * 3
+    assert slow.seconds(trials, 1) == pytest.approx(calm.seconds(trials, 1) + 6.0)
+
+
+def test_time_is_shared_by_workers_and_grows_with_trials_and_epochs():
+    one = timed().seconds([CONFIG], 1)
+    assert timed().seconds([CONFIG] * 8, 1) == pytest.approx(8 * one)
+    assert timed().seconds([CONFIG] * 8, 4) == pytest.approx(2 * one)
+    assert timed(epochs=50).seconds([CONFIG], 1) == pytest.approx(10 * one)
+    assert timed().seconds([], 1) == 0.0
+
+
+def test_a_larger_net_takes_longer_in_proportion_to_its_work():
+    wide = replace(CONFIG, width=6400)
+    estimate = timed()
+    work = 3 * 100 * 64 * 64 + CALL_COST
+    wide_work = 3 * 100 * 64 * 6400 + CALL_COST
+    assert estimate.seconds([wide], 1) / estimate.seconds([CONFIG], 1) == pytest.approx(
+        wide_work / work, rel=0.02
+    )
+
+
+def test_smaller_batches_pay_for_more_calls():
+    small = replace(CONFIG, batch_size=10)
+    assert timed().seconds([small], 1) > 2 * timed().seconds([CONFIG], 1)
+
+
+def test_a_cohorts_step_is_shared_by_its_trials():
+    alone, together = Estimate(DATA, 5), Estimate(DATA, 5)
+    alone.time([CONFIG], StepTiming(0.01, 10))
+    together.time([CONFIG] * 4, StepTiming(0.01, 10))
+    assert together.seconds([CONFIG], 1) < alone.seconds([CONFIG], 1)
+
+
+def test_one_slow_cohort_does_not_spoil_the_estimate():
+    estimate = timed()
+    before = estimate.seconds([CONFIG], 1)
+    for seconds in (0.01, 5.0):
+        estimate.time([CONFIG], StepTiming(seconds, 10))
+    assert estimate.seconds([CONFIG], 1) == pytest.approx(before)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "1 s"),
+        (0.4, "1 s"),
+        (40.2, "40 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (720, "12 min"),
+        (5369, "89 min"),
+        (5400, "1 h 30 min"),
+        (12000, "3 h 20 min"),
+        (360000, "100 h 0 min"),
+    ],
+)
+def test_durations_are_spoken(seconds, words):
+    assert spoken(seconds) == words
+
+
+@given(st.floats(0, 1e7))
+def test_every_duration_has_words(seconds):
+    assert spoken(seconds).split()[1] in ("s", "min", "h")
+
+
+@pytest.mark.parametrize("name", space.names())
+def test_typical_configs_lie_within_their_space(name):
+    chosen = space.load(name)
+    drawn = typical_configs(chosen)
+    assert len(drawn) == 64
+    assert all(chosen.parameters_of(config) is not None for config in drawn)
+    assert len(set(drawn)) > 32
+
+
+def test_typical_configs_are_the_same_every_time_and_repeat_in_turn():
+    chosen = small_space()
+    drawn = typical_configs(chosen, 70)
+    assert drawn == typical_configs(chosen, 70)
+    assert drawn[64:] == drawn[:6]
+    assert typical_configs(chosen, 0) == []

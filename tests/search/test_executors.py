@@ -1,0 +1,247 @@
+"""One suite over every executor; what only separate processes can do; one more by adding a file."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from executor_jobs import Desk, DyingDesk, OnceDyingDesk, RefusingDesk, gather, results
+
+from pipeline.errors import DeviceError, InputError, PipelineError
+from pipeline.search import executors
+from pipeline.search.executors.interface import Failed, Finished, Progressed
+from pipeline.search.executors.processes import JOBS_PER_WORKER, MAX_OPENING_FAILURES
+
+
+@pytest.fixture(scope="module", params=executors.names())
+def executor(request):
+    with executors.start(request.param, Desk(), 1) as started:
+        yield started
+
+
+@pytest.fixture
+def processes():
+    """Starts worker processes and sees that none outlives the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda opener, workers=1: stack.enter_context(
+            executors.start("processes", opener, workers)
+        )
+
+
+def test_the_executors_are_the_files_of_the_folder():
+    assert executors.names() == ("inline", "processes")
+
+
+def test_results_arrive_under_their_keys(executor):
+    assert results(executor, ("double", 2), ("double", 5), ("double", 0)) == [4, 10, 0]
+
+
+def test_progress_arrives_in_order_and_before_the_result(executor):
+    events = gather(executor, ("count", 5), ("count", 2))
+    assert events[0] == [*(Progressed(0, number) for number in range(5)), Finished(0, 5)]
+    assert events[1] == [Progressed(1, 0), Progressed(1, 1), Finished(1, 2)]
+
+
+def test_a_message_reaches_the_running_job_and_no_other(executor):
+    executor.tell(0, "too early")
+
+    def answer(event):
+        executor.tell(event.key, f"for {event.key}")
+        executor.tell(77, "for nobody")
+
+    events = gather(executor, ("listen",), ("listen",), on_progress=answer)
+    assert [events[key][-1] for key in (0, 1)] == [Finished(0, ["for 0"]), Finished(1, ["for 1"])]
+
+
+def test_what_is_told_after_the_end_does_not_reach_the_next_job(executor):
+    def answer_twice(event):
+        executor.tell(event.key, "first")
+        executor.tell(event.key, "late")
+
+    gather(executor, ("count", 1), on_progress=answer_twice)
+    heard = gather(executor, ("listen",), on_progress=lambda event: executor.tell(0, "now"))
+    assert heard[0][-1] == Finished(0, ["now"])
+
+
+def test_an_exception_fails_its_job_alone_with_a_cause_of_one_line(executor):
+    first, second, third = results(executor, ("double", 1), ("quarrel",), ("double", 3))
+    assert (first, third) == (2, 6)
+    assert second == Failed(1, "ValueError: a poison value")
+
+
+def test_a_jobs_own_refusal_fails_that_job_alone(executor):
+    first, second = results(executor, ("refuse",), ("double", 3))
+    assert first == Failed(0, "DeviceError: this one job cannot be done")
+    assert second == 6
+
+
+@pytest.mark.parametrize("name", executors.names())
+def test_what_the_supervisor_raises_while_a_job_runs_comes_back_to_it(name):
+    def stumble(event):
+        raise LookupError("the supervisor's own fault")
+
+    with (
+        executors.start(name, Desk(), 1) as started,
+        pytest.raises(LookupError, match=r"^the supervisor's own fault$"),
+    ):
+        gather(started, ("count", 1), on_progress=stumble)
+
+
+@pytest.mark.parametrize("name", executors.names())
+def test_a_worker_that_refuses_to_open_stops_the_search_with_its_words(name):
+    with (
+        executors.start(name, RefusingDesk(), 1) as started,
+        pytest.raises(DeviceError, match=r"^--device gpu: there is none; use --device cpu$"),
+    ):
+        gather(started, ("double", 1))
+
+
+@pytest.mark.parametrize("name", executors.names())
+def test_waiting_without_jobs_hands_nothing_over(name):
+    with executors.start(name, Desk(), 1) as started:
+        started.wait(pytest.fail, 0.05)
+
+
+def test_an_unknown_executor_is_answered_with_the_closest_and_all_names():
+    with pytest.raises(InputError) as caught:
+        executors.start("proceses", Desk(), 1)
+    assert str(caught.value) == (
+        "unknown executor 'proceses' (did you mean 'processes'?); known: inline, processes"
+    )
+
+
+def test_inline_refuses_a_second_worker():
+    with pytest.raises(InputError) as caught:
+        executors.start("inline", Desk(), 2)
+    assert str(caught.value) == (
+        "--executor inline has one worker, this process; 2 were asked for: use --executor processes"
+    )
+
+
+def test_a_file_in_the_folder_is_an_executor(tmp_path, monkeypatch):
+    (tmp_path / "backwards.py").write_text(
+        "from pipeline.search.executors.inline import InlineExecutor\n"
+        "class Backwards(InlineExecutor):\n"
+        "    '''Takes the newest job first.'''\n"
+        "    def wait(self, handle, timeout_seconds):\n"
+        "        self._jobs.reverse()\n"
+        "        super().wait(handle, timeout_seconds)\n"
+        "        self._jobs.reverse()\n"
+        "EXECUTOR = Backwards\n"
+    )
+    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path)])
+    assert executors.names() == ("backwards", "inline", "processes")
+    order = []
+    with executors.start("backwards", Desk(), 1) as started:
+        for key in range(3):
+            started.submit(key, ("double", key))
+        for _ in range(3):
+            started.wait(order.append, 1.0)
+    assert order == [Finished(2, 4), Finished(1, 2), Finished(0, 0)]
+    sys.modules.pop("pipeline.search.executors.backwards")
+
+
+def test_a_killed_worker_fails_its_job_only_and_another_takes_its_place(processes):
+    before, failed, after = results(processes(Desk()), ("whoami",), ("kill",), ("whoami",))
+    assert failed == Failed(
+        1,
+        "the worker process died (signal SIGKILL, as the kernel sends it when memory runs out): "
+        "last words",
+    )
+    assert after not in (before, os.getpid())
+
+
+def test_workers_that_keep_dying_while_they_open_stop_the_search(processes):
+    with pytest.raises(PipelineError) as caught:
+        gather(processes(DyingDesk()), ("double", 1))
+    assert str(caught.value) == (
+        f"{MAX_OPENING_FAILURES} worker processes in a row died while starting: the worker process "
+        "died (exit code 7): the library is broken. Try --executor inline to see the error."
+    )
+
+
+def test_a_job_given_to_a_worker_that_never_opened_is_not_lost(processes, tmp_path):
+    assert results(processes(OnceDyingDesk(tmp_path / "mark")), ("double", 4)) == [8]
+
+
+def test_a_worker_does_not_inherit_the_run_of_mlflow_run(processes, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
+    monkeypatch.setenv("PASSED_ON", "yes")
+    started = processes(Desk())
+    assert results(started, ("variable", "MLFLOW_RUN_ID"), ("variable", "PASSED_ON")) == [
+        None,
+        "yes",
+    ]
+    assert os.environ["MLFLOW_RUN_ID"] == "abc"
+
+
+def test_a_worker_is_replaced_after_its_share_of_jobs(processes):
+    pids = results(processes(Desk()), *[("whoami",)] * (JOBS_PER_WORKER + 1))
+    assert len(set(pids[:JOBS_PER_WORKER])) == 1
+    assert pids[-1] != pids[0]
+
+
+def test_two_workers_run_two_jobs_at_once(processes, tmp_path):
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    assert results(processes(Desk(), 2), ("meet", one, two), ("meet", two, one)) == [True, True]
+
+
+def test_close_leaves_no_process_even_of_a_busy_worker():
+    before = psutil.Process().children()
+    started = executors.start("processes", Desk(), 2)
+    seen = []
+    started.submit(0, ("sleep", 60))
+    end = time.monotonic() + 20
+    while not seen and time.monotonic() < end:
+        started.wait(seen.append, 0.2)
+    begun = time.monotonic()
+    started.close()
+    assert time.monotonic() - begun < 10
+    assert not psutil.pid_exists(seen[0].data)
+    left = set(psutil.Process().children()) - set(before)
+    assert not [child for child in left if _is_worker(child)]
+
+
+def _is_worker(process):
+    with contextlib.suppress(psutil.Error):
+        return "multiprocessing.spawn" in " ".join(process.cmdline())
+    return False
+
+
+SUPERVISOR = """
+from executor_jobs import Desk
+from pipeline.search import executors
+
+if __name__ == "__main__":
+    executor = executors.start("processes", Desk(), 2)
+    executor.submit(0, ("sleep", 1))
+    executor.wait(lambda event: print(event.data, flush=True), 20)
+    while True:
+        executor.wait(print, 20)
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_supervisor_is_killed(tmp_path):
+    script = tmp_path / "supervisor.py"
+    script.write_text(SUPERVISOR)
+    here = Path(__file__)
+    path = os.pathsep.join([str(here.parent), str(here.parents[2])])
+    supervisor = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with supervisor:
+        assert supervisor.stdout.readline().strip().isdigit()
+        workers = psutil.Process(supervisor.pid).children(recursive=True)
+        assert len([worker for worker in workers if _is_worker(worker)]) == 2
+        supervisor.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(workers, timeout=15)
+    assert not alive

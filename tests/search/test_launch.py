@@ -1,0 +1,438 @@
+"""A search is put together as asked, runs against real Optuna and MLflow, and ends in good order.
+
+The trials follow a script (``scripted_workshop``) through an executor that is one more file.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripted_workshop import write_executor
+
+from pipeline import datasets, tracking
+from pipeline.errors import DatasetError, InputError, PipelineError, SearchSpaceError
+from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
+from pipeline.search import executors, space
+from pipeline.search.launch import (
+    SearchOptions,
+    interruptible,
+    launch,
+    opening,
+    plan_lines,
+    prepare,
+    source,
+    threads,
+)
+from pipeline.search.study import open_study
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
+
+SPACE = """\
+family: mlp
+trials: 6
+epochs: 3
+patience: 3
+search:
+  depth: {low: 1, high: 3}
+  dropout_rate: {low: 0.0, high: 0.7}
+references:
+  baseline: {}
+"""
+SCRIPTS = {
+    "scripted": {},
+    "poisoned": {"poison": tuple(range(99))},
+    "slow": {"step_seconds": 1000.0},
+}
+
+
+class Notes:
+    def __init__(self):
+        self.lines = []
+
+    def note(self, message):
+        self.lines.append(message)
+
+    def show(self, snapshot):
+        pass
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    with contextlib.chdir(path.parent):
+        tracking.connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, migrated):
+    """A working folder with a store, a search space and executors that follow scripts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    (tmp_path / "small.yaml").write_text(SPACE)
+    (tmp_path / "executors").mkdir()
+    for name, arguments in SCRIPTS.items():
+        write_executor(tmp_path / "executors", name, **arguments)
+    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path / "executors")])
+    yield tmp_path
+    for name in SCRIPTS:
+        sys.modules.pop(f"pipeline.search.executors.{name}", None)
+
+
+def options(**changes):
+    return SearchOptions(**{"search_space": "small.yaml", "executor": "scripted"} | changes)
+
+
+def launched(**changes):
+    """Runs a search; returns its record and what the user was told."""
+    chosen, notes = options(**changes), Notes()
+    return launch(chosen, prepare(chosen), notes), notes.lines
+
+
+def parent_run(study="digits"):
+    store = tracking.connect()
+    return store._client.get_run(store.read_study(study=study).run_id)
+
+
+def features(path, num_examples=60, **arrays):
+    labels = np.arange(num_examples) % 2
+    inputs = np.random.default_rng(0).normal(labels[:, None], 1.0, (num_examples, 4))
+    np.savez(path, **({"x": inputs.astype(np.float32), "y": labels} | arrays))
+
+
+# What is prepared
+
+
+def test_a_dataset_is_searched_in_its_own_space(folder):
+    prepared = prepare(SearchOptions("digits"))
+    assert prepared.space.name == "digits"
+    assert prepared.study == "digits"
+    assert (prepared.space.trials, prepared.space.epochs) == (30, 30)
+
+
+def test_a_file_without_a_space_gets_the_default_for_its_kind(folder):
+    features("mine.npz")
+    prepared = prepare(SearchOptions("mine.npz"))
+    assert (prepared.space.name, prepared.study) == ("default_features", "mine")
+
+
+def test_a_file_named_like_a_shipped_space_still_gets_the_default(folder):
+    features("digits.npz")
+    assert prepare(SearchOptions("digits.npz")).space.name == "default_features"
+
+
+def test_a_space_may_be_given_by_file_or_by_name(folder):
+    assert prepare(options()).space.path == Path("small.yaml")
+    assert prepare(SearchOptions("digits", search_space="default_image")).space.family == "cnn"
+
+
+def test_options_override_the_space_and_become_part_of_the_definition(folder):
+    prepared = prepare(options(epochs=7, trials=3, study="mine", seed=5, train_examples=500))
+    assert (prepared.space.epochs, prepared.space.trials, prepared.study) == (7, 3, "mine")
+    assert prepared.definition == {
+        "dataset": "digits",
+        "split_id": datasets.load(DatasetSpec("digits", None, 5, 500)).split_id,
+        "seed": 5,
+        "train_examples": 500,
+        "precision": "float32",
+        "space": prepared.space.definition(),
+    }
+    assert prepared.definition["space"]["epochs"] == 7
+    assert "trials" not in prepared.definition["space"]
+
+
+def test_how_a_study_is_run_is_no_part_of_its_definition(folder):
+    one = prepare(options(executor="inline", workers=1, device="cpu", trials=3, references=False))
+    assert one.definition == prepare(options(cohort_size=8, timeout_seconds=5.0)).definition
+
+
+def test_preparing_writes_nothing(folder):
+    before = sorted(folder.rglob("*"))
+    prepare(options())
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_cannot_be_prepared_is_told(folder):
+    with pytest.raises(DatasetError, match=r"^There is no dataset 'digit' \(did you mean 'digits"):
+        prepare(SearchOptions("digit"))
+    with pytest.raises(SearchSpaceError, match=r"^cannot read the search space 'smal.yaml': "):
+        prepare(options(search_space="smal.yaml"))
+
+
+CNN = """\
+family: cnn
+trials: 2
+epochs: 1
+patience: 1
+fixed: {width: 2, dense_width: 4}
+search:
+  depth: {low: 1, high: %d}
+references:
+  deep: {depth: %d}
+"""
+
+
+@pytest.mark.parametrize(
+    ("high", "reference", "what"), [(4, 1, "depth 4"), (2, 4, "reference 'deep'")]
+)
+def test_networks_that_do_not_fit_the_images_are_told_before_anything_starts(
+    folder, high, reference, what
+):
+    Path("deep.yaml").write_text(CNN % (high, reference))
+    with pytest.raises(InputError) as caught:
+        prepare(options(search_space="deep.yaml"))
+    assert str(caught.value) == (
+        f"deep.yaml: {what} does not fit digits (inputs of shape [8, 8, 1]): a 3x3 convolution "
+        "does not fit on 2x2 feature maps: use a smaller depth, or pooling: false"
+    )
+
+
+def test_a_cnn_on_what_is_no_image_is_told(folder):
+    features("mine.npz")
+    Path("deep.yaml").write_text(CNN % (2, 1))
+    with pytest.raises(InputError, match=r"the family cnn needs images .* use family: mlp"):
+        prepare(SearchOptions("mine.npz", search_space="deep.yaml"))
+
+
+def test_a_plan_says_what_would_be_done(folder):
+    chosen = options(workers=2, executor="processes")
+    prepared = prepare(chosen)
+    assert plan_lines(chosen, prepared) == [
+        "study: digits",
+        f"dataset: digits (train 1,079, validation 359, test 359), split "
+        f"{prepared.definition['split_id']}",
+        "search space: small.yaml",
+        "  depth: 1 to 3",
+        "  dropout_rate: 0 to 0.7",
+        "references, trained first: baseline",
+        "trials: 6 of at most 3 epochs, patience 3",
+        "executor: processes, 2 worker(s), device auto, float32",
+        "dry run: nothing was trained or written",
+    ]
+    without = options(references=False)
+    assert "references, trained first: none" in plan_lines(without, prepared)
+
+
+def test_a_files_source_is_its_absolute_path_and_a_names_its_name(folder):
+    features("mine.npz")
+    assert source(SearchOptions("mine.npz")) == str((folder / "mine.npz").resolve())
+    assert source(SearchOptions("digits")) == "digits"
+
+
+def test_threads_are_shared_by_workers():
+    assert threads(1) is None
+    assert threads(2) == max((os.cpu_count() or 1) // 2, 1)
+    assert threads(10_000) == 1
+
+
+def test_the_opening_hides_the_storages_password(folder):
+    chosen = options(storage="postgresql://me:secret@host/x")
+    line = opening(chosen, prepare(chosen), 2, "sqlite:///here")
+    assert "Optuna: postgresql://me:***@host/x" in line
+    assert "6 trials, 2 of them done on digits" in line
+
+
+# What is launched
+
+
+def test_a_search_is_in_mlflow_and_in_optuna(folder):
+    record, lines = launched()
+    assert [trial.state for trial in record.trials] == ["COMPLETE"] * 6
+    store = tracking.connect()
+    kept = store.read_study(study="digits")
+    assert [t.config for t in kept.trials] == [t.config for t in record.trials]
+    assert [t.measurement for t in kept.trials] == [t.measurement for t in record.trials]
+    assert kept.trials[0].name == "baseline"
+    assert kept.definition["source"] == "digits"
+    assert kept.chance == datasets.load(DatasetSpec("digits")).chance
+    run = parent_run()
+    assert run.info.status == "FINISHED"
+    children = [store._client.get_run(trial.mlflow_run_id) for trial in kept.trials]
+    assert all(child.info.status == "FINISHED" for child in children)
+    assert all(child.data.tags["verdict"] for child in children)
+    assert "kept" in {child.data.tags.get("weights") for child in children}
+    assert (folder / "studies.journal").is_file()
+    text = store.read_file(kept.run_id, "search_space.yaml")
+    assert (
+        space.parse(text, Path("small.yaml")).definition() == prepare(options()).space.definition()
+    )
+    assert lines[0].startswith(
+        "study 'digits': 6 trials on digits (1,079 training and 359 validation examples; 359 test "
+        "examples sealed); MLflow: sqlite:///"
+    )
+    assert lines[0].endswith("; Optuna: studies.journal")
+
+
+def test_running_again_trains_nothing_and_a_larger_total_continues(folder):
+    first, _ = launched(trials=4)
+    same, lines = launched(trials=4)
+    assert len(same.trials) == 4
+    assert lines[0].startswith("study 'digits': 4 trials, 4 of them done on digits")
+    assert not any(line.startswith("trial ") for line in lines)
+    more, lines = launched(trials=6)
+    assert [t.measurement for t in more.trials[:4]] == [t.measurement for t in first.trials]
+    assert [line.split(":")[0] for line in lines if line.startswith("trial ")] == [
+        "trial 4",
+        "trial 5",
+    ]
+
+
+def test_the_same_seed_gives_the_same_study(folder):
+    one, two = (
+        launched(study=name, storage=f"{name}.journal", seed=1, trials=4)[0]
+        for name in ("one", "two")
+    )
+    assert [(t.config, t.measurement) for t in one.trials] == [
+        (t.config, t.measurement) for t in two.trials
+    ]
+
+
+def test_a_killed_search_is_mended_and_reaches_its_total(folder):
+    before, _ = launched(trials=3)
+    chosen = options()
+    prepared = prepare(chosen)
+    # What a killed search leaves: trial 3, which runs in both books and trains nowhere, and trial
+    # 4, whose end MLflow has and Optuna was not told.
+    study = open_study(None, "digits", prepared.space, prepared.definition, 0)
+    log = tracking.connect().open_study("digits", "digits", {}, {})
+    started = [study.ask() for _ in range(2)]
+    for suggestion in started:
+        log.trial_started(suggestion.number, suggestion.name, suggestion.config, {})
+    log.trial_finished(TrialOutcome(4, "COMPLETE", before.trials[0].measurement), "healthy")
+
+    record, lines = launched()
+    states = {trial.number: trial.state for trial in record.trials}
+    assert list(states) == list(range(8))
+    assert [number for number, state in states.items() if state == "FAIL"] == [3, 4]
+    assert set(states.values()) == {"COMPLETE", "FAIL"}
+    assert [t.config for t in record.trials[5:7]] == [s.config for s in started]
+    assert record.trials[3].cause == "the search was killed while it ran"
+    assert "6 trials, 3 of them done" in lines[0]
+    store = tracking.connect()
+    runs = [store._client.get_run(t.mlflow_run_id) for t in store.read_study().trials]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3 + ["FAILED"] * 2 + ["FINISHED"] * 3
+
+
+def test_another_definition_is_refused_before_mlflow_is_touched(folder):
+    launched()
+    opened = parent_run().data.tags["opened_at"]
+    with pytest.raises(InputError, match=r"another definition \(space: epochs was 3, is 4\)"):
+        launched(epochs=4)
+    assert parent_run().data.tags["opened_at"] == opened
+
+
+def test_a_study_that_mlflow_knows_and_the_storage_does_not_is_refused(folder):
+    before, _ = launched()
+    with pytest.raises(InputError) as caught:
+        launched(storage="other.journal")
+    assert str(caught.value) == (
+        "MLflow holds 6 trials of study 'digits' that Optuna's storage other.journal does not "
+        "know: give the --storage of the earlier searches to continue them, or --study NAME to "
+        "start another study"
+    )
+    after = tracking.connect().read_study(study="digits")
+    assert [t.config for t in after.trials] == [t.config for t in before.trials]
+
+
+def test_too_many_failures_leave_the_study_failed(folder):
+    with pytest.raises(PipelineError, match=r"^5 trials failed in a row"):
+        launched(executor="poisoned", cohort_size=1)
+    assert parent_run().info.status == "FAILED"
+    states = [trial.state for trial in tracking.connect().read_study().trials]
+    assert states == ["FAIL"] * 5
+
+
+def test_a_search_that_fails_leaves_no_run_running(folder):
+    with pytest.raises(PipelineError, match=r"^5 trials failed in a row"):
+        launched(executor="poisoned", cohort_size=8)
+    trials = tracking.connect().read_study().trials
+    assert len(trials) > 5
+    assert {trial.state for trial in trials} == {"FAIL"}
+    assert trials[-1].cause == "the search stopped while it ran"
+
+
+def test_an_unknown_executor_is_told_before_anything_is_loaded(folder):
+    with pytest.raises(InputError, match=r"^unknown executor 'scriptd' \(did you mean 'scripted"):
+        prepare(options(dataset="nothing", executor="scriptd"))
+
+
+def test_an_executor_that_cannot_start_leaves_the_study_failed(folder):
+    with pytest.raises(InputError, match=r"^--executor inline has one worker, this process; 2"):
+        launched(executor="scripted", workers=2)
+    assert parent_run().info.status == "FAILED"
+
+
+def test_without_references_none_is_trained_and_none_is_foreseen(folder):
+    record, lines = launched(references=False, trials=2, executor="slow")
+    assert [trial.name for trial in record.trials] == [None] * 2
+    (estimate,) = [line for line in lines if "To cut it" in line]
+    assert "--no-references" not in estimate
+
+
+def test_the_config_of_a_reference_reaches_mlflow(folder):
+    launched(trials=1)
+    (baseline,) = tracking.connect().read_study().trials
+    assert baseline.config == TrialConfig()
+
+
+# Ctrl-C
+
+
+class Stoppable:
+    stopping = interrupted = False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_stops_softly_the_second_at_once(number):
+    supervisor, notes = Stoppable(), Notes()
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interruptible(supervisor, notes):
+        os.kill(os.getpid(), number)
+        assert (supervisor.stopping, supervisor.interrupted) == (True, True)
+        assert notes.lines == [
+            "stopping: what is training is finished first, nothing new is started; once more to "
+            "stop at once (the same command continues later, either way)"
+        ]
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+
+
+def test_an_interrupted_search_is_killed_in_mlflow_and_continues(folder):
+    class Impatient(Notes):
+        def note(self, message):
+            super().note(message)
+            if message.startswith("trial 1"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    chosen, notes = options(cohort_size=1), Impatient()
+    record = launch(chosen, prepare(chosen), notes)
+    assert len(record.trials) == 2
+    assert notes.lines[-1].startswith("stopping: what is training is finished first")
+    assert parent_run().info.status == "KILLED"
+    again, _ = launched()
+    assert len(again.trials) == 6
+    assert parent_run().info.status == "FINISHED"
+
+
+def test_a_search_stopped_at_once_is_killed_in_mlflow_and_continues(folder):
+    class VeryImpatient(Notes):
+        def note(self, message):
+            super().note(message)
+            if message.startswith("trial 1"):
+                raise KeyboardInterrupt
+
+    chosen = options()
+    with pytest.raises(KeyboardInterrupt):
+        launch(chosen, prepare(chosen), VeryImpatient())
+    assert parent_run().info.status == "KILLED"
+    again, _ = launched()
+    assert [trial.state for trial in again.trials].count("COMPLETE") == 6

@@ -1,0 +1,125 @@
+"""The view tells how many trials ended, what runs, what is best and how long it takes."""
+
+import io
+import time
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from pipeline.search import progress
+from pipeline.search.progress import (
+    LiveView,
+    PlainView,
+    Running,
+    Snapshot,
+    drawing,
+    open_view,
+)
+
+SNAPSHOT = Snapshot(
+    total=30,
+    ended=12,
+    pruned=3,
+    failed=1,
+    running=(
+        Running("trial 12 (searched)", 4, 30, 0.31249),
+        Running("cohort 5 (8 trials)", 0, 30, None),
+    ),
+    best="trial 7, val CE 0.2013, gap 0.051 +- 0.012, 3 as good as the best",
+    seconds=80.0,
+    seconds_left=720.0,
+)
+
+
+@pytest.fixture
+def piped():
+    return Console(file=io.StringIO(), width=60)
+
+
+@pytest.fixture
+def terminal():
+    return Console(
+        file=io.StringIO(), width=100, force_terminal=True, color_system=None, legacy_windows=False
+    )
+
+
+def drawn(snapshot):
+    console = Console(file=io.StringIO(), width=100)
+    console.print(drawing(snapshot))
+    return console.file.getvalue()
+
+
+def test_counts_leave_out_what_did_not_happen():
+    assert SNAPSHOT.counts == "12/30 trials, 3 pruned, 1 failed"
+    assert replace(SNAPSHOT, pruned=0, failed=0).counts == "12/30 trials"
+
+
+def test_time_left_is_told_once_it_is_known():
+    assert SNAPSHOT.time == "80 s, at most 12 min left"
+    assert replace(SNAPSHOT, seconds_left=None).time == "80 s"
+
+
+def test_the_drawing_shows_counts_time_what_runs_and_the_best():
+    text = drawn(SNAPSHOT)
+    for part in (
+        "12/30 trials, 3 pruned, 1 failed",
+        "80 s, at most 12 min left",
+        "trial 12 (searched): epoch 4/30, val CE 0.312",
+        "cohort 5 (8 trials): starting",
+        "best so far: trial 7, val CE 0.2013, gap 0.051 +- 0.012, 3 as good as the best",
+    ):
+        assert part in text
+
+
+def test_the_drawing_of_a_beginning():
+    text = drawn(Snapshot(0, 0, 0, 0, (), "", 0.0, None))
+    assert "0/0 trials" in text
+    assert "best so far: none yet" in text
+
+
+def test_the_drawing_stays_small_with_many_workers():
+    many = replace(SNAPSHOT, running=(SNAPSHOT.running[0],) * 20)
+    assert drawn(many).count("trial 12") == 8
+
+
+def test_markup_in_a_name_is_shown_as_it_is():
+    row = Running("trial 1 ([bold]x[/bold])", 1, 2, None)
+    assert "trial 1 ([bold]x[/bold]): epoch 1/2" in drawn(replace(SNAPSHOT, running=(row,)))
+
+
+def test_a_pipe_gets_plain_lines_that_are_not_wrapped(piped):
+    long = "trial 0 ([red]baseline[/red]): " + "val accuracy 0.9 " * 10
+    with open_view(piped) as view:
+        assert isinstance(view, PlainView)
+        view.note(long)
+        view.show(SNAPSHOT)
+    assert piped.file.getvalue() == long + "\n"
+
+
+def test_a_pipe_is_told_now_and_then_what_is_running(piped, monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.02)
+    view = PlainView(piped)
+    view.show(SNAPSHOT)
+    assert piped.file.getvalue() == ""
+    time.sleep(0.03)
+    view.show(SNAPSHOT)
+    view.show(SNAPSHOT)
+    assert piped.file.getvalue() == (
+        "12/30 trials, 3 pruned, 1 failed, 80 s, at most 12 min left; running: trial 12 "
+        "(searched): epoch 4/30, val CE 0.312; cohort 5 (8 trials): starting\n"
+    )
+    time.sleep(0.03)
+    view.show(replace(SNAPSHOT, running=()))
+    assert piped.file.getvalue().endswith("running: nothing\n")
+
+
+def test_a_terminal_gets_a_live_view_with_notes_above_it(terminal):
+    with open_view(terminal) as view:
+        assert isinstance(view, LiveView)
+        view.show(SNAPSHOT)
+        view.note("trial 11 [pruned] after 12 epochs")
+    text = terminal.file.getvalue()
+    assert "trial 11 [pruned] after 12 epochs" in text
+    assert "12/30 trials, 3 pruned, 1 failed" in text
+    assert "trial 11" not in text.split("\n")[-1]

@@ -1,0 +1,426 @@
+"""The loop of a search, with a workshop that follows a script and a log that notes every call."""
+
+import itertools
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.storages import InMemoryStorage
+from scripted_workshop import Script, Workshop
+from small_space import NO_REFERENCES, small_space
+
+from pipeline.errors import PipelineError
+from pipeline.records import (
+    ChanceLevel,
+    RuleSettings,
+    StudyRecord,
+    TrialConfig,
+    TrialOutcome,
+    TrialRecord,
+)
+from pipeline.report.selection import select
+from pipeline.search import executors
+from pipeline.search.cohorts import fixed, grouped
+from pipeline.search.estimate import DataSize, Estimate
+from pipeline.search.study import Study, Suggestion
+from pipeline.search.supervisor import (
+    MAX_FAILURES_IN_A_ROW,
+    Plan,
+    Supervisor,
+    as_pruned,
+    attributes_of,
+    shortcuts,
+    told,
+)
+
+EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
+ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")
+LONG = ("epochs: 4", "epochs: 14")
+
+
+class FakeLog:
+    """MLflow's side of a study: notes every call, with its trial."""
+
+    def __init__(self, calls):
+        self.calls, self.kept = calls, {}
+        self.epochs = {}
+
+    def trial_started(self, number, name, config, tags):
+        self.calls.append(("started", number))
+
+    def trial_epochs(self, number, epoch, curves):
+        self.epochs.setdefault(number, []).append(epoch)
+
+    def trial_finished(self, outcome, verdict):
+        self.calls.append(("finished", outcome.number))
+
+    def keep_weights(self, number, weights):
+        self.calls.append(("kept", number))
+        self.kept[number] = weights
+
+    def drop_weights(self, number):
+        self.calls.append(("dropped", number))
+        del self.kept[number]
+
+    def kept_weights(self):
+        return tuple(self.kept)
+
+
+class FakeView:
+    def __init__(self):
+        self.notes, self.snapshots = [], []
+        self.on_note = None
+
+    def note(self, message):
+        self.notes.append(message)
+        if self.on_note is not None:
+            self.on_note(message)
+
+    def show(self, snapshot):
+        self.snapshots.append(snapshot)
+
+
+class NotingStudy(Study):
+    """Notes when Optuna is told."""
+
+    calls: list
+
+    def tell(self, outcome, attributes):
+        self.calls.append(("told", outcome.number))
+        super().tell(outcome, attributes)
+
+
+class WatchedScript:
+    """Opens one workshop in this process and shows what it was given."""
+
+    def __init__(self, script):
+        self.script = script
+        self.workshop = Workshop(script)
+
+    def open(self):
+        return self.workshop
+
+
+def optuna_study(storage, seed):
+    """Returns the study in a storage in memory: the loop does not care how trials are sampled."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study(
+        storage=storage,
+        study_name="first",
+        load_if_exists=True,
+        sampler=optuna.samplers.RandomSampler(seed),
+        pruner=optuna.pruners.PercentilePruner(75, n_startup_trials=5, n_warmup_steps=10),
+    )
+
+
+class Search:
+    """One command: a supervisor over fakes, with a real executor and a real study."""
+
+    def __init__(self, storage, script=None, space=None, *, seed=1, executor="inline", **plan):
+        self.space = space or small_space()
+        self.script = script or Script()
+        self.calls, self.view = [], FakeView()
+        self.log = FakeLog(self.calls)
+        self.opener = WatchedScript(self.script) if executor == "inline" else self.script
+        self.study = NotingStudy(optuna_study(storage, seed), self.space, seed)
+        self.study.calls = self.calls
+        self.study.resume(references=True)
+        self.executor_name = executor
+        plan["sizing"] = fixed(plan.pop("cohort_size", 1))
+        self.plan = Plan(self.space, plan.pop("trials", self.space.trials), **plan)
+
+    def run(self, earlier=EMPTY):
+        estimate = Estimate(DataSize((64,), 1000, 200), self.space.epochs)
+        with executors.start(self.executor_name, self.opener, 1) as executor:
+            self.supervisor = Supervisor(self.plan, self.study, executor, self.log, self.view)
+            return self.supervisor.run(earlier, estimate)
+
+    @property
+    def cohorts(self):
+        return [[t.number for t in cohort.trials] for cohort in self.opener.workshop.cohorts]
+
+
+def search(script=None, space=None, *, storage=None, **options):
+    return Search(storage or InMemoryStorage(), script, space, **options)
+
+
+def states(record):
+    return "".join(trial.state[0] for trial in record.trials)
+
+
+def test_the_total_is_reached_and_every_trial_is_on_record():
+    made = search()
+    record = made.run()
+    assert [trial.number for trial in record.trials] == list(range(8))
+    assert states(record) == "C" * 8
+    assert [trial.name for trial in record.trials] == ["baseline", "wide", "l2", *[None] * 5]
+    assert {trial.split_id for trial in record.trials} == {"split-a"}
+    assert made.cohorts == [[number] for number in range(8)]
+    assert (made.study.num_ended, made.study.num_running) == (8, 0)
+    assert made.view.snapshots[-1].counts == "8/8 trials"
+
+
+def test_a_finished_study_trains_nothing_more():
+    storage = InMemoryStorage()
+    record = search(storage=storage).run()
+    again = search(storage=storage)
+    assert again.run(record) == record
+    assert again.cohorts == []
+
+
+def test_continuing_keeps_the_earlier_trials():
+    storage = InMemoryStorage()
+    first = search(Script(poison=(1,)), storage=storage, trials=4).run()
+    second = search(storage=storage)
+    record = second.run(first)
+    assert record.trials[:4] == first.trials
+    assert states(record) == "CFCCCCCC"
+    assert second.cohorts == [[4], [5], [6], [7]]
+    assert second.view.snapshots[0].counts == "4/8 trials, 1 failed"
+
+
+def test_a_stale_trial_is_not_counted_as_failed():
+    storage = InMemoryStorage()
+    killed = search(storage=storage)
+    killed.study.ask()
+    stale = replace(EMPTY, trials=(failed_record(0),))
+    again = search(storage=storage)
+    record = again.run(stale)
+    assert states(record) == "F" + "C" * 8
+    assert again.view.snapshots[-1].counts == "8/8 trials"
+
+
+def failed_record(number):
+    return TrialRecord(number, "FAIL", TrialConfig(), "split-a", cause="killed")
+
+
+def test_cohorts_hold_trials_of_one_structure():
+    made = search(space=small_space(("trials: 8", "trials: 15")), cohort_size=6)
+    record = made.run()
+    assert states(record) == "C" * 15
+    structures = {trial.number: trial.config.structure for trial in record.trials}
+    for cohort in made.cohorts:
+        assert len({structures[number] for number in cohort}) == 1
+    assert sorted(itertools.chain(*made.cohorts)) == list(range(15))
+    assert max(len(cohort) for cohort in made.cohorts) > 1
+    assert all(len(cohort) <= 6 for cohort in made.cohorts)
+
+
+def test_groups_keep_the_order_of_asking():
+    made = [
+        Suggestion(number, TrialConfig(depth=depth), 0, None)
+        for number, depth in enumerate([1, 2, 1, 3, 2])
+    ]
+    groups = [[s.number for s in group] for group in grouped(made, 8)]
+    assert groups == [[0, 2], [1, 4], [3]]
+
+
+def test_a_poison_trial_is_found_and_its_company_survives():
+    space = small_space(NO_REFERENCES, ONE_DEPTH)
+    made = search(Script(poison=(2,)), space, cohort_size=4)
+    record = made.run()
+    assert states(record) == "CCFCCCCC"
+    assert record.trials[2].cause == "RuntimeError: trial 2 is poison"
+    assert made.cohorts == [[0, 1, 2, 3], [0], [1], [2], [3], [4, 5, 6, 7]]
+    assert (
+        "cohort 0 (4 trials) failed (RuntimeError: trial 2 is poison): its trials are tried one by "
+        "one"
+    ) in made.view.notes
+    assert made.calls.count(("finished", 0)) == 1
+
+
+def test_trials_tried_again_report_no_epoch_twice_and_get_the_same_numbers():
+    space = small_space(NO_REFERENCES, ONE_DEPTH)
+    disturbed = search(Script(poison=(2,), poison_after=3), space, cohort_size=4)
+    calm = search(Script(), space, cohort_size=4)
+    tried_again, never_disturbed = comparable(disturbed.run()), comparable(calm.run())
+    assert tried_again.pop(2)[1] == "FAIL"
+    assert never_disturbed.pop(2)[1] == "COMPLETE"
+    assert tried_again == never_disturbed
+    assert disturbed.log.epochs == {2: [1, 2, 3]} | {
+        number: [1, 2, 3, 4] for number in (0, 1, 3, 4, 5, 6, 7)
+    }
+
+
+def test_a_trial_pruned_before_its_cohort_failed_stops_at_once_when_tried_again():
+    space = small_space(NO_REFERENCES, ONE_DEPTH, LONG, ("trials: 8", "trials: 12"))
+    made = search(Script(poison=(9,), poison_after=12, hopeless=(8,)), space, cohort_size=6)
+    record = made.run()
+    assert states(record)[6:10].endswith("PF")
+    assert len(record.trials[8].curves["val_ce"]) == 11
+    assert made.opener.workshop.epochs[8][-1] <= 12
+
+
+def test_a_bad_trial_is_pruned_and_ends_at_the_decision_however_late_it_stops():
+    space = small_space(NO_REFERENCES, LONG)
+    prompt, late, deaf = (
+        search(Script(hopeless=(7,), deaf_epochs=epochs), space) for epochs in (0, 2, 99)
+    )
+    records = [made.run() for made in (prompt, late, deaf)]
+    pruned = records[0].trials[7]
+    assert pruned.state == "PRUNED"
+    assert {name: len(values) for name, values in pruned.curves.items()} == {
+        "val_ce": 11,
+        "train_ce": 11,
+    }
+    assert (pruned.measurement, pruned.validation) == (None, None)
+    assert comparable(records[0]) == comparable(records[1]) == comparable(records[2])
+    assert [made.log.epochs[7] for made in (prompt, late, deaf)] == [list(range(1, 12))] * 3
+    assert all(7 not in made.log.kept for made in (prompt, late, deaf))
+    assert prompt.view.notes[-1] == "trial 7 pruned after 11 epochs"
+    num_pruned = states(records[0]).count("P")
+    assert prompt.view.snapshots[-1].counts == f"8/8 trials, {num_pruned} pruned"
+
+
+def test_mlflow_has_a_trials_end_before_optuna_is_told():
+    made = search()
+    record = made.run()
+    for number in range(len(record.trials)):
+        own = [what for what, of in made.calls if of == number and what != "dropped"]
+        assert [what for what in own if what != "kept"] == ["started", "finished", "told"]
+        assert own[-1] == "told"
+
+
+def test_weights_are_kept_for_what_may_win_and_the_baseline_only():
+    deeper = ("wide: {", "wide: {depth: 3, "), ("  l2: {", "  l2: {depth: 1, ")
+    made = search(Script(hopeless=(0,)), small_space(*deeper, ("trials: 8", "trials: 14")))
+    record = made.run()
+    selection = select(record, RuleSettings())
+    wanted = {*selection.eligible, selection.reference, 0}
+    assert set(made.log.kept) == wanted
+    assert 0 < len(wanted) < 14
+    assert made.calls.index(("kept", 1)) < made.calls.index(("dropped", 1))
+    assert made.calls.index(("dropped", 1)) < made.calls.index(("told", 2))
+    assert all(made.log.kept[number][0][0, 0] == number for number in wanted)
+
+
+def test_every_trial_has_a_verdict():
+    made = search(Script(poison=(3,), hopeless=(4,)))
+    made.run()
+    verdicts = made.supervisor.verdicts
+    assert list(verdicts) == list(range(8))
+    assert (verdicts[3], verdicts[4]) == ("failed", "no_skill")
+
+
+def test_too_many_failures_in_a_row_stop_the_search():
+    made = search(Script(poison=tuple(range(99))))
+    with pytest.raises(PipelineError) as caught:
+        made.run()
+    assert str(caught.value) == (
+        "5 trials failed in a row, the last one with: RuntimeError: trial 4 is poison. What was "
+        "trained is kept; run the same command again when the cause is mended"
+    )
+    assert made.study.num_ended == MAX_FAILURES_IN_A_ROW == 5
+    assert made.calls[-1] == ("told", 4)
+
+
+def test_failures_that_are_not_in_a_row_do_not():
+    record = search(Script(poison=(0, 1, 2, 3, 5, 6, 7))).run()
+    assert states(record) == "FFFFCFFF"
+
+
+def test_no_trial_starts_after_the_timeout():
+    made = search(Script(epoch_seconds=0.03), timeout_seconds=0.2)
+    record = made.run()
+    assert 1 <= len(record.trials) < 8
+    assert set(states(record)) == {"C"}
+    assert made.view.notes.count("--timeout 1 s is over: no more trials are started") == 1
+
+
+def test_stopping_finishes_what_is_training():
+    made = search()
+
+    def stop(message):
+        made.supervisor.stopping = True
+
+    made.view.on_note = stop
+    record = made.run()
+    assert states(record) == "C"
+    assert made.study.num_running == 0
+
+
+def test_the_same_seed_gives_the_same_numbers_in_any_executor():
+    space = small_space(NO_REFERENCES, LONG, ("trials: 8", "trials: 9"))
+    script = Script(hopeless=(6,), poison=(2,))
+    one, two, apart, other = (
+        search(script, space, **options).run()
+        for options in ({}, {}, {"executor": "processes"}, {"seed": 2})
+    )
+    assert comparable(one) == comparable(two) == comparable(apart)
+    assert (one.trials[2].state, one.trials[6].state) == ("FAIL", "PRUNED")
+    assert comparable(one) != comparable(other)
+
+
+def comparable(record):
+    return [
+        (trial.number, trial.state, trial.config, trial.measurement, trial.curves, trial.cause)
+        for trial in record.trials
+    ]
+
+
+def test_a_worker_that_is_killed_fails_its_trial_alone():
+    record = search(Script(fatal=(3,)), executor="processes").run()
+    assert states(record) == "CCCFCCCC"
+    assert record.trials[3].cause.startswith("the worker process died (signal SIGKILL, as the")
+
+
+def test_the_view_sees_the_running_trial_the_best_and_the_time_left():
+    made = search()
+    made.run()
+    first = made.view.snapshots[0]
+    assert (first.ended, first.total, first.best, first.seconds_left) == (0, 8, "", None)
+    assert [(r.label, r.epoch, r.epochs) for r in first.running] == [("trial 0 (baseline)", 0, 4)]
+    labels = {running.label for shot in made.view.snapshots for running in shot.running}
+    assert {"trial 1 (wide)", "trial 7 (searched)"} <= labels
+    epochs = [r.epoch for shot in made.view.snapshots for r in shot.running if "(wide)" in r.label]
+    assert sorted(set(epochs)) == [0, 1, 2, 3, 4]
+    assert epochs == sorted(epochs)
+    last = made.view.snapshots[-1]
+    assert last.best.startswith("trial ") and "as good as the best" in last.best
+    left = [shot.seconds_left for shot in made.view.snapshots if shot.seconds_left is not None]
+    assert left[0] > left[-1] >= 0
+
+
+def test_the_first_timing_says_what_the_whole_will_take():
+    made = search(Script(step_seconds=0.001))
+    made.run()
+    estimates = [note for note in made.view.notes if "the study takes at most about" in note]
+    assert len(estimates) == 1
+    assert estimates[0].startswith("1 ms a step of trial 0 (baseline): the study takes at most")
+    assert estimates[0].endswith("on this machine; early stopping usually shortens it")
+
+
+def test_a_long_study_is_told_how_to_cut_it():
+    made = search(Script(step_seconds=10.0))
+    made.run()
+    note = next(note for note in made.view.notes if "the study takes at most about" in note)
+    assert note.endswith(
+        "shortens it. To cut it: --train-examples N, --epochs N (now 4), --trials N, "
+        "--no-references (leaves out 3), --timeout 30m, --precision mixed_bfloat16, --workers N, "
+        "or a GPU"
+    )
+
+
+def test_without_references_there_are_none_to_leave_out():
+    assert "--no-references" not in shortcuts(small_space(NO_REFERENCES))
+
+
+def test_a_trials_end_is_told_in_a_line():
+    searched = Suggestion(5, TrialConfig(), 0, None)
+    named = replace(searched, number=0, name="baseline")
+    failed = TrialOutcome(5, "FAIL", cause="diverged: no finite validation cross-entropy")
+    assert told(searched, failed) == (
+        "trial 5 failed: diverged: no finite validation cross-entropy"
+    )
+    pruned = TrialOutcome(0, "PRUNED", curves={"val_ce": (1.0, 0.9)})
+    assert told(named, pruned) == "trial 0 (baseline) pruned after 2 epochs"
+
+
+def test_a_pruned_outcome_keeps_its_curves_up_to_the_decision_and_no_weights():
+    late = TrialOutcome(1, "COMPLETE", curves={"val_ce": (3.0, 2.0, 1.0)}, weights=())
+    assert as_pruned(late, 2) == TrialOutcome(1, "PRUNED", curves={"val_ce": (3.0, 2.0)})
+
+
+def test_optuna_is_shown_the_verdict_and_the_cause():
+    failed = TrialOutcome(1, "FAIL", cause="diverged")
+    assert attributes_of(failed, "failed") == {"verdict": "failed", "cause": "diverged"}

@@ -1,0 +1,496 @@
+"""The command as a user meets it: exit codes, messages, what it writes; one real search and report.
+
+Fast tests call it in this process and train by a script (``scripted_workshop``); slow ones run the
+installed command with Keras.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from scripted_workshop import write_executor
+
+from pipeline import tracking
+from pipeline.cli import Auto, Duration, main
+from pipeline.errors import DatasetError
+from pipeline.report.rounding import decimal
+from pipeline.search import executors
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
+
+HEAVY = ("keras", "tensorflow", "mlflow", "optuna", "numpy", "pydantic", "rich")
+SCRIPTS = {"poisoned": {"poison": tuple(range(99))}, "hopeless": {"hopeless": tuple(range(99))}}
+BROKEN = """\
+family: mlp
+trials: 6
+epochs: 3
+patience: 3
+search:
+  dropot_rate: {low: 0.0, high: 0.7}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def call(folder):
+    """Calls the command in this process, in a folder of its own."""
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+def fails(result, code, message):
+    """Checks a failure: its code, one message and nothing else."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert result.stderr == f"Error: {message}\n"
+
+
+# Help and options
+
+
+def in_a_new_process(code, *arguments):
+    """Runs code that ends with the heavy modules it imported, on the last line of stdout."""
+    ending = f"\nimport sys\nprint(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + ending, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip().split("\n")[-1]
+
+
+@pytest.mark.parametrize("command", ["", "search", "report", "datasets list", "space check"])
+def test_help_imports_nothing_heavy(command):
+    arguments = [*command.split(), "--help"]
+    code = f"from pipeline.cli import main\nmain({arguments!r}, standalone_mode=False)"
+    assert in_a_new_process(code) == "[]"
+
+
+def test_help_names_every_command_and_is_also_h(call):
+    result = call("-h")
+    assert result.exit_code == 0
+    for name in ("search", "report", "datasets", "space"):
+        assert re.search(rf"^  {name} ", result.stdout, re.MULTILINE)
+    assert call("--help").stdout == result.stdout
+
+
+def test_every_option_of_every_command_has_help():
+    def commands(group):
+        for command in group.commands.values():
+            yield command
+            if isinstance(command, click.Group):
+                yield from commands(command)
+
+    for command in commands(main):
+        assert command.help, command.name
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{command.name} {option.name}"
+
+
+def test_the_version_is_told(call):
+    assert re.fullmatch(r"pipeline, version \d+\.\d+\.\d+\n", call("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90), ("90s", 90), ("30m", 1800), ("1h", 3600), ("1h30m", 5400), ("1.5h", 5400),
+        ("1h2m3s", 3723), (" 5m ", 300),
+    ],
+)  # fmt: skip
+def test_durations(text, seconds):
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "30x", "m", "0", "0s", "-5m", "5m1h", "1h 30m"])
+def test_what_is_no_duration_is_told(text):
+    with pytest.raises(click.BadParameter) as caught:
+        Duration().convert(text, None, None)
+    assert caught.value.message == (f"'{text}' is no duration; expected 90s, 30m, 1h30m or seconds")
+
+
+def test_auto_and_nothing_mean_the_default():
+    inner = Auto(click.IntRange(min=1))
+    assert inner.convert("auto", None, None) is None
+    assert inner.convert("", None, None) is None
+    assert inner.convert("7", None, None) == 7
+    with pytest.raises(click.BadParameter, match="0 is not in the range"):
+        inner.convert("0", None, None)
+
+
+def test_every_option_of_a_search_takes_auto_but_those_with_a_default(call):
+    options = [
+        "search-space", "trials", "timeout", "epochs", "train-examples", "study", "storage",
+        "workers", "cohort-size", "data-dir",
+    ]  # fmt: skip
+    plain = call("search", "--dry-run")
+    for word in ("auto", ""):
+        arguments = [part for option in options for part in (f"--{option}", word)]
+        result = call("search", "--dry-run", *arguments)
+        assert (result.exit_code, result.stdout) == (0, plain.stdout), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["searhc"], "No such command 'searhc'"),
+        (["search", "--trials", "0"], "0 is not in the range x>=1"),
+        (["search", "--timeout", "soon"], "'soon' is no duration; expected 90s, 30m, 1h30m or"),
+        (["search", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
+        (["search", "--data-dir", "nowhere"], "Directory 'nowhere' does not exist"),
+        (["report", "--format", "pdf"], "'pdf' is not one of 'text', 'json', 'markdown'"),
+        (["search", "--seed", "-1"], "-1 is not in the range"),
+    ],
+)
+def test_usage_errors_are_2(call, arguments, message):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert result.stdout == ""
+
+
+# Errors of the project
+
+
+def test_an_unknown_dataset_is_2_and_told_with_the_closest_name(call):
+    fails(
+        call("search", "--dataset", "digit"),
+        2,
+        "There is no dataset 'digit' (did you mean 'digits'?). Known are cifar10, cifar100, "
+        "digits, fashion_mnist, imdb, mnist, reuters; your own data are given by path, such as "
+        "my.npz.",
+    )
+
+
+def test_an_unknown_executor_is_2_and_nothing_is_written(call, folder):
+    fails(
+        call("search", "--executor", "proceses"),
+        2,
+        "unknown executor 'proceses' (did you mean 'processes'?); known: inline, processes",
+    )
+    assert list(folder.iterdir()) == []
+
+
+def test_debug_shows_the_error_itself(call):
+    result = call("--debug", "datasets", "show", "digit")
+    assert isinstance(result.exception, DatasetError)
+
+
+def test_debug_shows_a_traceback_and_without_it_there_is_none(folder):
+    code = "from pipeline.cli import main; main()"
+    for debug in ([], ["--debug"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *debug, "datasets", "show", "digit"],
+            capture_output=True,
+            text=True,
+        )
+        assert ("Traceback" in done.stderr) == bool(debug)
+        assert "There is no dataset 'digit'" in done.stderr
+        assert done.returncode == (1 if debug else 2)
+
+
+def test_a_store_that_cannot_be_written_is_1(call, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://me:secret@nowhere/x")
+    result = call("report")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: 'ftp://***@nowhere/x' is no tracking store that this")
+    assert "secret" not in result.stderr
+
+
+# Datasets and search spaces
+
+
+def test_the_datasets_are_listed(call):
+    result = call("datasets", "list")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == [
+        "cifar10", "cifar100", "digits", "fashion_mnist", "imdb", "mnist", "reuters",
+    ]  # fmt: skip
+    assert "with scikit-learn" in lines[2]
+    assert "my.npz" in lines[-1]
+    assert call("datasets").stdout == result.stdout
+
+
+def test_a_dataset_is_shown_with_a_picture_of_its_images(call, folder):
+    result = call("datasets", "show", "digits")
+    assert result.exit_code == 0, result.output
+    assert "digits: image, inputs [8, 8, 1] (uint8), 10 classes" in result.stdout
+    assert "train 1,079, validation 359, test 359 (sealed)" in result.stdout
+    assert result.stdout.endswith("samples per class: digits-samples.png\n")
+    assert (folder / "digits-samples.png").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_the_picture_goes_where_it_is_asked_for(call, folder):
+    assert call("datasets", "show", "digits", "--picture", "mine.png").exit_code == 0
+    assert [path.name for path in folder.iterdir()] == ["mine.png"]
+
+
+def test_a_shipped_space_is_checked_and_printed(call):
+    result = call("space", "check", "digits")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["hyperparameter", "values", "asked", "when"]
+    assert any(re.match(r"depth +searched +1 to 3$", line) for line in lines)
+    assert any(re.match(r"lambda_l1 +searched +1e-06 to 0\.01, log +\S", line) for line in lines)
+    assert lines[-1].endswith(
+        "digits.yaml: valid; 30 trials of at most 30 epochs; references: baseline, l2, l1, "
+        "dropout, max_norm, batch_norm"
+    )
+
+
+def test_a_broken_space_is_2_with_file_line_and_key(call, folder):
+    (folder / "broken.yaml").write_text(BROKEN)
+    result = call("space", "check", "broken.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: broken.yaml:6: search.dropot_rate: unknown")
+    assert "(did you mean 'dropout_rate'?)" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, folder):
+    result = call("search", "--trials", "9", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "trials: 9 of at most 30 epochs, patience 5" in result.stdout
+    assert result.stdout.endswith("dry run: nothing was trained or written\n")
+    assert list(folder.iterdir()) == []
+
+
+# A search by script
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    with contextlib.chdir(path.parent):
+        tracking.connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def scripted(call, folder, migrated, tmp_path_factory, monkeypatch):
+    """Calls the command where there is a store and executors that follow scripts."""
+    shutil.copy(migrated, folder / "mlflow.db")
+    scripts = tmp_path_factory.mktemp("executors")
+    for name, arguments in SCRIPTS.items():
+        write_executor(scripts, name, **arguments)
+    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(scripts)])
+    yield call
+    for name in SCRIPTS:
+        sys.modules.pop(f"pipeline.search.executors.{name}", None)
+
+
+def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folder):
+    arguments = ("--executor", "hopeless", "--trials", "3", "--epochs", "2", "--study", "my study")
+    result = scripted("search", *arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert "trial 2 (l1): val accuracy" in result.stderr
+    assert result.stderr.endswith("Now: pipeline report --study 'my study'\n")
+
+    text, page = scripted("report"), scripted("report", "--format", "json", "--output", "pages")
+    assert (text.exit_code, page.exit_code) == (3, 3)
+    assert text.stdout and "Traceback" not in text.stderr
+    told = json.loads(page.stdout)
+    assert (told["status"], told["winner"], told["test"]) == ("no_skill", None, None)
+    assert sorted(path.name for path in (folder / "pages").iterdir()) == [
+        "report.json", "report.md", "report.txt",
+    ]  # fmt: skip
+
+    other = scripted("report", "--study", "my stdy")
+    fails(
+        other,
+        2,
+        f"there is no study 'my stdy' in sqlite:///{folder}/mlflow.db (did you mean 'my study'?); "
+        "there are: my study (dataset digits)",
+    )
+
+    changed = scripted("search", *arguments, "--epochs", "3")
+    assert changed.exit_code == 2
+    assert "space: epochs was 2, is 3" in changed.stderr
+
+
+def test_a_report_before_any_search_is_2(scripted, folder):
+    fails(
+        scripted("report"),
+        2,
+        f"there is no study in sqlite:///{folder}/mlflow.db: run `pipeline search` first",
+    )
+
+
+def test_a_search_in_which_everything_fails_is_1(scripted):
+    result = scripted("search", "--executor", "poisoned", "--epochs", "2")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1].startswith("Error: 5 trials failed in a row, the last")
+    assert "Traceback" not in result.stderr
+
+
+# A real search, slow
+
+
+def command(folder, *arguments, **options):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    program = [str(Path(sys.executable).with_name("pipeline")), *arguments]
+    settings = {"capture_output": True, "text": True, "timeout": 500} | options
+    return subprocess.run(program, cwd=folder, env=environment, **settings)
+
+
+SEARCH = ("search", "--dataset", "digits", "--trials", "7", "--epochs", "4")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A folder in which digits were searched and reported, and what was said."""
+    folder = tmp_path_factory.mktemp("real")
+    said = {"folder": folder, "search": command(folder, *SEARCH)}
+    for format_ in ("text", "json", "markdown"):
+        said[format_] = command(folder, "report", "--dataset", "digits", "--format", format_)
+    return said
+
+
+TRIAL_KEYS = [
+    "number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce", "train_accuracy",
+    "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch", "epochs", "num_parameters",
+    "seconds", "verdict", "diverged", "excluded_because", "mlflow_run_id",
+]  # fmt: skip
+KEYS = [
+    "status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible", "trials",
+    "test", "model_uri",
+]  # fmt: skip
+TEST_KEYS = [
+    "ce", "ce_low", "ce_high", "accuracy", "accuracy_low", "accuracy_high", "gap_ce", "gap_ce_low",
+    "gap_ce_high", "reads",
+]  # fmt: skip
+LOGGED = TRIAL_KEYS[TRIAL_KEYS.index("val_ce") : TRIAL_KEYS.index("num_parameters") + 1]
+
+
+@pytest.mark.slow
+def test_a_real_search_trains_every_reference_and_says_what_to_do_next(real):
+    done = real["search"]
+    assert (done.returncode, done.stdout) == (0, "")
+    for name in ("baseline", "l2", "l1", "dropout", "max_norm", "batch_norm"):
+        assert re.search(rf"^trial \d \({name}\): val accuracy 0\.\d+", done.stderr, re.MULTILINE)
+    assert "the study takes at most about" in done.stderr
+    assert done.stderr.endswith("Now: pipeline report --study digits\n")
+    assert "Warning" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_real_report_names_a_winner_in_every_format(real):
+    for format_ in ("text", "json", "markdown"):
+        assert real[format_].returncode == 0, real[format_].stderr
+    told = json.loads(real["json"].stdout)
+    assert list(told) == KEYS
+    assert [list(trial) for trial in told["trials"]] == [TRIAL_KEYS] * 7
+    assert list(told["test"]) == TEST_KEYS
+    assert (told["status"], told["dataset"], told["study"]) == ("ok", "digits", "digits")
+    assert told["winner"] in told["eligible"]
+    assert told["model_uri"] == "models:/digits-least-overfit/1"
+    first = real["text"].stdout.splitlines()[0]
+    assert first.startswith(f"Trial {told['winner']} ")
+    assert "overfits least on digits" in first
+
+
+@pytest.mark.slow
+def test_the_numbers_are_the_same_in_mlflow_json_and_markdown(real):
+    store = tracking.connect(f"sqlite:///{real['folder']}/mlflow.db")
+    told = json.loads(real["json"].stdout)
+    for trial in told["trials"]:
+        metrics = store._client.get_run(trial["mlflow_run_id"]).data.metrics
+        assert {key: metrics[key] for key in LOGGED} == {key: trial[key] for key in LOGGED}
+        for key in ("val_ce", "gap_ce", "val_accuracy"):
+            assert decimal(trial[key]) in real["markdown"].stdout
+    parent = store._client.get_run(store.read_study().run_id)
+    logged = {key: parent.data.metrics[f"test_{key}"] for key in TEST_KEYS if key != "reads"}
+    assert logged == {key: told["test"][key] for key in logged}
+
+
+@pytest.mark.slow
+def test_the_test_part_is_read_once_however_often_it_is_reported(real):
+    assert json.loads(real["json"].stdout)["test"]["reads"] == 1
+    assert "reading the test part" in real["text"].stderr
+    assert "reading the test part" not in real["json"].stderr + real["markdown"].stderr
+
+
+@pytest.mark.slow
+def test_another_report_imports_no_keras(real):
+    code = (
+        "import contextlib, os, sys\n"
+        f"os.chdir({str(real['folder'])!r})\n"
+        "from pipeline.cli import main\n"
+        "with contextlib.redirect_stdout(sys.stderr):\n"
+        "    main(['report', '--format', 'json'], standalone_mode=False)\n"
+    )
+    imported = in_a_new_process(code)
+    assert "mlflow" in imported
+    assert "keras" not in imported and "tensorflow" not in imported
+
+
+@pytest.mark.slow
+def test_the_same_search_again_trains_nothing_and_the_lock_holds(real):
+    again = command(real["folder"], *SEARCH)
+    assert again.returncode == 0
+    assert "7 trials, 7 of them done" in again.stderr
+    assert not re.search(r"^trial \d", again.stderr, re.MULTILINE)
+    report = command(real["folder"], "report", "--format", "json")
+    assert json.loads(report.stdout) == json.loads(real["json"].stdout)
+
+
+@pytest.mark.slow
+def test_the_same_command_elsewhere_gives_the_same_numbers(real, tmp_path):
+    assert command(tmp_path, *SEARCH).returncode == 0
+    here = tracking.connect(f"sqlite:///{tmp_path}/mlflow.db").read_study()
+    there = tracking.connect(f"sqlite:///{real['folder']}/mlflow.db").read_study()
+    assert [t.config for t in here.trials] == [t.config for t in there.trials]
+    assert [t.measurement for t in here.trials] == [t.measurement for t in there.trials]
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_reaches_its_total_when_it_is_run_again(tmp_path):
+    log = tmp_path / "stderr.txt"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    program = [str(Path(sys.executable).with_name("pipeline")), *SEARCH]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(program, cwd=tmp_path, env=environment, stderr=file) as supervisor,
+    ):
+        end = time.monotonic() + 300
+        while "trial 1 (l2): " not in log.read_text() and time.monotonic() < end:
+            assert supervisor.poll() is None, log.read_text()
+            time.sleep(0.05)
+        supervisor.send_signal(signal.SIGKILL)
+    store = tracking.connect(f"sqlite:///{tmp_path}/mlflow.db")
+    left = [trial.state for trial in store.read_study().trials]
+    assert left.count("COMPLETE") < 7
+
+    again = command(tmp_path, *SEARCH)
+    assert again.returncode == 0, again.stderr
+    trials = store.read_study().trials
+    assert [trial.state for trial in trials].count("COMPLETE") == 7
+    assert {trial.state for trial in trials} <= {"COMPLETE", "FAIL"}
+    assert {t.cause for t in trials if t.state == "FAIL"} <= {"the search was killed while it ran"}
+    names = [trial.name for trial in trials if trial.state == "COMPLETE" and trial.name]
+    assert sorted(names) == ["baseline", "batch_norm", "dropout", "l1", "l2", "max_norm"]
+    runs = [store._client.get_run(run_id) for run_id in (store.read_study().run_id,)]
+    runs += [store._client.get_run(trial.mlflow_run_id) for trial in trials]
+    assert "RUNNING" not in {run.info.status for run in runs}

@@ -1,0 +1,256 @@
+"""Documents, scripts and help texts are true: commands parse, links lead somewhere, every file has
+its line in the README, and no file holds what belongs to one machine.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("not a git checkout: " + listed.stderr.strip())
+    return tuple(name for name in listed.stdout.splitlines() if (ROOT / name).is_file())
+
+
+def code_lines(name: str) -> list[str]:
+    """Returns the lines of the console blocks of a Markdown file, without comments."""
+    blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text(name), re.M | re.S)
+    lines = (line.split("  #")[0].strip() for block in blocks for line in block.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_first_screen_of_the_readme_starts_with_the_two_commands():
+    assert code_lines("README.md")[:2] == ["scripts/demo", "scripts/test"]
+    assert text("README.md").index("scripts/test") < 1_500
+
+
+def test_ci_runs_the_commands_that_the_readme_names():
+    ci = text(".ci/run")
+    for script in ("scripts/check", 'scripts/test -m ""'):
+        assert script in ci
+        assert script in text("README.md")
+    assert ci.rstrip().endswith('scripts/test -m "" -q')
+
+
+SCRIPTS = (".ci/run", "scripts/check", "scripts/demo", "scripts/install", "scripts/pipeline",
+           "scripts/test")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_can_be_run_stop_at_a_failure_and_allow_bytecode(name):
+    script = text(name)
+    assert (ROOT / name).stat().st_mode & 0o111
+    assert script.startswith("#!")
+    assert re.search(r"^set -eu", script, re.M)
+    if "python" in script or ".venv/bin/pipeline" in script:
+        assert "unset PYTHONDONTWRITEBYTECODE" in script
+    subprocess.run(["bash" if "bash" in script.splitlines()[0] else "sh", "-n", ROOT / name],
+                   check=True)  # fmt: skip
+
+
+DOCUMENTS = ["README.md", "CHANGELOG.md", "docs/measurement.md", "docs/experiments.md",
+             "docs/mlflow.md", "docs/report-json.md"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_in_the_documents_parse(name):
+    """Every ``pipeline ...`` line is parsed by click; every script and file exists."""
+    for line in code_lines(name):
+        line = re.sub(r"^(\w+=\S* )+", "", line).removeprefix("$ ").removeprefix(".venv/bin/")
+        words = shlex.split(line, comments=True)
+        if words[0].startswith("scripts/"):
+            assert (ROOT / words[0]).is_file(), line
+        if words[0] == "pipeline" and "--help" not in words:
+            check_command(words[1:])
+        if words[:2] == ["mlflow", "run"]:
+            check_mlflow_run(words)
+
+
+def check_command(words: list[str]) -> None:
+    current: click.Command = main
+    while isinstance(current, click.Group) and words and words[0] in current.commands:
+        current, words = current.commands[words[0]], words[1:]
+    assert current is not main, words
+    with current.make_context("pipeline", list(words)):
+        pass
+
+
+def check_mlflow_run(words: list[str]) -> None:
+    entry_point = words[words.index("-e") + 1] if "-e" in words else "main"
+    given = [words[place + 1] for place, word in enumerate(words) if word == "-P"]
+    project = YAML(typ="safe").load(text("MLproject"))
+    known = project["entry_points"][entry_point]["parameters"].keys()
+    assert {pair.split("=")[0] for pair in given} <= known, words
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for name in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text(name)):
+            if "://" not in target:
+                assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
+
+
+def test_the_readme_has_a_line_for_every_file_and_folder():
+    readme = text("README.md")
+    missing = [
+        name
+        for name in sorted({entry.split("/")[0] for entry in tracked()})
+        if not re.search(rf"^\s*{re.escape(name)}/?\s", readme, re.M)
+    ]
+    for folder in ("", "datasets", "search", "search/executors", "tracking", "training", "report"):
+        missing += [
+            f"{folder}/{path.name}"
+            for path in sorted((ROOT / "pipeline" / folder).iterdir())
+            if path.suffix == ".py" and path.stem not in ("__init__", "__main__")
+            if not re.search(rf"(^|\s){re.escape(path.name)}[\s,]", readme, re.M)
+        ]
+    assert missing == []
+
+
+def test_the_readme_names_every_search_space_dataset_and_rule():
+    from pipeline.datasets import catalogue
+    from pipeline.report.selection import RULES
+
+    names = {path.stem for path in (ROOT / "search_spaces").glob("*.yaml")}
+    for name in {*names, *catalogue(), *RULES}:
+        assert f"`{name}`" in text("README.md"), name
+
+
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = [path]
+    for name, entry in group.commands.items():
+        here = (*path, name)
+        found += leaves(entry, here) if isinstance(entry, click.Group) else [here]
+    return found
+
+
+@pytest.mark.parametrize("path", leaves(main), ids=" ".join)
+def test_help_explains_every_option(path):
+    current: click.Command = main
+    for name in path:
+        assert isinstance(current, click.Group)
+        current = current.commands[name]
+    with click.Context(current, info_name="pipeline") as context:
+        shown = current.get_help(context)
+    assert current.help, f"pipeline {' '.join(path)} says nothing about itself"
+    for option in current.params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{option.opts} says nothing about itself"
+            assert all(spelling in shown for spelling in (*option.opts, *option.secondary_opts))
+
+
+def test_the_json_contract_documents_every_key():
+    from pipeline.report import pages
+
+    document = text("docs/report-json.md")
+    keys = set(re.findall(r'"(\w+)":', ast_dicts(Path(pages.__file__).read_text("utf-8"))))
+    keys |= {*pages._MEASURES, *pages._TEST}
+    assert len(keys) > 25
+    for key in keys:
+        assert f"`{key}`" in document, f"{key} is not explained in docs/report-json.md"
+
+
+def ast_dicts(source: str) -> str:
+    """Returns the part of ``report.pages`` that builds JSON: ``as_json`` and its two pieces."""
+    found = re.findall(r"^def (?:as_json|_trial_json|_test_json).*?(?=^def )", source, re.M | re.S)
+    assert len(found) == 3
+    return "".join(found)
+
+
+def test_the_changelog_has_this_version():
+    version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
+    assert re.search(rf"^## ({re.escape(version)}|Unreleased)", text("CHANGELOG.md"), re.M)
+
+
+TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".sh", ".txt", ""}
+MACHINE_PATHS = ("/wo" + "rk/", "/ho" + "me/", "/Us" + "ers/", "/ro" + "ot/", "/opt/py" + "pi")
+REGISTRIES = ("py" + "pi.org", "pythonho" + "sted.org", "conda.ana" + "conda.org",
+              "index" + "-url", "extra-" + "index")  # fmt: skip
+
+
+def occurrences(words: tuple[str, ...], but: set[str]) -> list[str]:
+    return [
+        f"{name}:{number}: {line.strip()}"
+        for name in tracked()
+        if name not in but and Path(name).suffix in TEXT
+        for number, line in enumerate(text(name).splitlines(), 1)
+        if any(word in line for word in words)
+    ]
+
+
+def test_no_file_names_a_path_of_one_machine():
+    assert occurrences(MACHINE_PATHS, {"uv.lock"}) == []
+
+
+def test_no_file_but_the_lock_names_a_package_registry():
+    assert occurrences(REGISTRIES, {"uv.lock"}) == []
+
+
+def test_only_ci_looks_for_data_beside_the_checkout():
+    assert occurrences(("../sha" + "red",), {".ci/run"}) == []
+
+
+def test_no_data_models_or_databases_are_tracked():
+    ends = (
+        ".npz",
+        ".npy",
+        ".gz",
+        ".pkl",
+        ".keras",
+        ".h5",
+        ".db",
+        ".sqlite",
+        ".journal",
+        ".parquet",
+    )
+    folders = ("mlruns/", "mlartifacts/", ".venv/")
+    found = [name for name in tracked() if name.endswith(ends) or name.startswith(folders)]
+    large = [
+        name for name in tracked() if name != "uv.lock" and (ROOT / name).stat().st_size > 200_000
+    ]
+    assert found + large == []
+
+
+def test_what_a_search_writes_is_ignored_by_git():
+    for name in ("mlflow.db", "mlruns/0/a", "mlartifacts/x", "studies.journal", ".venv/bin/python"):
+        done = subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", name])
+        assert done.returncode == 0, f"{name} is not in .gitignore"
+
+
+def test_the_module_can_be_run_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--help"],
+        capture_output=True, text=True, check=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.startswith("Usage: pipeline ")
+
+
+def test_tests_mirror_the_package_and_their_names_are_unique():
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    names = [path.name for path in files]
+    assert sorted(names) == sorted(set(names))
+    for path in files:
+        folder = path.parent.relative_to(ROOT / "tests")
+        assert (ROOT / "pipeline" / folder).is_dir(), f"{path} mirrors no folder of pipeline/"

@@ -1,0 +1,310 @@
+"""The architecture, read off the sources: imports point down, one door per library, one reader of
+the test part, and nothing heavy behind ``pipeline --help``.
+"""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "pipeline"
+
+# From the ground up; a module may import its own row and those above it here. The longest prefix
+# decides. Training measures with the report's statistics and the supervisor keeps the models that
+# its rule would choose from: the science of the report is the ground of both.
+LAYERS = (
+    ("pipeline", "pipeline.errors"),
+    ("pipeline.records",),
+    ("pipeline.report.__init__", "pipeline.report.rounding", "pipeline.report.statistics"),
+    ("pipeline.report.verdicts", "pipeline.report.candidates", "pipeline.report.selection"),
+    ("pipeline.datasets",),
+    ("pipeline.training",),
+    ("pipeline.search.__init__", "pipeline.search.executors"),
+    ("pipeline.tracking",),
+    ("pipeline.search",),
+    ("pipeline.report",),
+    ("pipeline.cli",),
+    ("pipeline.__main__",),
+)
+
+# Library -> the files and folders (with a slash) that may import it.
+DOORS = {
+    "click": {"cli.py"},
+    "jax": {"training/backend.py"},
+    "keras": {"training/", "tracking/registry.py", "datasets/files.py"},
+    "matplotlib": {"datasets/pictures.py"},
+    "mlflow": {"tracking/"},
+    "optuna": {"search/study.py"},
+    "pydantic": {"search/"},
+    "ray": {"search/executors/ray.py"},
+    "rich": {"cli.py", "search/progress.py", "report/pages.py"},
+    "ruamel": {"search/yaml_document.py"},
+    "sklearn": {"datasets/digits.py"},
+    "sqlalchemy": {"tracking/"},
+    "tensorflow": {"training/backend.py"},
+    "torch": set(),
+    "yaml": set(),
+}
+LAZY = {"jax", "keras", "matplotlib", "mlflow", "optuna", "sklearn", "tensorflow"}
+"""Never imported by ``--help``; outside the folders below not even when a module is imported."""
+AT_ONCE = {
+    "keras": {"training/"},
+    "mlflow": {"tracking/"},
+    "optuna": {"search/study.py"},
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: of what, in which file and line, and whether the module's own import does it."""
+
+    target: str
+    file: str
+    line: int
+    at_once: bool
+
+    def __str__(self) -> str:
+        return f"pipeline/{self.file}:{self.line} imports {self.target}"
+
+
+def module_name(path: Path) -> str:
+    parts = ("pipeline", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def targets(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Yields the modules that a statement imports: a name from a package may be a module, too."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    assert node.level == 0, "relative imports hide where a module stands"
+    assert node.module is not None
+    modules = [f"{node.module}.{alias.name}" for alias in node.names]
+    modules = [module for module in modules if module in SOURCES]
+    yield from modules
+    if len(modules) < len(node.names):
+        yield node.module
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def walk(tree: ast.AST, at_once: bool = True) -> Iterator[tuple[ast.AST, bool]]:
+    """Yields every node below, and whether importing the module runs it."""
+    for node in ast.iter_child_nodes(tree):
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        runs = at_once and not inside and not is_type_checking(node)
+        yield node, at_once
+        yield from walk(node, runs)
+
+
+def imports_of(path: Path) -> list[Import]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    file = path.relative_to(PACKAGE).as_posix()
+    return [
+        Import(target, file, node.lineno, at_once)
+        for node, at_once in walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for target in targets(node)
+    ]
+
+
+IMPORTS = {name: imports_of(path) for name, path in SOURCES.items()}
+
+
+def layer(module: str) -> int:
+    """Returns the height of a module; ``x.__init__`` in the table means the package x alone."""
+    for place, row in enumerate(LAYERS):
+        if module in row or f"{module}.__init__" in row:
+            return place
+    prefixes = [
+        (len(prefix), place)
+        for place, row in enumerate(LAYERS)
+        for prefix in row
+        if module.startswith(f"{prefix}.") and prefix != "pipeline"
+    ]
+    assert prefixes, f"{module} stands in no layer: add it to LAYERS"
+    return max(prefixes)[1]
+
+
+def within(file: str, places: set[str]) -> bool:
+    return any(file == place or (place[-1] == "/" and file.startswith(place)) for place in places)
+
+
+def test_there_is_something_to_check():
+    assert len(SOURCES) > 50
+    assert sum(map(len, IMPORTS.values())) > 300
+    assert {"optuna", "mlflow", "click"} <= {
+        entry.target.split(".")[0] for found in IMPORTS.values() for entry in found
+    }
+
+
+def test_every_module_stands_in_a_layer_and_every_layer_has_a_module():
+    heights = {layer(module) for module in SOURCES}
+    assert heights == set(range(len(LAYERS)))
+
+
+def test_imports_only_point_down():
+    upward = [
+        f"{entry} (layer {layer(entry.target)}, its own is {layer(module)})"
+        for module, found in IMPORTS.items()
+        for entry in found
+        if entry.target.split(".")[0] == "pipeline" and layer(entry.target) > layer(module)
+    ]
+    assert upward == []
+
+
+def test_no_cycles():
+    graph = {
+        module: {entry.target for entry in found if entry.at_once and entry.target in SOURCES}
+        for module, found in IMPORTS.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_one_library_one_door(library):
+    strangers = [
+        str(entry)
+        for found in IMPORTS.values()
+        for entry in found
+        if entry.target.split(".")[0] == library and not within(entry.file, DOORS[library])
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("library", sorted(LAZY))
+def test_heavy_libraries_are_imported_late(library):
+    early = [
+        str(entry)
+        for found in IMPORTS.values()
+        for entry in found
+        if entry.at_once
+        and entry.target.split(".")[0] == library
+        and not within(entry.file, AT_ONCE.get(library, set()))
+    ]
+    assert early == []
+
+
+def test_report_pages_and_rules_are_free_of_tracking_and_training():
+    for name in ("candidates", "pages", "rows", "selection", "statistics", "verdicts", "wording"):
+        for entry in IMPORTS[f"pipeline.report.{name}"]:
+            assert not entry.target.startswith(("pipeline.tracking", "pipeline.training")), entry
+
+
+def names_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def reads_a_test_part(node: ast.AST) -> bool:
+    """Whether this is ``something.test.read`` or ``test.read``, or reaches into a sealed part."""
+    if not isinstance(node, ast.Attribute):
+        return False
+    owner = node.value
+    name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+    return (node.attr == "read" and name in {"test", "sealed"}) or (
+        node.attr == "_loader" and name != "self"
+    )
+
+
+def readers_of_the_test_part() -> set[str]:
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES.values()
+        if any(map(reads_a_test_part, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+
+
+def test_only_one_file_reads_the_test_part():
+    assert readers_of_the_test_part() == {"report/sealed.py"}
+
+
+def test_only_the_report_holds_the_key_and_asks_for_the_reading():
+    using = {
+        name: {
+            path.relative_to(PACKAGE).as_posix()
+            for path in SOURCES.values()
+            if name in names_in(path) and path.parent.name != "datasets"
+        }
+        for name in ("SelectionLock", "SealedTest")
+    }
+    assert using["SealedTest"] == set()
+    assert using["SelectionLock"] == {"report/deliver.py", "report/sealed.py"}
+    importing = {
+        module
+        for module, found in IMPORTS.items()
+        if any(entry.target == "pipeline.report.sealed" for entry in found)
+    }
+    assert importing == {"pipeline.report.deliver"}
+
+
+@pytest.mark.parametrize(
+    "source, caught",
+    [
+        ("part = dataset.test.read(lock)", True),
+        ("read = self.dataset.test.read", True),
+        ("dataset.test._loader()", True),
+        ("text = file.read()", False),
+        ("self._loader()", False),
+    ],
+)
+def test_the_check_itself_sees_a_reader(source, caught):
+    assert any(map(reads_a_test_part, ast.walk(ast.parse(source)))) is caught
+
+
+@pytest.mark.parametrize(
+    "source, target, at_once",
+    [
+        ("import optuna.trial as t", "optuna.trial", True),
+        ("def f():\n    from keras import ops", "keras", False),
+        ("if TYPE_CHECKING:\n    import mlflow", "mlflow", False),
+        ("try:\n    import ray\nexcept ImportError:\n    ray = None", "ray", True),
+        ("from pipeline.search import space", "pipeline.search.space", True),
+        ("from pipeline.search.space import load", "pipeline.search.space", True),
+    ],
+)
+def test_the_check_itself_sees_an_import(source, target, at_once, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    (tmp_path / "module.py").write_text(source)
+    assert [(entry.target, entry.at_once) for entry in imports_of(tmp_path / "module.py")] == [
+        (target, at_once)
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["search", "--help"], ["report", "--help"], ["datasets", "--help"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    script = (
+        "import sys\n"
+        "from pipeline.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        f"print('heavy:', sorted(set({sorted(LAZY | {'numpy', 'scipy'})!r}) & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_the_sources_are_those_that_are_imported():
+    assert Path(importlib.import_module("pipeline").__file__ or "").parent == PACKAGE

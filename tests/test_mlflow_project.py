@@ -1,0 +1,206 @@
+"""A search and a report through the real ``mlflow run``, in a copy of the project's own files.
+
+One run is made for all tests here; each looks at another side of what it left behind.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BESIDE_PYTHON = Path(sys.executable).parent
+TRIALS, EPOCHS = 7, 3
+
+# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+SQLALCHEMY_NOLOAD = "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(SQLALCHEMY_NOLOAD)]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A copy of the project in which ``mlflow run`` ended."""
+
+    folder: Path
+    status: int
+    output: str
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("not a git checkout: " + listed.stderr.strip())
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "benchmarks/")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """The caller's, without addresses of MLflow, and with this Python found first."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_", "PYTHON", "VIRTUAL_ENV"))
+    }
+    return kept | {"PATH": f"{BESIDE_PYTHON}{os.pathsep}{os.environ['PATH']}"}
+
+
+def mlflow_run(folder: Path, *arguments: str, manager: str = "local") -> Ran:
+    words = [str(BESIDE_PYTHON / "mlflow"), "run", ".", "--env-manager", manager, *arguments]
+    own = environment() | {"MLFLOW_ENV_ROOT": str(folder / "environments")}
+    done = subprocess.run(
+        words, cwd=folder, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=500,
+    )  # fmt: skip
+    return Ran(folder, done.returncode, done.stdout)
+
+
+def report(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", "report", *arguments],
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    return mlflow_run(
+        folder, "-P", "dataset=digits", "-P", f"trials={TRIALS}", "-P", f"epochs={EPOCHS}",
+        "-P", "study=a study's name",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(ran):
+    """Every run in the store, as MLflow tells: ``(client, parent, children)``."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(ran.uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments)
+    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1, [run.info.run_name for run in parents]
+    children = {
+        int(run.data.tags["trial"]): run
+        for run in found
+        if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id
+    }
+    return client, parents[0], children
+
+
+@pytest.fixture(scope="module")
+def reported(ran, runs):
+    done = report(ran.folder, "--study", "a study's name", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_ends_well_in_a_table_that_names_a_winner(ran):
+    assert ran.status == 0, ran.output
+    assert "overfits least on digits" in ran.output
+    assert "Test part (read once)" in ran.output
+
+
+def test_the_run_that_mlflow_made_is_the_parent_and_the_trials_are_its_children(ran, runs):
+    _, parent, children = runs
+    assert f"in run with ID '{parent.info.run_id}'" in ran.output
+    assert f"=== Run (ID '{parent.info.run_id}') succeeded ===" in ran.output
+    assert parent.data.tags["mlflow.project.entryPoint"] == "main"
+    assert parent.data.tags["study"] == "a study's name"
+    assert parent.info.status == "FINISHED"
+    assert sorted(children) == list(range(TRIALS))
+    assert {run.info.status for run in children.values()} == {"FINISHED"}
+
+
+def test_parameters_arrive(runs):
+    _, parent, children = runs
+    assert parent.data.params["trials"] == str(TRIALS)
+    assert all(run.data.metrics["epochs"] <= EPOCHS for run in children.values())
+    assert max(run.data.metrics["epochs"] for run in children.values()) == EPOCHS
+
+
+def test_json_and_mlflow_hold_the_same_numbers(runs, reported):
+    _, parent, children = runs
+    assert reported["status"] == "ok"
+    assert parent.data.tags["winner"] == str(reported["winner"])
+    measures = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "gap_ce", "gap_ce_se",
+                "gap_accuracy", "penalty", "best_epoch")  # fmt: skip
+    for trial in reported["trials"]:
+        run = children[trial["number"]]
+        assert trial["mlflow_run_id"] == run.info.run_id
+        assert trial["verdict"] == run.data.tags["verdict"]
+        for name in measures:
+            assert trial[name] == run.data.metrics[name], (trial["number"], name)
+    for name in ("ce", "ce_low", "ce_high", "accuracy", "gap_ce", "gap_ce_low", "gap_ce_high"):
+        assert reported["test"][name] == parent.data.metrics[f"test_{name}"], name
+
+
+def test_reading_the_report_again_does_not_read_the_test_part_again(ran, runs, reported):
+    client, parent, _ = runs
+    again = report(ran.folder, "--study", "a study's name", "--format", "json")
+    assert json.loads(again.stdout) == reported
+    assert reported["test"]["reads"] == 1
+    assert client.get_run(parent.info.run_id).data.tags["test_reads"] == "1"
+
+
+def test_the_champion_is_registered(runs, reported):
+    client, parent, _ = runs
+    version = client.get_model_version_by_alias("digits-least-overfit", "champion")
+    assert reported["model_uri"] == f"models:/digits-least-overfit/{version.version}"
+    assert version.run_id == parent.info.run_id
+
+
+def test_a_switch_can_be_turned_off_and_the_search_entry_point_reports_nothing(tmp_path):
+    folder = copy_of_the_project(tmp_path)
+    quick = ("-P", "trials=2", "-P", "epochs=1", "-P", "references=no-references")
+    done = mlflow_run(folder, "-e", "search", *quick)
+    assert done.status == 0, done.output
+    assert "(baseline)" not in done.output
+    assert "overfits least" not in done.output
+    shown = report(folder, "--format", "json", "--rule", "best_val")
+    assert [trial["name"] for trial in json.loads(shown.stdout)["trials"]] == [None, None]
+
+
+def test_a_file_of_ones_own_is_searched_and_reported(tmp_path):
+    folder = copy_of_the_project(tmp_path)
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(600, 5)).astype("float32")
+    np.savez(folder / "mine.npz", x=inputs, y=(inputs[:, 0] > 0).astype("int32"))
+    done = mlflow_run(folder, "-P", "dataset=mine.npz", "-P", "trials=2", "-P", "epochs=3")
+    assert done.status == 0, done.output
+    assert "overfits least on mine" in done.output
+
+
+def test_bad_input_fails_the_run_with_one_message(tmp_path):
+    folder = copy_of_the_project(tmp_path)
+    done = mlflow_run(folder, "-P", "dataset=digit")
+    assert done.status != 0
+    assert "did you mean 'digits'" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_with_uv_it_runs_in_an_environment_of_its_own(tmp_path):
+    """MLflow copies uv.lock and pyproject.toml elsewhere and syncs there, without the sources."""
+    if shutil.which("uv", path=environment()["PATH"]) is None:
+        pytest.skip("uv is not on PATH")
+    folder = copy_of_the_project(tmp_path)
+    done = mlflow_run(folder, "-P", "trials=2", "-P", "epochs=1", manager="uv")
+    assert done.status == 0, done.output
+    assert "overfits least on digits" in done.output or "can be recommended" in done.output
