@@ -1,0 +1,213 @@
+"""A trial's numbers are its own: not its neighbours', not its slot's, the same every time."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_samples import (
+    SMALL,
+    SMALL_CNN,
+    TECHNIQUES,
+    cohort_of,
+    digits,
+    newswires,
+    pictures,
+    run,
+    same_numbers,
+)
+
+from pipeline.records import TrialOutcome
+from pipeline.training.cohort import Workshop
+from pipeline.training.fit import CURVES
+
+SGD = {"optimizer": "sgd", "learning_rate": 1e-2}
+MLP_SGD = replace(SMALL, **SGD, depth=3)
+CNN_SGD = replace(SMALL_CNN, **SGD, batch_size=16, batch_norm=True)
+
+# With SGD a step multiplies a weight by 1 - 2 * rate * lambda: -1.08 grows for some epochs before
+# it overflows, -2e4 overflows in the first.
+GROWS, EXPLODES, BEHAVES = 104.0, 1e6, 1e-3
+
+
+def with_l2(config, lambda_l2):
+    return replace(config, regularizer="l2", lambda_l2=lambda_l2)
+
+
+def neighbours(config, troublemaker):
+    """Returns a cohort of varied trials with one in the middle whose L2 is given."""
+    return cohort_of(
+        replace(config, dropout_rate=0.3),
+        replace(config, **TECHNIQUES["max_norm"]),
+        with_l2(config, troublemaker),
+        replace(config, **TECHNIQUES["l1_l2"], dropout_rate=0.5),
+        config,
+        epochs=4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("load", "config"), [(digits, MLP_SGD), (pictures, CNN_SGD)], ids=["mlp", "cnn"]
+)
+def test_a_trial_that_explodes_leaves_its_neighbours_bit_identical(workshop, load, config):
+    well, ill = (
+        run(workshop(load()), neighbours(config, lambda_l2)).outcomes
+        for lambda_l2 in (BEHAVES, EXPLODES)
+    )
+    assert [outcome.state for outcome in well] == ["COMPLETE"] * 5
+    assert [outcome.state for outcome in ill] == ["COMPLETE"] * 2 + ["FAIL"] + ["COMPLETE"] * 2
+    for k in (0, 1, 3, 4):
+        assert same_numbers(well[k], ill[k])
+        assert well[k].measurement.finite and not well[k].measurement.diverged
+
+
+def test_a_trial_that_diverges_from_the_start_fails_and_says_so(workshop):
+    outcome = run(workshop(digits()), neighbours(MLP_SGD, EXPLODES)).outcomes[2]
+    assert outcome.state == "FAIL"
+    assert outcome.cause == "diverged: no finite validation cross-entropy in 1 epoch(s)"
+    assert outcome.measurement is None and outcome.validation is None and outcome.weights is None
+    assert [len(outcome.curves[name]) for name in CURVES] == [1] * len(CURVES)
+    assert not np.isfinite(outcome.curves["val_ce"][0])
+
+
+def test_a_trial_that_diverges_later_is_restored_and_flagged(workshop):
+    cohort = cohort_of(MLP_SGD, with_l2(MLP_SGD, GROWS), epochs=30, patience=30)
+    outcome = run(workshop(digits()), cohort).outcomes[1]
+    measurement, curve = outcome.measurement, outcome.curves["val_ce"]
+    assert outcome.state == "COMPLETE" and outcome.cause is None
+    assert measurement.diverged and measurement.finite
+    assert 1 < measurement.epochs == len(curve) < 30
+    assert np.isfinite(curve[:-1]).all() and not np.isfinite(curve[-1])
+    assert measurement.val_ce == pytest.approx(curve[measurement.best_epoch - 1], rel=1e-4)
+    assert all(np.isfinite(weight).all() for weight in outcome.weights)
+
+
+COMPANY = {
+    "mlp": (digits, SMALL),
+    "mlp batch norm": (digits, replace(SMALL, batch_norm=True)),
+    "cnn": (pictures, replace(SMALL_CNN, batch_size=16, pooling=True)),
+    "words": (newswires, replace(SMALL, optimizer="rmsprop", standardize=False)),
+}
+SLOW = ("mlp batch norm", "words")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in COMPANY]
+)
+def test_a_trial_alone_and_in_company_is_the_same(workshop, name):
+    load, base = COMPANY[name]
+    config = replace(base, **TECHNIQUES["l1_l2"], dropout_rate=0.4)
+    others = [replace(base, dropout_rate=0.7), replace(base, **TECHNIQUES["max_norm"]), base]
+    company = cohort_of(*others, config, replace(config, dropout_rate=0.1), seeds=[5, 6, 7, 42, 9])
+    alone = cohort_of(config, seeds=[42])
+    (one,), five = (run(workshop(load()), cohort).outcomes for cohort in (alone, company))
+    for curve in CURVES:
+        assert five[3].curves[curve] == pytest.approx(one.curves[curve], rel=1e-4, abs=1e-6)
+    assert five[3].measurement.gap_ce == pytest.approx(one.measurement.gap_ce, abs=1e-4)
+    for ours, theirs in zip(five[3].weights, one.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    # The same config with another seed is another trial.
+    assert five[4].curves["val_ce"] != pytest.approx(one.curves["val_ce"], rel=1e-3)
+
+
+def test_the_seed_decides_initialization_and_masks(workshop):
+    twins = cohort_of(*[replace(SMALL, dropout_rate=0.5)] * 5, seeds=[3, 4, 3, 5, 6])
+    first, second, third, *_ = run(workshop(digits()), twins).outcomes
+    assert first.curves["val_ce"] == pytest.approx(third.curves["val_ce"], rel=1e-4)
+    assert first.curves["val_ce"] != pytest.approx(second.curves["val_ce"], rel=1e-3)
+
+
+DETERMINISTIC = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_cohort import fingerprint
+print("numbers", fingerprint())
+"""
+
+
+def fingerprint():
+    """Returns every number of a cohort with everything on, spelled to the last bit."""
+    configs = [
+        replace(SMALL, dropout_rate=0.5, batch_norm=True),
+        replace(SMALL, **TECHNIQUES["all"], batch_norm=True),
+    ]
+    outcomes = run(Workshop(digits()), cohort_of(*configs)).outcomes
+    shown = [
+        (outcome.measurement, outcome.curves, [w.tobytes().hex() for w in outcome.weights])
+        for outcome in outcomes
+    ]
+    return repr(shown)
+
+
+def test_the_same_cohort_twice_gives_the_same_numbers(workshop):
+    cohort = cohort_of(replace(SMALL, dropout_rate=0.5), replace(SMALL, **TECHNIQUES["all"]))
+    first, second = (run(workshop(digits()), cohort).outcomes for _ in range(2))
+    assert all(map(same_numbers, first, second))
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_numbers():
+    script = DETERMINISTIC.format(folder=str(Path(__file__).parent))
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"numbers {fingerprint()}" in done.stdout
+
+
+def test_another_order_seed_is_another_course(workshop):
+    one, other = (
+        run(workshop(digits()), cohort_of(SMALL, SMALL, order_seed=seed)).outcomes[0]
+        for seed in (0, 1)
+    )
+    assert one.curves["val_ce"] != other.curves["val_ce"]
+
+
+def test_neither_validation_nor_test_changes_what_is_trained(workshop):
+    dataset, cohort = digits(), cohort_of(SMALL, replace(SMALL, dropout_rate=0.5))
+    noise = np.random.RandomState(3).randint(0, 17, dataset.validation.inputs.shape)
+    validation = replace(
+        dataset.validation,
+        inputs=noise.astype(np.uint8),
+        labels=dataset.validation.labels[::-1].copy(),
+    )
+    corrupted = replace(dataset, validation=validation, test=None)
+    ours, theirs = (run(shop, cohort) for shop in (workshop(dataset), Workshop(corrupted)))
+    for one, other in zip(ours.outcomes, theirs.outcomes, strict=True):
+        for name in ("train_ce", "train_accuracy", "running_ce"):
+            assert one.curves[name] == other.curves[name]
+        assert one.curves["val_ce"] != other.curves["val_ce"]
+
+
+def test_outcomes_come_in_the_cohorts_order_with_device_and_share_of_the_time(workshop):
+    cohort = cohort_of(*[SMALL] * 5, epochs=1)
+    outcomes = run(workshop(digits(), "gpu: a good one"), cohort).outcomes
+    assert [outcome.number for outcome in outcomes] == [0, 1, 2, 3, 4]
+    assert {outcome.device for outcome in outcomes} == {"gpu: a good one"}
+    assert len({outcome.seconds for outcome in outcomes}) == 1 and outcomes[0].seconds > 0
+    assert set(outcomes[0].curves) == set(CURVES)
+
+
+def test_weights_are_carried_only_when_asked(workshop):
+    cohort = cohort_of(SMALL, SMALL, epochs=1, keep_weights=False)
+    outcome = run(workshop(digits()), cohort).outcomes[0]
+    assert isinstance(outcome, TrialOutcome) and outcome.weights is None
+    assert outcome.measurement is not None and len(outcome.validation.nll) == 359
+
+
+def test_cohorts_of_one_structure_and_size_share_a_compiled_network(workshop):
+    shop = workshop(digits())
+    plain, strong = cohort_of(SMALL, SMALL), cohort_of(*[replace(SMALL, dropout_rate=0.5)] * 2)
+    assert shop.network(plain) is shop.network(strong)
+    assert shop.network(plain) is not shop.network(cohort_of(SMALL))
+    deeper = replace(SMALL, depth=3)
+    assert shop.network(plain) is not shop.network(cohort_of(deeper, deeper))
+
+
+def test_nothing_of_an_earlier_cohort_is_left_in_the_network(workshop):
+    shop, cohort = workshop(digits()), cohort_of(SMALL, replace(SMALL, dropout_rate=0.2))
+    first = run(shop, cohort).outcomes
+    loud = [replace(SMALL, **TECHNIQUES["all"], dropout_rate=rate) for rate in (0.6, 0.7)]
+    run(shop, cohort_of(*loud, seeds=[8, 9]))
+    assert all(map(same_numbers, first, run(shop, cohort).outcomes))

@@ -1,0 +1,130 @@
+"""A cohort of K trials is K plain Keras models, trained by Keras's own ``fit``.
+
+One cohort mixes every technique; each trial is compared with a ``keras.Sequential`` with Keras's
+regularizers and constraints, the same initial weights and the same order of examples.
+"""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from training_samples import (
+    SMALL,
+    SMALL_CNN,
+    TECHNIQUES,
+    cohort_of,
+    digits,
+    newswires,
+    per_trial_weights,
+    pictures,
+    run,
+    weights_of,
+)
+
+from pipeline.training import fit, ordinary
+from pipeline.training.cohort import Workshop
+
+EPOCHS = 3
+NAMES = tuple(TECHNIQUES)
+RELATIVE, FLOOR = 1e-4, 1e-6
+
+# Keras's default rate for SGD; it would hardly move a weight in three short epochs at 1e-3.
+SGD = {"optimizer": "sgd", "learning_rate": 1e-2}
+RATES = {"adam": {"learning_rate_decay": 1e-2}, "rmsprop": {"optimizer": "rmsprop"}, "sgd": SGD}
+
+STRUCTURES = {
+    f"mlp-{'bn-' * batch_norm}{optimizer}": (digits, replace(SMALL, batch_norm=batch_norm, **rates))
+    for batch_norm in (False, True)
+    for optimizer, rates in RATES.items()
+} | {
+    f"cnn-{'pool-' * pooling}{'bn-' * batch_norm}{optimizer}": (
+        pictures,
+        replace(SMALL_CNN, pooling=pooling, batch_norm=batch_norm, batch_size=20, **rates),
+    )
+    for pooling in (False, True)
+    for batch_norm in (False, True)
+    for optimizer, rates in RATES.items()
+}
+STRUCTURES["mlp-words-rmsprop"] = (
+    newswires,
+    replace(SMALL, optimizer="rmsprop", standardize=False),
+)
+
+QUICK = {  # every technique, structure switch and optimizer at least once
+    "mlp-adam": NAMES,
+    "mlp-bn-rmsprop": ("l1_l2",),
+    "cnn-pool-sgd": ("l1", "max_norm"),
+    "cnn-bn-adam": ("all",),
+    "mlp-words-rmsprop": ("l2", "all"),
+}
+CASES = [
+    pytest.param(
+        structure,
+        technique,
+        marks=[] if technique in QUICK.get(structure, ()) else pytest.mark.slow,
+        id=f"{structure}-{technique}",
+    )
+    for structure in STRUCTURES
+    for technique in NAMES
+]
+
+
+def dense(dataset):
+    """Returns a multi-hot dataset as one of ordinary features, for a plain model to train on."""
+    if dataset.kind != "multi_hot":
+        return dataset
+    train, validation = (
+        replace(part, inputs=part.inputs.toarray()) for part in (dataset.train, dataset.validation)
+    )
+    return replace(dataset, kind="features", train=train, validation=validation)
+
+
+@cache
+def trained(structure):
+    """Returns the cohort, the initial weights of its trials, the order, and what came of it."""
+    load, base = STRUCTURES[structure]
+    workshop = Workshop(load())
+    cohort = cohort_of(*(replace(base, **TECHNIQUES[name]) for name in NAMES), epochs=EPOCHS)
+    network = workshop.network(cohort)
+    network.start(cohort.trials)
+    initial = [per_trial_weights(network, k) for k in range(len(NAMES))]
+    order = [fit.order(network, cohort.order_seed, epoch) for epoch in range(1, EPOCHS + 1)]
+    return cohort, initial, order, run(workshop, cohort).outcomes
+
+
+def keras_history(model, dataset, order, batch_size):
+    """Trains a plain model in the given order; returns plain ``val_ce`` and weights per epoch."""
+    curve, weights = [], []
+    for indices in order:
+        model.fit(
+            dataset.train.inputs[indices],
+            dataset.train.labels[indices],
+            batch_size=batch_size,
+            shuffle=False,
+            verbose=0,
+        )
+        logits = np.asarray(model(dataset.validation.inputs, training=False), dtype=np.float64)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        chosen = shifted[np.arange(len(logits)), dataset.validation.labels]
+        curve.append(float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - chosen)))
+        weights.append([weight.copy() for weight in weights_of(model)])
+    return curve, weights
+
+
+@pytest.mark.parametrize(("structure", "technique"), CASES)
+def test_a_trial_of_a_mixed_cohort_is_a_plain_keras_model(structure, technique):
+    cohort, initial, order, outcomes = trained(structure)
+    k = NAMES.index(technique)
+    config, outcome = cohort.trials[k].config, outcomes[k]
+    dataset = dense(STRUCTURES[structure][0]())
+    model = ordinary.restore(config, dataset, initial[k], output="linear")
+
+    curve, weights = keras_history(model, dataset, order, config.batch_size)
+
+    assert outcome.curves["val_ce"] == pytest.approx(curve, rel=RELATIVE)
+    best = int(np.argmin(curve))
+    assert outcome.measurement.best_epoch == best + 1
+    for ours, theirs, start in zip(outcome.weights, weights[best], initial[k], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=RELATIVE, atol=FLOOR)
+        assert not np.allclose(ours, start, rtol=RELATIVE, atol=FLOOR), "it was not trained at all"

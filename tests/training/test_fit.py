@@ -1,0 +1,148 @@
+"""Early stopping, pruning and reports, each trial for itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from training_samples import SMALL, TECHNIQUES, cohort_of, digits, run, same_numbers
+
+from pipeline.records import StepTiming
+from pipeline.training.fit import CURVES, Progress, order
+
+FAST = replace(SMALL, learning_rate=3e-2)
+MIXED = (
+    FAST,
+    replace(FAST, dropout_rate=0.6),
+    replace(FAST, regularizer="l1", lambda_l1=0.1),
+    replace(FAST, **TECHNIQUES["max_norm"], dropout_rate=0.3),
+    replace(FAST, regularizer="l2", lambda_l2=0.3),
+)
+EPOCHS, PATIENCE = 12, 2
+
+
+@pytest.fixture(scope="module")
+def stopped_early(workshop):
+    return run(workshop(digits()), cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE))
+
+
+def test_each_trial_stops_its_patience_after_its_own_best_epoch(stopped_early):
+    lengths = []
+    for outcome in stopped_early.outcomes:
+        measurement, curve = outcome.measurement, outcome.curves["val_ce"]
+        assert measurement.best_epoch == int(np.argmin(curve)) + 1
+        assert measurement.epochs == min(measurement.best_epoch + PATIENCE, EPOCHS)
+        assert {len(values) for values in outcome.curves.values()} == {measurement.epochs}
+        lengths.append(measurement.epochs)
+    assert len(set(lengths)) > 2, "these trials should not all stop together"
+
+
+def test_a_report_has_only_the_trials_that_trained_in_its_epoch(stopped_early):
+    lengths = {o.number: o.measurement.epochs for o in stopped_early.outcomes}
+    reports = stopped_early.reports
+    assert [report.epoch for report in reports] == list(range(1, max(lengths.values()) + 1))
+    for report in reports:
+        assert set(report.curves) == {n for n, epochs in lengths.items() if epochs >= report.epoch}
+        assert report.seconds > 0
+        for number, values in report.curves.items():
+            curves = stopped_early.outcomes[number].curves
+            assert values == {name: curves[name][report.epoch - 1] for name in CURVES}
+
+
+def test_the_timing_is_told_once_and_early(stopped_early):
+    timings = [event for event in stopped_early.events if isinstance(event, StepTiming)]
+    assert len(timings) == 1
+    assert timings[0].steps_per_epoch == 330 // 32
+    assert 0 < timings[0].seconds_per_step < 1
+    assert stopped_early.events.index(timings[0]) <= 1
+
+
+def test_a_stopped_trial_does_not_change_what_the_others_do(workshop, stopped_early):
+    patient = run(workshop(digits()), cohort_of(*MIXED, epochs=EPOCHS, patience=99))
+    for ours, longer in zip(stopped_early.outcomes, patient.outcomes, strict=True):
+        epochs = ours.measurement.epochs
+        assert longer.measurement.epochs == EPOCHS
+        for name in CURVES:
+            assert longer.curves[name][:epochs] == ours.curves[name]
+
+
+def test_pruning_stops_that_trial_only(workshop, stopped_early):
+    cohort = cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE)
+    asked = []
+
+    def prune(epoch):
+        asked.append(epoch)
+        return [3] if epoch == 2 else []
+
+    told = run(workshop(digits()), cohort, prune)
+    assert asked == [report.epoch for report in told.reports]
+    pruned = told.outcomes[3]
+    assert pruned.state == "PRUNED" and pruned.cause is None
+    assert pruned.measurement is None and pruned.weights is None and pruned.validation is None
+    assert pruned.curves["val_ce"] == stopped_early.outcomes[3].curves["val_ce"][:2]
+    assert all((3 in report.curves) == (report.epoch <= 2) for report in told.reports)
+    for k in (0, 1, 2, 4):
+        assert same_numbers(told.outcomes[k], stopped_early.outcomes[k])
+
+
+def test_a_cohort_whose_trials_are_all_pruned_ends(workshop):
+    cohort = cohort_of(*MIXED, epochs=EPOCHS)
+    told = run(workshop(digits()), cohort, lambda epoch: [0, 1, 2, 3, 4, 77])
+    assert [outcome.state for outcome in told.outcomes] == ["PRUNED"] * 5
+    assert len(told.reports) == 1
+
+
+def test_a_trial_that_stopped_by_itself_is_not_pruned_afterwards(workshop, stopped_early):
+    first = min(stopped_early.outcomes, key=lambda outcome: outcome.measurement.epochs)
+    cohort = cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE)
+    late = first.measurement.epochs
+    told = run(workshop(digits()), cohort, lambda epoch: [first.number] * (epoch >= late))
+    assert same_numbers(told.outcomes[first.number], first)
+
+
+def test_the_order_is_seeded_per_epoch_and_the_same_for_every_trial(workshop):
+    shop = workshop(digits())
+    network = shop.network(cohort_of(*MIXED))
+    first, again, second, other = (
+        order(network, seed, epoch) for seed, epoch in ((5, 1), (5, 1), (5, 2), (6, 1))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second) and not np.array_equal(first, other)
+    # Full batches only, without repetition, from the training part; each epoch leaves out others.
+    assert len(first) == 320 and len(set(first)) == 320
+    assert set(first) <= set(shop.resident.train)
+    assert set(first) != set(second)
+    # Another network of the same data and batch size goes the same way.
+    deeper = shop.network(cohort_of(replace(SMALL, depth=3)))
+    np.testing.assert_array_equal(order(deeper, 5, 1), first)
+
+
+def epoch_values(val_ce, running_ce=1.0):
+    return dict(zip(CURVES, (val_ce, 0.5, 0.9, 0.6, running_ce), strict=True))
+
+
+def record_all(progress, *values):
+    return [progress.record(epoch_values(*value)) for value in values]
+
+
+def test_progress_counts_patience_from_the_best_epoch():
+    progress = Progress(patience=2)
+    assert record_all(progress, (1.0,), (0.8,), (0.9,)) == [True, True, False]
+    assert not progress.done
+    assert record_all(progress, (0.8,)) == [False]  # equal is not better
+    assert progress.done and not progress.diverged and not progress.pruned
+    assert (progress.best_epoch, progress.best_ce, progress.epochs) == (2, 0.8, 4)
+    assert progress.curves["val_ce"] == [1.0, 0.8, 0.9, 0.8]
+
+
+@pytest.mark.parametrize("bad", [(float("nan"),), (float("inf"),), (0.5, float("nan"))])
+def test_progress_ends_where_a_number_is_not_finite(bad):
+    progress = Progress(patience=9)
+    record_all(progress, (1.0,), bad)
+    assert progress.done and progress.diverged
+    assert progress.epochs == 2
+
+
+def test_progress_without_a_finite_epoch_has_no_best():
+    progress = Progress(patience=9)
+    assert record_all(progress, (float("nan"), float("nan"))) == [False]
+    assert progress.best_epoch == 0 and progress.done
