@@ -58,7 +58,7 @@ class Workshop:
         """
         start = time.perf_counter()
         network = self.network(cohort)
-        progress = train(network, filled(cohort, network.blueprint.trials), emit, inbox)
+        progress = train(network, cohort, emit, inbox)
         outcomes = self.outcomes(network, cohort, progress)
         share = (time.perf_counter() - start) / len(cohort.trials)
         return tuple(replace(outcome, seconds=share, device=self.device) for outcome in outcomes)
@@ -97,7 +97,7 @@ class Workshop:
         weights = network.per_trial()
         penalized = penalized_kernels(network)
         outcomes = []
-        for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=False)):
+        for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=True)):
             outcome = unmeasured(trial, state)
             if outcome.state == "COMPLETE":
                 validation = per_example(scores[:num_validation, k])
@@ -126,13 +126,6 @@ class Workshop:
         hidden = models.family(config.family)(config, shape)
         output = Dense(self.dataset.num_classes)
         return num_parameters((*hidden, output), shape)
-
-
-def filled(cohort: Cohort, slots: int) -> Cohort:
-    """Returns the cohort with its spare slots filled by trials with negative numbers."""
-    spare = range(1, slots - len(cohort.trials) + 1)
-    fillers = tuple(replace(cohort.trials[-1], number=-number) for number in spare)
-    return replace(cohort, trials=(*cohort.trials, *fillers))
 
 
 def penalized_kernels(network: StackedNetwork) -> list[int]:

@@ -78,9 +78,7 @@ class Supervision(keras.callbacks.Callback):
     def __init__(self, network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> None:
         super().__init__()
         self.network, self.cohort, self.emit, self.inbox = network, cohort, emit, inbox
-        self.progress = [
-            Progress(cohort.patience, stopped=trial.number < 0) for trial in cohort.trials
-        ]
+        self.progress = [Progress(cohort.patience) for _ in cohort.trials]
         self.best = [ops.copy(variable.value) for variable in network.stacked]
         self.epochs = 0
         self.epoch_start = self.start = time.perf_counter()
@@ -139,8 +137,7 @@ def train(network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> 
         inbox: Numbers of trials to prune; asked once per epoch.
 
     Returns:
-        One :class:`Progress` per trial, in the cohort's order. Trials with a negative number fill
-        spare slots: they are done from the start.
+        One :class:`Progress` per trial, in the cohort's order.
     """
     network.start(cohort.trials)
     supervision = Supervision(network, cohort, emit, inbox)
@@ -175,7 +172,7 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
     The train curve stands on as many examples as the validation curve, a prefix of the measured.
 
     Returns:
-        bool [K], which trials reached their best so far.
+        bool [K], which slots hold trials that reached their best so far.
     """
     resident = network.resident
     num_validation = len(resident.validation)
@@ -185,7 +182,7 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
     validation = scores[:num_validation, :, columns].mean(axis=0, dtype=np.float64)
     train = scores[num_validation:, :, columns].mean(axis=0, dtype=np.float64)
     running = network.running.per_trial()
-    improved = np.zeros(len(progress), dtype=bool)
+    improved = np.zeros(network.blueprint.trials, dtype=bool)
     for k, state in enumerate(progress):
         if not state.done:
             values = (*validation[k].tolist(), *train[k].tolist(), float(running[k]))

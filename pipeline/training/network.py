@@ -124,7 +124,11 @@ class StackedNetwork:
         return ops.transpose(output(tensor), (1, 0, 2))
 
     def start(self, trials: Sequence[Trial]) -> None:
-        """Sets the numbers, seeds and initial weights of a cohort, and resets the optimizer."""
+        """Sets the numbers, seeds and initial weights of a cohort, and resets the optimizer.
+
+        Slots that are left over train copies of the last trial.
+        """
+        trials = [*trials, *[trials[-1]] * (self.blueprint.trials - len(trials))]
         configs = [trial.config for trial in trials]
         seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
         for index, layer in enumerate(self.layers):
@@ -140,7 +144,12 @@ class StackedNetwork:
             elif isinstance(layer, Weighted):
                 shape = tuple(np.delete(layer.kernel.shape, layer.trial_axis).tolist())
                 initial = [glorot_uniform(shape, int(seed), index) for seed in seeds]
-                layer.kernel.assign(np.stack(initial, axis=layer.trial_axis))
+                kernel = np.stack(initial, axis=layer.trial_axis)
+                if isinstance(layer, SharedBag):
+                    # Padding sets column 0 in the exported model; no example does. Zeros stay
+                    # zero: neither the loss nor a penalty has a gradient there.
+                    kernel[0] = 0.0
+                layer.kernel.assign(kernel)
                 layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
         self._reset_optimizer(vector("max_norm", configs))
 
@@ -167,10 +176,6 @@ class StackedNetwork:
             np.moveaxis(np.asarray(variable), axis, 0)
             for variable, axis in zip(self.stacked, self.trial_axes, strict=True)
         ]
-        if self.resident.dataset.kind == "multi_hot":
-            # No row sets column 0, but the exported model's padding does: it must count nothing.
-            arrays[0] = arrays[0].copy()
-            arrays[0][:, 0] = 0.0
         return [tuple(array[k].copy() for array in arrays) for k in range(self.blueprint.trials)]
 
     @property

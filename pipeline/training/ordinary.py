@@ -79,9 +79,6 @@ def restore(
     """
     model = build(config, dataset, output)
     remaining = [np.array(weight, dtype=np.float32) for weight in weights]
-    if dataset.kind == "multi_hot":
-        # Padded rows set column 0, which no training example has.
-        remaining[0][0] = 0.0
     for layer in model.layers:
         count = 0 if isinstance(layer, kl.Normalization) else len(layer.weights)
         if isinstance(layer, kl.Dropout):

@@ -127,7 +127,7 @@ def test_heavy_l1_stops_at_the_smallest_plain_cross_entropy(workshop):
 
     def note_penalty(event):
         if isinstance(event, EpochReport):
-            kernels = [kernel[0] for kernel in penalized_kernels(network)]
+            kernels = [network.per_trial()[0][place] for place in penalized_kernels(network)]
             penalties.append(evaluation.penalty(kernels, config))
 
     state, _ = fit.train(network, cohort, note_penalty, nobody)

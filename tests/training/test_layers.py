@@ -6,9 +6,12 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import sparse
 from training_samples import as_array
 
 from pipeline.training.layers import (
+    SharedBag,
+    SharedDense,
     StackedBatchNorm,
     StackedConv,
     StackedDense,
@@ -19,6 +22,7 @@ from pipeline.training.layers import (
     StackedPenalty,
     mixed,
 )
+from pipeline.training.resident import padded
 
 EXAMPLES, UNITS = 200, 500
 SIGMAS = 5.0
@@ -120,7 +124,7 @@ def test_the_penalty_is_keras_own_per_trial():
 @pytest.mark.parametrize(("shape", "axes"), [((7, 5), 0), ((3, 3, 2, 5), (0, 1, 2))])
 def test_max_norm_is_keras_own_per_trial_and_infinity_is_exactly_off(shape, axes):
     kernels = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    constraint = StackedMaxNorm(3)
+    constraint = StackedMaxNorm()
     constraint.limit = ops.convert_to_tensor(np.array([0.5, np.inf, 2.0], np.float32))
     ours = as_array(constraint(kernels))
     np.testing.assert_array_equal(ours[1], kernels[1])
@@ -140,20 +144,21 @@ def set_weights(layer, rng):
 
 PAIRS = {
     "dense": (lambda k: StackedDense(k, 5, activation="relu"), lambda: keras.layers.Dense(5)),
+    "shared_dense": (lambda k: SharedDense(k, 5, activation="relu"), lambda: keras.layers.Dense(5)),
     "conv": (lambda k: StackedConv(k, 5, activation="relu"), lambda: keras.layers.Conv2D(5, 3)),
     "batch_norm": (StackedBatchNorm, keras.layers.BatchNormalization),
     "flatten": (lambda k: StackedFlatten(), keras.layers.Flatten),
     "max_pool": (lambda k: StackedMaxPool(), lambda: keras.layers.MaxPooling2D(2)),
 }
-SHAPES = {"dense": (6, 4)}
-LATER = ("batch_norm", True)
+SHAPES = {"dense": (6, 4), "shared_dense": (6, 4)}
+# What follows a layer with weights has inputs of its own per trial; a first dense layer has not.
+NEVER = [("batch_norm", True), ("dense", True), ("shared_dense", False)]
 
 
 @pytest.mark.parametrize("trials", [1, 3])
 @pytest.mark.parametrize(
     ("name", "shared"),
-    # Batch normalization always follows a layer with weights: its input is never shared.
-    [(name, shared) for name in PAIRS for shared in (False, True) if (name, shared) != LATER],
+    [(name, shared) for name in PAIRS for shared in (False, True) if (name, shared) not in NEVER],
 )
 def test_a_stacked_layer_is_the_ordinary_one_per_trial(name, trials, shared):
     stacked, ordinary = (make() for make in (lambda: PAIRS[name][0](trials), PAIRS[name][1]))
@@ -167,14 +172,43 @@ def test_a_stacked_layer_is_the_ordinary_one_per_trial(name, trials, shared):
         example = inputs if shared else inputs[k]
         if not ordinary.built:
             ordinary.build(example.shape)
-        for variable, value in zip(ordinary.weights, weights, strict=True):
-            variable.assign(value[k])
+        axes = getattr(stacked, "trial_axes", ())
+        for variable, value, axis in zip(ordinary.weights, weights, axes, strict=True):
+            variable.assign(np.take(value, k, axis))
         theirs = as_array(ordinary(example))
         if weights and name != "batch_norm":
             theirs = np.maximum(theirs, 0.0)
         # Layers without weights keep an input that the trials share shared.
         result = ours if shared and not weights else ours[k]
         np.testing.assert_allclose(result, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_bag_of_tokens_is_a_dense_layer_on_multi_hot_rows():
+    rng = np.random.default_rng(0)
+    rows = (rng.random((6, 9)) < 0.3).astype(np.float32)
+    rows[2] = 0.0
+    tokens = padded(sparse.csr_array(rows))
+    bag, dense = SharedBag(3, 5, num_words=9), SharedDense(3, 5)
+    bag.build(tokens.shape)
+    dense.build(rows.shape)
+    for variable, value in zip(bag.stacked, set_weights(dense, rng), strict=True):
+        variable.assign(value)
+    np.testing.assert_allclose(as_array(bag(tokens)), as_array(dense(rows)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_trial_axis_is_where_the_layer_says(axis):
+    kernels = np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
+    l1, l2 = np.array([0.1, 0.0, 2.0], np.float32), np.array([0.0, 0.5, 1.0], np.float32)
+    expected = sum(
+        l1[k] * np.abs(kernels[k]).sum() + l2[k] * np.square(kernels[k]).sum() for k in range(3)
+    )
+    moved = np.moveaxis(kernels, 0, axis)
+    assert float(StackedPenalty(l1, l2, axis)(moved)) == pytest.approx(float(expected), rel=1e-5)
+    first, other = StackedMaxNorm(0), StackedMaxNorm(axis)
+    first.limit = other.limit = ops.convert_to_tensor(np.array([0.5, np.inf, 2.0], np.float32))
+    ours = np.moveaxis(as_array(other(moved)), axis, 0)
+    np.testing.assert_allclose(ours, as_array(first(kernels)), rtol=1e-6)
 
 
 def test_batch_norm_keeps_moving_statistics_per_trial_as_keras_does():

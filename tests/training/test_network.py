@@ -100,7 +100,7 @@ def test_a_reference_builds_stacked(shops, dataset, reference):
     network = shop.network(cohort_of(reference.config))
     counted = sum(int(np.prod(v.shape)) for v in network.model.trainable_variables)
     assert counted == shop.parameters(reference.config)
-    shapes = [tuple(v.shape[1:]) for v in network.stacked]
+    shapes = [weight.shape for weight in network.per_trial()[0]]
     model = ordinary.build(reference.config, shop.dataset)
     passive = (keras.layers.Normalization, keras.layers.Dropout)
     layers = [layer for layer in model.layers if not isinstance(layer, passive)]

@@ -99,7 +99,7 @@ def same_numbers(one: Any, other: Any) -> bool:
 
 def per_trial_weights(network: Any, k: int) -> list[np.ndarray]:
     """Returns a copy of one trial's weights, in the order of the ordinary model."""
-    return [np.array(np.asarray(variable)[k]) for variable in network.stacked]
+    return list(network.per_trial()[k])
 
 
 def raw_inputs(part: Any) -> np.ndarray:
