@@ -179,7 +179,8 @@ class Measurement:
         epochs: Epochs trained.
         num_parameters: Trainable parameters.
         diverged: Whether any epoch's loss or ``val_ce`` was not finite.
-        history_gap: Keras's ``val_loss - loss`` of the best epoch; a diagnostic only.
+        history_gap: ``val_ce`` minus the running training cross-entropy of the best epoch: the gap
+            that Keras's History shows, without penalties; a diagnostic only.
         ece: Expected calibration error on validation; None below 1,000 examples.
     """
 

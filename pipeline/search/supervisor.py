@@ -7,10 +7,9 @@ that a trial that Optuna knows as ended is complete in MLflow, whenever this pro
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.records import (
@@ -26,6 +25,7 @@ from pipeline.records import (
 from pipeline.report.rounding import decimal
 from pipeline.report.selection import select
 from pipeline.search.cohorts import Sizing, grouped
+from pipeline.search.endings import as_pruned, as_record, attributes_of, shortcuts, told
 from pipeline.search.estimate import Estimate, spoken, typical_configs
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
 from pipeline.search.progress import Running, Snapshot, View
@@ -313,64 +313,3 @@ class Supervisor:
                 seconds_left=self._left,
             )
         )
-
-
-def as_pruned(outcome: TrialOutcome, epoch: int) -> TrialOutcome:
-    """Returns a trial's outcome as of the epoch after which it was to be pruned."""
-    curves = {name: values[:epoch] for name, values in outcome.curves.items()}
-    return replace(
-        outcome, state="PRUNED", measurement=None, validation=None, weights=None, curves=curves
-    )
-
-
-def as_record(suggestion: Suggestion, outcome: TrialOutcome, split_id: str) -> TrialRecord:
-    """Returns the trial as tracking would read it back."""
-    return TrialRecord(
-        number=outcome.number,
-        state=outcome.state,
-        config=suggestion.config,
-        split_id=split_id,
-        name=suggestion.name,
-        measurement=outcome.measurement,
-        validation=outcome.validation,
-        curves=outcome.curves,
-        cause=outcome.cause,
-        seconds=outcome.seconds,
-    )
-
-
-def attributes_of(outcome: TrialOutcome, verdict: str) -> dict[str, Any]:
-    """Returns what Optuna's dashboard shows with a trial."""
-    attributes: dict[str, Any] = {"verdict": verdict}
-    measured = outcome.measurement
-    if measured is not None and math.isfinite(measured.gap_ce):
-        attributes |= {"gap_ce": measured.gap_ce, "val_accuracy": measured.val_accuracy}
-    if outcome.cause:
-        attributes["cause"] = outcome.cause
-    return attributes
-
-
-def told(suggestion: Suggestion, outcome: TrialOutcome) -> str:
-    """Returns a line about a trial's end."""
-    start = f"trial {suggestion.number}" + (f" ({suggestion.name})" if suggestion.name else "")
-    measured = outcome.measurement
-    if outcome.state == "FAIL":
-        return f"{start} failed: {outcome.cause}"
-    if measured is None:
-        return f"{start} pruned after {len(outcome.curves.get('val_ce', ()))} epochs"
-    return (
-        f"{start}: val accuracy {decimal(measured.val_accuracy)}, val CE "
-        f"{decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}, best epoch "
-        f"{measured.best_epoch} of {measured.epochs}, {spoken(outcome.seconds)}"
-    )
-
-
-def shortcuts(space: SearchSpace) -> str:
-    """Returns what makes a long study shorter, with this space's numbers."""
-    references = (
-        f", --no-references (leaves out {len(space.references)})" if space.references else ""
-    )
-    return (
-        f". To cut it: --train-examples N, --epochs N (now {space.epochs}), --trials N"
-        f"{references}, --timeout 30m, --precision mixed_bfloat16, --workers N, or a GPU"
-    )

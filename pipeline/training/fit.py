@@ -17,9 +17,9 @@ import numpy as np
 from keras import ops
 
 from pipeline.records import Cohort, EpochReport, StepTiming
-from pipeline.training.layers import along_trials
 from pipeline.training.losses import SCORES
 from pipeline.training.network import StackedNetwork
+from pipeline.training.techniques import along_trials
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 """Per-epoch curves, all in inference mode but ``running_ce`` (Keras's running training mean)."""

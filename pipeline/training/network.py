@@ -34,7 +34,6 @@ from pipeline.training.layers import (
     StackedBatchNorm,
     StackedConv,
     StackedDense,
-    StackedDropout,
     StackedFlatten,
     StackedMaxPool,
     Weighted,
@@ -42,6 +41,7 @@ from pipeline.training.layers import (
 from pipeline.training.losses import RunningCrossEntropy, Scores, StackedCrossEntropy
 from pipeline.training.regularization import vector
 from pipeline.training.resident import Resident
+from pipeline.training.techniques import StackedDropout
 
 LONGEST_EXECUTION = 64
 """Training steps per call into the backend: enough to hide the call, few enough for progress."""

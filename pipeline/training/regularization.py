@@ -1,7 +1,7 @@
 """What a config puts on a layer: the table of techniques and the layers that follow a layer.
 
 A technique turns the numbers of a :class:`TrialConfig` into one number per trial, 0 or infinity
-meaning off. To add one: an entry in :data:`TECHNIQUES` (and a place in ``training.layers`` that
+meaning off. To add one: an entry in :data:`TECHNIQUES` (and a place in ``training.techniques`` that
 reads its number). No Keras here.
 """
 

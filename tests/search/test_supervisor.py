@@ -21,17 +21,10 @@ from pipeline.records import (
 from pipeline.report.selection import select
 from pipeline.search import executors
 from pipeline.search.cohorts import fixed, grouped
+from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
 from pipeline.search.estimate import DataSize, Estimate
 from pipeline.search.study import Study, Suggestion
-from pipeline.search.supervisor import (
-    MAX_FAILURES_IN_A_ROW,
-    Plan,
-    Supervisor,
-    as_pruned,
-    attributes_of,
-    shortcuts,
-    told,
-)
+from pipeline.search.supervisor import MAX_FAILURES_IN_A_ROW, Plan, Supervisor
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")

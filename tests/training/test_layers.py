@@ -15,14 +15,11 @@ from pipeline.training.layers import (
     StackedBatchNorm,
     StackedConv,
     StackedDense,
-    StackedDropout,
     StackedFlatten,
-    StackedMaxNorm,
     StackedMaxPool,
-    StackedPenalty,
-    mixed,
 )
 from pipeline.training.resident import padded
+from pipeline.training.techniques import StackedDropout, StackedMaxNorm, StackedPenalty, mixed
 
 EXAMPLES, UNITS = 200, 500
 SIGMAS = 5.0

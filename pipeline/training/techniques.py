@@ -1,0 +1,145 @@
+"""The techniques on stacked networks: penalty, constraint and dropout with numbers per trial.
+
+Shapes as in ``training.layers``: ``K`` trials, activations ``[K, B, ...]``. Per-trial numbers are
+non-trainable weights, so that one compiled program serves every cohort of its structure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+GOLDEN = 0x9E3779B9
+"""2^32 divided by the golden ratio: spreads consecutive counters over all bits (Knuth)."""
+
+
+def numbers(layer: keras.layers.Layer, name: str, trials: int, dtype: str = "float32") -> Any:
+    """Adds a non-trainable weight [trials] to a layer, zero until a cohort sets it."""
+    return layer.add_weight(
+        shape=(trials,),
+        initializer="zeros",
+        dtype=dtype,
+        trainable=False,
+        autocast=False,
+        name=name,
+    )
+
+
+def along_trials(vector: Any, rank: int, axis: int = 0) -> Any:
+    """Returns the vector [K] shaped to broadcast along the trial axis of a tensor of this rank."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return ops.reshape(ops.convert_to_tensor(vector), shape)
+
+
+class StackedPenalty(keras.regularizers.Regularizer):
+    """sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2 (Keras's convention, no 1/2).
+
+    Args:
+        l1: Factors [K], or None where no trial has any.
+        l2: Factors [K], or None where no trial has any.
+        axis: The kernel's trial axis.
+    """
+
+    def __init__(self, l1: Any | None, l2: Any | None, axis: int = 0) -> None:
+        self.l1, self.l2, self.axis = l1, l2, axis
+
+    def __call__(self, x: Any) -> Any:
+        """Returns the penalty of a stacked kernel, a scalar."""
+        x = ops.convert_to_tensor(x)
+        axes = tuple(axis for axis in range(len(x.shape)) if axis != self.axis)
+        total = ops.zeros((), dtype=x.dtype)
+        if self.l1 is not None:
+            # |x|, whose gradient at 0 is 0 with every backend (JAX's own abs has 1 there).
+            absolute = x * ops.stop_gradient(ops.sign(x))
+            total += ops.sum(self.l1 * ops.sum(absolute, axis=axes))
+        if self.l2 is not None:
+            total += ops.sum(self.l2 * ops.sum(ops.square(x), axis=axes))
+        return total
+
+
+class StackedMaxNorm(keras.constraints.Constraint):
+    """Per-trial limit on the norm of each unit's incoming weights; infinity leaves them alone.
+
+    The limits [K] are a variable of the optimizer, given once that is built: with JAX, no other is
+    in reach where constraints are applied.
+    Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
+
+    Args:
+        axis: The kernel's trial axis.
+    """
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+        self.limit: Any = None
+
+    def __call__(self, w: Any) -> Any:
+        """Returns the projected stacked kernel; units are its last axis."""
+        w = ops.convert_to_tensor(w)
+        rank = len(w.shape)
+        axes = tuple(axis for axis in range(rank - 1) if axis != self.axis)
+        limit = along_trials(self.limit, rank, self.axis)
+        norms = ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
+        scaled = w * (ops.clip(norms, 0.0, limit) / (keras.config.epsilon() + norms))
+        # Off must be exactly off: the epsilon above would shrink the weights at every step.
+        return ops.where(ops.isinf(limit), w, scaled)
+
+
+class StackedDropout(keras.layers.Layer):
+    """Dropout with a rate and a random stream of its own per trial: inputs [K, B, ...].
+
+    The mask is a function of the trial's seed, this layer's salt, the step and the position
+    alone: a trial drops the same activations alone or in company, in whatever slot.
+
+    Args:
+        trials: Number of trials K.
+        salt: Tells the dropout layers of one network apart.
+    """
+
+    def __init__(self, trials: int, salt: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.salt = salt
+        self.rate = numbers(self, "rate", trials)
+        self.seed = numbers(self, "seed", trials, dtype="uint32")
+        self.step = self.add_weight(
+            shape=(), initializer="zeros", dtype="uint32", trainable=False, name="step"
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns inputs in inference, masked and rescaled inputs in training."""
+        if not training:
+            return inputs
+        rank = len(inputs.shape)
+        moment = self.step * ops.cast(GOLDEN, "uint32") + ops.cast(self.salt, "uint32")
+        # Never `^`: on a Keras variable it is the logical, not the bitwise, exclusive or.
+        stream = mixed(ops.bitwise_xor(self.seed, mixed(moment)))
+        self.step.assign(self.step + ops.cast(1, "uint32"))
+        positions = ops.cast(ops.arange(size(inputs), dtype="int32"), "uint32")
+        positions = ops.reshape(positions * ops.cast(GOLDEN, "uint32"), ops.shape(inputs)[1:])
+        bits = mixed(ops.bitwise_xor(along_trials(stream, rank), ops.expand_dims(positions, 0)))
+        # 24 bits fill a float32 exactly; a rate of 0 keeps every one of them.
+        uniform = ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
+        rate = along_trials(self.rate, rank)
+        scale = ops.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0)
+        return inputs * ops.cast(scale, inputs.dtype)
+
+
+def size(inputs: Any) -> Any:
+    """Returns the number of activations of one trial."""
+    total = 1
+    for length in ops.shape(inputs)[1:]:
+        total = total * length
+    return total
+
+
+def mixed(bits: Any) -> Any:
+    """Returns uint32 with every bit depending on every bit of the argument.
+
+    Source: the finalizer "lowbias32" (C. Wellons, hash-prospector, 2018).
+    """
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits = ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(shift, "uint32")))
+        bits = bits * ops.cast(factor, "uint32")
+    return ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(16, "uint32")))
