@@ -265,11 +265,13 @@ def datasets(ctx: click.Context, data_dir: Path | None) -> None:
 
 
 @datasets.command("list")
-@click.pass_obj
-def list_datasets(data_dir: Path | None) -> None:
+@data_dir_option
+@click.pass_context
+def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
     """List the datasets known by name, and where each would come from."""
     from pipeline.datasets import availability, catalogue
 
+    data_dir = nearest_data_dir(ctx, data_dir)
     for name, source in catalogue().items():
         click.echo(f"{name:<14} {availability(name, data_dir):<22} {source.summary}")
     click.echo("Your own data: pipeline search --dataset my.npz (arrays x, y)")
@@ -284,19 +286,28 @@ def list_datasets(data_dir: Path | None) -> None:
     metavar="FILE",
     help="PNG of sample images per class. Default: NAME-samples.png here.",
 )
-@click.pass_obj
-def show_dataset(data_dir: Path | None, name: str, seed: int, picture: Path | None) -> None:
+@data_dir_option
+@click.pass_context
+def show_dataset(
+    ctx: click.Context, name: str, seed: int, picture: Path | None, data_dir: Path | None
+) -> None:
     """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
     from pipeline.datasets import describe, load, sample_grid
     from pipeline.datasets.listing import as_lines
     from pipeline.records import DatasetSpec
 
-    dataset = load(DatasetSpec(name, data_dir, seed))
+    dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed))
     click.echo("\n".join(as_lines(describe(dataset))))
     if dataset.kind == "image" or picture is not None:
         target = picture or Path(f"{dataset.name}-samples.png")
         sample_grid(dataset, target)
         click.echo(f"samples per class: {target}")
+
+
+def nearest_data_dir(ctx: click.Context, data_dir: Path | None) -> Path | None:
+    """Returns the --data-dir given to the command itself, else the one before it, else its own."""
+    given = ctx.get_parameter_source("data_dir") is click.core.ParameterSource.COMMANDLINE
+    return data_dir if given else ctx.obj or data_dir
 
 
 @main.group()

@@ -9,6 +9,7 @@
      │    ├── StudyChangedError            a study exists with another definition
      │    ├── DeviceError                  the device asked for is not there
      │    └── RuleError                    a selection rule: unknown, refused, bad constant
+     ├── StoppedError             exit 1   the user stopped the search; it can be continued
      ├── TrackingError            exit 1   MLflow cannot be reached or refuses
      ├── SplitMismatchError       exit 1   trials of different splits were to be compared
      └── SealedTestError          exit 1   the test part was touched before the selection was locked
@@ -50,6 +51,10 @@ class DeviceError(InputError):
 
 class RuleError(InputError):
     """A selection rule is unknown, refused, or has a bad constant."""
+
+
+class StoppedError(PipelineError):
+    """The user stopped the search before its total; what ended is kept and it can be continued."""
 
 
 class TrackingError(PipelineError):

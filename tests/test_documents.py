@@ -152,7 +152,9 @@ def test_help_explains_every_option(path):
     for name in path:
         assert isinstance(current, click.Group)
         current = current.commands[name]
-    with click.Context(current, info_name="pipeline") as context:
+    # A command keeps the help option of its first context: this one must know -h, too.
+    names = ["-h", "--help"]
+    with click.Context(current, info_name="pipeline", help_option_names=names) as context:
         shown = current.get_help(context)
     assert current.help, f"pipeline {' '.join(path)} says nothing about itself"
     for option in current.params:

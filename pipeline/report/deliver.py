@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 TEST_FILE = "test.json"
 MODEL_TAG = "model_uri"
+TOTAL_TAG = "trials_total"
+DECISIVE = (
+    "rule", "candidates", "eligible", "reference", "winner", "split_id", "search_space_sha256",
+)  # fmt: skip
+"""What of a locked record has to be the same for a report to show it again; the rest informs."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,10 @@ def deliver(options: ReportOptions, say: Say) -> Report:
     record = selection_record(study, selection)
     if locked is None or options.read_test_again:
         digest = store.lock_selection(run_id, record, replace=options.read_test_again)
-    elif locked == record:
+    elif all(locked.get(key) == record[key] for key in DECISIVE):
         digest = str(store.tag(run_id, "selection_locked"))
     else:
-        return Report(study, _noted(selection, _what_if(locked, record)))
+        return _what_if(store, study, selection, locked, record)
     unread = options.read_test_again or store.read_test_result(run_id) is None
     if unread or store.tag(run_id, MODEL_TAG) is None:
         lock = SelectionLock(digest) if unread else None
@@ -120,18 +125,33 @@ def _why_not_locked(study: StudyRecord, selection: Selection) -> str | None:
     return None
 
 
-def _what_if(locked: dict[str, Any], record: dict[str, Any]) -> str:
-    """Returns the note of a report that differs from the locked selection."""
+def _what_if(
+    store: Tracking,
+    study: StudyRecord,
+    selection: Selection,
+    locked: dict[str, Any],
+    record: dict[str, Any],
+) -> Report:
+    """Returns a report on another choice than the locked one, with that one's test result."""
     if locked["rule"] != record["rule"]:
         change = f"by the rule {locked['rule']['name']}"
     elif locked["candidates"] != record["candidates"]:
         change = f"when the study had {len(locked['candidates'])} trials"
     else:
         change = f"by version {locked['version']}"
-    return (
+    note = (
         f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
         "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
     )
+    results = _test_results(store, str(study.run_id))
+    extras = {
+        f"Test, locked trial {number}": _in_words(result)
+        for number, result in results.items()
+        if number == locked["winner"]
+    }
+    if model := store.tag(str(study.run_id), MODEL_TAG):
+        extras["Model of the locked trial"] = model
+    return Report(study, _noted(selection, note), extras=extras)
 
 
 def _noted(selection: Selection, note: str) -> Selection:
@@ -202,15 +222,27 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
 def _finished(store: Tracking, study: StudyRecord, selection: Selection) -> Report:
     """Returns the report of a locked study from what tracking holds."""
     run_id = str(study.run_id)
-    kept = store.read_file(run_id, TEST_FILE)
-    results = {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
+    total = store.tag(run_id, TOTAL_TAG)
+    ended = len(selection.verdicts)
+    if total is not None and ended < int(total):
+        note = (
+            f"the study has {ended} of {total} trials: the choice is locked on these. A longer "
+            "study is another choice (--read-test-again)"
+        )
+        selection = _noted(selection, note)
     return Report(
         study,
         selection,
         test=store.read_test_result(run_id),
         model_uri=store.tag(run_id, MODEL_TAG),
-        extras=_comparison(study, selection, results),
+        extras=_comparison(study, selection, _test_results(store, run_id)),
     )
+
+
+def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
+    """Returns the results on the test part, by trial number; empty before it was read."""
+    kept = store.read_file(run_id, TEST_FILE)
+    return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
 
 
 def _comparison(
@@ -224,11 +256,15 @@ def _comparison(
             continue
         best = "best validation" if trial.number == selection.reference else None
         titles = [title for title in (best, trial.name) if title]
-        lines[f"Test, trial {trial.number} ({', '.join(titles)})"] = (
-            f"accuracy {decimal(result.accuracy)}, cross-entropy {decimal(result.ce)}, gap "
-            f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
-        )
+        lines[f"Test, trial {trial.number} ({', '.join(titles)})"] = _in_words(result)
     return lines
+
+
+def _in_words(result: TestResult) -> str:
+    return (
+        f"accuracy {decimal(result.accuracy)}, cross-entropy {decimal(result.ce)}, gap "
+        f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
+    )
 
 
 def _version() -> str:

@@ -140,7 +140,7 @@ def _no_skill_line(report: Report) -> str:
 
 def _test_line(test: TestResult | None) -> str:
     if test is None:
-        return "Test part: still sealed, not read."
+        return "Test part: not read for this choice."
     times = "once" if test.reads == 1 else f"{test.reads} times"
     return (
         f"Test part (read {times}): accuracy {decimal(test.accuracy)}, "

@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline import datasets, tracking
 from pipeline.datasets import Dataset
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoppedError
 from pipeline.records import DatasetSpec, StudyRecord
 from pipeline.search import executors, space
 from pipeline.search.cohorts import Load, Sizing, automatic, fixed
@@ -150,14 +150,21 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
 
     Raises:
         PipelineError: It cannot start, or cannot go on.
+        StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
     chosen, dataset = prepared.space, prepared.dataset
-    study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
     store = tracking.connect()
+    study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
     check_known(store, study, options)
+    asked_for = {
+        "device": options.device,
+        "executor": options.executor,
+        "storage": masked(options.storage or DEFAULT_STORAGE),
+        "trials_total": str(chosen.trials),
+    }
     log = store.open_study(
-        prepared.study, dataset.name, prepared.definition | {"source": source(options)}, {}
+        prepared.study, dataset.name, prepared.definition | {"source": source(options)}, asked_for
     )
     log.log_dataset(
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
@@ -177,6 +184,7 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     status = "FAILED"
     try:
         with executors.start(options.executor, opener, options.workers) as executor:
+            executor.ready()
             supervisor = Supervisor(plan, study, executor, log, view)
             with interruptible(supervisor, view):
                 record = supervisor.run(earlier, Estimate(size, chosen.epochs))
@@ -189,6 +197,11 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         # Optuna's side of them is closed, and they are enqueued again, when the study continues.
         log.close_stale(cause="the search stopped while it ran")
         log.study_finished(status)
+    if supervisor.interrupted:
+        raise StoppedError(
+            f"stopped with {study.num_ended} of {chosen.trials} trials ended; the same command "
+            "continues"
+        )
     return record
 
 

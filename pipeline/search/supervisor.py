@@ -8,6 +8,7 @@ that a trial that Optuna knows as ended is complete in MLflow, whenever this pro
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,7 @@ class Supervisor:
         self.plan, self.study, self.executor, self.log, self.view = plan, study, executor, log, view
         self.stopping = self.interrupted = False
         self._start = time.monotonic()
+        self._waiting: deque[list[Suggestion]] = deque()
         self._flying: dict[int, InFlight] = {}
         self._suggestions: dict[int, Suggestion] = {}
         self._pruned: dict[int, int] = {}
@@ -139,19 +141,27 @@ class Supervisor:
         return dict(self._selection.verdicts)
 
     def _fill(self) -> None:
-        """Keeps every worker busy and one cohort waiting for each, up to the total."""
+        """Keeps every worker busy, up to the total; asks for a round when none is waiting.
+
+        What was asked for and never submitted has no run yet. Optuna holds it as running: it is
+        enqueued again when the study continues.
+        """
         limit = self.plan.timeout_seconds
         if limit is not None and time.monotonic() - self._start > limit and not self.stopping:
             self.view.note(f"--timeout {spoken(limit)} is over: no more trials are started")
             self.stopping = True
         while not self.stopping and len(self._flying) < self.executor.workers:
-            missing = self.plan.trials - self.study.num_ended - self.study.num_running
-            if missing <= 0:
+            if not self._waiting and not self._ask():
                 return
-            size = self.plan.sizing.round(self.study.num_ended + self.study.num_running)
-            asked = [self.study.ask() for _ in range(min(missing, size))]
-            for group in grouped(asked, self.plan.sizing.largest):
-                self._submit(group)
+            self._submit(self._waiting.popleft())
+
+    def _ask(self) -> bool:
+        """Asks for a round of trials and groups them; returns whether there are any."""
+        missing = self.plan.trials - self.study.num_ended - self.study.num_running
+        size = self.plan.sizing.round(self.study.num_ended + self.study.num_running)
+        asked = [self.study.ask() for _ in range(min(missing, size))]
+        self._waiting.extend(grouped(asked, self.plan.sizing.largest))
+        return bool(self._waiting)
 
     def _submit(self, group: list[Suggestion]) -> None:
         number = self._next_cohort
@@ -226,8 +236,7 @@ class Supervisor:
             self._end(TrialOutcome(suggestions[0].number, "FAIL", cause=event.cause))
             return
         self.view.note(f"{flight.label} failed ({event.cause}): its trials are tried one by one")
-        for suggestion in suggestions:
-            self._submit([suggestion])
+        self._waiting.extendleft([suggestion] for suggestion in reversed(suggestions))
 
     def _end(self, outcome: TrialOutcome) -> None:
         """Writes a trial's end to MLflow, then tells Optuna."""
@@ -285,12 +294,14 @@ class Supervisor:
         return replace(self._base, trials=trials)
 
     def _seconds_left(self) -> float | None:
-        configs = [
+        asked = [s.config for group in self._waiting for s in group]
+        configs = asked + [
             trial.config for flight in self._flying.values() for trial in flight.cohort.trials
         ]
         missing = self.plan.trials - self.study.num_ended - self.study.num_running
         known = {record.name for record in self._records.values()}
         known |= {name for flight in self._flying.values() for name in flight.names.values()}
+        known |= {suggestion.name for group in self._waiting for suggestion in group}
         waiting = [r.config for r in self.plan.space.references if r.name not in known]
         configs += waiting[:missing]
         configs += self._typical[: max(missing - len(waiting), 0)]

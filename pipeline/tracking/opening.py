@@ -35,7 +35,10 @@ from pipeline.tracking.spelling import definition_params
 DEFINITION_FILE = "definition.json"
 ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
-CARRIED_TAGS = ("selection_locked", "test_reads", "split_id", "winner", "mlflow.note.content")
+CARRIED_TAGS = (
+    "selection_locked", "test_reads", "split_id", "winner", "model_uri", "mlflow.note.content",
+)  # fmt: skip
+CARRIED_FILES = (SELECTION_FILE, "test.json", "report/report.json", "report/report.md")
 _PACKAGES = (
     "keras", "tensorflow", "jax", "numpy", "optuna", "mlflow", "scikit-learn", "scipy",
     "least-overfit",
@@ -108,9 +111,14 @@ def _describe(client: MlflowClient, parent: Run, head: StudyHead) -> None:
 def _take_over(client: MlflowClient, parent: Run, other: Run, children: Mapping[int, Run]) -> None:
     """Makes ``parent`` the parent in place of ``other``; may be repeated after an interruption."""
     new, old = parent.info.run_id, other.info.run_id
-    record = artifacts.read(other.info.artifact_uri, client.tracking_uri, SELECTION_FILE)
-    if record is not None and "selection_locked" not in parent.data.tags:
-        artifacts.write(parent.info.artifact_uri, client.tracking_uri, {SELECTION_FILE: record})
+    if "selection_locked" not in parent.data.tags:
+        found = {
+            name: artifacts.read(other.info.artifact_uri, client.tracking_uri, name)
+            for name in CARRIED_FILES
+        }
+        files = {name: content for name, content in found.items() if content is not None}
+        if files:
+            artifacts.write(parent.info.artifact_uri, client.tracking_uri, files)
     have = parent.data.tags
     tags = {k: v for k, v in other.data.tags.items() if k in CARRIED_TAGS and k not in have}
     values = {k: v for k, v in other.data.metrics.items() if k not in parent.data.metrics}

@@ -49,6 +49,8 @@ def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any
         metrics=["accuracy"],
         jit_compile=False,
     )
+    # A model saved with an optimizer that has no variables yet warns when it is loaded.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

@@ -223,7 +223,7 @@ def test_text_is_plain_ascii_and_shows_brackets_as_they_are(make_trial, report_o
 
 
 def test_text_without_a_test_result_says_that_the_part_is_sealed(make_trial, report_on):
-    assert "Test part: still sealed, not read." in as_text(report_on(make_trial(0)))
+    assert "Test part: not read for this choice." in as_text(report_on(make_trial(0)))
 
 
 def test_text_counts_the_reads(make_trial, report_on):

@@ -15,7 +15,14 @@ import pytest
 from scripted_workshop import write_executor
 
 from pipeline import datasets, tracking
-from pipeline.errors import DatasetError, InputError, PipelineError, SearchSpaceError
+from pipeline.errors import (
+    DatasetError,
+    InputError,
+    PipelineError,
+    SearchSpaceError,
+    StoppedError,
+    TrackingError,
+)
 from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors, space
 from pipeline.search.launch import (
@@ -156,9 +163,12 @@ def test_how_a_study_is_run_is_no_part_of_its_definition(folder):
 
 
 def test_preparing_writes_nothing(folder):
-    before = sorted(folder.rglob("*"))
+    def files():
+        return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+    before = files()
     prepare(options())
-    assert sorted(folder.rglob("*")) == before
+    assert files() == before
 
 
 def test_what_cannot_be_prepared_is_told(folder):
@@ -360,6 +370,20 @@ def test_a_search_that_fails_leaves_no_run_running(folder):
     assert trials[-1].cause == "the search stopped while it ran"
 
 
+def test_a_store_that_does_not_answer_leaves_no_study_behind(folder, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(TrackingError):
+        launched()
+    assert not Path("studies.journal").exists()
+
+
+def test_the_parent_run_says_how_the_search_ran(folder):
+    launched(trials=2)
+    tags = parent_run().data.tags
+    assert (tags["device"], tags["executor"], tags["trials_total"]) == ("auto", "scripted", "2")
+    assert tags["storage"] == "studies.journal"
+
+
 def test_an_unknown_executor_is_told_before_anything_is_loaded(folder):
     with pytest.raises(InputError, match=r"^unknown executor 'scriptd' \(did you mean 'scripted"):
         prepare(options(dataset="nothing", executor="scriptd"))
@@ -414,8 +438,11 @@ def test_an_interrupted_search_is_killed_in_mlflow_and_continues(folder):
                 os.kill(os.getpid(), signal.SIGINT)
 
     chosen, notes = options(cohort_size=1), Impatient()
-    record = launch(chosen, prepare(chosen), notes)
-    assert len(record.trials) == 2
+    with pytest.raises(
+        StoppedError, match=r"^stopped with 2 of \d+ trials ended; the same command"
+    ):
+        launch(chosen, prepare(chosen), notes)
+    assert len(tracking.connect().read_study().trials) == 2
     assert notes.lines[-1].startswith("stopping: what is training is finished first")
     assert parent_run().info.status == "KILLED"
     again, _ = launched()

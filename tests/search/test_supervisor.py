@@ -320,6 +320,19 @@ def test_no_trial_starts_after_the_timeout():
     assert made.view.notes.count("--timeout 1 s is over: no more trials are started") == 1
 
 
+def test_a_round_of_several_structures_stops_between_its_cohorts():
+    space = small_space(("trials: 8", "trials: 15"))
+    made = search(Script(epoch_seconds=0.03), space, cohort_size=15, timeout_seconds=0.05)
+    record = made.run()
+    begun = len(record.trials)
+    assert 1 <= begun < 15
+    assert made.study.num_running == 15 - begun
+    # What was asked for and not begun has no run, and comes again when the study continues.
+    assert {call[1] for call in made.calls if call[0] == "told"} == {
+        t.number for t in record.trials
+    }
+
+
 def test_stopping_finishes_what_is_training():
     made = search()
 

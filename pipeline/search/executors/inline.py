@@ -37,6 +37,10 @@ class InlineExecutor(Executor):
         self._messages: list[Any] = []
         self._running: int | None = None
 
+    def ready(self) -> None:
+        """Opens up."""
+        self._opened()
+
     def submit(self, key: int, job: Any) -> None:
         """Queues a job."""
         self._jobs.append((key, job))
@@ -45,13 +49,12 @@ class InlineExecutor(Executor):
         """Runs one job to its end."""
         if not self._jobs:
             return
-        if self._run is None:
-            self._run = self._opener.open()
+        run = self._opened()
         key, job = self._jobs.popleft()
         self._running = key
         event: Event
         try:
-            event = Finished(key, self._run(job, _emitter(key, handle), self._inbox))
+            event = Finished(key, run(job, _emitter(key, handle), self._inbox))
         except HandlerError as error:
             raise error.reason from error.reason.__cause__
         except Exception as error:
@@ -69,6 +72,11 @@ class InlineExecutor(Executor):
     def close(self) -> None:
         """Forgets the jobs that were not started."""
         self._jobs.clear()
+
+    def _opened(self) -> Run:
+        if self._run is None:
+            self._run = self._opener.open()
+        return self._run
 
     def _inbox(self) -> list[Any]:
         messages, self._messages = self._messages, []

@@ -54,6 +54,13 @@ class Executor(ABC):
 
     workers: int
 
+    def ready(self) -> None:  # noqa: B027 - an executor may have nothing to wait for
+        """Returns when a worker has opened, so that what it cannot do is known before any job.
+
+        Raises:
+            PipelineError: A worker could not open up.
+        """
+
     @abstractmethod
     def submit(self, key: int, job: Any) -> None:
         """Queues a job under a key of its own."""

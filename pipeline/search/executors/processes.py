@@ -47,6 +47,13 @@ class ProcessesExecutor(Executor):
         self._count = 0
         self._pool = [self._new_worker() for _ in range(workers)]
 
+    def ready(self) -> None:
+        """Waits until one worker has opened."""
+        while not any(worker.opened for worker in self._pool):
+            workers: dict[Any, Worker] = {worker.connection: worker for worker in self._pool}
+            for connection in wait(list(workers)):
+                self._receive(workers[connection], lambda event: None)
+
     def submit(self, key: int, job: Any) -> None:
         """Queues a job; it starts with the next free worker."""
         self._jobs.append((key, job))
