@@ -87,6 +87,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "trials": [_trial_json(report, trial) for trial in trials],
         "test": _test_json(report.test),
         "model_uri": report.model_uri,
+        "notes": list(selection.notes),
     }
 
 

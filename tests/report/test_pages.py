@@ -17,7 +17,7 @@ NAN = float("nan")
 TEST = TestResult(0.31234567, 0.29, 0.33, 0.91, 0.89, 0.93, 0.06, 0.04, 0.08, 1)
 
 KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
-KEYS += ["trials", "test", "model_uri"]
+KEYS += ["trials", "test", "model_uri", "notes"]
 RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]
 TRIAL_KEYS += ["train_accuracy", "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch"]
