@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DatasetError
+from pipeline.quiet import native_chatter_off
 
 DOWNLOAD_TIMEOUT_SECONDS = 30.0
 """How long a connection may stay silent; an air-gapped network must not hang the command."""
@@ -64,7 +65,8 @@ Fetch = Callable[[OfficialFile], Path]
 
 def keras_fetch(file: OfficialFile) -> Path:
     """Downloads a file into Keras's cache, where Keras's own loaders find it, too."""
-    import keras
+    with native_chatter_off():
+        import keras
 
     subfolder = Path("datasets", file.cache_place.parent)
     # Results go to stdout, progress to stderr; Keras prints to stdout.

@@ -2,8 +2,8 @@
 
 Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
 The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
-references and the sampler's random start, a quarter of the trials at least, then :data:`ROUNDS`
-more.
+references, which are part of the sampler's random start, a quarter of the trials at least, then
+:data:`ROUNDS` more.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
         return Sizing()
     fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
     largest = max(min(LARGEST_COHORT, fitting), 1)
-    first = min(trials, max(references + RANDOM_START, trials // 4))
+    first = min(trials, max(references, RANDOM_START, trials // 4))
     return Sizing(first, max(-(-(trials - first) // ROUNDS), 1), largest)
 
 

@@ -5,15 +5,13 @@ shipped; ``KERAS_BACKEND=jax`` works, too.
 """
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import DeviceError
+from pipeline.quiet import native_chatter_off
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -37,26 +35,12 @@ def prepare(device: str, precision: str, num_threads: int | None) -> str:
     # Keras's own deterministic mode would refuse some GPU kernels; seeds are ours, ops are stable.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    with _native_chatter_off():
+    with native_chatter_off():
         import keras
 
         keras.config.set_dtype_policy(precision)
         choose = _jax_device if keras.backend.backend() == "jax" else _tensorflow_device
         return choose(device, num_threads)
-
-
-@contextmanager
-def _native_chatter_off() -> Iterator[None]:
-    """Sends to nowhere what TensorFlow's C++ writes to stderr before its log level counts."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _no_gpu(device: str, backend: str) -> DeviceError:

@@ -46,8 +46,10 @@ def test_the_sampler_is_asked_in_several_rounds():
     assert sizing.round(64) == 32
 
 
-def test_the_first_round_holds_the_references_and_the_random_start():
-    assert automatic(30, 6, SMALL).first == 16
+def test_the_first_round_is_the_random_start_and_holds_the_references():
+    assert automatic(30, 6, SMALL).first == 10
+    assert automatic(30, 14, SMALL).first == 14
+    assert automatic(30, 6, SMALL).later == 4
 
 
 def test_a_study_smaller_than_its_first_round_is_one_round():
