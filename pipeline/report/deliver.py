@@ -30,14 +30,12 @@ from pipeline.report.pages import render
 from pipeline.report.rounding import between, decimal
 from pipeline.report.rows import Report
 from pipeline.report.selection import check_settings, select
+from pipeline.tracking.spelling import MODEL_TAG, TEST_FILE, TOTAL_TAG
 
 if TYPE_CHECKING:
     from pipeline.tracking import Tracking
 
 Say = Callable[[str], None]
-TEST_FILE = "test.json"
-MODEL_TAG = "model_uri"
-TOTAL_TAG = "trials_total"
 DECISIVE = (
     "rule", "candidates", "eligible", "reference", "winner", "split_id", "search_space_sha256",
 )  # fmt: skip

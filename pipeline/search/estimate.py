@@ -75,7 +75,7 @@ class Estimate:
 
 def step_work(config: TrialConfig, data: DataSize) -> float:
     """Returns the multiply-adds of a training step: about three forward passes of a batch."""
-    hidden = models.family(config.family)(config, data.input_shape)
+    hidden = models.layers_of(config, data.input_shape)
     return 3.0 * config.batch_size * multiply_adds(hidden, data.input_shape)
 
 

@@ -28,6 +28,7 @@ from pipeline.search.progress import View
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import DEFAULT_STORAGE, Study, masked, open_study
 from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.tracking.spelling import TOTAL_TAG
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
 from pipeline.training.workshop import WorkshopSpec
@@ -135,9 +136,7 @@ def check_fit(chosen: SearchSpace, dataset: Dataset) -> None:
     configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
     for what, config in configs.items():
         try:
-            num_parameters(
-                models.family(config.family)(config, dataset.input_shape), dataset.input_shape
-            )
+            num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
         except InputError as error:
             raise InputError(
                 f"{chosen.path}: {what} does not fit {dataset.name} (inputs of shape "
@@ -161,7 +160,7 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         "device": options.device,
         "executor": options.executor,
         "storage": masked(options.storage or DEFAULT_STORAGE),
-        "trials_total": str(chosen.trials),
+        TOTAL_TAG: str(chosen.trials),
     }
     log = store.open_study(
         prepared.study, dataset.name, prepared.definition | {"source": source(options)}, asked_for
@@ -256,7 +255,7 @@ def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Dataset)
     if options.cohort_size is not None:
         return fixed(options.cohort_size)
     configs, data = typical_configs(chosen), data_size(dataset)
-    layers = [models.family(config.family)(config, dataset.input_shape) for config in configs]
+    layers = [models.layers_of(config, dataset.input_shape) for config in configs]
     load = Load(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),

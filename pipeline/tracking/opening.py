@@ -30,15 +30,15 @@ from pipeline.errors import TrackingError
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import log_params, metrics, run_tags
 from pipeline.tracking.runs import OPENED_TAG, PARENT_TAG, children_of, experiment_id, parents_of
-from pipeline.tracking.spelling import definition_params
+from pipeline.tracking.spelling import MODEL_TAG, TEST_FILE, definition_params
 
 DEFINITION_FILE = "definition.json"
 ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
 CARRIED_TAGS = (
-    "selection_locked", "test_reads", "split_id", "winner", "model_uri", "mlflow.note.content",
+    "selection_locked", "test_reads", "split_id", "winner", MODEL_TAG, "mlflow.note.content",
 )  # fmt: skip
-CARRIED_FILES = (SELECTION_FILE, "test.json", "report/report.json", "report/report.md")
+CARRIED_FILES = (SELECTION_FILE, TEST_FILE, "report/report.json", "report/report.md")
 _PACKAGES = (
     "keras", "tensorflow", "jax", "numpy", "optuna", "mlflow", "scikit-learn", "scipy",
     "least-overfit",

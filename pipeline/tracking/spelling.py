@@ -26,6 +26,15 @@ import numpy as np
 from pipeline.errors import TrackingError
 from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome
 
+MODEL_TAG = "model_uri"
+"""Tag of a parent run: where its winner is registered."""
+
+TOTAL_TAG = "trials_total"
+"""Tag of a parent run: how many trials were asked for."""
+
+TEST_FILE = "test.json"
+"""File of a parent run: the winner and what it is compared with, on the test part."""
+
 CURVE_PREFIX = "epoch/"
 RESULTS_FILE = "validation.npz"
 RESULTS_TAG = "results"

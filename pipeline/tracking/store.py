@@ -20,11 +20,8 @@ from pipeline.records import StudyRecord, TestResult
 from pipeline.tracking import artifacts, conclusions, reading, registry
 from pipeline.tracking.connection import masked, reach, refusals, resolve_uri
 from pipeline.tracking.opening import StudyHead, open_parent
-from pipeline.tracking.spelling import WEIGHTS_FILE, unpack_weights
+from pipeline.tracking.spelling import MODEL_TAG, WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.study_run import StudyRun
-
-MODEL_TAG = "model_uri"
-"""Tag of a parent run: where its winner is registered."""
 
 
 @dataclass(frozen=True)

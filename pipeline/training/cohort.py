@@ -123,7 +123,7 @@ class Workshop:
     def parameters(self, config: TrialConfig) -> int:
         """Returns the trainable parameters of one trial, output layer included."""
         shape = self.dataset.input_shape
-        hidden = models.family(config.family)(config, shape)
+        hidden = models.layers_of(config, shape)
         output = Dense(self.dataset.num_classes)
         return num_parameters((*hidden, output), shape)
 

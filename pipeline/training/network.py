@@ -77,6 +77,7 @@ class StackedNetwork:
         blueprint: What it was built for.
         steps_per_epoch: Full batches in the training part.
         batch_size: Examples per step; smaller than the config's where the data has fewer.
+        scored: Examples per call of the scoring function.
     """
 
     def __init__(self, blueprint: Blueprint, resident: Resident) -> None:
@@ -84,8 +85,9 @@ class StackedNetwork:
         self.batch_size = min(blueprint.config.batch_size, len(resident.train))
         # The incomplete last batch is left out: each epoch's order leaves out other examples.
         self.steps_per_epoch = len(resident.train) // self.batch_size
+        widest = widest_activation(blueprint.config, resident.dataset)
+        self.scored = int(np.clip(SCORED_ACTIVATIONS // (widest * blueprint.trials), 32, 4096))
         self.layers: list[Any] = []
-        self.shared = True
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
@@ -110,17 +112,16 @@ class StackedNetwork:
         tensor = self.resident.inputs(indices)
         if config.standardize and dataset.mean is not None and dataset.deviation is not None:
             tensor = standardization(dataset.mean, dataset.deviation)(tensor)
-        description = models.family(config.family)(config, dataset.input_shape)
+        description = models.layers_of(config, dataset.input_shape)
         for index, layer in enumerate(description):
             built = BUILDERS[type(layer)](layer, self, index)
             tensor = built(tensor)
-            self.shared = self.shared and not isinstance(built, Weighted)
             self.layers.append(built)
         output = StackedDense(
             self.blueprint.trials, dataset.num_classes, dtype="float32", name="output"
         )
         self.layers.append(output)
-        # Examples first: predict() joins batches along the first axis.
+        # Examples first: scores of batches are joined along the first axis.
         return ops.transpose(output(tensor), (1, 0, 2))
 
     def start(self, trials: Sequence[Trial]) -> None:
@@ -185,9 +186,7 @@ class StackedNetwork:
 
     def score(self, indices: np.ndarray) -> np.ndarray:
         """Returns the columns of :data:`SCORES` in inference mode, float32 [n, K, 4]."""
-        widest = widest_activation(self.blueprint.config, self.resident.dataset)
-        batch = int(np.clip(SCORED_ACTIVATIONS // (widest * self.blueprint.trials), 32, 4096))
-        parts = np.split(indices, range(batch, len(indices), batch))
+        parts = np.split(indices, range(self.scored, len(indices), self.scored))
         return np.concatenate([self._scorer(part) for part in parts])
 
 
@@ -202,7 +201,7 @@ def steps_per_execution(steps_per_epoch: int) -> int:
 
 def widest_activation(config: TrialConfig, dataset: Dataset) -> int:
     """Returns the largest number of values that one example takes between two layers."""
-    description = models.family(config.family)(config, dataset.input_shape)
+    description = models.layers_of(config, dataset.input_shape)
     shapes = [shape for _, shape in walk(description, dataset.input_shape)]
     return max(int(np.prod(shape)) for shape in shapes)
 
@@ -257,7 +256,7 @@ def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
 
 def _dense(layer: Any, network: StackedNetwork, index: int) -> Any:
     trials, options = network.blueprint.trials, _on_kernel(layer, network)
-    if not network.shared:
+    if network.weighted:  # the trials have parted: inputs of their own
         return StackedDense(trials, layer.units, **options)
     dataset = network.resident.dataset
     if dataset.kind == "multi_hot":

@@ -35,7 +35,7 @@ def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any
     ``linear``, their unnormalized logarithms. It is compiled with the trial's optimizer and plain
     cross-entropy.
     """
-    description = models.family(config.family)(config, dataset.input_shape)
+    description = models.layers_of(config, dataset.input_shape)
     model = keras.Sequential(
         [
             *preprocessing(config, dataset),

@@ -14,6 +14,7 @@ from keras import ops
 from scipy import sparse
 
 from pipeline.datasets.dataset import Dataset
+from pipeline.datasets.formats.tokens import token_rows
 
 PADDING = -1
 
@@ -102,7 +103,4 @@ class Resident:
 
 def padded(rows: sparse.csr_array) -> np.ndarray:
     """Returns each row's columns, padded with :data:`PADDING`, int32 [num_rows, longest]."""
-    lengths = np.diff(rows.indptr)
-    tokens = np.full((len(lengths), max(int(lengths.max(initial=0)), 1)), PADDING, dtype=np.int32)
-    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = rows.indices
-    return tokens
+    return token_rows(rows, PADDING)

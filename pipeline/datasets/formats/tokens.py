@@ -69,20 +69,21 @@ def multi_hot(rows: Iterable[Sequence[int] | np.ndarray], num_words: int) -> spa
     )
 
 
-def token_rows(inputs: sparse.csr_array) -> np.ndarray:
+def token_rows(inputs: sparse.csr_array, padding: int = PADDING) -> np.ndarray:
     """Returns the tokens of multi-hot rows as the exported model takes them.
 
     Args:
         inputs: csr ``[num_rows, num_words]``; what is not 0 counts as present.
+        padding: What follows a row's ids.
 
     Returns:
-        int32 ``[num_rows, longest]``, each row's ids in increasing order, then 0 as padding; at
+        int32 ``[num_rows, longest]``, each row's ids in increasing order, then the padding; at
         least one column. ``multi_hot(token_rows(x), num_words)`` is x.
     """
     rows = sparse.csr_array(inputs, copy=True)
     rows.eliminate_zeros()
     rows.sort_indices()
     lengths = np.diff(rows.indptr)
-    padded = np.full((rows.shape[0], max(1, int(lengths.max(initial=0)))), PADDING, dtype=np.int32)
+    padded = np.full((rows.shape[0], max(1, int(lengths.max(initial=0)))), padding, dtype=np.int32)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = rows.indices
     return padded

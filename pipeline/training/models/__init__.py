@@ -33,3 +33,12 @@ def family(name: str) -> Family:
         raise InputError(f"unknown model family '{name}'{closest(name, names())}; known: {valid}")
     layers: Family = importlib.import_module(f"{__name__}.{name}").layers
     return layers
+
+
+def layers_of(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Returns the hidden layers of a config's network, by its family.
+
+    Raises:
+        InputError: There is no such family, or it cannot take such inputs.
+    """
+    return family(config.family)(config, input_shape)
