@@ -393,3 +393,54 @@ class TestResult:
     gap_ce_low: float
     gap_ce_high: float
     reads: int
+
+
+@dataclass(frozen=True)
+class TestExamples:
+    """Per-example results on the test part, of every model that was measured there.
+
+    Attributes:
+        labels: int32 [num_test], the true classes.
+        results: Trial number -> its results; the winner's, the best-validation trial's and the
+            unregularized baseline's.
+        class_names: A name per class.
+    """
+
+    __test__ = False  # not a pytest class
+
+    labels: np.ndarray
+    results: Mapping[int, PerExample]
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial's configuration, trained again with several seeds on the same split.
+
+    Attributes:
+        number: The trial whose configuration it is.
+        runs: One record per seed, in the order of the study's seed list (common to all
+            finalists); ``number`` is the trial's, ``mlflow_run_id`` the run of that seed.
+        measurement: The mean over the seeds; ``gap_ce_se`` contains the variance between seeds.
+        median: Index into ``runs`` of the seed with the median ``val_ce``: what is delivered.
+    """
+
+    number: int
+    runs: tuple[TrialRecord, ...]
+    measurement: Measurement
+    median: int
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The finalists of a study: what the rule is applied to a second time.
+
+    Attributes:
+        seeds: The seed list, common to all finalists.
+        finalists: Smallest mean gap first.
+        first_choice: The trial that the rule chose before, by one seed each.
+    """
+
+    seeds: tuple[int, ...]
+    finalists: tuple[Finalist, ...]
+    first_choice: int

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.records import Selection, StudyRecord, TestResult, TrialConfig, TrialRecord
+from pipeline.records import (
+    Confirmation,
+    Selection,
+    StudyRecord,
+    TestExamples,
+    TestResult,
+    TrialConfig,
+    TrialRecord,
+)
 from pipeline.report.rounding import MISSING, between, decimal
 from pipeline.report.verdicts import gap_interval_of
 
@@ -42,6 +50,9 @@ class Report:
         test: The winner on the test part; None while that is sealed.
         model_uri: Where the winner's model is registered, or None.
         extras: Further lines for people: label -> value.
+        confirmation: The finalists with their seeds; None where ``--seeds 1`` skipped them.
+        tested: Trial number -> result on the test part, the winner and those it is compared with.
+        test_examples: Their results per test example; None before the test part was read.
     """
 
     study: StudyRecord
@@ -49,6 +60,18 @@ class Report:
     test: TestResult | None = None
     model_uri: str | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
+    confirmation: Confirmation | None = None
+    tested: Mapping[int, TestResult] = field(default_factory=dict)
+    test_examples: TestExamples | None = None
+
+    @property
+    def delivered(self) -> TrialRecord | None:
+        """The winner as delivered: with finalists the seed of the median, else the trial itself."""
+        if self.confirmation is not None:
+            for finalist in self.confirmation.finalists:
+                if finalist.number == self.selection.winner:
+                    return finalist.runs[finalist.median]
+        return self.trial(self.selection.winner)
 
     def trial(self, number: int | None) -> TrialRecord | None:
         """Returns the trial of this number, or None."""
