@@ -111,6 +111,21 @@ def inference(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     return lambda inputs: np.asarray(function(tf.constant(inputs)))
 
 
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function compiled into as few passes over memory as possible.
+
+    Variables that it assigns are updated in place. JAX compiles whole steps anyway.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    return compiled
+
+
 def embedding_bag(kernel: Any, tokens: Any) -> Any:
     """Returns the sum of the kernel's rows at each example's tokens: multi-hot rows @ kernel.
 

@@ -130,7 +130,7 @@ class Workshop:
 
 def penalized_kernels(network: StackedNetwork) -> list[int]:
     """Returns which of the stacked variables are kernels that carry a penalty."""
-    kernels = [id(layer.kernel) for layer in network.weighted if layer.numbers]
+    kernels = [id(layer.kernel) for layer in network.weighted if layer.techniques]
     return [place for place, variable in enumerate(network.stacked) if id(variable) in kernels]
 
 

@@ -1,9 +1,7 @@
 """Stacked layers: every trial of a cohort in one Keras model, a leading trial axis on the weights.
 
 Shapes: ``K`` trials, ``B`` examples, activations ``[K, B, ...]``, weights ``[K, ...]``. Until the
-first layer with weights the trials share their input, ``[B, ...]``. Per-trial numbers (lambdas,
-max-norm limits, dropout thresholds, seeds) are non-trainable weights, so that one compiled program
-serves every cohort of its structure.
+first layer with weights the trials share their input, ``[B, ...]``.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import keras
 from keras import ops
 
 from pipeline.training import backend
-from pipeline.training.techniques import StackedMaxNorm, StackedPenalty, numbers
 
 
 class Weighted(keras.layers.Layer):
@@ -24,8 +21,8 @@ class Weighted(keras.layers.Layer):
         trials: Number of trials K.
         units: Units or filters per trial.
         activation: ``relu`` or ``linear``.
-        penalties: Which of ``l1`` and ``l2`` some trial uses on this kernel.
-        max_norm: Whether some trial uses a max-norm constraint on this kernel.
+        techniques: Which of ``l1``, ``l2`` and ``max_norm`` some trial uses on this kernel; the
+            optimizer applies them (``training.optimizers``).
     """
 
     trial_axis = 0
@@ -36,25 +33,20 @@ class Weighted(keras.layers.Layer):
         trials: int,
         units: int,
         activation: str = "linear",
-        penalties: frozenset[str] = frozenset(),
-        max_norm: bool = False,
+        techniques: frozenset[str] = frozenset(),
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.trials, self.units = trials, units
-        self.constraint = StackedMaxNorm(self.trial_axis) if max_norm else None
+        self.techniques = techniques
         self.activation = keras.activations.get(activation)
-        self.numbers = {name: numbers(self, name, trials) for name in sorted(penalties)}
 
     def add_kernel(self, shape: tuple[int, ...]) -> None:
         """Creates the kernel, an ordinary one's shape with the trial axis put in, and the bias."""
-        l1, l2 = self.numbers.get("l1"), self.numbers.get("l2")
         self.kernel = self.add_weight(
             shape=(*shape[: self.trial_axis], self.trials, *shape[self.trial_axis :]),
             initializer="zeros",
             name="kernel",
-            regularizer=StackedPenalty(l1, l2, self.trial_axis) if self.numbers else None,
-            constraint=self.constraint,
         )
         self.bias = self.add_weight(
             shape=(self.trials, self.units), initializer="zeros", name="bias"

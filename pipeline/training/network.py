@@ -17,7 +17,7 @@ from keras import ops
 
 from pipeline.datasets.dataset import Dataset
 from pipeline.records import Trial, TrialConfig
-from pipeline.training import backend, models
+from pipeline.training import backend, models, optimizers
 from pipeline.training.architecture import (
     BatchNorm,
     Conv,
@@ -95,17 +95,13 @@ class StackedNetwork:
         self._scorer = backend.inference(keras.Model(indices, scores))
         self.running = RunningCrossEntropy(blueprint.trials)
         self.model.compile(
-            optimizer=optimizer(blueprint.config),
+            optimizer=optimizers.stacked(blueprint.config),
             loss=StackedCrossEntropy(),
             metrics=[self.running],
             steps_per_execution=steps_per_execution(self.steps_per_epoch),
             jit_compile=keras.backend.backend() == "jax",
         )
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.limits = self.model.optimizer.add_variable((blueprint.trials,), name="max_norm")
-        for layer in self.weighted:
-            if layer.constraint is not None:
-                layer.constraint.limit = self.limits
+        self.model.optimizer.dress(blueprint.trials, self.weighted, self.model.trainable_variables)
 
     def _stack(self, indices: Any) -> Any:
         config, dataset = self.blueprint.config, self.resident.dataset
@@ -133,8 +129,6 @@ class StackedNetwork:
         configs = [trial.config for trial in trials]
         seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
         for index, layer in enumerate(self.layers):
-            for name, weight in getattr(layer, "numbers", {}).items():
-                weight.assign(vector(name, configs))
             if isinstance(layer, StackedDropout):
                 layer.rate.assign(vector("dropout", configs))
                 layer.seed.assign(seeds)
@@ -152,14 +146,7 @@ class StackedNetwork:
                     kernel[0] = 0.0
                 layer.kernel.assign(kernel)
                 layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
-        self._reset_optimizer(vector("max_norm", configs))
-
-    def _reset_optimizer(self, limits: np.ndarray) -> None:
-        optimizer_ = self.model.optimizer
-        for variable in optimizer_.variables:
-            if variable is not optimizer_.learning_rate:
-                variable.assign(zeros(variable))
-        self.limits.assign(limits)
+        self.model.optimizer.start(configs)
 
     @property
     def weighted(self) -> list[Weighted]:
@@ -230,27 +217,11 @@ def glorot_uniform(shape: tuple[int, ...], seed: int, salt: int) -> np.ndarray:
     return ((2.0 * generator.random(shape, dtype=np.float32) - 1.0) * limit).astype(np.float32)
 
 
-OPTIMIZERS: dict[str, Callable[..., Any]] = {
-    "adam": keras.optimizers.Adam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
-
-
-def optimizer(config: TrialConfig) -> Any:
-    """Returns the config's optimizer with Keras's defaults but for the learning rate."""
-    rate: Any = config.learning_rate
-    if config.learning_rate_decay:
-        rate = keras.optimizers.schedules.InverseTimeDecay(rate, 1, config.learning_rate_decay)
-    return OPTIMIZERS[config.optimizer](learning_rate=rate)
-
-
 def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
     techniques = network.blueprint.techniques
     options: dict[str, Any] = {"activation": layer.activation}
     if layer.regularized:
-        options["penalties"] = techniques & {"l1", "l2"}
-        options["max_norm"] = "max_norm" in techniques
+        options["techniques"] = techniques - {"dropout"}
     return options
 
 

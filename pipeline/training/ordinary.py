@@ -24,7 +24,8 @@ from pipeline.training.architecture import (
     Layer,
     MaxPool,
 )
-from pipeline.training.network import optimizer, standardization
+from pipeline.training.network import standardization
+from pipeline.training.optimizers import plain
 
 
 def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any:
@@ -44,7 +45,7 @@ def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any
         ]
     )
     model.compile(
-        optimizer=optimizer(config),
+        optimizer=plain(config),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=output == "linear"),
         metrics=["accuracy"],
         jit_compile=False,

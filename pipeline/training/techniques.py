@@ -1,7 +1,8 @@
-"""The techniques on stacked networks: penalty, constraint and dropout with numbers per trial.
+"""The techniques on stacked networks: penalty, max-norm and dropout with numbers per trial.
 
 Shapes as in ``training.layers``: ``K`` trials, activations ``[K, B, ...]``. Per-trial numbers are
-non-trainable weights, so that one compiled program serves every cohort of its structure.
+variables, so that one compiled program serves every cohort of its structure. The optimizer applies
+penalty and max-norm (``training.optimizers``), a layer dropout.
 """
 
 from __future__ import annotations
@@ -34,57 +35,44 @@ def along_trials(vector: Any, rank: int, axis: int = 0) -> Any:
     return ops.reshape(ops.convert_to_tensor(vector), shape)
 
 
-class StackedPenalty(keras.regularizers.Regularizer):
-    """sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2 (Keras's convention, no 1/2).
+def penalty_gradient(weights: Any, l1: Any | None, l2: Any | None, axis: int = 0) -> Any:
+    """Returns the gradient of sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2.
+
+    Keras's convention: no 1/2; at 0 the gradient of |w| is 0.
 
     Args:
+        weights: A stacked kernel.
         l1: Factors [K], or None where no trial has any.
         l2: Factors [K], or None where no trial has any.
         axis: The kernel's trial axis.
     """
-
-    def __init__(self, l1: Any | None, l2: Any | None, axis: int = 0) -> None:
-        self.l1, self.l2, self.axis = l1, l2, axis
-
-    def __call__(self, x: Any) -> Any:
-        """Returns the penalty of a stacked kernel, a scalar."""
-        x = ops.convert_to_tensor(x)
-        axes = tuple(axis for axis in range(len(x.shape)) if axis != self.axis)
-        total = ops.zeros((), dtype=x.dtype)
-        if self.l1 is not None:
-            # |x|, whose gradient at 0 is 0 with every backend (JAX's own abs has 1 there).
-            absolute = x * ops.stop_gradient(ops.sign(x))
-            total += ops.sum(self.l1 * ops.sum(absolute, axis=axes))
-        if self.l2 is not None:
-            total += ops.sum(self.l2 * ops.sum(ops.square(x), axis=axes))
-        return total
+    rank = len(weights.shape)
+    total = ops.zeros((), dtype=weights.dtype)
+    if l1 is not None:
+        total += along_trials(l1, rank, axis) * ops.sign(weights)
+    if l2 is not None:
+        total += 2.0 * along_trials(l2, rank, axis) * weights
+    return total
 
 
-class StackedMaxNorm(keras.constraints.Constraint):
-    """Per-trial limit on the norm of each unit's incoming weights; infinity leaves them alone.
+def projected(weights: Any, limits: Any, axis: int = 0) -> Any:
+    """Returns the kernel with each unit's incoming weights scaled to a norm within its limit.
 
-    The limits [K] are a variable of the optimizer, given once that is built: with JAX, no other is
-    in reach where constraints are applied.
+    Units are the kernel's last axis; infinity leaves a trial's weights alone.
     Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
 
     Args:
+        weights: A stacked kernel.
+        limits: Per-trial limits [K].
         axis: The kernel's trial axis.
     """
-
-    def __init__(self, axis: int = 0) -> None:
-        self.axis = axis
-        self.limit: Any = None
-
-    def __call__(self, w: Any) -> Any:
-        """Returns the projected stacked kernel; units are its last axis."""
-        w = ops.convert_to_tensor(w)
-        rank = len(w.shape)
-        axes = tuple(axis for axis in range(rank - 1) if axis != self.axis)
-        limit = along_trials(self.limit, rank, self.axis)
-        norms = ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
-        scaled = w * (ops.clip(norms, 0.0, limit) / (keras.config.epsilon() + norms))
-        # Off must be exactly off: the epsilon above would shrink the weights at every step.
-        return ops.where(ops.isinf(limit), w, scaled)
+    rank = len(weights.shape)
+    axes = tuple(other for other in range(rank - 1) if other != axis)
+    limit = along_trials(limits, rank, axis)
+    norms = ops.sqrt(ops.sum(ops.square(weights), axis=axes, keepdims=True))
+    scale = ops.minimum(norms, limit) / (keras.config.epsilon() + norms)
+    # Off must be exactly off: the epsilon above would shrink the weights at every step.
+    return weights * ops.where(ops.isinf(limit), ops.ones_like(scale), scale)
 
 
 class StackedDropout(keras.layers.Layer):

@@ -19,7 +19,7 @@ from pipeline.training.layers import (
     StackedMaxPool,
 )
 from pipeline.training.resident import padded
-from pipeline.training.techniques import StackedDropout, StackedMaxNorm, StackedPenalty, mixed
+from pipeline.training.techniques import StackedDropout, mixed, penalty_gradient, projected
 
 EXAMPLES, UNITS = 200, 500
 SIGMAS = 5.0
@@ -107,23 +107,30 @@ def test_the_mixing_hash_is_the_published_one():
     assert ours.tolist() == [lowbias32(value) for value in values]
 
 
-def test_the_penalty_is_keras_own_per_trial():
-    kernels = np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
+def test_the_penalty_s_gradient_is_that_of_keras_own_per_trial():
+    rng = np.random.default_rng(0)
+    kernels, direction = rng.normal(size=(2, 3, 7, 5)).astype(np.float32)
     l1, l2 = np.array([0, 0.3, 0.1], np.float32), np.array([0.2, 0, 0.4], np.float32)
-    expected = sum(
-        float(keras.regularizers.L1L2(float(a), float(b))(ops.convert_to_tensor(kernel)))
-        for a, b, kernel in zip(l1, l2, kernels, strict=True)
-    )
-    ours = StackedPenalty(ops.convert_to_tensor(l1), ops.convert_to_tensor(l2))
-    assert float(ours(ops.convert_to_tensor(kernels))) == pytest.approx(expected, rel=1e-5)
+    ours = as_array(penalty_gradient(ops.convert_to_tensor(kernels), l1, l2))
+    step = 1e-3 * direction
+    for k, regularizer in enumerate(map(keras.regularizers.L1L2, l1.tolist(), l2.tolist())):
+        ends = [
+            float(regularizer(ops.convert_to_tensor(kernels[k] + s * step[k]))) for s in (1, -1)
+        ]
+        slope = (ends[0] - ends[1]) / 2e-3
+        assert float((ours[k] * direction[k]).sum()) == pytest.approx(slope, rel=1e-2)
+
+
+def test_the_penalty_leaves_weights_that_are_zero_alone():
+    ours = penalty_gradient(ops.zeros((2, 3, 4)), np.ones(2, np.float32), np.ones(2, np.float32))
+    assert not as_array(ours).any()
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((7, 5), 0), ((3, 3, 2, 5), (0, 1, 2))])
 def test_max_norm_is_keras_own_per_trial_and_infinity_is_exactly_off(shape, axes):
     kernels = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    constraint = StackedMaxNorm()
-    constraint.limit = ops.convert_to_tensor(np.array([0.5, np.inf, 2.0], np.float32))
-    ours = as_array(constraint(kernels))
+    limits = np.array([0.5, np.inf, 2.0], np.float32)
+    ours = as_array(projected(ops.convert_to_tensor(kernels), limits))
     np.testing.assert_array_equal(ours[1], kernels[1])
     for k, limit in ((0, 0.5), (2, 2.0)):
         theirs = as_array(keras.constraints.MaxNorm(limit, axis=axes)(kernels[k]))
@@ -196,16 +203,16 @@ def test_a_bag_of_tokens_is_a_dense_layer_on_multi_hot_rows():
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_trial_axis_is_where_the_layer_says(axis):
     kernels = np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
-    l1, l2 = np.array([0.1, 0.0, 2.0], np.float32), np.array([0.0, 0.5, 1.0], np.float32)
-    expected = sum(
-        l1[k] * np.abs(kernels[k]).sum() + l2[k] * np.square(kernels[k]).sum() for k in range(3)
-    )
     moved = np.moveaxis(kernels, 0, axis)
-    assert float(StackedPenalty(l1, l2, axis)(moved)) == pytest.approx(float(expected), rel=1e-5)
-    first, other = StackedMaxNorm(0), StackedMaxNorm(axis)
-    first.limit = other.limit = ops.convert_to_tensor(np.array([0.5, np.inf, 2.0], np.float32))
-    ours = np.moveaxis(as_array(other(moved)), axis, 0)
-    np.testing.assert_allclose(ours, as_array(first(kernels)), rtol=1e-6)
+    l1, l2 = np.array([0.1, 0.0, 2.0], np.float32), np.array([0.0, 0.5, 1.0], np.float32)
+    limits = np.array([0.5, np.inf, 2.0], np.float32)
+    for technique in (
+        lambda weights, axis: penalty_gradient(weights, l1, l2, axis),
+        lambda weights, axis: projected(weights, limits, axis),
+    ):
+        ours = np.moveaxis(as_array(technique(ops.convert_to_tensor(moved), axis)), axis, 0)
+        first = as_array(technique(ops.convert_to_tensor(kernels), 0))
+        np.testing.assert_allclose(ours, first, rtol=1e-6)
 
 
 def test_batch_norm_keeps_moving_statistics_per_trial_as_keras_does():

@@ -1,0 +1,44 @@
+"""Updates of stacked kernels: the fused pass gives what Keras's own operations give."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from training_samples import SMALL, TECHNIQUES, cohort_of, newswires, run
+
+from pipeline.records import TrialConfig
+from pipeline.training import optimizers
+from pipeline.training.cohort import Workshop
+
+WORDS = replace(SMALL, optimizer="rmsprop", standardize=False)
+
+
+def trained_weights():
+    configs = [replace(WORDS, **TECHNIQUES[name]) for name in ("none", "all")]
+    outcomes = run(Workshop(newswires()), cohort_of(*configs, epochs=2)).outcomes
+    return [weight for outcome in outcomes for weight in outcome.weights]
+
+
+def test_a_fused_update_is_the_plain_one(monkeypatch):
+    fused = []
+    compiled = optimizers.backend.fused
+    monkeypatch.setattr(
+        optimizers.backend, "fused", lambda step: fused.append(step) or compiled(step)
+    )
+    plain = trained_weights()
+    assert not fused, "small kernels are not worth a compilation"
+    monkeypatch.setattr(optimizers, "FUSED_SIZE", 1)
+    for ours, theirs in zip(trained_weights(), plain, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert fused
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
+def test_a_config_s_optimizer_has_its_rate_and_its_decay(name):
+    config = TrialConfig(optimizer=name, learning_rate=0.02)
+    for made in (optimizers.plain(config), optimizers.stacked(config)):
+        assert float(made.learning_rate) == pytest.approx(0.02)
+        assert name in type(made).__name__.lower()
+    decaying = optimizers.plain(replace(config, learning_rate_decay=0.5))
+    decaying.iterations.assign(2)
+    assert float(decaying.learning_rate) == pytest.approx(0.02 / (1 + 0.5 * 2))
