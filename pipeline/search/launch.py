@@ -123,7 +123,7 @@ def choose_space(options: SearchOptions, dataset: Dataset) -> SearchSpace:
         return space.load(options.search_space)
     if not datasets.is_path(options.dataset) and dataset.name in space.names():
         return space.load(dataset.name)
-    return space.default_for(dataset.kind)
+    return space.default_for(dataset.kind, dataset.input_shape)
 
 
 def check_fit(chosen: SearchSpace, dataset: Dataset) -> None:
@@ -155,7 +155,7 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     chosen, dataset = prepared.space, prepared.dataset
     store = tracking.connect()
     study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
-    check_known(store, study, options)
+    known = check_known(store, study, options)
     asked_for = {
         "device": options.device,
         "executor": options.executor,
@@ -170,15 +170,15 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     )
     log.log_files({"search_space.yaml": chosen.text})
     study.resume(references=options.references)
-    log.close_stale(study.stale)
-    log.close_stale()
+    closed = (*log.close_stale(study.stale), *log.close_stale())
     size = data_size(dataset)
     if not options.references:
         chosen = replace(chosen, references=())
     sizing = cohort_sizing(options, chosen, dataset)
     plan = Plan(chosen, chosen.trials, options.seed, sizing, options.timeout_seconds)
     opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
-    earlier = store.read_study(study=prepared.study)
+    unchanged = known is not None and known.run_id == log.run_id and not closed
+    earlier = known if known and unchanged else store.read_study(study=prepared.study)
     view.note(opening(options, prepared, study.num_ended, store.address))
     status = "FAILED"
     try:
@@ -204,23 +204,26 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     return record
 
 
-def check_known(store: tracking.Tracking, study: Study, options: SearchOptions) -> None:
-    """Checks that Optuna's storage knows the trials that MLflow holds of the study.
+def check_known(
+    store: tracking.Tracking, study: Study, options: SearchOptions
+) -> StudyRecord | None:
+    """Returns the study as MLflow holds it, None for a new one, if Optuna knows all its trials.
 
     Raises:
         InputError: It does not: new trials would be written over those of the same number.
     """
     try:
-        trials = store.read_study(study=study.name).trials
+        known = store.read_study(study=study.name)
     except InputError:
-        return
-    unknown = [trial.number for trial in trials if trial.number >= study.num_trials]
+        return None
+    unknown = [trial.number for trial in known.trials if trial.number >= study.num_trials]
     if unknown:
         raise InputError(
             f"MLflow holds {len(unknown)} trials of study '{study.name}' that Optuna's storage "
             f"{masked(options.storage or DEFAULT_STORAGE)} does not know: give the --storage of "
             "the earlier searches to continue them, or --study NAME to start another study"
         )
+    return known
 
 
 def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:

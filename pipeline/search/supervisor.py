@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ class Supervisor:
         self._waiting: deque[list[Suggestion]] = deque()
         self._flying: dict[int, InFlight] = {}
         self._suggestions: dict[int, Suggestion] = {}
+        self._runs: dict[int, str] = {}
         self._pruned: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
@@ -153,6 +155,11 @@ class Supervisor:
         while not self.stopping and len(self._flying) < self.executor.workers:
             if not self._waiting and not self._ask():
                 return
+            self._submit_waiting()
+
+    def _submit_waiting(self) -> None:
+        """Hands what was asked for to free workers."""
+        while self._waiting and not self.stopping and len(self._flying) < self.executor.workers:
             self._submit(self._waiting.popleft())
 
     def _ask(self) -> bool:
@@ -174,12 +181,15 @@ class Supervisor:
             patience=space.patience,
             order_seed=self.plan.order_seed,
         )
+        self._flying[number] = InFlight(cohort, {s.number: s.name for s in group})
+        self._suggestions |= {suggestion.number: suggestion for suggestion in group}
+        # Before their runs are made: the worker need not wait for MLflow.
+        self.executor.submit(number, cohort)
         for suggestion in group:
             tags = {"cohort": str(number), "seed": str(suggestion.seed)}
-            self.log.trial_started(suggestion.number, suggestion.name, suggestion.config, tags)
-            self._suggestions[suggestion.number] = suggestion
-        self._flying[number] = InFlight(cohort, {s.number: s.name for s in group})
-        self.executor.submit(number, cohort)
+            self._runs[suggestion.number] = self.log.trial_started(
+                suggestion.number, suggestion.name, suggestion.config, tags
+            )
 
     def _handle(self, event: Event) -> None:
         flight = self._flying[event.key]
@@ -190,8 +200,9 @@ class Supervisor:
                 self._timed(flight, event.data)
         elif isinstance(event, Finished):
             del self._flying[event.key]
-            for outcome in event.result:
-                self._end(outcome)
+            # The worker trains on while this process writes.
+            self._submit_waiting()
+            self._end(event.result)
         else:
             del self._flying[event.key]
             self._failed(flight, event)
@@ -233,30 +244,39 @@ class Supervisor:
         """Marks a single trial as failed; a cohort's trials are tried again one by one."""
         suggestions = [self._suggestions[trial.number] for trial in flight.cohort.trials]
         if len(suggestions) == 1:
-            self._end(TrialOutcome(suggestions[0].number, "FAIL", cause=event.cause))
+            self._end([TrialOutcome(suggestions[0].number, "FAIL", cause=event.cause)])
             return
         self.view.note(f"{flight.label} failed ({event.cause}): its trials are tried one by one")
         self._waiting.extendleft([suggestion] for suggestion in reversed(suggestions))
 
-    def _end(self, outcome: TrialOutcome) -> None:
-        """Writes a trial's end to MLflow, then tells Optuna."""
-        number = outcome.number
-        epoch = self._pruned.pop(number, None)
-        self._epochs.pop(number, None)
-        if epoch is not None and outcome.state != "FAIL":
-            outcome = as_pruned(outcome, epoch)
-        suggestion = self._suggestions.pop(number)
-        record = as_record(suggestion, outcome, self._base.split_id)
-        self._records[number] = record
+    def _end(self, outcomes: Sequence[TrialOutcome]) -> None:
+        """Writes the ends of a cohort's trials to MLflow, each before Optuna is told of it."""
+        ended = [self._as_decided(outcome) for outcome in outcomes]
+        for outcome in ended:
+            record = as_record(self._suggestions[outcome.number], outcome, self._base.split_id)
+            self._records[outcome.number] = record
         self._choose()
-        verdict = self._selection.verdicts[number]
-        self.log.trial_finished(outcome, verdict)
-        if outcome.weights is not None and self._worth_keeping(record):
-            self.log.keep_weights(number, outcome.weights)
         for kept in self.log.kept_weights():
             if not self._worth_keeping(self._records[kept]):
                 self.log.drop_weights(kept)
-        self.study.tell(outcome, attributes_of(outcome, verdict))
+        for outcome in ended:
+            self._keep(outcome)
+
+    def _as_decided(self, outcome: TrialOutcome) -> TrialOutcome:
+        """Returns the outcome as pruned at the epoch of the decision, where there was one."""
+        epoch = self._pruned.pop(outcome.number, None)
+        self._epochs.pop(outcome.number, None)
+        return outcome if epoch is None or outcome.state == "FAIL" else as_pruned(outcome, epoch)
+
+    def _keep(self, outcome: TrialOutcome) -> None:
+        """Writes a trial's end to MLflow, then tells Optuna."""
+        number = outcome.number
+        suggestion = self._suggestions.pop(number)
+        verdict = self._selection.verdicts[number]
+        self.log.trial_finished(outcome, verdict)
+        if outcome.weights is not None and self._worth_keeping(self._records[number]):
+            self.log.keep_weights(number, outcome.weights)
+        self.study.tell(outcome, attributes_of(outcome, verdict, self._runs.pop(number)))
         self.view.note(told(suggestion, outcome))
         self._count(outcome)
 

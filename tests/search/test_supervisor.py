@@ -429,4 +429,5 @@ def test_a_pruned_outcome_keeps_its_curves_up_to_the_decision_and_no_weights():
 
 def test_optuna_is_shown_the_verdict_and_the_cause():
     failed = TrialOutcome(1, "FAIL", cause="diverged")
-    assert attributes_of(failed, "failed") == {"verdict": "failed", "cause": "diverged"}
+    shown = {"verdict": "failed", "mlflow_run_id": "abc", "cause": "diverged"}
+    assert attributes_of(failed, "failed", "abc") == shown
