@@ -98,7 +98,8 @@ COUNT = Auto(click.IntRange(min=1))
     default="digits",
     show_default=True,
     metavar="NAME|PATH",
-    help="A dataset's name (see `pipeline datasets`) or your own .npz file.",
+    help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet file, or "
+    "folder of pictures, a subfolder per class.",
 )
 @click.option(
     "--search-space",
@@ -222,16 +223,41 @@ def search(dry_run: bool, **options: Any) -> None:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "markdown"]),
+    type=click.Choice(["text", "json", "markdown", "html"]),
     default="text",
     show_default=True,
-    help="What to print.",
+    help="What to print; html writes a file, report-STUDY.html here or in --output, and prints "
+    "its path.",
 )
 @click.option(
     "--output",
     type=Auto(click.Path(file_okay=False, path_type=Path)),
     metavar="DIR",
-    help="Write report.txt, report.json and report.md there, too.",
+    help="Write every page and picture there, too.",
+)
+@click.option(
+    "--seeds",
+    type=COUNT,
+    metavar="K",
+    help="Train each finalist with K seeds; 1 trains none. Default: 3, or as locked.",
+)
+@click.option(
+    "--finalists",
+    type=Auto(click.IntRange(min=2)),
+    metavar="F",
+    help="Train at most F of the eligible trials again. Default: 5, or as locked.",
+)
+@click.option(
+    "--max-gap",
+    type=Auto(click.FloatRange(min=0.0)),
+    metavar="X",
+    help="Exit code 4 unless the upper end of the gap's 95% interval is at most X nats.",
+)
+@click.option(
+    "--min-accuracy",
+    type=Auto(click.FloatRange(0.0, 1.0)),
+    metavar="Y",
+    help="Exit code 4 unless the lower end of the accuracy's 95% interval is at least Y.",
 )
 @click.option(
     "--read-test-again",
@@ -239,19 +265,37 @@ def search(dry_run: bool, **options: Any) -> None:
     help="Lock the selection anew and read the test part once more; it is counted.",
 )
 @data_dir_option
-def report(format_: str, output: Path | None, **options: Any) -> None:
-    """Choose the model that overfits least and show why; read the test part once."""
+def report(
+    format_: str,
+    output: Path | None,
+    max_gap: float | None,
+    min_accuracy: float | None,
+    **options: Any,
+) -> None:
+    """Choose the model that overfits least and show why; read the test part once.
+
+    The first report on a study trains the finalists again with other seeds, locks the choice and
+    reads the test part; every later one shows the same in seconds.
+    """
     from pipeline.report.deliver import ReportOptions, deliver
+    from pipeline.report.gates import unmet
     from pipeline.report.pages import render
+    from pipeline.report.publishing import write, write_html
 
     finished = deliver(ReportOptions(**options), lambda line: click.echo(line, err=True))
-    click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
     if output is not None:
-        from pipeline.report.pages import write
-
         write(finished, output)
+    if format_ == "html":
+        click.echo(write_html(finished) if output is None else output / "report.html")
+    else:
+        click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
+    failures = unmet(finished, max_gap, min_accuracy)
+    for failure in failures:
+        click.echo(f"gate not met: {failure}", err=True)
     if finished.selection.status != "ok":
         raise click.exceptions.Exit(3)
+    if failures:
+        raise click.exceptions.Exit(4)
 
 
 @main.group(invoke_without_command=True)
@@ -274,7 +318,10 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
     data_dir = nearest_data_dir(ctx, data_dir)
     for name, source in catalogue().items():
         click.echo(f"{name:<14} {availability(name, data_dir):<22} {source.summary}")
-    click.echo("Your own data: pipeline search --dataset my.npz (arrays x, y)")
+    click.echo(
+        "Your own data: pipeline search --dataset my.npz (arrays x, y), my.csv or my.parquet (a "
+        "column label), or a folder of pictures (a subfolder per class)"
+    )
 
 
 @datasets.command("show")
@@ -333,6 +380,105 @@ def check_space(file: str) -> None:
         f"{checked.path}: valid; {checked.trials} trials of at most {checked.epochs} epochs; "
         f"references: {names}"
     )
+
+
+@main.command()
+@click.option(
+    "--model",
+    required=True,
+    metavar="URI|PATH",
+    help="models:/NAME@champion, models:/NAME/VERSION, runs:/RUN_ID/model, a folder that MLflow "
+    "saved, or a .keras file.",
+)
+@click.option(
+    "--input",
+    "input_",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Raw inputs: .npy, .npz (key x), .csv of features, .png or .jpg, .jsonl or .txt of "
+    "token ids.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the CSV there. Default: stdout.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Examples at once.",
+)
+@click.option("--probabilities", is_flag=True, help="Add a column per class.")
+def predict(
+    model: str, input_: Path, output: Path | None, batch_size: int, probabilities: bool
+) -> None:
+    """Predict classes of raw inputs by a saved model, as CSV: row, class, probability."""
+    from pipeline.report.prediction import as_csv, write
+    from pipeline.report.prediction import predict as predict_file
+
+    lines = as_csv(predict_file(model, input_, batch_size), every_class=probabilities)
+    if output is None:
+        click.echo("".join(lines), nl=False)
+    else:
+        write(lines, output)
+        click.echo(f"predictions: {output}", err=True)
+
+
+@main.command()
+@click.argument("run_id")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Where the network trains.",
+)
+@data_dir_option
+def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
+    """Train a trial again from its record in MLflow, and say whether the numbers agree.
+
+    RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered. Nothing
+    is written. Exit code 0: they agree; 1: they do not.
+    """
+    from pipeline.search.reproduce import as_text, retrain
+
+    comparison = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
+    click.echo(as_text(comparison), nl=False)
+    if not comparison.agrees:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.option(
+    "--data-dir",
+    envvar="PIPELINE_DATA_DIR",
+    show_envvar=True,
+    type=Auto(click.Path(path_type=Path)),
+    help="Folder with official dataset files.",
+)
+@click.option(
+    "--storage",
+    type=Auto(click.STRING),
+    metavar="URL",
+    help="Optuna's storage. Default: studies.journal.",
+)
+def doctor(data_dir: Path | None, storage: str | None) -> None:
+    """Check this machine: versions, device, MLflow, storage, datasets, disk and memory.
+
+    Writes nothing. Exit code 0, or 1 where something needed is broken.
+    """
+    from pipeline.doctor import examine
+
+    problems = 0
+    for finding in examine(data_dir, storage, lambda line: click.echo(line, err=True)):
+        click.echo(finding.as_line())
+        problems += finding.status == "problem"
+    if problems:
+        raise click.exceptions.Exit(1)
 
 
 def quoted(name: str) -> str:

@@ -73,6 +73,11 @@ class TrialFailed(Exception):  # noqa: N818 - it reports a state of the trial, n
     """One trial failed; it is marked with this cause and the search goes on."""
 
 
+def printable(text: str) -> str:
+    """Returns the text on one line that a terminal shows as it is; other signs become ``?``."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def closest(name: str, valid: Iterable[str]) -> str:
     """Returns ``" (did you mean 'x'?)"`` for the closest of the valid names, or an empty string."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)

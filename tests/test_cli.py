@@ -157,7 +157,11 @@ def test_every_option_of_a_search_takes_auto_but_those_with_a_default(call):
         (["search", "--timeout", "soon"], "'soon' is no duration; expected 90s, 30m, 1h30m or"),
         (["search", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         (["search", "--data-dir", "nowhere"], "Directory 'nowhere' does not exist"),
-        (["report", "--format", "pdf"], "'pdf' is not one of 'text', 'json', 'markdown'"),
+        (["report", "--format", "pdf"], "'pdf' is not one of 'text', 'json', 'markdown', 'html'"),
+        (["report", "--seeds", "0"], "0 is not in the range x>=1"),
+        (["report", "--finalists", "1"], "1 is not in the range x>=2"),
+        (["report", "--max-gap", "-1"], "-1.0 is not in the range x>=0.0"),
+        (["report", "--min-accuracy", "93"], "93.0 is not in the range 0.0<=x<=1.0"),
         (["search", "--seed", "-1"], "-1 is not in the range"),
     ],
 )
@@ -177,7 +181,7 @@ def test_an_unknown_dataset_is_2_and_told_with_the_closest_name(call):
         2,
         "There is no dataset 'digit' (did you mean 'digits'?). Known are cifar10, cifar100, "
         "digits, fashion_mnist, imdb, mnist, reuters; your own data are given by path, such as "
-        "my.npz.",
+        "my.npz, my.csv or a folder of pictures.",
     )
 
 
@@ -312,9 +316,9 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     assert text.stdout and "Traceback" not in text.stderr
     told = json.loads(page.stdout)
     assert (told["status"], told["winner"], told["test"]) == ("no_skill", None, None)
-    assert sorted(path.name for path in (folder / "pages").iterdir()) == [
-        "report.json", "report.md", "report.txt",
-    ]  # fmt: skip
+    assert {path.name for path in (folder / "pages").iterdir()} >= {
+        "report.html", "report.json", "report.md", "report.txt",
+    }  # fmt: skip
 
     other = scripted("report", "--study", "my stdy")
     fails(
@@ -375,7 +379,7 @@ TRIAL_KEYS = [
 ]  # fmt: skip
 KEYS = [
     "status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible", "trials",
-    "test", "model_uri", "notes",
+    "test", "model_uri", "notes", "finalists", "frequencies", "optimism", "compared", "warnings",
 ]  # fmt: skip
 TEST_KEYS = [
     "ce", "ce_low", "ce_high", "accuracy", "accuracy_low", "accuracy_high", "gap_ce", "gap_ce_low",
@@ -430,6 +434,32 @@ def test_the_test_part_is_read_once_however_often_it_is_reported(real):
     assert json.loads(real["json"].stdout)["test"]["reads"] == 1
     assert "reading the test part" in real["text"].stderr
     assert "reading the test part" not in real["json"].stderr + real["markdown"].stderr
+
+
+@pytest.mark.slow
+def test_gates_judge_the_test_part_and_name_every_failure(real):
+    test = json.loads(real["json"].stdout)["test"]
+    above, below = str(test["gap_ce_high"] + 1e-4), str(test["accuracy_low"] - 1e-4)
+    met = command(real["folder"], "report", "--max-gap", above, "--min-accuracy", below)
+    assert (met.returncode, met.stderr) == (0, "")
+    failed = command(real["folder"], "report", "--max-gap", "0", "--min-accuracy", "1")
+    assert failed.returncode == 4
+    assert failed.stdout == met.stdout
+    gap, accuracy = failed.stderr.splitlines()
+    assert gap.startswith("gate not met: --max-gap 0: the gap on the test part may be ")
+    assert accuracy.startswith("gate not met: --min-accuracy 1: the accuracy on the test part may")
+    assert decimal(test["gap_ce_high"]) in gap and decimal(test["accuracy_low"]) in accuracy
+
+
+@pytest.mark.slow
+def test_the_page_for_a_browser_is_a_file_whose_path_is_printed(real):
+    done = command(real["folder"], "report", "--format", "html")
+    assert (done.returncode, done.stdout) == (0, "report-digits.html\n")
+    assert (real["folder"] / "report-digits.html").read_text().count("<html") == 1
+    placed = command(real["folder"], "report", "--format", "html", "--output", "site")
+    assert placed.stdout == "site/report.html\n"
+    names = {path.suffix for path in (real["folder"] / "site").iterdir()}
+    assert names == {".html", ".json", ".md", ".png", ".txt"}
 
 
 @pytest.mark.slow

@@ -113,8 +113,10 @@ def test_every_option_is_a_parameter_or_has_a_reason_not_to_be(name):
     assert left_out <= options(name).keys()
 
 
-def test_main_takes_every_parameter_of_search_and_those_of_report_that_change_the_choice():
-    assert parameters("main") == parameters("search") | {"rule": parameters("report")["rule"]}
+def test_main_takes_every_parameter_of_search_and_those_of_report_that_choose_or_judge():
+    own = ("rule", "seeds", "finalists", "max_gap", "min_accuracy")
+    report = {name: parameters("report")[name] for name in own}
+    assert parameters("main") == parameters("search") | report
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)

@@ -2,7 +2,7 @@
 
 :func:`load` is the door. A dataset is a file in this folder with a ``SOURCE`` (see
 ``datasets.source``); adding the file is all there is to do. The user's own data are given by path
-(see ``datasets.arrays``). Official files come first from the data directory, then from Keras's
+(see ``datasets.paths``). Official files come first from the data directory, then from Keras's
 cache, then by download; Keras is imported only for that last step.
 
 The way through: ``<source>.py`` reads, ``splits`` cuts, ``fitting`` standardizes on train,
@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.datasets.arrays import read_npz
 from pipeline.datasets.assembly import assemble
 from pipeline.datasets.dataset import Dataset, Part, SealedTest, SelectionLock
 from pipeline.datasets.files import Fetch, Shelf, keras_fetch
 from pipeline.datasets.listing import describe, status
+from pipeline.datasets.paths import PATH_READERS, exists, load_path, name_of
 from pipeline.datasets.pictures import sample_grid
 from pipeline.datasets.source import RawData, Source
-from pipeline.errors import DatasetError, closest
+from pipeline.errors import DatasetError, closest, printable
 from pipeline.records import DatasetSpec
 
 __all__ = [
@@ -39,12 +38,10 @@ __all__ = [
     "describe",
     "is_path",
     "load",
+    "name_of",
     "names",
     "sample_grid",
 ]
-
-PATH_READERS: dict[str, Callable[[Path], RawData]] = {".npz": read_npz}
-"""File ending -> what reads such a file of the user's."""
 
 
 def catalogue() -> dict[str, Source]:
@@ -73,9 +70,11 @@ def names() -> tuple[str, ...]:
 
 
 def is_path(name: str) -> bool:
-    """Whether a dataset's name means a file: it has a folder or an ending, or is there."""
-    return name not in names() and (
-        "/" in name or "\\" in name or bool(Path(name).suffix) or Path(name).exists()
+    """Whether a dataset's name means a file or folder: it has a slash or an ending, or is there."""
+    return (
+        bool(name)
+        and name not in names()
+        and ("/" in name or "\\" in name or bool(Path(name).suffix) or exists(Path(name)))
     )
 
 
@@ -91,7 +90,8 @@ def load(spec: DatasetSpec, fetch: Fetch = keras_fetch) -> Dataset:
         DatasetError: The dataset is unknown, missing, broken or unusable.
     """
     if is_path(spec.name):
-        return _load_path(Path(spec.name), spec)
+        path = Path(spec.name)
+        return load_path(path, spec, f"{', '.join(names())}{closest(path.stem, names())}")
     source = _source(spec.name)
     shelf = Shelf(source.name, source.page, source.layouts, spec.data_dir, fetch)
     return assemble(source.name, source.read(shelf), spec)
@@ -114,22 +114,8 @@ def _source(name: str) -> Source:
     sources = catalogue()
     if name not in sources:
         raise DatasetError(
-            f"There is no dataset '{name}'{closest(name, sources)}. Known are"
-            f" {', '.join(sources)}; your own data are given by path, such as my.npz."
+            f"There is no dataset '{printable(name)}'{closest(name, sources)}. Known are"
+            f" {', '.join(sources)}; your own data are given by path, such as my.npz, my.csv or a"
+            " folder of pictures."
         )
     return sources[name]
-
-
-def _load_path(path: Path, spec: DatasetSpec) -> Dataset:
-    reader = PATH_READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DatasetError(
-            f"{path} cannot be read: expected a file ending in {' or '.join(PATH_READERS)}, or one"
-            f" of the names {', '.join(names())}."
-        )
-    if not path.is_file():
-        raise DatasetError(
-            f"There is no file {path} (looked in {Path.cwd()}). Check the path, or use one of the"
-            f" names {', '.join(names())}{closest(path.stem, names())}."
-        )
-    return assemble(path.stem, reader(path), spec)

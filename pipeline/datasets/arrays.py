@@ -5,18 +5,20 @@ Either ``x`` and ``y``, which are split 60/20/20, or ``x_train``, ``y_train``, `
 
 - ``x``: numbers, ``[n, features]``, images ``[n, h, w]`` or ``[n, h, w, channels]``; uint8 stays
   uint8, everything else becomes float32.
-- ``y``: ``[n]`` whole numbers or text; the distinct values, sorted, become classes 0, 1, ...
+- ``y``: ``[n]`` classes: whole numbers or text (see ``datasets.labels``).
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.dataset import Kind, Part
 from pipeline.datasets.formats.npz import members, read_array, read_header
+from pipeline.datasets.labels import Classes, classes_of, encode
 from pipeline.datasets.source import RawData
 from pipeline.errors import DatasetError
 
@@ -32,16 +34,15 @@ def read_npz(path: Path) -> RawData:
     """
     inputs_name, labels_name, *test_names = _array_names(path)
     inputs, kind = _inputs(path, inputs_name)
-    values = _label_values(path, labels_name, len(inputs))
-    classes = np.unique(values)
-    _check_classes(path, labels_name, classes, len(values))
-    labels = np.searchsorted(classes, values).astype(np.int32)
-    names = tuple(str(value) for value in classes)
+    distinct, codes = _label_values(path, labels_name, len(inputs))
+    where = f"{path}: '{labels_name}'"
+    classes = classes_of(distinct, len(inputs), where)
+    labels = encode(distinct, codes, classes, where)
     if not test_names:
-        return RawData(kind, names, inputs, labels)
+        return RawData(kind, classes.names, inputs, labels)
     num_test = _check_test_headers(path, inputs.shape[1:])
     read_test = partial(_read_test, path, classes)
-    return RawData(kind, names, inputs, labels, num_test=num_test, read_test=read_test)
+    return RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
 
 
 def _array_names(path: Path) -> tuple[str, ...]:
@@ -96,7 +97,8 @@ def _shape_inputs(path: Path, name: str, inputs: np.ndarray) -> tuple[np.ndarray
     return inputs, "image"
 
 
-def _label_values(path: Path, name: str, num_examples: int) -> np.ndarray:
+def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], np.ndarray]:
+    """Returns each label value once, and each example's position among them."""
     values = read_array(path, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -105,31 +107,25 @@ def _label_values(path: Path, name: str, num_examples: int) -> np.ndarray:
         raise DatasetError(
             f"{path}: '{name}' has shape {values.shape}; expected [n], one class per example.{hint}"
         )
-    if values.dtype.kind not in "biuU":
+    if values.dtype.kind not in "biufU":
         raise DatasetError(
             f"{path}: '{name}' has dtype {values.dtype}; expected whole numbers or text, a class"
-            f" per example. Save {name}.astype(int) if they are classes; targets of a regression"
-            " cannot be used."
+            f" per example. Save {name}.astype(int) if they are classes, {name}.astype(str) if they"
+            " are bytes."
         )
     if len(values) != num_examples:
         raise DatasetError(
             f"{path}: {num_examples} inputs, but '{name}' has {len(values)} labels; expected as"
             " many labels as inputs, in the same order."
         )
-    return values
-
-
-def _check_classes(path: Path, name: str, classes: np.ndarray, num_examples: int) -> None:
-    if len(classes) < 2:
+    distinct, codes = np.unique(values, return_inverse=True)
+    try:
+        return distinct.tolist(), codes
+    except (ValueError, SystemError) as error:  # four bytes that are no Unicode character
         raise DatasetError(
-            f"{path}: '{name}' has {len(classes)} class ({', '.join(map(str, classes))}); expected"
-            " at least 2."
-        )
-    if len(classes) > num_examples / 2:
-        raise DatasetError(
-            f"{path}: '{name}' has {len(classes)} classes in {num_examples} examples; expected two"
-            " or more examples per class. Targets of a regression cannot be used."
-        )
+            f"{path}: '{name}' holds text that is no Unicode ({error}). Save class names or"
+            " numbers."
+        ) from error
 
 
 def _check_test_headers(path: Path, example_shape: tuple[int, ...]) -> int:
@@ -150,14 +146,7 @@ def _check_test_headers(path: Path, example_shape: tuple[int, ...]) -> int:
     return inputs_shape[0]
 
 
-def _read_test(path: Path, classes: np.ndarray) -> Part:
+def _read_test(path: Path, classes: Classes) -> Part:
     inputs, _ = _inputs(path, "x_test")
-    values = _label_values(path, "y_test", len(inputs))
-    unknown = sorted({str(value) for value in values} - {str(value) for value in classes})
-    if unknown:
-        raise DatasetError(
-            f"{path}: 'y_test' has the classes {unknown}, which 'y_train' lacks; expected only"
-            f" {[str(value) for value in classes]}."
-        )
-    labels = np.searchsorted(classes, values.astype(classes.dtype))
-    return Part(inputs, labels.astype(np.int32))
+    distinct, codes = _label_values(path, "y_test", len(inputs))
+    return Part(inputs, encode(distinct, codes, classes, f"{path}: 'y_test'"))

@@ -1,8 +1,8 @@
 """The trials that a rule may choose from, as arrays: who is measured, who has skill, who is close.
 
 A study's records become :class:`Candidates` plus a reason for every trial that is none; the skill
-guard and the margins of "as good as the best" work on the arrays alone. Those carry a seed axis
-(length 1 here), so that finalists trained with several seeds go through the same code.
+guard and the margins of "as good as the best" work on the arrays alone. Those carry a seed axis, so
+that finalists trained with several seeds (:func:`of_finalists`) go through the same code as trials.
 
 Source of the margins: Breiman et al., 1984 (one standard error of the best), here of the paired
 difference, with a fixed floor because standard errors vanish on large validation parts.
@@ -17,7 +17,14 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.errors import SplitMismatchError
-from pipeline.records import ChanceLevel, Measurement, RuleSettings, StudyRecord, TrialRecord
+from pipeline.records import (
+    ChanceLevel,
+    Finalist,
+    Measurement,
+    RuleSettings,
+    StudyRecord,
+    TrialRecord,
+)
 from pipeline.report.rounding import decimal, probability
 from pipeline.report.statistics import binomial_tail, paired_standard_error
 
@@ -73,6 +80,24 @@ class Candidates:
         )
 
 
+def of_finalists(finalists: Sequence[Finalist]) -> Candidates:
+    """Returns finalists as candidates; their gaps and standard errors are those over the seeds."""
+    chosen = sorted(finalists, key=lambda finalist: finalist.number)
+    return Candidates(
+        numbers=np.array([f.number for f in chosen]),
+        nll=np.stack([_over_seeds(f, "nll") for f in chosen]),
+        correct=np.stack([_over_seeds(f, "correct") for f in chosen]),
+        gap_ce=np.array([f.measurement.gap_ce for f in chosen]),
+        gap_ce_se=np.array([f.measurement.gap_ce_se for f in chosen]),
+        num_parameters=np.array([f.measurement.num_parameters for f in chosen]),
+    )
+
+
+def _over_seeds(finalist: Finalist, name: str) -> np.ndarray:
+    parts = [run.validation for run in finalist.runs if run.validation is not None]
+    return np.stack([np.asarray(getattr(part, name), np.float64) for part in parts])
+
+
 def gather(study: StudyRecord) -> tuple[Candidates | None, dict[int, str]]:
     """Returns the study's candidates (None for none) and why each other trial is none.
 
@@ -80,7 +105,7 @@ def gather(study: StudyRecord) -> tuple[Candidates | None, dict[int, str]]:
         SplitMismatchError: The trials were not all measured on the study's split.
     """
     trials = sorted(study.trials, key=lambda trial: trial.number)
-    reasons = {trial.number: _unfit(trial) for trial in trials}
+    reasons = {trial.number: unfit(trial) for trial in trials}
     chosen = [trial for trial in trials if reasons[trial.number] is None]
     excluded = {number: reason for number, reason in reasons.items() if reason is not None}
     _check_splits(study, chosen)
@@ -156,8 +181,8 @@ def _worse(what: str, values: np.ndarray, pair: tuple[int, int], margin: float) 
     )
 
 
-def _unfit(trial: TrialRecord) -> str | None:
-    """Why a trial cannot be a candidate; None where it can."""
+def unfit(trial: TrialRecord) -> str | None:
+    """Returns why a trial cannot be a candidate; None where it can."""
     measured = trial.measurement
     if trial.state == "RUNNING":
         return "still running"

@@ -1,17 +1,16 @@
-"""From a finished study to its report: choose, lock the choice, read the test part once, register.
+"""From a finished study to its report: choose, confirm, lock, read the test part once, register.
 
 In: the study as tracking holds it. Out: a :class:`Report` for the pages. The order is the point:
-the selection record is written and hashed before the test part is opened, and every opening is
-counted. A report on a locked study only shows again what is there; it imports no Keras.
+finalists are trained and the selection record is written and hashed before the test part is opened,
+and every opening is counted. A report on a locked study only shows again what is there; it trains
+nothing and imports no Keras.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +22,25 @@ from pipeline.records import (
     RuleSettings,
     Selection,
     StudyRecord,
-    TestResult,
     TrialRecord,
 )
-from pipeline.report.pages import render
-from pipeline.report.rounding import between, decimal
+from pipeline.report import finalists
+from pipeline.report.confirmation import Decision, by_one_seed, confirmed, wanted
+from pipeline.report.locking import decisive, delivered, difference, selection_record
+from pipeline.report.publishing import pages_of
+from pipeline.report.recall import locked_report, what_if
 from pipeline.report.rows import Report
 from pipeline.report.selection import check_settings, select
-from pipeline.tracking.spelling import MODEL_TAG, TEST_FILE, TOTAL_TAG
+from pipeline.tracking.spelling import LOCK_TAG, MODEL_TAG, TEST_FILE
 
 if TYPE_CHECKING:
     from pipeline.tracking import Tracking
 
 Say = Callable[[str], None]
-DECISIVE = (
-    "rule", "candidates", "eligible", "reference", "winner", "split_id", "search_space_sha256",
-)  # fmt: skip
-"""What of a locked record has to be the same for a report to show it again; the rest informs."""
+
+SEEDS = 3
+"""Seeds per finalist, where nothing else is asked for and nothing is locked."""
+FINALISTS = 5
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,17 @@ class ReportOptions:
         dataset: Report on the newest study of this dataset.
         study: Report on this study.
         rule: Selection rule.
-        data_dir: Folder with official files, for the test part.
+        seeds: Seeds per finalist, 1 for no finalists; None as locked, else :data:`SEEDS`.
+        finalists: Largest number of finalists; None as locked, else :data:`FINALISTS`.
+        data_dir: Folder with official files, for training finalists and for the test part.
         read_test_again: Lock the present choice and read the test part once more.
     """
 
     dataset: str | None = None
     study: str | None = None
     rule: str = "least_overfit"
+    seeds: int | None = None
+    finalists: int | None = None
     data_dir: Path | None = None
     read_test_again: bool = False
 
@@ -69,44 +74,35 @@ def deliver(options: ReportOptions, say: Say) -> Report:
         TrackingError: The locked record was tampered with.
         SplitMismatchError: The data are not those that the study was made on.
     """
-    settings = RuleSettings(name=options.rule)
-    check_settings(settings)
+    check_settings(_settings(options, {}))
     store = tracking.connect()
     study = store.read_study(study=options.study, dataset=_name(options.dataset))
-    selection = select(study, settings)
     run_id = str(study.run_id)
-    locked = store.read_selection(run_id)
-    refusal = _why_not_locked(study, selection)
+    locked = None if options.read_test_again else store.read_selection(run_id)
+    settings = _settings(options, (locked or {}).get("asked", {}))
+    first = select(study, settings)
+    refusal = _why_not_locked(study, first)
     if refusal is not None:
-        return Report(study, _noted(selection, refusal) if refusal else selection)
-    record = selection_record(study, selection)
-    if locked is None or options.read_test_again:
-        digest = store.lock_selection(run_id, record, replace=options.read_test_again)
-    elif all(locked.get(key) == record[key] for key in DECISIVE):
-        digest = str(store.tag(run_id, "selection_locked"))
-    else:
-        return _what_if(store, study, selection, locked, record)
-    unread = options.read_test_again or store.read_test_result(run_id) is None
-    if unread or store.tag(run_id, MODEL_TAG) is None:
-        lock = SelectionLock(digest) if unread else None
-        _conclude(store, study, selection, load_dataset(study, options.data_dir), lock, say)
-    return _finished(store, study, selection)
+        return Report(study, by_one_seed(first, refusal))
+    if locked is not None:
+        return _again(store, study, first, locked, options, say)
+    dataset = load_dataset(study, options.data_dir)
+    decision = _confirm(store, study, first, dataset, options, say)
+    if decision.selection.status != "ok":
+        return Report(study, decision.selection, confirmation=decision.confirmation)
+    record = selection_record(study, decision, settings, dataset)
+    digest = store.lock_selection(run_id, record, replace=options.read_test_again)
+    _conclude(store, study, decision, dataset, SelectionLock(digest), say)
+    return locked_report(store, study, decision)
 
 
-def selection_record(study: StudyRecord, selection: Selection) -> dict[str, Any]:
-    """Returns what is locked: rule, candidates with reasons, the choice, and what it rests on."""
-    space = json.dumps(study.definition.get("space"), sort_keys=True)
-    return {
-        "rule": asdict(selection.rule),
-        "candidates": [trial.number for trial in study.trials],
-        "excluded": {str(number): why for number, why in selection.excluded.items()},
-        "eligible": list(selection.eligible),
-        "reference": selection.reference,
-        "winner": selection.winner,
-        "split_id": study.split_id,
-        "search_space_sha256": hashlib.sha256(space.encode()).hexdigest(),
-        "version": _version(),
-    }
+def _settings(options: ReportOptions, locked: dict[str, int]) -> RuleSettings:
+    """Returns the rule asked for; seeds and finalists that were not named are the locked ones."""
+    return RuleSettings(
+        name=options.rule,
+        seeds=options.seeds or locked.get("seeds", SEEDS),
+        finalists=options.finalists or locked.get("finalists", FINALISTS),
+    )
 
 
 def _why_not_locked(study: StudyRecord, selection: Selection) -> str | None:
@@ -123,43 +119,59 @@ def _why_not_locked(study: StudyRecord, selection: Selection) -> str | None:
     return None
 
 
-def _what_if(
+def _confirm(
     store: Tracking,
     study: StudyRecord,
-    selection: Selection,
+    first: Selection,
+    dataset: Dataset,
+    options: ReportOptions,
+    say: Say,
+) -> Decision:
+    """Trains the finalists that are missing or failed, and returns what they confirm."""
+    keys = wanted(study, first)
+    trained = store.read_finalists(study) if keys else {}
+    missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
+    if missing:
+        spec = _spec(study, options.data_dir)
+        setup = finalists.setup_of(store, study, dataset, spec)
+        finalists.train(store, study, missing, setup, say)
+        trained = store.read_finalists(study)
+    return confirmed(study, first, trained)
+
+
+def _again(
+    store: Tracking,
+    study: StudyRecord,
+    first: Selection,
     locked: dict[str, Any],
-    record: dict[str, Any],
+    options: ReportOptions,
+    say: Say,
 ) -> Report:
-    """Returns a report on another choice than the locked one, with that one's test result."""
-    if locked["rule"] != record["rule"]:
-        change = f"by the rule {locked['rule']['name']}"
-    elif locked["candidates"] != record["candidates"]:
-        change = f"when the study had {len(locked['candidates'])} trials"
+    """Shows a locked choice again, and ends what an earlier report did not; another is a what-if.
+
+    It trains nothing: a choice whose finalists were not all trained rests on one seed each.
+    """
+    run_id, keys = str(study.run_id), wanted(study, first)
+    trained = store.read_finalists(study) if keys else {}
+    if all(key in trained for key in keys):
+        decision = confirmed(study, first, trained)
     else:
-        change = f"by version {locked['version']}"
-    note = (
-        f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
-        "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
-    )
-    results = _test_results(store, str(study.run_id))
-    extras = {
-        f"Test, locked trial {number}": _in_words(result)
-        for number, result in results.items()
-        if number == locked["winner"]
-    }
-    if model := store.tag(str(study.run_id), MODEL_TAG):
-        extras["Model of the locked trial"] = model
-    return Report(study, _noted(selection, note), extras=extras)
-
-
-def _noted(selection: Selection, note: str) -> Selection:
-    return replace(selection, notes=(*selection.notes, note))
+        note = "by one seed each: not all of its finalists were trained, and a what-if trains none"
+        decision = Decision(by_one_seed(first, note))
+    change = difference(locked, decisive(study, decision), first.rule)
+    if change is not None:
+        return what_if(store, study, decision, locked, change)
+    unread = store.read_test_result(run_id) is None
+    if unread or store.tag(run_id, MODEL_TAG) is None:
+        lock = SelectionLock(str(store.tag(run_id, LOCK_TAG))) if unread else None
+        _conclude(store, study, decision, load_dataset(study, options.data_dir), lock, say)
+    return locked_report(store, study, decision)
 
 
 def _conclude(
     store: Tracking,
     study: StudyRecord,
-    selection: Selection,
+    decision: Decision,
     dataset: Dataset,
     lock: SelectionLock | None,
     say: Say,
@@ -167,28 +179,31 @@ def _conclude(
     """Reads the test part, where there is a lock to do so, registers the winner, writes the pages.
 
     The winner is read together with those it is compared with: the best on validation and the
-    unregularized baseline.
+    unregularized baseline; of finalists, the seed with the median stands for them.
     """
     from pipeline.report import sealed
 
-    run_id, number = str(study.run_id), int(selection.winner or 0)
-    shown = {number, selection.reference}
-    compared = [t for t in study.trials if t.number in shown or _is_baseline(t)]
+    run_id, selection = str(study.run_id), decision.selection
+    winner = delivered(study, decision)
+    shown = {selection.winner, selection.reference}
+    compared = [t.number for t in study.trials if t.number in shown or _is_baseline(t)]
     say(f"restoring {len(compared)} models and checking them on validation")
-    restored = sealed.restore(store, dataset, compared)
+    restored = sealed.restore(store, dataset, [delivered(study, decision, n) for n in compared])
     if lock is not None:
         say("reading the test part")
-        results = sealed.read_once(dataset, restored, lock, store.count_test_read(run_id))
-        kept = {str(trial): asdict(result) for trial, result in results.items()}
+        reads = store.count_test_read(run_id)
+        results, examples = sealed.read_once(dataset, restored, lock, reads)
+        kept = {str(number): asdict(result) for number, result in results.items()}
         store.log_files(run_id, {TEST_FILE: json.dumps(kept)})
-        store.log_test_result(run_id, results[number])
+        store.keep_test_examples(run_id, examples)
+        # Last: it says that the reading is complete.
+        store.log_test_result(run_id, results[winner.number])
     say("registering the model")
-    store.register_model(run_id, restored[number].model, dataset.raw_example())
-    store.mark_winner(study, number)
+    store.register_model(run_id, restored[winner.number].model, dataset.raw_example())
+    store.mark_winner(study, winner.number, winner.mlflow_run_id)
     store.set_verdicts(study, selection.verdicts)
-    finished = _finished(store, study, selection)
-    pages = {"report.json": render(finished, "json"), "report.md": render(finished, "markdown")}
-    store.log_report(run_id, pages)
+    say("writing the pages")
+    store.log_report(run_id, pages_of(locked_report(store, study, decision)))
 
 
 def _is_baseline(trial: TrialRecord) -> bool:
@@ -201,13 +216,7 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
     Raises:
         SplitMismatchError: The data on this machine are not those of the study.
     """
-    definition = study.definition
-    spec = DatasetSpec(
-        str(definition["source"]),
-        data_dir,
-        int(definition["seed"]),
-        definition["train_examples"],
-    )
+    spec = _spec(study, data_dir)
     dataset = datasets.load(spec)
     if dataset.split_id != study.split_id:
         raise SplitMismatchError(
@@ -217,62 +226,11 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
     return dataset
 
 
-def _finished(store: Tracking, study: StudyRecord, selection: Selection) -> Report:
-    """Returns the report of a locked study from what tracking holds."""
-    run_id = str(study.run_id)
-    total = store.tag(run_id, TOTAL_TAG)
-    ended = len(selection.verdicts)
-    if total is not None and ended < int(total):
-        note = (
-            f"the study has {ended} of {total} trials: the choice is locked on these. A longer "
-            "study is another choice (--read-test-again)"
-        )
-        selection = _noted(selection, note)
-    return Report(
-        study,
-        selection,
-        test=store.read_test_result(run_id),
-        model_uri=store.tag(run_id, MODEL_TAG),
-        extras=_comparison(study, selection, _test_results(store, run_id)),
-    )
-
-
-def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
-    """Returns the results on the test part, by trial number; empty before it was read."""
-    kept = store.read_file(run_id, TEST_FILE)
-    return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
-
-
-def _comparison(
-    study: StudyRecord, selection: Selection, results: dict[int, TestResult]
-) -> dict[str, str]:
-    """Returns lines that put the winner's test result beside the others'."""
-    lines = {}
-    for trial in study.trials:
-        result = results.get(trial.number)
-        if result is None or trial.number == selection.winner:
-            continue
-        best = "best validation" if trial.number == selection.reference else None
-        titles = [title for title in (best, trial.name) if title]
-        lines[f"Test, trial {trial.number} ({', '.join(titles)})"] = _in_words(result)
-    return lines
-
-
-def _in_words(result: TestResult) -> str:
-    return (
-        f"accuracy {decimal(result.accuracy)}, cross-entropy {decimal(result.ce)}, gap "
-        f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
-    )
-
-
-def _version() -> str:
-    """Returns this package's version; in a conda environment only its dependencies are there."""
-    try:
-        return metadata.version("least-overfit")
-    except metadata.PackageNotFoundError:
-        return "not installed"
+def _spec(study: StudyRecord, data_dir: Path | None) -> DatasetSpec:
+    asked = study.definition
+    return DatasetSpec(str(asked["source"]), data_dir, int(asked["seed"]), asked["train_examples"])
 
 
 def _name(dataset: str | None) -> str | None:
-    """Returns the name under which a study has this dataset: of a file, its stem."""
-    return Path(dataset).stem if dataset and datasets.is_path(dataset) else dataset
+    """Returns the name under which a study has this dataset: of a path, what it is called by."""
+    return datasets.name_of(Path(dataset)) if dataset and datasets.is_path(dataset) else dataset

@@ -29,3 +29,14 @@ def between(low: float, high: float) -> str:
 def probability(value: float) -> str:
     """Returns a probability with two significant digits, however small."""
     return f"{value:.2g}"
+
+
+def signed(value: float) -> str:
+    """Returns a difference, with its sign."""
+    written = decimal(value)
+    return written if written.startswith(("-", "0.0000")) else f"+{written}"
+
+
+def percent(share: float) -> str:
+    """Returns a share as a percentage: whole, but for one that would vanish."""
+    return f"{share:.1%}" if 0 < share < 0.01 else f"{share:.0%}"

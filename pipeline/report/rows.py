@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.records import (
     Confirmation,
+    Finalist,
     Selection,
     StudyRecord,
     TestExamples,
@@ -40,9 +41,9 @@ COLUMNS = (
 _PENALTY = {"regularizer", "lambda_l1", "lambda_l2"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """Everything that a page shows.
+    """Everything that a page shows; compared by identity, by which its evidence is kept.
 
     Attributes:
         study: The study.
@@ -67,11 +68,17 @@ class Report:
     @property
     def delivered(self) -> TrialRecord | None:
         """The winner as delivered: with finalists the seed of the median, else the trial itself."""
-        if self.confirmation is not None:
-            for finalist in self.confirmation.finalists:
-                if finalist.number == self.selection.winner:
-                    return finalist.runs[finalist.median]
-        return self.trial(self.selection.winner)
+        return self.measured(self.selection.winner)
+
+    def measured(self, number: int | None) -> TrialRecord | None:
+        """Returns the model that stands for a trial: of a finalist the median seed's."""
+        finalist = self.finalist(number)
+        return finalist.runs[finalist.median] if finalist else self.trial(number)
+
+    def finalist(self, number: int | None) -> Finalist | None:
+        """Returns the finalist of this number; None where there is none."""
+        finalists = self.confirmation.finalists if self.confirmation else ()
+        return next((finalist for finalist in finalists if finalist.number == number), None)
 
     def trial(self, number: int | None) -> TrialRecord | None:
         """Returns the trial of this number, or None."""

@@ -16,7 +16,7 @@ from scipy.special import log_softmax
 from pipeline.datasets import Dataset, Part, SelectionLock
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.errors import PipelineError
-from pipeline.records import TestResult, TrialRecord
+from pipeline.records import PerExample, TestExamples, TestResult, TrialRecord
 from pipeline.report.statistics import gap_interval, mean_interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 TOLERANCE = 2e-3
 """Relative difference between a restored model's val_ce and the recorded one that rounding (or
 bfloat16 training) may leave; float32 on one machine stays below 1e-5."""
+
+
+BATCH = 256
+"""Examples at once; changes memory and speed, not what is measured."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,14 @@ def restore(
         restored[trial.number] = Restored(
             model=ordinary.restore(trial.config, dataset, weights),
             logits=logits,
-            train_nll=per_example_nll(logits, dataset.train.take(dataset.measured))[0],
+            train_nll=per_example(logits, dataset.train.take(dataset.measured)).nll,
         )
     return restored
 
 
 def _check(trial: TrialRecord, logits: Any, dataset: Dataset) -> None:
     recorded = trial.measurement.val_ce if trial.measurement else float("nan")
-    val_ce = float(per_example_nll(logits, dataset.validation)[0].mean())
+    val_ce = float(per_example(logits, dataset.validation).nll.mean())
     if not abs(val_ce - recorded) <= TOLERANCE * max(recorded, 0.1):
         raise PipelineError(
             f"trial {trial.number}, restored from its weights, has a validation cross-entropy of "
@@ -80,23 +84,31 @@ def _check(trial: TrialRecord, logits: Any, dataset: Dataset) -> None:
         )
 
 
-def per_example_nll(logits: Any, part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Returns -log p(label), float64 [n], and whether the most probable class is right, bool [n].
+def per_example(logits: Any, part: Part) -> PerExample:
+    """Returns a model's results on a part, in float64.
 
     Args:
         logits: A model that gives unnormalized log-probabilities [n, num_classes].
         part: Raw inputs and labels.
     """
     inputs = token_rows(part.inputs) if sparse.issparse(part.inputs) else part.inputs
-    scores = np.asarray(logits.predict(inputs, batch_size=256, verbose=0), dtype=np.float64)
-    rows = np.arange(len(part.labels))
-    return -log_softmax(scores, axis=1)[rows, part.labels], scores.argmax(axis=1) == part.labels
+    # Called, not `predict`: that compiles anew for each model and each size of a last batch.
+    batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
+    scores = np.concatenate([np.asarray(logits(batch, training=False)) for batch in batches])
+    scores = scores.astype(np.float64)
+    logs, predicted = log_softmax(scores, axis=1), scores.argmax(axis=1)
+    return PerExample(
+        nll=-logs[np.arange(len(part.labels)), part.labels],
+        correct=predicted == part.labels,
+        predicted=predicted,
+        confidence=np.exp(logs.max(axis=1)),
+    )
 
 
 def read_once(
     dataset: Dataset, restored: Mapping[int, Restored], lock: SelectionLock, reads: int
-) -> dict[int, TestResult]:
-    """Reads the test part and returns every model's result on it, by trial number.
+) -> tuple[dict[int, TestResult], TestExamples]:
+    """Reads the test part; returns every model's result by trial number, and those per example.
 
     Args:
         dataset: The dataset, its test part sealed.
@@ -105,21 +117,26 @@ def read_once(
         reads: How often the test part has been read, this time included.
     """
     part = dataset.test.read(lock)
-    results = {}
-    for number, trial in restored.items():
-        nll, correct = per_example_nll(trial.logits, part)
-        ce, gap = mean_interval(nll), gap_interval(nll, trial.train_nll, len(dataset.train))
-        accuracy = wilson_interval(int(correct.sum()), len(correct))
-        results[number] = TestResult(
-            ce=float(nll.mean()),
-            ce_low=ce.low,
-            ce_high=ce.high,
-            accuracy=float(correct.mean()),
-            accuracy_low=accuracy.low,
-            accuracy_high=accuracy.high,
-            gap_ce=float(nll.mean() - trial.train_nll.mean()),
-            gap_ce_low=gap.low,
-            gap_ce_high=gap.high,
-            reads=reads,
-        )
-    return results
+    examples = {number: per_example(trial.logits, part) for number, trial in restored.items()}
+    results = {
+        number: _result(found, restored[number].train_nll, len(dataset.train), reads)
+        for number, found in examples.items()
+    }
+    return results, TestExamples(part.labels, examples, dataset.class_names)
+
+
+def _result(found: PerExample, train_nll: np.ndarray, num_train: int, reads: int) -> TestResult:
+    ce, gap = mean_interval(found.nll), gap_interval(found.nll, train_nll, num_train)
+    accuracy = wilson_interval(int(found.correct.sum()), len(found.correct))
+    return TestResult(
+        ce=float(found.nll.mean()),
+        ce_low=ce.low,
+        ce_high=ce.high,
+        accuracy=float(found.correct.mean()),
+        accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high,
+        gap_ce=float(found.nll.mean() - train_nll.mean()),
+        gap_ce_low=gap.low,
+        gap_ce_high=gap.high,
+        reads=reads,
+    )

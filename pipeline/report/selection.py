@@ -1,176 +1,25 @@
 """Which trial overfits least: pure functions from a study's records to a :class:`Selection`.
 
 ``select`` sorts out what cannot be a candidate, asks for skill (better than chance), and hands the
-skilled :class:`Candidates` to a rule of ``RULES``, which answers with a :class:`Choice`. A new rule
-is one function and one entry in ``RULES``; the first line of its docstring says in reports what it
-chooses. Rules see validation results only, never the test part.
+skilled :class:`Candidates` to a rule (``rules``), which answers with a :class:`Choice`.
+``shortlist`` names those to train again with several seeds, and ``confirm`` applies the same rule
+to them. Nothing here sees the test part.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pipeline.errors import RuleError, closest
-from pipeline.records import RuleSettings, Selection, StudyRecord
-from pipeline.report.candidates import Candidates, gather, unskilled, worse_than_best
-from pipeline.report.rounding import decimal
+from pipeline.records import ChanceLevel, Confirmation, RuleSettings, Selection, StudyRecord
+from pipeline.report.candidates import Candidates, gather, of_finalists, unskilled
+from pipeline.report.rules import RULES, Choice, Rule, check_settings, without
 from pipeline.report.statistics import Z_95
 from pipeline.report.verdicts import name_of
 
-GAP_STEP = 1e-3
-"""Gaps are compared in steps of this many nats; a smaller difference is a tie."""
+__all__ = ["RULES", "Choice", "check_settings", "confirm", "select", "shortlist"]
 
-
-@dataclass(frozen=True)
-class Choice:
-    """A rule's answer about the skilled candidates.
-
-    Attributes:
-        eligible: Numbers of the trials it chose from, smallest gap first.
-        winner: The chosen one's number, or None.
-        settings: The constants it really used.
-        excluded: Number -> why it is not eligible.
-        front: Numbers on the Pareto front; other rules leave it empty.
-        notes: Sentences for the reader.
-        status: ``ok``, or ``empty`` where no trial meets the rule's demand.
-    """
-
-    eligible: tuple[int, ...]
-    winner: int | None
-    settings: RuleSettings
-    excluded: Mapping[int, str] = field(default_factory=dict)
-    front: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-    status: str = "ok"
-
-
-def least_overfit(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """The smallest gap among the trials that are as good as the best one."""
-    return _among_the_good(candidates, settings, lambda good: _by_gap(good)[0])
-
-
-def best_val(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """The smallest validation cross-entropy, whatever the gap."""
-    return _among_the_good(candidates, settings, lambda good: good.best)
-
-
-def one_se(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """The smallest gap within one standard error of the best trial, with no fixed margin."""
-    strict = replace(settings, k=1.0, tau=0.0, tau_accuracy=0.0)
-    return least_overfit(candidates, strict)
-
-
-def fewest_params(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """The fewest parameters among the trials that are as good as the best one."""
-    return _among_the_good(
-        candidates,
-        settings,
-        # min keeps the first of equals, which here is the one with the smaller gap.
-        lambda good: min(_by_gap(good), key=lambda index: int(good.num_parameters[index])),
-    )
-
-
-def penalised(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """The smallest sum of validation cross-entropy and weighted gap, over all skilled trials."""
-    score = candidates.val_ce + settings.weight * np.maximum(candidates.gap_ce, 0.0)
-    order = np.lexsort((candidates.numbers, candidates.num_parameters, score))
-    return Choice(_numbers(candidates), int(candidates.numbers[order[0]]), settings)
-
-
-def constraint(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """The smallest validation cross-entropy among the trials whose gap is at most epsilon."""
-    gaps = zip(candidates.numbers.tolist(), candidates.gap_ce.tolist(), strict=True)
-    limit = decimal(settings.epsilon)
-    excluded = {
-        number: f"gap {decimal(gap)} above the limit {limit}"
-        for number, gap in gaps
-        if gap > settings.epsilon
-    }
-    kept = _without(candidates, excluded)
-    if len(kept):
-        winner = int(kept.numbers[kept.best])
-        return Choice(_numbers(kept), winner, settings, excluded)
-    nearest = int(np.argmin(candidates.gap_ce))
-    note = (
-        f"No trial has a gap of at most {limit} nats: the smallest is "
-        f"{decimal(candidates.gap_ce[nearest])} (trial {candidates.numbers[nearest]}). "
-        "Allow a larger epsilon, search longer or regularize harder, or use the rule "
-        "'least_overfit', which needs no limit."
-    )
-    return Choice((), None, settings, excluded, notes=(note,), status="empty")
-
-
-def pareto(candidates: Candidates, settings: RuleSettings) -> Choice:
-    """No winner: lists the trials that no other beats in both cross-entropy and gap."""
-    points = np.stack([candidates.val_ce, np.maximum(candidates.gap_ce, 0.0)], axis=1)
-    excluded = {}
-    for index, number in enumerate(candidates.numbers.tolist()):
-        better = (points <= points[index]).all(axis=1) & (points < points[index]).any(axis=1)
-        if better.any():
-            other = int(candidates.numbers[np.argmax(better)])
-            excluded[number] = f"trial {other} is no worse in cross-entropy and gap, better in one"
-    front = _numbers(_without(candidates, excluded))
-    note = (
-        "The rule 'pareto' lists the trials between which cross-entropy and gap must be traded "
-        "and picks none of them: choose one yourself, or use the rule 'least_overfit'."
-    )
-    return Choice(front, None, settings, excluded, front=front, notes=(note,))
-
-
-Rule = Callable[[Candidates, RuleSettings], Choice]
-
-RULES: dict[str, Rule] = {
-    "least_overfit": least_overfit,
-    "best_val": best_val,
-    "one_se": one_se,
-    "penalised": penalised,
-    "constraint": constraint,
-    "pareto": pareto,
-    "fewest_params": fewest_params,
-}
-
-_ALONE = "No other trial is as good as the best: overfitting could not be traded."
-
-_REFUSED = {"smallest_gap", "gap", "min_gap", "lowest_gap"}
-
-_BOUNDS = {
-    "k": (0.0, math.inf, "a number of standard errors, 0 or more"),
-    "tau": (0.0, math.inf, "a share of the best cross-entropy, 0 or more"),
-    "tau_accuracy": (0.0, 1.0, "a difference of accuracies, 0 to 1"),
-    "alpha": (0.0, 1.0, "a probability, 0 to 1"),
-    "weight": (0.0, 1.0, "0 to 1: above 1 the gap outweighs quality and useless models win"),
-    "epsilon": (0.0, math.inf, "a gap in nats, 0 or more"),
-}
-
-
-def check_settings(settings: RuleSettings) -> Rule:
-    """Returns the rule that the settings name.
-
-    Raises:
-        RuleError: The rule is unknown or refused, or a constant is out of its range.
-    """
-    if settings.name in _REFUSED:
-        raise RuleError(
-            f"The rule '{settings.name}' is not offered: the smallest gap belongs to a model that "
-            "learned nothing (it is as wrong on training as on validation examples). Use "
-            "'least_overfit': the smallest gap among the trials that are as good as the best."
-        )
-    if settings.name not in RULES:
-        raise RuleError(
-            f"Unknown selection rule '{settings.name}'{closest(settings.name, RULES)}. "
-            f"Valid rules: {', '.join(RULES)}."
-        )
-    for name, (low, high, expected) in _BOUNDS.items():
-        value = getattr(settings, name)
-        if not (low <= value <= high and math.isfinite(value)):
-            raise RuleError(
-                f"The rule '{settings.name}' cannot use {name} = {value}; expected {expected}."
-            )
-    return RULES[settings.name]
+_TOO_GOOD = "Better on validation than on train"
 
 
 def select(study: StudyRecord, settings: RuleSettings) -> Selection:
@@ -189,52 +38,108 @@ def select(study: StudyRecord, settings: RuleSettings) -> Selection:
         status = "no_finite" if ended else "empty"
         verdicts = _verdicts(study, None, {})
         return Selection(status, settings, excluded=excluded, verdicts=verdicts)
-    weak = unskilled(candidates, study.chance, settings.alpha)
-    skilled = _without(candidates, weak)
+    decided = _decide(candidates, study.chance, settings, rule)
+    verdicts = _verdicts(study, decided.reference, decided.weak)
+    return decided.selection(excluded, verdicts, _notes(candidates, decided, verdicts))
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """What came of candidates: who has skill, who is best, and the rule's choice among them."""
+
+    settings: RuleSettings
+    weak: Mapping[int, str]
+    skilled: Candidates
+    reference: int
+    choice: Choice | None
+
+    def selection(
+        self, excluded: Mapping[int, str], verdicts: Mapping[int, str], notes: tuple[str, ...]
+    ) -> Selection:
+        """Returns it as a selection; further reasons and notes are the caller's."""
+        reasons, choice = {**excluded, **self.weak}, self.choice
+        if choice is None:
+            return Selection(
+                "no_skill", self.settings, None, self.reference, (), (), reasons, verdicts, notes
+            )
+        return Selection(
+            status=choice.status,
+            rule=choice.settings,
+            winner=choice.winner,
+            reference=self.reference,
+            eligible=choice.eligible,
+            front=choice.front,
+            excluded={**reasons, **choice.excluded},
+            verdicts=verdicts,
+            notes=notes,
+        )
+
+
+def _decide(
+    candidates: Candidates, chance: ChanceLevel, settings: RuleSettings, rule: Rule
+) -> _Decided:
+    weak = unskilled(candidates, chance, settings.alpha)
+    skilled = without(candidates, weak)
     best = skilled if len(skilled) else candidates
     reference = int(best.numbers[best.best])
-    verdicts = _verdicts(study, reference, weak)
-    if not len(skilled):
-        excluded |= weak
-        return Selection("no_skill", settings, None, reference, (), (), excluded, verdicts)
-    choice = rule(skilled, settings)
-    return Selection(
-        status=choice.status,
-        rule=choice.settings,
-        winner=choice.winner,
-        reference=reference,
-        eligible=choice.eligible,
-        front=choice.front,
-        excluded={**excluded, **weak, **choice.excluded},
-        verdicts=verdicts,
-        notes=_notes(candidates, skilled, choice, verdicts),
-    )
+    choice = rule(skilled, settings) if len(skilled) else None
+    return _Decided(settings, weak, skilled, reference, choice)
 
 
-def _among_the_good(
-    candidates: Candidates, settings: RuleSettings, pick: Callable[[Candidates], int]
-) -> Choice:
-    excluded = worse_than_best(candidates, settings)
-    good = _without(candidates, excluded)
-    winner = int(good.numbers[pick(good)])
-    notes = (_ALONE,) if len(good) == 1 else ()
-    return Choice(_numbers(good), winner, settings, excluded, notes=notes)
+def shortlist(study: StudyRecord, settings: RuleSettings) -> tuple[int, ...]:
+    """Returns the trials to train again: what the rule would choose first, and the best one.
+
+    At most ``settings.finalists``, in the rule's order (for ``least_overfit`` by gap) with the
+    best-validation trial last; empty where the rule chooses none.
+
+    Raises:
+        RuleError, SplitMismatchError: As :func:`select`.
+    """
+    rule = check_settings(settings)
+    candidates, _ = gather(study)
+    if candidates is None:
+        return ()
+    decided = _decide(candidates, study.chance, settings, rule)
+    choice = decided.choice
+    if choice is None or choice.winner is None:
+        return ()
+    ranked = choice.ranked or choice.eligible
+    others = [number for number in ranked if number != decided.reference]
+    return (*others[: settings.finalists - 1], decided.reference)
 
 
-def _by_gap(candidates: Candidates) -> list[int]:
-    """Indices, smallest gap first; ties: smaller val_ce, fewer parameters, smaller number."""
-    steps = np.rint(np.maximum(candidates.gap_ce, 0.0) / GAP_STEP)
-    keys = (candidates.numbers, candidates.num_parameters, candidates.val_ce, steps)
-    return [int(index) for index in np.lexsort(keys)]
+def confirm(
+    study: StudyRecord, first: Selection, confirmation: Confirmation, dropped: Mapping[int, str]
+) -> Selection:
+    """Returns what the rule chooses among the finalists, by what their seeds say together.
 
+    Args:
+        study: The study.
+        first: What the rule chose among all trials, by one seed each.
+        confirmation: The finalists, at least one.
+        dropped: Finalists that cannot be chosen -> why.
 
-def _numbers(candidates: Candidates) -> tuple[int, ...]:
-    return tuple(int(candidates.numbers[index]) for index in _by_gap(candidates))
-
-
-def _without(candidates: Candidates, excluded: Mapping[int, str]) -> Candidates:
-    kept = [i for i, number in enumerate(candidates.numbers.tolist()) if number not in excluded]
-    return candidates.take(kept)
+    Source: docs/measurement.md, the rule's step 6; the skill guard, the best one, the margins and
+    the choice are those of :func:`select`, with standard errors that contain the seeds' variance.
+    """
+    candidates = of_finalists(confirmation.finalists)
+    decided = _decide(candidates, study.chance, first.rule, RULES[first.rule.name])
+    count = len(confirmation.seeds)
+    known = {*candidates.numbers.tolist(), *dropped}
+    reasons = dict(first.excluded) | dict(dropped)
+    for number in first.eligible:
+        if number not in known:
+            reasons[number] = "no finalist: by one seed each, others come first by the rule"
+    again = decided.selection({}, {}, ())
+    reasons |= {number: f"over {count} seeds: {why}" for number, why in again.excluded.items()}
+    notes = [note for note in first.notes if note.startswith(_TOO_GOOD)]
+    notes += _about_choice(decided, len(first.eligible), first.verdicts)
+    if decided.choice is not None and decided.choice.winner != confirmation.first_choice:
+        notes.append(
+            f"By one seed each the rule chose trial {confirmation.first_choice}; over {count} "
+            f"seeds each it is trial {decided.choice.winner}."
+        )
+    return replace(again, excluded=reasons, verdicts=first.verdicts, notes=tuple(notes))
 
 
 def _verdicts(study: StudyRecord, reference: int | None, weak: Mapping[int, str]) -> dict[int, str]:
@@ -244,29 +149,46 @@ def _verdicts(study: StudyRecord, reference: int | None, weak: Mapping[int, str]
 
 
 def _notes(
-    candidates: Candidates, skilled: Candidates, choice: Choice, verdicts: Mapping[int, str]
+    candidates: Candidates, decided: _Decided, verdicts: Mapping[int, str]
 ) -> tuple[str, ...]:
-    notes = list(choice.notes)
-    winner = choice.winner
-    if winner is not None and len(candidates) == 1:
-        notes = ["Only one trial could be chosen: no selection took place."]
+    if decided.choice is None:
+        return ()
+    notes = list(_about_choice(decided, len(candidates), verdicts))
+    skilled = decided.skilled
     negative = skilled.numbers[skilled.gap_ce < -Z_95 * skilled.gap_ce_se].tolist()
     if negative:
-        notes.append(
-            f"Better on validation than on train by more than 1.96 standard errors: "
-            f"{_listed(negative)}. A leak, a shift between the parts, or a hard training subset?"
+        notes.insert(
+            len(decided.choice.notes) or 1,
+            f"{_TOO_GOOD} by more than 1.96 standard errors: {_listed(negative)}. A leak, a shift "
+            "between the parts, or a hard training subset?",
         )
-    if winner is not None and verdicts[winner] == "diverged":
-        notes.append(
+    return tuple(notes)
+
+
+def _about_choice(
+    decided: _Decided, num_candidates: int, verdicts: Mapping[int, str]
+) -> Iterator[str]:
+    """Yields what a reader should know about the choice."""
+    choice = decided.choice
+    if choice is None:
+        return
+    winner = choice.winner
+    if winner is not None and num_candidates == 1:
+        yield "Only one trial could be chosen: no selection took place."
+    else:
+        yield from choice.notes
+    if winner is None:
+        return
+    if verdicts[winner] == "diverged":
+        yield (
             f"The winner, trial {winner}, diverged during training and was restored to its best "
             "epoch: its numbers are finite, but a smaller learning rate would be safer."
         )
-    if winner is not None and verdicts[winner] == "overfit":
-        notes.append(
+    if verdicts[winner] == "overfit":
+        yield (
             f"The winner, trial {winner}, still overfits: none that is as good does so less. "
             "Stronger regularization in the search space or more data may help."
         )
-    return tuple(notes)
 
 
 def _listed(numbers: Sequence[int], most: int = 5) -> str:

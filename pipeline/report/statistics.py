@@ -68,6 +68,34 @@ def gap_standard_error(nll_val: ArrayLike, nll_train: ArrayLike, num_train: int)
     return float(np.sqrt(_variance_of_mean(val) + _train_variance(train, num_train)))
 
 
+def seeds_gap_standard_error(nll_val: ArrayLike, gaps: ArrayLike, errors: ArrayLike) -> float:
+    """Standard error of a gap averaged over seeds, nats: examples and seeds both vary.
+
+    SE^2 = s^2_val / n_val, of the cross-entropies averaged over seeds, + the train term, + s^2 of
+    the seeds' gaps / K. The train term is the mean over seeds of what :func:`gap_standard_error`
+    adds to each for its training examples: they are the same ones for all seeds, so averaging over
+    seeds cannot be counted on to shrink it.
+
+    Args:
+        nll_val: [num_seeds, n_val], cross-entropy of each validation example, of each seed.
+        gaps: [num_seeds], the seeds' gaps.
+        errors: [num_seeds], their standard errors by :func:`gap_standard_error`.
+
+    Raises:
+        ValueError: The lengths differ, or there are no examples.
+    """
+    nll, gap = np.atleast_2d(np.asarray(nll_val, float)), np.asarray(gaps, float)
+    error = np.asarray(errors, float)
+    if not len(nll) == len(gap) == len(error):
+        raise ValueError(f"expected one per seed, got {len(nll)}, {len(gap)} and {len(error)}")
+    of_each = [_variance_of_mean(_examples(row)) for row in nll]
+    train = np.maximum(error**2 - of_each, 0.0).mean()
+    variance = _variance_of_mean(_examples(nll.mean(axis=0))) + train
+    if len(nll) > 1:
+        variance += _variance_of_mean(gap)
+    return float(np.sqrt(variance))
+
+
 def paired_standard_error(first: ArrayLike, second: ArrayLike) -> float:
     """Standard error of mean(first - second) on the same examples, optionally over seeds.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pipeline.records import TestResult, TrialRecord
+from pipeline.records import Finalist, Measurement, TestResult, TrialRecord
 from pipeline.report.rounding import between, decimal
 from pipeline.report.rows import Report, describe, ordered, telling_keys
 from pipeline.report.selection import RULES
@@ -36,19 +36,43 @@ def headline(report: Report) -> str:
 
 def winner_lines(report: Report) -> list[str]:
     """Returns the winner's validation figures, test figures and verdict; empty without one."""
-    winner = report.trial(report.selection.winner)
-    if winner is None or winner.measurement is None:
+    winner, delivered = report.trial(report.selection.winner), report.delivered
+    if winner is None or delivered is None or delivered.measurement is None:
         return []
-    measured = winner.measurement
+    measured = delivered.measurement
     why = explain(report.selection.verdicts[winner.number], winner, _reference(report))
     return [
-        f"Validation: accuracy {decimal(measured.val_accuracy)}{_accuracy_interval(winner)}, "
-        f"cross-entropy {decimal(measured.val_ce)} nats.",
-        f"Generalization gap (validation - train cross-entropy): {decimal(measured.gap_ce)} nats, "
-        f"95% {between(*gap_interval_of(measured))} (selected on).",
-        _test_line(report.test),
+        f"Validation{_which_seed(report)}: accuracy {decimal(measured.val_accuracy)}"
+        f"{_accuracy_interval(delivered)}, cross-entropy {decimal(measured.val_ce)} nats.",
+        _gap_line(report, measured),
+        tested_line(report.test),
         f"Verdict: {why.name} - {why.because}.",
     ]
+
+
+def seed_of(report: Report, finalist: Finalist, place: int) -> int | None:
+    """Returns the seed of a finalist's run; None where the list of seeds does not match."""
+    seeds = report.confirmation.seeds if report.confirmation else ()
+    return int(seeds[place]) if len(seeds) == len(finalist.runs) else None
+
+
+def _which_seed(report: Report) -> str:
+    finalist = report.finalist(report.selection.winner)
+    if finalist is None:
+        return ""
+    seed = seed_of(report, finalist, finalist.median)
+    named = f"seed {seed}, " if seed is not None else ""
+    return f" of the delivered model ({named}the median of {len(finalist.runs)})"
+
+
+def _gap_line(report: Report, measured: Measurement) -> str:
+    finalist = report.finalist(report.selection.winner)
+    over = f", mean over {len(finalist.runs)} seeds" if finalist else ""
+    shown = finalist.measurement if finalist else measured
+    return (
+        f"Generalization gap (validation - train cross-entropy){over}: {decimal(shown.gap_ce)} "
+        f"nats, 95% {between(*gap_interval_of(shown))} (selected on)."
+    )
 
 
 def rule_line(report: Report) -> str:
@@ -98,19 +122,21 @@ def status_lines(report: Report) -> list[str]:
 def reasons(report: Report) -> list[str]:
     """Returns why the trials next to the winner lost, closest first."""
     others = [trial for trial in ordered(report) if trial.number != report.selection.winner]
-    lost = [(trial, _why_lost(report, trial)) for trial in others]
+    lost = [(trial, why_lost(report, trial)) for trial in others]
     told = [f"Trial {_named(trial)}: {why}." for trial, why in lost if why]
     rest = len(told) - NUM_REASONS
     more = [f"... {rest} more; the JSON report has every trial's reason."] if rest > 0 else []
     return told[:NUM_REASONS] + more
 
 
-def _why_lost(report: Report, trial: TrialRecord) -> str:
+def why_lost(report: Report, trial: TrialRecord) -> str:
+    """Returns why a trial was not chosen; empty for the winner and where nobody was."""
+    if trial.number == report.selection.winner:
+        return ""
     excluded = report.selection.excluded.get(trial.number)
-    winner = report.trial(report.selection.winner)
-    if excluded or winner is None or winner.measurement is None or trial.measurement is None:
+    mine, its = _judged(report, trial.number), _judged(report, report.selection.winner)
+    if excluded or mine is None or its is None:
         return excluded or ""
-    mine, its = trial.measurement, winner.measurement
     worse = []
     if mine.gap_ce > its.gap_ce:
         worse.append(f"gap ({decimal(mine.gap_ce)} against {decimal(its.gap_ce)})")
@@ -118,7 +144,14 @@ def _why_lost(report: Report, trial: TrialRecord) -> str:
         worse.append(f"cross-entropy ({decimal(mine.val_ce)} against {decimal(its.val_ce)})")
     if mine.num_parameters > its.num_parameters:
         worse.append(f"parameters ({mine.num_parameters:,} against {its.num_parameters:,})")
-    return f"eligible, but trial {winner.number} is better in {', '.join(worse) or 'its number'}"
+    winner = report.selection.winner
+    return f"eligible, but trial {winner} is better in {', '.join(worse) or 'its number'}"
+
+
+def _judged(report: Report, number: int | None) -> Measurement | None:
+    """What a trial was judged by: of a finalist the mean over its seeds."""
+    judged = report.finalist(number) or report.trial(number)
+    return judged.measurement if judged else None
 
 
 def _no_skill_line(report: Report) -> str:
@@ -138,7 +171,8 @@ def _no_skill_line(report: Report) -> str:
     )
 
 
-def _test_line(test: TestResult | None) -> str:
+def tested_line(test: TestResult | None) -> str:
+    """Returns the winner's figures on the test part, or that it was not read."""
     if test is None:
         return "Test part: not read for this choice."
     times = "once" if test.reads == 1 else f"{test.reads} times"

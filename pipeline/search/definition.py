@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import printable
 from pipeline.search.hyperparameters import spelled
 
 
 def as_yaml(definition: Mapping[str, Any], trials: int, source: Path) -> str:
     """Returns a search space file with this definition; values are JSON, which YAML includes."""
-    lines = [f"# Resolved from {source.stem}: defaults are written out.".replace("\n", " ")]
+    lines = [f"# Resolved from {printable(source.stem)}: defaults are written out."]
     lines += [f"{key}: {json.dumps(definition[key])}" for key in ("family", "epochs", "patience")]
     lines.append(f"trials: {trials}")
     for section in ("fixed", "search", "references"):

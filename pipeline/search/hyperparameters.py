@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -46,11 +47,14 @@ class Hyperparameter:
         Raises:
             ValueError: It is not valid; ``expected`` says what is.
         """
-        adapter: TypeAdapter[Value] = TypeAdapter(self.type)
         try:
-            return adapter.validate_python(value, strict=True)
+            return self._adapter.validate_python(value, strict=True)
         except (ValidationError, OverflowError) as error:
             raise ValueError(self.expected) from error
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Value]:
+        return TypeAdapter(self.type)
 
 
 def _integer(low: int, high: int, **more: Any) -> Hyperparameter:

@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from pipeline import datasets, tracking
-from pipeline.datasets import Dataset
+from pipeline.datasets.outline import Outline, outline
 from pipeline.errors import InputError, StoppedError
 from pipeline.records import DatasetSpec, StudyRecord
 from pipeline.search import executors, space
 from pipeline.search.cohorts import Load, Sizing, automatic, fixed
 from pipeline.search.estimate import DataSize, Estimate, step_work, typical_configs
 from pipeline.search.progress import View
+from pipeline.search.single import alone
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import DEFAULT_STORAGE, Study, masked, open_study
 from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.tracking.connection import resolve_uri
 from pipeline.tracking.spelling import TOTAL_TAG
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -84,7 +86,7 @@ class SearchOptions:
 class Prepared:
     """A search that could start: its dataset, its space and its study's name and definition."""
 
-    dataset: Dataset
+    dataset: Outline
     space: SearchSpace
     study: str
     definition: dict[str, Any]
@@ -97,7 +99,7 @@ def prepare(options: SearchOptions) -> Prepared:
         InputError: Dataset, search space or an option cannot be used.
     """
     executors.find(options.executor)
-    dataset = datasets.load(options.spec)
+    dataset = outline(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
     if options.epochs is not None:
@@ -117,7 +119,7 @@ def prepare(options: SearchOptions) -> Prepared:
     return Prepared(dataset, chosen, options.study or dataset.name, definition)
 
 
-def choose_space(options: SearchOptions, dataset: Dataset) -> SearchSpace:
+def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
     """Returns the search space asked for, the dataset's own, or the default for its kind."""
     if options.search_space is not None:
         return space.load(options.search_space)
@@ -126,7 +128,7 @@ def choose_space(options: SearchOptions, dataset: Dataset) -> SearchSpace:
     return space.default_for(dataset.kind, dataset.input_shape)
 
 
-def check_fit(chosen: SearchSpace, dataset: Dataset) -> None:
+def check_fit(chosen: SearchSpace, dataset: Outline) -> None:
     """Checks that networks of this space and every reference fit the inputs.
 
     Raises:
@@ -148,10 +150,17 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     """Runs the search to its end; running it again continues the study.
 
     Raises:
+        InputError: Another search on this host runs the study.
         PipelineError: It cannot start, or cannot go on.
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
+    with alone(prepared.study, (resolve_uri(None), options.storage or DEFAULT_STORAGE)):
+        return run_to_end(options, prepared, view)
+
+
+def run_to_end(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
+    """Runs the search as :func:`launch` does, on a study that no other search has."""
     chosen, dataset = prepared.space, prepared.dataset
     store = tracking.connect()
     study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
@@ -207,14 +216,25 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
 def check_known(
     store: tracking.Tracking, study: Study, options: SearchOptions
 ) -> StudyRecord | None:
-    """Returns the study as MLflow holds it, None for a new one, if Optuna knows all its trials.
+    """Returns the study as MLflow holds it, None for a new one, if both know the same trials.
 
     Raises:
-        InputError: It does not: new trials would be written over those of the same number.
+        InputError: Optuna does not know them: new trials would be written over those of the same
+            number. Or MLflow has lost every one: nothing would be left to choose from.
     """
     try:
         known = store.read_study(study=study.name)
     except InputError:
+        known = None
+    kept = {trial.number for trial in known.trials} if known else set()
+    if study.ended and not kept.intersection(study.ended):
+        raise InputError(
+            f"Optuna's storage {masked(options.storage or DEFAULT_STORAGE)} holds "
+            f"{len(study.ended)} ended trials of study '{study.name}' and MLflow at "
+            f"{store.address} none of them: set MLFLOW_TRACKING_URI to the earlier store (or "
+            "restore its deleted runs) to continue, or give --study NAME to start another study"
+        )
+    if known is None:
         return None
     unknown = [trial.number for trial in known.trials if trial.number >= study.num_trials]
     if unknown:
@@ -245,15 +265,13 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     ]
 
 
-def data_size(dataset: Dataset) -> DataSize:
+def data_size(dataset: Outline) -> DataSize:
     """Returns what a trial's cost depends on."""
-    shape = dataset.input_shape
-    if dataset.kind == "multi_hot":
-        shape = (max(round(dataset.train.inputs.nnz / len(dataset.train)), 1),)
-    return DataSize(shape, len(dataset.train), len(dataset.validation))
+    sizes = dataset.split_sizes
+    return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
-def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Dataset) -> Sizing:
+def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Outline) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits the study."""
     if options.cohort_size is not None:
         return fixed(options.cohort_size)

@@ -16,6 +16,8 @@ from pipeline.search.findings import invalid, known, model_of
 from pipeline.search.hyperparameters import Hyperparameter, Value, spelled
 from pipeline.search.yaml_document import Document, KeyPath
 
+_MAX_CHOICES = 256
+
 
 class Suggester(Protocol):
     """What a parameter asks of a trial."""
@@ -138,6 +140,10 @@ def _choice(document: Document, where: KeyPath, entry: Hyperparameter) -> Choice
     values = document.section(where[:-1])[str(where[-1])]
     if not values:
         document.problem(where, f"the list of choices is empty; expected {entry.expected}")
+    if len(values) > _MAX_CHOICES:
+        ways = f"at most {_MAX_CHOICES}" + (", or a range" if entry.number else "")
+        document.problem(where, f"{len(values):,} choices are too many; expected {ways}")
+        return None
     choices: list[Value] = []
     for index, value in enumerate(values):
         place = (*where, index)

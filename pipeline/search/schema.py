@@ -86,7 +86,7 @@ def check(document: Document, families: Collection[str]) -> Checked:
     family = document.values.get("family")
     if isinstance(family, str) and family not in families:
         known = ", ".join(sorted(families))
-        message = f"unknown model family {family!r}; expected one of {known}"
+        message = f"unknown model family '{spelled(family)}'; expected one of {known}"
         document.problem(("family",), message + closest(family, families))
     fixed = _constants(document, ("fixed",))
     parameters = parameters_in(document)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.errors import SearchSpaceError, closest
+from pipeline.errors import SearchSpaceError, closest, printable
 from pipeline.records import TrialConfig
 from pipeline.search import schema, yaml_document
 from pipeline.search.definition import as_yaml, changes
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_MIN_IMAGE_SIDE = 8  # what two 3x3 convolutions with 2x2 pooling in between need
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,10 @@ def load(path_or_name: str | Path, families: Collection[str] | None = None) -> S
             content = file.read(yaml_document.MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
+        named = printable(str(path_or_name))
         raise SearchSpaceError(
-            f"cannot read the search space '{path_or_name}': {reason}; expected the path of a YAML "
-            f"file or one of {', '.join(names())}{closest(str(path_or_name), names())}"
+            f"cannot read the search space '{named}': {reason}; expected the path of a YAML "
+            f"file or one of {', '.join(names())}{closest(named, names())}"
         ) from error
     return parse(content, path, families)
 
@@ -251,11 +253,13 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in _folder().glob("*.yaml")))
 
 
-def default_for(kind: str) -> SearchSpace:
+def default_for(kind: str, input_shape: tuple[int, ...] = ()) -> SearchSpace:
     """Returns the search space for data that has none of its own, such as a user's file.
 
     Args:
         kind: The dataset's: ``features``, ``image`` or ``multi_hot``.
+        input_shape: Shape of one example. Images below 8x8 pixels leave no room for the
+            convolutions of ``default_image`` and are taken as features.
 
     Raises:
         SearchSpaceError: There is no default for this kind.
@@ -266,7 +270,8 @@ def default_for(kind: str) -> SearchSpace:
             f"no default search space for data of the kind '{kind}'; expected one of "
             f"{', '.join(kinds)}{closest(kind, kinds)}; or give one with --search-space FILE"
         )
-    return load(f"default_{kind}")
+    small = kind == "image" and min(input_shape[:2], default=_MIN_IMAGE_SIDE) < _MIN_IMAGE_SIDE
+    return load("default_features" if small else f"default_{kind}")
 
 
 def _plain(parameter: Parameter) -> dict[str, Any]:

@@ -156,6 +156,13 @@ class Study:
         self.num_ended += 1
 
     @property
+    def ended(self) -> tuple[int, ...]:
+        """Numbers of the trials that came to their end, killed ones left out; MLflow has them."""
+        stale = self._study.user_attrs.get("stale", ())
+        trials = self._study.get_trials(deepcopy=False)
+        return tuple(t.number for t in trials if t.state in _ENDED and t.number not in stale)
+
+    @property
     def num_trials(self) -> int:
         """Trials in the storage, whatever their state."""
         return len(self._study.get_trials(deepcopy=False))
@@ -190,7 +197,9 @@ def open_study(
             study_name=name,
             direction="minimize",
             load_if_exists=True,
-            pruner=optuna.pruners.PercentilePruner(75, n_startup_trials=5, n_warmup_steps=10),
+            pruner=optuna.pruners.PercentilePruner(
+                90, n_startup_trials=5, n_warmup_steps=10, interval_steps=10
+            ),
         )
         # A resumed search must not repeat the random numbers of the one before.
         study.sampler = optuna.samplers.TPESampler(

@@ -2,7 +2,8 @@
 
 YAML 1.2 by ruamel.yaml, composed to nodes only: no Python object is ever built from a tag, and what
 a search space has no use for (aliases, tags, keys that are not text, a key given twice) is a
-problem with its line, not a surprise. ``search.schema`` adds its own problems to the same document.
+problem with its line, not a surprise. Size, values and levels are bounded: a hostile file costs
+seconds at most. ``search.schema`` adds its own problems to the same document.
 
 To extend: another plain scalar type is one entry in ``_SCALARS``.
 """
@@ -17,17 +18,20 @@ from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLWarning
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from pipeline.errors import SearchSpaceError
+from pipeline.errors import SearchSpaceError, printable
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands, such as ``("search", "max_norm", 2)``."""
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 256 * 1024
 _MAX_PROBLEMS = 20
+_MAX_MESSAGE = 600
 _MAX_INTEGER = 2**63
-_MAX_VALUES = 10_000
+_MAX_VALUES = 5_000
+_MAX_DEPTH = 8
 _TAG = "tag:yaml.org,2002:"
 _TRUTH = {"true": True, "false": False}
 
@@ -74,7 +78,7 @@ class Document:
         found = sorted(set(self.problems))
         rows = [_row(self.path, line, text) for line, text in found[:_MAX_PROBLEMS]]
         if len(found) > _MAX_PROBLEMS:
-            rows.append(f"{self.path}: and {len(found) - _MAX_PROBLEMS} more problems")
+            rows.append(printable(f"{self.path}: and {len(found) - _MAX_PROBLEMS} more problems"))
         raise SearchSpaceError("\n".join(rows))
 
 
@@ -106,14 +110,18 @@ def _refuse(path: Path, line: int, message: str) -> NoReturn:
 
 
 def _row(path: Path, line: int, text: str) -> str:
-    """Returns one printable line; keys and values of the file may hold anything."""
-    printable = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return f"{path}:{line}: {printable}"
+    """Returns one printable line; names, keys and values may hold anything."""
+    shown = text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}..."
+    return printable(f"{path}:{line}: {shown}")
 
 
 def _decode(content: bytes, path: Path) -> str:
     if len(content) > MAX_BYTES:
-        _refuse(path, 1, f"the file is too large; expected at most {MAX_BYTES:,} bytes")
+        _refuse(
+            path,
+            1,
+            f"the file is too large; expected at most {MAX_BYTES // 1024} KiB, one search space",
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -126,9 +134,10 @@ def _compose(text: str, path: Path) -> Node | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", YAMLWarning)
+            _check_size(text, path)
             return YAML(typ="safe", pure=True).compose(text)
-    except RecursionError:
-        _refuse(path, 1, "nested too deeply; a search space has at most four levels")
+    except SearchSpaceError:
+        raise
     except Exception as error:  # on hostile text the parser fails in ways of its own, too
         mark = getattr(error, "problem_mark", None)
         position = getattr(error, "position", None)
@@ -141,15 +150,30 @@ def _compose(text: str, path: Path) -> Node | None:
         _refuse(path, line, f"not valid YAML: {reason or type(error).__name__}")
 
 
+def _check_size(text: str, path: Path) -> None:
+    """Refuses what has too many values or levels, before the time it takes grows with it.
+
+    Raises:
+        SearchSpaceError: It is far larger than any search space.
+    """
+    depth = num_values = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        line = event.start_mark.line + 1
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        num_values += isinstance(event, NodeEvent)
+        if depth > _MAX_DEPTH:
+            _refuse(path, line, "nested too deeply; a search space has at most four levels")
+        if num_values > _MAX_VALUES:
+            message = f"more than {_MAX_VALUES:,} keys and values; a search space has a few dozen"
+            _refuse(path, line, message)
+
+
 def _value(node: Node, where: KeyPath, document: Document, seen: set[int]) -> Any:
     """Returns the node's plain value; notes what a search space may not contain."""
     if id(node) in seen:
         document.problem(where, "aliases (*name) are not supported; write the value out")
         return None
     seen.add(id(node))
-    if len(seen) > _MAX_VALUES:
-        message = f"more than {_MAX_VALUES:,} values; a search space has a few dozen"
-        _refuse(document.path, node.start_mark.line + 1, message)
     kind = str(node.tag).removeprefix(_TAG)
     if isinstance(node, MappingNode) and kind == "map":
         return _mapping(node, where, document, seen)

@@ -9,6 +9,7 @@ is logged or loaded.
 
     connect -> Tracking.open_study -> StudyRun     what the search writes          study_run.py
                Tracking.read_study -> StudyRecord  what the report reads           reading.py
+               Tracking.open_finalists, ...        trials trained again            finalist_runs.py
                Tracking.lock_selection, ...        what the report writes          conclusions.py
                Tracking.register_model             the winner, as a Keras model    registry.py
 

@@ -44,26 +44,30 @@ def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
         try:
             return Path(repository.download_artifacts(name, target)).read_bytes()
         except MlflowException as error:
-            if _absent(error) or name not in _names(artifact_uri, tracking_uri, name):
+            if _absent(error) or name not in _beside(artifact_uri, tracking_uri, name):
                 return None
             raise
         except (FileNotFoundError, HTTPError):
-            if name not in _names(artifact_uri, tracking_uri, name):
+            if name not in _beside(artifact_uri, tracking_uri, name):
                 return None
             raise
 
 
 def delete(artifact_uri: str, tracking_uri: str, name: str) -> None:
     """Deletes a file of a run; one that is not there is no error."""
-    if name in _names(artifact_uri, tracking_uri, name):
+    if name in _beside(artifact_uri, tracking_uri, name):
         get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).delete_artifacts(name)
 
 
-def _names(artifact_uri: str, tracking_uri: str, name: str) -> set[str]:
-    """Returns the paths of a run's files in the folder of this one."""
-    folder = name.rpartition("/")[0] or None
+def names(artifact_uri: str, tracking_uri: str, folder: str | None = None) -> list[str]:
+    """Returns the paths of the files in a folder of a run, not those in its subfolders."""
     repository = get_artifact_repository(artifact_uri, tracking_uri=tracking_uri)
-    return {entry.path for entry in repository.list_artifacts(folder)}
+    return [entry.path for entry in repository.list_artifacts(folder) if not entry.is_dir]
+
+
+def _beside(artifact_uri: str, tracking_uri: str, name: str) -> list[str]:
+    """Returns the paths of a run's files in the folder of this one."""
+    return names(artifact_uri, tracking_uri, name.rpartition("/")[0] or None)
 
 
 def _absent(error: MlflowException) -> bool:

@@ -2,7 +2,9 @@
 
 In: a parent run and plain dicts, files, a ``TestResult``. Out: the same, checked. The selection
 record is written once, hashed, and the hash is a tag: a changed record, or a second other one, is
-refused, so that nobody picks a winner after having seen the test part.
+refused, so that nobody picks a winner after having seen the test part. The tag is what locks: the
+file that it names (``selection-HASH.json``) is there before it, the copy under a plain name after
+it, so that a crash in between loses no record.
 """
 
 from __future__ import annotations
@@ -21,9 +23,8 @@ from pipeline.tracking import artifacts
 from pipeline.tracking.batches import metrics, run_tags
 from pipeline.tracking.opening import SELECTION_FILE
 from pipeline.tracking.runs import children_of
-from pipeline.tracking.spelling import finite_or_infinite
+from pipeline.tracking.spelling import LOCK_TAG, finite_or_infinite
 
-LOCK_TAG = "selection_locked"
 READS_TAG = "test_reads"
 NOTE_TAG = "mlflow.note.content"
 TEST_PREFIX = "test_"
@@ -35,7 +36,7 @@ def lock_selection(
 ) -> str:
     """Writes the selection record once; returns its SHA-256. The same record again is no error.
 
-    With ``replace`` another record takes the place of a locked one, which stays among the files.
+    With ``replace`` another record takes the place of a locked one, whose file stays.
 
     Raises:
         TrackingError: Another selection was locked before, or the record is no strict JSON.
@@ -56,14 +57,18 @@ def lock_selection(
             f"one ({digest[:12]}...): after the lock the test part may have been read, so the "
             "choice stands. Show it again as it is, or start a new study (--study NAME)"
         )
+    address = run.info.artifact_uri, client.tracking_uri
     if locked != digest:
-        files: dict[str, str | bytes] = {SELECTION_FILE: text}
-        earlier = artifacts.read(run.info.artifact_uri, client.tracking_uri, SELECTION_FILE)
-        if locked is not None and earlier is not None:
-            files[f"selection-{locked[:12]}.json"] = earlier
-        artifacts.write(run.info.artifact_uri, client.tracking_uri, files)
+        artifacts.write(*address, {_file_of(digest): text})
         client.set_tag(run_id, LOCK_TAG, digest)
+    if artifacts.read(*address, SELECTION_FILE) != text.encode():
+        artifacts.write(*address, {SELECTION_FILE: text})
     return digest
+
+
+def _file_of(digest: str) -> str:
+    """Returns the name of the file that holds the selection record with this hash."""
+    return f"selection-{digest[:12]}.json"
 
 
 def read_selection(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
@@ -76,16 +81,18 @@ def read_selection(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
     locked = run.data.tags.get(LOCK_TAG)
     if locked is None:
         return None
-    data = artifacts.read(run.info.artifact_uri, client.tracking_uri, SELECTION_FILE)
+    name = _file_of(locked)
+    data = artifacts.read(run.info.artifact_uri, client.tracking_uri, name)
     if data is None:
         raise TrackingError(
-            f"run {run_id} has a locked selection ({locked[:12]}...), but its {SELECTION_FILE} is "
-            "gone: restore the file among the run's artifacts, or start a new study (--study NAME)"
+            f"run {run_id} has a locked selection ({locked[:12]}...), but its {name} is gone: "
+            f"restore the file among the run's artifacts ({SELECTION_FILE} is its copy), or start "
+            "a new study (--study NAME)"
         )
     digest = hashlib.sha256(data).hexdigest()
     if digest != locked:
         raise TrackingError(
-            f"{SELECTION_FILE} of run {run_id} was changed after it was locked: its SHA-256 is "
+            f"{name} of run {run_id} was changed after it was locked: its SHA-256 is "
             f"{digest[:12]}..., locked was {locked[:12]}.... Restore the file, or start a new "
             "study (--study NAME)"
         )

@@ -15,9 +15,10 @@ import getpass
 import json
 import os
 import platform
+import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -29,16 +30,32 @@ from mlflow.entities import Run
 from pipeline.errors import TrackingError
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import log_params, metrics, run_tags
-from pipeline.tracking.runs import OPENED_TAG, PARENT_TAG, children_of, experiment_id, parents_of
-from pipeline.tracking.spelling import MODEL_TAG, TEST_FILE, definition_params
+from pipeline.tracking.runs import (
+    OPENED_TAG,
+    PARENT_TAG,
+    children_of,
+    experiment_id,
+    finalists_of,
+    parents_of,
+)
+from pipeline.tracking.spelling import (
+    DELIVERED_TAG,
+    LOCK_TAG,
+    MODEL_TAG,
+    TEST_EXAMPLES_FILE,
+    TEST_FILE,
+    definition_params,
+)
 
 DEFINITION_FILE = "definition.json"
 ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
 CARRIED_TAGS = (
-    "selection_locked", "test_reads", "split_id", "winner", MODEL_TAG, "mlflow.note.content",
+    LOCK_TAG, "test_reads", "split_id", "winner", DELIVERED_TAG, MODEL_TAG,
+    "mlflow.note.content",
 )  # fmt: skip
-CARRIED_FILES = (SELECTION_FILE, TEST_FILE, "report/report.json", "report/report.md")
+CARRIED_FILES = (TEST_FILE, TEST_EXAMPLES_FILE)
+"""Besides every record of a selection and every page of a report."""
 _PACKAGES = (
     "keras", "tensorflow", "jax", "numpy", "optuna", "mlflow", "scikit-learn", "scipy",
     "least-overfit",
@@ -69,7 +86,7 @@ def open_parent(client: MlflowClient, head: StudyHead) -> tuple[Run, dict[int, R
     children = children_of(client, [parent, *others])
     _describe(client, parent, head)
     for other in others:
-        _take_over(client, parent, other, children)
+        _take_over(client, parent, other, [*children.values(), *finalists_of(client, [other])])
     return client.get_run(parent.info.run_id), children
 
 
@@ -108,13 +125,13 @@ def _describe(client: MlflowClient, parent: Run, head: StudyHead) -> None:
     client.update_run(run_id, status="RUNNING", name=head.study)
 
 
-def _take_over(client: MlflowClient, parent: Run, other: Run, children: Mapping[int, Run]) -> None:
+def _take_over(client: MlflowClient, parent: Run, other: Run, children: Sequence[Run]) -> None:
     """Makes ``parent`` the parent in place of ``other``; may be repeated after an interruption."""
     new, old = parent.info.run_id, other.info.run_id
-    if "selection_locked" not in parent.data.tags:
+    if LOCK_TAG not in parent.data.tags:
         found = {
             name: artifacts.read(other.info.artifact_uri, client.tracking_uri, name)
-            for name in CARRIED_FILES
+            for name in _carried_files(client, other)
         }
         files = {name: content for name, content in found.items() if content is not None}
         if files:
@@ -124,12 +141,23 @@ def _take_over(client: MlflowClient, parent: Run, other: Run, children: Mapping[
     values = {k: v for k, v in other.data.metrics.items() if k not in parent.data.metrics}
     reads = int(other.data.tags.get("test_reads", 0))
     client.log_batch(new, metrics(values, step=reads), tags=run_tags(tags))
-    for child in children.values():
+    for child in children:
         if child.data.tags.get(PARENT_TAG) == old:
             client.set_tag(child.info.run_id, PARENT_TAG, new)
     client.log_batch(old, tags=run_tags({"continued_in": new, "role": "continued"}))
     if other.info.status == "RUNNING":
         client.set_terminated(old, status="KILLED")
+
+
+def _carried_files(client: MlflowClient, run: Run) -> list[str]:
+    """Returns which of a run's files its successor needs to know what was chosen and reported."""
+    address = run.info.artifact_uri, client.tracking_uri
+    chosen = [
+        name
+        for name in artifacts.names(*address)
+        if name in CARRIED_FILES or re.fullmatch(r"selection.*\.json", name)
+    ]
+    return [*chosen, *artifacts.names(*address, folder="report")]
 
 
 def _origin() -> dict[str, str]:

@@ -30,7 +30,7 @@ from pipeline.tracking.spelling import (
     unpack_results,
 )
 
-_READERS = 8
+READERS = 8
 
 
 def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> StudyRecord:
@@ -48,8 +48,8 @@ def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> 
     name = parent.data.tags["study"]
     parents = [run for run in found if run.data.tags["study"] == name]
     children = {n: run for n, run in children_of(client, parents).items() if run.data.params}
-    with ThreadPoolExecutor(_READERS) as readers:
-        trials = tuple(readers.map(lambda item: _trial(client, *item), children.items()))
+    with ThreadPoolExecutor(READERS) as readers:
+        trials = tuple(readers.map(lambda item: read_trial(client, *item), children.items()))
     return StudyRecord(
         study=name,
         dataset=parent.data.tags["dataset"],
@@ -61,8 +61,11 @@ def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> 
     )
 
 
-def _trial(client: MlflowClient, number: int, run: Run) -> TrialRecord:
-    """Returns the record of one trial; a FAIL has no measurement, whatever it had logged before."""
+def read_trial(client: MlflowClient, number: int, run: Run) -> TrialRecord:
+    """Returns the record of a trial's or finalist's run.
+
+    A FAIL has no measurement, whatever it had logged before.
+    """
     tags, values = run.data.tags, run.data.metrics
     state = _state(run)
     validation, curves = None, _no_curves()

@@ -1,7 +1,8 @@
 """Finding runs: the parent of a study, its children, and the experiment for a new one.
 
 A parent carries the tags ``role=study`` and ``study``; a child ``role=trial``, ``trial`` (its
-number) and MLflow's own ``mlflow.parentRunId``. Runs are looked for in every experiment, because
+number) and MLflow's own ``mlflow.parentRunId``; a finalist is a child with ``role=finalist`` and
+the ``trial`` whose configuration it trained again. Runs are looked for in every experiment, because
 ``mlflow run`` may put the parent of a continued study into another one.
 """
 
@@ -18,6 +19,8 @@ from pipeline.tracking.connection import artifact_location
 
 DEFAULT_EXPERIMENT = "least-overfit"
 PARENT_TAG = "mlflow.parentRunId"
+TRIAL_ROLE = "trial"
+FINALIST_ROLE = "finalist"
 OPENED_TAG = "opened_at"
 _PAGE = 1_000
 
@@ -38,13 +41,26 @@ def children_of(client: MlflowClient, parents: list[Run]) -> dict[int, Run]:
     There are several parents only where a change of parents was interrupted.
     """
     children: dict[int, Run] = {}
-    for parent in parents:
+    for run in _below(client, parents, TRIAL_ROLE):
+        children.setdefault(int(run.data.tags["trial"]), run)
+    return dict(sorted(children.items()))
+
+
+def finalists_of(client: MlflowClient, parents: list[Run]) -> list[Run]:
+    """Returns the runs of finalists below these parents, the last started first."""
+    found = _below(client, parents, FINALIST_ROLE)
+    return sorted(found, key=lambda run: int(run.info.start_time), reverse=True)
+
+
+def _below(client: MlflowClient, parents: list[Run], role: str) -> list[Run]:
+    return [
+        run
+        for parent in parents
         for run in _search(
             client, _experiments(client), f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)}"
-        ):
-            if run.data.tags.get("role") == "trial":
-                children.setdefault(int(run.data.tags["trial"]), run)
-    return dict(sorted(children.items()))
+        )
+        if run.data.tags.get("role") == role
+    ]
 
 
 def experiment_id(client: MlflowClient) -> str:

@@ -24,7 +24,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome
+from pipeline.records import Measurement, PerExample, TestExamples, TrialConfig, TrialOutcome
 
 MODEL_TAG = "model_uri"
 """Tag of a parent run: where its winner is registered."""
@@ -32,8 +32,17 @@ MODEL_TAG = "model_uri"
 TOTAL_TAG = "trials_total"
 """Tag of a parent run: how many trials were asked for."""
 
+LOCK_TAG = "selection_locked"
+"""Tag of a parent run: the hash of its locked selection record."""
+
+DELIVERED_TAG = "delivered_run"
+"""Tag of a parent run: the run whose weights are the delivered model's."""
+
 TEST_FILE = "test.json"
 """File of a parent run: the winner and what it is compared with, on the test part."""
+
+TEST_EXAMPLES_FILE = "test_examples.npz"
+"""File of a parent run: the same models' results per test example, with the labels."""
 
 CURVE_PREFIX = "epoch/"
 RESULTS_FILE = "validation.npz"
@@ -43,6 +52,9 @@ MAX_PARAM_LENGTH = 6_000
 MAX_CAUSE_LENGTH = 1_000
 _OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None}
 _CURVE_KEY = "curve:"
+_PER_EXAMPLE = {
+    "nll": np.float32, "correct": np.bool_, "predicted": np.int32, "confidence": np.float32,
+}  # fmt: skip
 
 
 def spell(value: Any) -> str:
@@ -174,15 +186,8 @@ def pack_results(outcome: TrialOutcome) -> bytes | None:
     """
     arrays = {f"{_CURVE_KEY}{k}": np.asarray(v, np.float64) for k, v in outcome.curves.items()}
     if outcome.validation is not None:
-        kinds = {"nll": np.float32, "correct": np.bool_, "predicted": np.int32}
-        for entry in fields(PerExample):
-            values = getattr(outcome.validation, entry.name)
-            arrays[entry.name] = np.asarray(values, kinds.get(entry.name, np.float32))
-    if not arrays:
-        return None
-    buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+        arrays |= _columns(outcome.validation)
+    return _packed(arrays) if arrays else None
 
 
 def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[float, ...]]]:
@@ -196,7 +201,43 @@ def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[floa
     }
     if "nll" not in arrays:
         return None, curves
-    return PerExample(**{entry.name: arrays[entry.name] for entry in fields(PerExample)}), curves
+    return PerExample(**{name: arrays[name] for name in _PER_EXAMPLE}), curves
+
+
+def pack_test_examples(examples: TestExamples) -> bytes:
+    """Returns ``test_examples.npz``: ``labels``, ``class_names``, and ``NUMBER:nll``, ... each."""
+    arrays = {
+        "labels": np.asarray(examples.labels, np.int32),
+        "class_names": np.asarray(examples.class_names, np.str_),
+    }
+    for number, result in examples.results.items():
+        arrays |= {f"{number}:{name}": column for name, column in _columns(result).items()}
+    return _packed(arrays)
+
+
+def unpack_test_examples(data: bytes) -> TestExamples:
+    """Returns what such a file holds."""
+    with np.load(BytesIO(data), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    numbers = dict.fromkeys(int(name.split(":")[0]) for name in arrays if ":" in name)
+    return TestExamples(
+        labels=arrays["labels"],
+        results={
+            number: PerExample(**{name: arrays[f"{number}:{name}"] for name in _PER_EXAMPLE})
+            for number in numbers
+        },
+        class_names=tuple(arrays["class_names"].tolist()),
+    )
+
+
+def _columns(results: PerExample) -> dict[str, np.ndarray]:
+    return {name: np.asarray(getattr(results, name), kind) for name, kind in _PER_EXAMPLE.items()}
+
+
+def _packed(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def pack_weights(path: Path, weights: Sequence[np.ndarray]) -> None:

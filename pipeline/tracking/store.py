@@ -16,11 +16,18 @@ import numpy as np
 from mlflow import MlflowClient
 
 from pipeline.errors import TrackingError
-from pipeline.records import StudyRecord, TestResult
-from pipeline.tracking import artifacts, conclusions, reading, registry
+from pipeline.records import StudyRecord, TestExamples, TestResult, TrialRecord
+from pipeline.tracking import artifacts, conclusions, finalist_runs, reading, registry
 from pipeline.tracking.connection import masked, reach, refusals, resolve_uri
 from pipeline.tracking.opening import StudyHead, open_parent
-from pipeline.tracking.spelling import MODEL_TAG, WEIGHTS_FILE, unpack_weights
+from pipeline.tracking.spelling import (
+    MODEL_TAG,
+    TEST_EXAMPLES_FILE,
+    WEIGHTS_FILE,
+    pack_test_examples,
+    unpack_test_examples,
+    unpack_weights,
+)
 from pipeline.tracking.study_run import StudyRun
 
 
@@ -71,6 +78,16 @@ class Tracking:
         """
         with self._refusals("read the study"):
             return reading.read_study(self._client, study, dataset)
+
+    def open_finalists(self, run_id: str) -> StudyRun:
+        """Returns a writer of a study's finalists; see ``pipeline.tracking.finalist_runs``."""
+        with self._refusals("open the finalists"):
+            return finalist_runs.open_finalists(self._client, run_id)
+
+    def read_finalists(self, study: StudyRecord) -> Mapping[tuple[int, int], TrialRecord]:
+        """Returns the finalists of a study that were trained, by trial number and seed."""
+        with self._refusals("read the finalists"):
+            return finalist_runs.read_finalists(self._client, study)
 
     def load_weights(self, run_id: str) -> tuple[np.ndarray, ...]:
         """Returns the weights kept on a trial's run, in the order they were given.
@@ -142,6 +159,15 @@ class Tracking:
         with self._refusals("read the test result"):
             return conclusions.read_test_result(self._client, run_id)
 
+    def keep_test_examples(self, run_id: str, examples: TestExamples) -> None:
+        """Keeps the results per test example of what was measured there."""
+        self.log_files(run_id, {TEST_EXAMPLES_FILE: pack_test_examples(examples)})
+
+    def read_test_examples(self, run_id: str) -> TestExamples | None:
+        """Returns them; None before the test part was read."""
+        data = self.read_file(run_id, TEST_EXAMPLES_FILE)
+        return None if data is None else unpack_test_examples(data)
+
     def log_report(self, run_id: str, files: Mapping[str, str | bytes]) -> None:
         """Writes pages under ``report/``; Markdown becomes the run's description, too."""
         with self._refusals("keep the report"):
@@ -152,10 +178,12 @@ class Tracking:
         with self._refusals("tag verdicts"):
             conclusions.set_verdicts(self._client, record, verdicts)
 
-    def mark_winner(self, record: StudyRecord, number: int) -> None:
-        """Tags the winner, and only it, ``winner=true``."""
+    def mark_winner(self, record: StudyRecord, number: int, delivered: str | None = None) -> None:
+        """Tags the winner, and only it, ``winner=true``, and the delivered run ``delivered``."""
         with self._refusals("mark the winner"):
             conclusions.mark_winner(self._client, record, number)
+            if record.run_id is not None and delivered is not None:
+                finalist_runs.mark_delivered(self._client, record.run_id, delivered)
 
     def register_model(
         self, run_id: str, model: Any, example_input: np.ndarray, name: str | None = None

@@ -1,4 +1,4 @@
-"""What a search writes: one study's parent run and a child run per trial.
+"""What trainings write: one study's parent run, a child run per trial or finalist.
 
 In: trial numbers, TrialConfigs, epochs' curves, TrialOutcomes. Out: runs in MLflow; nothing is read
 back here but which trials exist. One object per study and process, used from one thread; no run is
@@ -24,7 +24,7 @@ from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import Batches, log_params, metrics, run_tags
 from pipeline.tracking.connection import refusals
-from pipeline.tracking.runs import PARENT_TAG
+from pipeline.tracking.runs import PARENT_TAG, TRIAL_ROLE
 from pipeline.tracking.spelling import (
     CURVE_PREFIX,
     RESULTS_FILE,
@@ -66,7 +66,13 @@ class StudyRun:
         split_id: Hash of the split, a tag of every trial; empty until :meth:`log_dataset`.
     """
 
-    def __init__(self, client: MlflowClient, parent: Run, children: Mapping[int, Run]) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        parent: Run,
+        children: Mapping[int, Run],
+        role: str = TRIAL_ROLE,
+    ) -> None:
         self.run_id: str = parent.info.run_id
         self.study: str = parent.data.tags["study"]
         self.dataset: str = parent.data.tags["dataset"]
@@ -74,6 +80,7 @@ class StudyRun:
         self._client = client
         self._uri: str = client.tracking_uri
         self._parent = parent
+        self._role = role
         self._batches = Batches(client)
         self._children = {number: _Child.of(run) for number, run in children.items()}
 
@@ -155,17 +162,17 @@ class StudyRun:
         return self._children[number].run_id
 
     def _trial_tags(self, number: int, name: str | None, tags: Mapping[str, str]) -> dict[str, str]:
-        """Returns the tags of a new child run; ours win over the caller's."""
+        """Returns the tags of a new child run; ours win over the caller's, but for ``trial``."""
         own = {
             PARENT_TAG: self.run_id,
-            "role": "trial",
+            "role": self._role,
             "study": self.study,
             "dataset": self.dataset,
-            "trial": str(number),
             "split_id": self.split_id,
         }
         return (
-            {key: str(value) for key, value in tags.items()}
+            {"trial": str(number)}
+            | {key: str(value) for key, value in tags.items()}
             | own
             | ({"name": name} if name else {})
         )

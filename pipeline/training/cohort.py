@@ -28,6 +28,8 @@ KEPT_PARAMETERS = 2e7
 SHARED_PARAMETERS = 2e6
 """Up to this size a cohort's network is built with every technique and with a number of slots of
 the ladder: compiling another one would take longer than what the spare work costs."""
+COMPILATION_WORK = 1.5e10
+"""Multiply-adds that take as long as compiling a small network: some 3 s on two cores."""
 LADDER = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
 """Cohort sizes that small networks are built for; spare slots idle."""
 
@@ -58,7 +60,7 @@ class Workshop:
         """
         start = time.perf_counter()
         network = self.network(cohort)
-        progress = train(network, cohort, emit, inbox)
+        progress = train(network, cohort, emit, inbox, self.smaller)
         outcomes = self.outcomes(network, cohort, progress)
         share = (time.perf_counter() - start) / len(cohort.trials)
         return tuple(replace(outcome, seconds=share, device=self.device) for outcome in outcomes)
@@ -66,14 +68,21 @@ class Workshop:
     def blueprint(self, cohort: Cohort) -> Blueprint:
         """Returns the program that trains a cohort: for small networks one that others share."""
         configs = [trial.config for trial in cohort.trials]
-        slots = next((size for size in LADDER if size >= len(configs)), len(configs))
-        if self.parameters(configs[0]) * slots <= SHARED_PARAMETERS:
-            return Blueprint(configs[0], slots, frozenset(TECHNIQUES))
-        return Blueprint(configs[0], len(configs), in_use(configs))
+        slots, shared = self.slots(configs[0], len(configs))
+        return Blueprint(configs[0], slots, frozenset(TECHNIQUES) if shared else in_use(configs))
+
+    def slots(self, config: TrialConfig, trials: int) -> tuple[int, bool]:
+        """Returns for how many trials a network is built, and whether others may share it."""
+        slots = next((size for size in LADDER if size >= trials), trials)
+        shared = self.parameters(config) * slots <= SHARED_PARAMETERS
+        return (slots if shared else trials), shared
 
     def network(self, cohort: Cohort) -> StackedNetwork:
         """Returns the compiled network of a cohort, kept or new."""
-        blueprint = self.blueprint(cohort)
+        return self.built(self.blueprint(cohort))
+
+    def built(self, blueprint: Blueprint) -> StackedNetwork:
+        """Returns the compiled network of a blueprint, kept or new."""
         network = self.networks.pop(blueprint.key, None)
         if network is None:
             network = StackedNetwork(blueprint, self.resident)
@@ -81,6 +90,26 @@ class Workshop:
         while len(self.networks) > 1 and self.kept_parameters() > KEPT_PARAMETERS:
             del self.networks[next(iter(self.networks))]
         return network
+
+    def smaller(self, network: StackedNetwork, trials: int, epochs: int) -> StackedNetwork | None:
+        """Returns a network for the trials that are left, where training on in it pays.
+
+        By counts alone, not by the clock: the same study must be trained the same way again.
+        """
+        blueprint = network.blueprint
+        slots, _ = self.slots(blueprint.config, trials)
+        spared = (blueprint.trials - slots) * self.work(network) * network.steps_per_epoch * epochs
+        if 2 * slots > blueprint.trials or spared < COMPILATION_WORK:
+            return None
+        return self.built(replace(blueprint, trials=slots))
+
+    def work(self, network: StackedNetwork) -> float:
+        """Returns about how many multiply-adds a step of one trial takes, its update included."""
+        config = network.blueprint.config
+        parameters = self.parameters(config)
+        rows = self.dataset.input_shape[0] if self.dataset.kind == "multi_hot" else 0
+        products = parameters - rows * config.width
+        return 3.0 * network.batch_size * products + 16.0 * parameters
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""

@@ -29,9 +29,20 @@ Inbox = Callable[[], Iterable[int]]
 """Returns the numbers of the trials that were pruned since it was last asked."""
 
 
+Smaller = Callable[[StackedNetwork, int, int], StackedNetwork | None]
+"""(network, trials left in it, epochs left) -> where to train on; None for where they are."""
+
+
+def stay(network: StackedNetwork, trials: int, epochs: int) -> None:
+    """Trains every trial in the network that the cohort began with."""
+
+
 @dataclass
 class Progress:
-    """One trial on its way: its curves, its best epoch and whether it still trains."""
+    """One trial on its way: its curves, its best epoch and whether it still trains.
+
+    A pruned trial's curves end; whether early stopping would have ended it is still followed.
+    """
 
     patience: int
     curves: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVES})
@@ -40,6 +51,7 @@ class Progress:
     diverged: bool = False
     pruned: bool = False
     stopped: bool = False
+    seen: int = 0
 
     @property
     def done(self) -> bool:
@@ -53,33 +65,51 @@ class Progress:
 
     def record(self, values: dict[str, float]) -> bool:
         """Adds one epoch; returns whether it is the best so far."""
-        for name, value in values.items():
-            self.curves[name].append(value)
+        self.seen += 1
+        if not self.pruned:
+            for name, value in values.items():
+                self.curves[name].append(value)
         if not np.isfinite([values["val_ce"], values["running_ce"]]).all():
             # Weights that are not finite never become finite again.
             self.diverged = self.stopped = True
         if np.isfinite(values["val_ce"]) and values["val_ce"] < self.best_ce:
-            self.best_ce, self.best_epoch = values["val_ce"], self.epochs
+            self.best_ce, self.best_epoch = values["val_ce"], self.seen
             return True
-        self.stopped = self.stopped or self.epochs - self.best_epoch >= self.patience
+        self.stopped = self.stopped or self.seen - self.best_epoch >= self.patience
         return False
 
 
 class Supervision(keras.callbacks.Callback):
-    """Watches one ``fit`` of a cohort: scores, stops, prunes and keeps the best, per trial.
+    """Watches the training of a cohort: scores, stops, prunes and keeps the best, per trial.
 
     Args:
         network: The started network.
         cohort: Its trials.
         emit: Takes an :class:`EpochReport` after each epoch, and one :class:`StepTiming`.
         inbox: Numbers of trials to prune; asked once per epoch.
+        smaller: Where to train on when most trials are done.
+
+    Attributes:
+        network: What trains now; ``members`` says which trial each of its slots holds.
+        following: What the rest shall be trained in; None while nothing changes.
     """
 
-    def __init__(self, network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        network: StackedNetwork,
+        cohort: Cohort,
+        emit: Emit,
+        inbox: Inbox,
+        smaller: Smaller,
+    ) -> None:
         super().__init__()
         self.network, self.cohort, self.emit, self.inbox = network, cohort, emit, inbox
+        self.smaller = smaller
         self.progress = [Progress(cohort.patience) for _ in cohort.trials]
+        self.members = list(range(len(cohort.trials)))
         self.best = [ops.copy(variable.value) for variable in network.stacked]
+        self.left: list[tuple[list[int], list[Any]]] = []
+        self.following: StackedNetwork | None = None
         self.epochs = 0
         self.epoch_start = self.start = time.perf_counter()
         self.marks: list[tuple[int, float]] = []
@@ -103,7 +133,7 @@ class Supervision(keras.callbacks.Callback):
         model = self.model
         self.epochs += 1
         active = [state for state in self.progress if not state.done]
-        improved = record_epoch(self.network, self.progress)
+        improved = record_epoch(self.network, [self.progress[k] for k in self.members])
         if improved.any():
             self.best = [
                 ops.where(along_trials(improved, len(v.shape), axis), v.value, b)
@@ -116,7 +146,45 @@ class Supervision(keras.callbacks.Callback):
         pruned = set(self.inbox())
         for trial, state in zip(self.cohort.trials, self.progress, strict=True):
             state.pruned = state.pruned or (trial.number in pruned and not state.stopped)
-        model.stop_training = all(state.done for state in self.progress)
+        if all(state.done for state in self.progress):
+            model.stop_training = True
+        elif self.epochs < self.cohort.epochs:
+            left = self.cohort.epochs - self.epochs
+            self.following = self.smaller(self.network, len(self.unstopped), left)
+            model.stop_training = self.following is not None
+
+    @property
+    def unstopped(self) -> list[int]:
+        """The slots of trials that early stopping has not ended.
+
+        Pruned ones count: when the word to prune arrives depends on the machine, and what the
+        other trials are trained in must not.
+        """
+        return [slot for slot, k in enumerate(self.members) if not self.progress[k].stopped]
+
+    def move(self, network: StackedNetwork) -> None:
+        """Goes on in another network, with the trials that early stopping left."""
+        slots = self.unstopped
+        network.continue_from(self.network, slots)
+        self.left.append((self.members, [np.asarray(value) for value in self.best]))
+        self.members = [self.members[slot] for slot in slots]
+        taken = network.filled(slots)
+        self.best = [
+            ops.convert_to_tensor(np.take(np.asarray(value), taken, axis))
+            for value, axis in zip(self.best, network.trial_axes, strict=True)
+        ]
+        self.network, self.following = network, None
+
+    def restore(self, network: StackedNetwork) -> None:
+        """Puts every trial's best weights into the network that the cohort began with."""
+        first, *later = [*self.left, (self.members, [np.asarray(value) for value in self.best])]
+        restored = [value.copy() for value in first[1]]
+        for members, values in later:
+            for whole, part, axis in zip(restored, values, network.trial_axes, strict=True):
+                slots = range(len(members))
+                np.moveaxis(whole, axis, 0)[members] = np.moveaxis(part, axis, 0)[slots]
+        for variable, value in zip(network.stacked, restored, strict=True):
+            variable.assign(value)
 
     def latest(self, active: list[Progress]) -> dict[int, dict[str, float]]:
         """Returns the last epoch's curve values of the trials that trained in it."""
@@ -127,7 +195,9 @@ class Supervision(keras.callbacks.Callback):
         }
 
 
-def train(network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> list[Progress]:
+def train(
+    network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox, smaller: Smaller = stay
+) -> list[Progress]:
     """Trains the cohort and restores every trial's best weights in the network.
 
     Args:
@@ -135,28 +205,44 @@ def train(network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox) -> 
         cohort: The trials.
         emit: Takes an :class:`EpochReport` after each epoch, and one :class:`StepTiming`.
         inbox: Numbers of trials to prune; asked once per epoch.
+        smaller: Where to train on when most trials are done.
 
     Returns:
         One :class:`Progress` per trial, in the cohort's order.
     """
     network.start(cohort.trials)
-    supervision = Supervision(network, cohort, emit, inbox)
+    supervision = Supervision(network, cohort, emit, inbox, smaller)
     epochs = range(1, cohort.epochs + 1)
     indices = np.concatenate([order(network, cohort.order_seed, epoch) for epoch in epochs])
-    # One call for all epochs: making Keras's input pipeline costs as much as a small epoch.
+    fit(supervision, indices)
+    while supervision.following is not None:
+        supervision.move(supervision.following)
+        fit(supervision, indices)
+    supervision.restore(network)
+    return supervision.progress
+
+
+def fit(supervision: Supervision, indices: np.ndarray) -> None:
+    """Trains from the epoch reached to the last, or until the supervision ends it.
+
+    One call for all epochs: making Keras's input pipeline costs as much as a small epoch.
+
+    Args:
+        supervision: Knows the network, and how far it came.
+        indices: The order of examples of all epochs.
+    """
+    network, cohort = supervision.network, supervision.cohort
+    rest = indices[supervision.epochs * network.steps_per_epoch * network.batch_size :]
     network.model.fit(
-        indices,
-        network.resident.known_labels[indices],
+        rest,
+        network.resident.known_labels[rest],
         batch_size=network.batch_size,
-        epochs=cohort.epochs,
+        epochs=cohort.epochs - supervision.epochs,
         steps_per_epoch=network.steps_per_epoch,
         shuffle=False,
         verbose=0,
         callbacks=[supervision],
     )
-    for variable, value in zip(network.stacked, supervision.best, strict=True):
-        variable.assign(value)
-    return supervision.progress
 
 
 def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
@@ -167,12 +253,12 @@ def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
 
 
 def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarray:
-    """Scores the network and adds an epoch to every trial still training.
+    """Scores the network and adds an epoch to every trial that early stopping has not ended.
 
     The train curve stands on as many examples as the validation curve, a prefix of the measured.
 
     Returns:
-        bool [K], which slots hold trials that reached their best so far.
+        bool [slots], which hold trials that reached their best so far.
     """
     resident = network.resident
     num_validation = len(resident.validation)
@@ -184,7 +270,7 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
     running = network.running.per_trial()
     improved = np.zeros(network.blueprint.trials, dtype=bool)
     for k, state in enumerate(progress):
-        if not state.done:
+        if not state.stopped:
             values = (*validation[k].tolist(), *train[k].tolist(), float(running[k]))
             improved[k] = state.record(dict(zip(CURVES, values, strict=True)))
     return improved

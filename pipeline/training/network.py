@@ -125,7 +125,7 @@ class StackedNetwork:
 
         Slots that are left over train copies of the last trial.
         """
-        trials = [*trials, *[trials[-1]] * (self.blueprint.trials - len(trials))]
+        trials = self.filled(trials)
         configs = [trial.config for trial in trials]
         seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
         for index, layer in enumerate(self.layers):
@@ -147,6 +147,32 @@ class StackedNetwork:
                 layer.kernel.assign(kernel)
                 layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
         self.model.optimizer.start(configs)
+
+    def continue_from(self, other: StackedNetwork, slots: Sequence[int]) -> None:
+        """Takes over trials in the middle of their training, optimizer and all.
+
+        Args:
+            other: A network of the same structure and techniques, for more trials.
+            slots: Where they are in it.
+        """
+        taken = self.filled(slots)
+        for mine, its in zip(self.variables, other.variables, strict=True):
+            if mine is its:  # the dataset
+                continue
+            values = np.asarray(its)
+            # What differs is the number of trials; counters and rates have no such axis.
+            for axis in np.flatnonzero(np.not_equal(mine.shape, its.shape)):
+                values = np.take(values, taken, axis)
+            mine.assign(values)
+
+    def filled(self, slots: Sequence[Any]) -> list[Any]:
+        """Returns one entry per slot of this network: spare ones repeat the last."""
+        return [*slots, *[slots[-1]] * (self.blueprint.trials - len(slots))]
+
+    @property
+    def variables(self) -> list[Any]:
+        """Everything that training changes or depends on, in an order common to all sizes."""
+        return [*self.model.variables, *self.model.optimizer.variables]
 
     @property
     def weighted(self) -> list[Weighted]:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from full_reports import full_report
 
+from pipeline.errors import InputError
 from pipeline.records import RuleSettings, TestResult, TrialConfig
-from pipeline.report.pages import WIDTH, as_json, as_markdown, as_text
+from pipeline.report.pages import WIDTH, as_json, as_markdown, as_text, render, write
 from pipeline.report.rounding import between, decimal, probability
 from pipeline.report.rows import NUM_ROWS, Report, describe
 from pipeline.report.selection import RULES, select
@@ -17,7 +19,8 @@ NAN = float("nan")
 TEST = TestResult(0.31234567, 0.29, 0.33, 0.91, 0.89, 0.93, 0.06, 0.04, 0.08, 1)
 
 KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
-KEYS += ["trials", "test", "model_uri", "notes"]
+KEYS += ["trials", "test", "model_uri", "notes", "finalists", "frequencies", "optimism"]
+KEYS += ["compared", "warnings"]
 RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]
 TRIAL_KEYS += ["train_accuracy", "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch"]
@@ -301,8 +304,8 @@ def test_every_rule_has_pages_that_say_what_it_chooses(make_trial, report_on, ru
 
 
 def test_markdown_has_the_same_table_as_the_text(full):
-    lines = as_markdown(full).splitlines()
-    rows = [line for line in lines if line.startswith("|")]
+    part = as_markdown(full).split("## Trials")[1].split("## ")[0]
+    rows = [line for line in part.splitlines() if line.startswith("|")]
     assert len(rows) == NUM_ROWS + 2
     assert {row.count("|") for row in rows} == {10}
     assert len({len(row) for row in rows}) == 1
@@ -342,3 +345,85 @@ def test_one_rounding(value, written):
 
 def test_small_probabilities_do_not_become_zero():
     assert probability(0.000512) == "0.00051"
+
+
+# Evidence in JSON and text
+
+
+@pytest.fixture
+def backed(make_trial, make_study):
+    return full_report(make_trial, make_study)
+
+
+def test_json_lists_the_finalists_with_their_seeds(backed):
+    page = as_json(backed)
+    finalists = {entry["number"]: entry for entry in page["finalists"]}
+    winner = finalists[page["winner"]]
+    assert list(winner) == [
+        "number", "seeds", "val_ce", "val_accuracy", "gap_ce", "gap_ce_se", "runs", "delivered",
+    ]  # fmt: skip
+    assert (winner["seeds"], winner["gap_ce_se"], winner["delivered"]) == (3, 0.0123, 2)
+    assert [run["seed"] for run in winner["runs"]] == [11, 12, 13]
+    assert winner["runs"][2]["mlflow_run_id"] == f"run{page['winner']}-0.001"
+    assert {
+        entry["delivered"] for number, entry in finalists.items() if number != page["winner"]
+    } <= {None}
+
+
+def test_json_carries_frequencies_optimism_and_the_compared_models(backed):
+    page = json.loads(json.dumps(as_json(backed), allow_nan=False))
+    assert sum(page["frequencies"].values()) == pytest.approx(1)
+    validation = backed.delivered.validation.nll.mean()
+    assert page["optimism"]["ce"] == pytest.approx(validation - page["test"]["ce"])
+    assert page["compared"][str(page["winner"])] == page["test"]
+    assert set(page["compared"]) == {str(number) for number in backed.tested}
+
+
+def test_text_has_finalists_techniques_and_comparisons_within_the_columns(backed):
+    text = as_text(backed)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert re.search(
+        r"^> 2 +3 +0\.9000 +0\.3050 +0\.0500 +0\.0259 to 0\.0741 +0\.3090, 0\.3020, ", text, re.M
+    )
+    assert re.search(r"^dropout +2 +\d+ +\+0\.0050 ", text, re.M)
+    assert "Beside it, the best on validation, trial 1: test accuracy" in flat(text)
+    assert (
+        "Stability: of 200 resamples of the validation examples (the finalists' seeds unchanged) "
+        "the rule picks trial 2 in" in flat(text)
+    )
+    assert "Validation of the delivered model (seed 13, the median of 3): accuracy" in flat(text)
+
+
+def test_why_a_finalist_lost_is_told_by_the_means_over_seeds(backed):
+    changed = [
+        replace(f, measurement=replace(f.measurement, gap_ce=0.1234 if f.number == 1 else 0.05))
+        for f in backed.confirmation.finalists
+    ]
+    confirmation = replace(backed.confirmation, finalists=tuple(changed))
+    text = flat(as_text(replace(backed, confirmation=confirmation)))
+    assert "Trial 1: eligible, but trial 2 is better in gap (0.1234 against 0.0500)" in text
+
+
+def test_optimism_beyond_chance_and_repeated_readings_are_warnings(backed):
+    warned = as_json(replace(backed, test=replace(backed.test, reads=2)))["warnings"]
+    assert any(line.startswith("The test part was read 2 times: ") for line in warned)
+    assert any(
+        line.startswith("Validation was optimistic: the test cross-entropy is 0.0")
+        for line in warned
+    )
+
+
+def test_an_unknown_format_is_named(backed):
+    with pytest.raises(InputError, match="unknown format 'pdf'; expected one of text, json"):
+        render(backed, "pdf")
+
+
+@pytest.mark.slow
+def test_a_folder_gets_every_format(backed, tmp_path):
+    write(backed, tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "report.html", "report.json", "report.md", "report.txt",
+    ]  # fmt: skip
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written .*; give another folder"):
+        write(backed, tmp_path / "file")

@@ -18,7 +18,8 @@ from pipeline.records import (
     TrialRecord,
 )
 from pipeline.report.candidates import Candidates, worse_than_best
-from pipeline.report.selection import RULES, Choice, least_overfit, select
+from pipeline.report.rules import RULES, Choice, least_overfit
+from pipeline.report.selection import select
 from pipeline.report.statistics import paired_standard_error
 
 LEAST = RuleSettings()

@@ -50,6 +50,7 @@ def test_a_hyperparameter_comes_after_what_it_needs(name):
     [
         (("family: mlp", "family: mpl"), "1: family: unknown model family 'mpl'; expected one of "
          "cnn, mlp (did you mean 'mlp'?)"),
+        (("family: mlp", "family: " + "x" * 900), f"1: family: unknown model family '{'x' * 57}.."),
         (("family: mlp", "family: 3"), "1: family: 3 is not valid; expected a model family"),
         (("family: mlp\n", ""), "1: family: missing; expected a model family"),
         (("trials: 4", "trials: 0"), "2: trials: 0 is not valid; expected a whole number from 1"),
@@ -76,6 +77,7 @@ def test_faults_of_the_file(change, message):
         ("widht: [1, 2]", "widht: unknown hyperparameter; expected one of depth, width,"),
         ("widht: [1, 2]", "(did you mean 'width'?)"),
         ("lambda: [0.1]", "(did you mean 'lambda_l2'?)|(did you mean 'lambda_l1'?)"),
+        (f"width: {[*range(1, 258)]}", "257 choices are too many; expected at most 256, or a rang"),
         ("width: 64", "width: 64 does not vary; expected a list of choices or {low: ..., high:"),
         ("batch_norm: true", "batch_norm: true does not vary; expected a list of choices; a const"),
         ("width: []", "width: the list of choices is empty; expected a whole number from 1 to"),

@@ -275,6 +275,33 @@ def test_a_kind_of_data_without_default_is_named():
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape", "name"),
+    [
+        ("image", (8, 8, 1), "default_image"),
+        ("image", (7, 30, 3), "default_features"),
+        ("image", (30, 1, 3), "default_features"),
+        ("image", (), "default_image"),
+        ("features", (3,), "default_features"),
+        ("multi_hot", (3,), "default_multi_hot"),
+    ],
+)
+def test_pictures_too_small_for_its_convolutions_do_not_get_the_default_for_images(
+    kind, shape, name
+):
+    assert space.default_for(kind, shape).name == name
+
+
+def test_a_name_that_cannot_be_printed_stays_on_one_line(tmp_path):
+    (tmp_path / "a\nb.yaml").write_text("x")
+    for path in (tmp_path / "a\nb.yaml", "gone\nfile"):
+        with pytest.raises(SearchSpaceError) as caught:
+            space.load(path)
+        assert str(caught.value).isprintable()
+    (tmp_path / "a\nb\udce9.yaml").write_text(TEXT)
+    assert "# Resolved from a?b?: defaults" in space.load(tmp_path / "a\nb\udce9.yaml").text
+
+
 def test_a_family_is_known_by_its_file_in_training_models():
     models = Path(space.__file__).parents[1] / "training" / "models"
     files = sorted(file.stem for file in models.glob("*.py") if file.stem != "__init__")

@@ -102,7 +102,9 @@ def optuna_study(storage, seed):
         study_name="first",
         load_if_exists=True,
         sampler=optuna.samplers.RandomSampler(seed),
-        pruner=optuna.pruners.PercentilePruner(75, n_startup_trials=5, n_warmup_steps=10),
+        pruner=optuna.pruners.PercentilePruner(
+            90, n_startup_trials=5, n_warmup_steps=10, interval_steps=10
+        ),
     )
 
 

@@ -1,5 +1,7 @@
 """Reading YAML: plain values and lines, a message for everything else, never another exception."""
 
+import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ def problems(content: bytes | str) -> str:
     content = content.encode() if isinstance(content, str) else content
     with pytest.raises(SearchSpaceError) as caught:
         yaml_document.read(content, FILE).raise_problems()
+    assert max(map(len, str(caught.value).splitlines())) < 700
     return str(caught.value)
 
 
@@ -47,13 +50,16 @@ def test_a_byte_order_mark_and_windows_lines_are_fine():
         ("\n- a\n- b\n", "my.yaml:2: not a mapping; expected `key: value` lines"),
         ("just text", "my.yaml:1: not a mapping"),
         (b"a: 1\nb: \xff\n", "my.yaml:2: not UTF-8 text (byte 0xff); save the file as UTF-8"),
-        (b"#" * 1_000_001, "my.yaml:1: the file is too large; expected at most 1,000,000 bytes"),
+        (b"#" * 262_145, "my.yaml:1: the file is too large; expected at most 256 KiB, one search"),
         ("a: 1\nb: [1\nc: 2", "my.yaml:3: not valid YAML: expected ',' or ']'"),
         ("a: 1\nb: \x00\n", "my.yaml:2: not valid YAML: unacceptable character #x0000"),
         ("a: 1\n---\nb: 1\n", "my.yaml:2: not valid YAML: but found another document"),
         ("a: &x 1\nb: &x 2\n", "not valid YAML: "),
         ("[" * 2_000, "my.yaml:1: nested too deeply; a search space has at most four levels"),
-        ("a: [" + "1," * 20_000 + "]", "my.yaml:1: more than 10,000 values"),
+        ("a: [" + "1," * 20_000 + "]", "my.yaml:1: more than 5,000 keys and values; a search"),
+        ("\n" + "[" * 200_000, "my.yaml:2: nested too deeply"),
+        ("a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}", "my.yaml:1: nested too deeply"),
+        (b"\xff\xfea\x00:\x00", "my.yaml:1: not UTF-8 text (byte 0xff); save the file as UTF-8"),
         ("a: 1\nb: 2\na: 3\n", "my.yaml:3: a: given twice, first on line 1"),
         ("a:\n  b: 1\n  b: 1\n", "my.yaml:3: a.b: given twice, first on line 2"),
         ("1: 2\n", "my.yaml:1: the key '1' is not text; expected a name"),
@@ -67,6 +73,7 @@ def test_a_byte_order_mark_and_windows_lines_are_fine():
         ("a: 2020-01-01\n", "my.yaml:1: a: the type !!timestamp is not supported"),
         ("a: !!int x\n", "my.yaml:1: a: 'x' cannot be read as an integer"),
         ("a: " + "9" * 5000, "cannot be read as an integer"),
+        ("a: *" + "b" * 9000, "not valid YAML: found undefined alias 'b"),
         ('a: "\\ud800"\n', "my.yaml:1: a: '?' cannot be read as text"),
     ],
 )
@@ -80,6 +87,16 @@ def test_an_alias_bomb_ends_at_its_first_alias():
     message = problems("\n".join(layers))
     assert "my.yaml:2: a1[0]: aliases (*name) are not supported" in message
     assert message.splitlines()[-1] == "my.yaml: and 241 more problems"
+
+
+@pytest.mark.parametrize("piece", ["[", "{", "- ", "? ", "1,", "k: 1\n", "\n", "x ", "  x\n\n"])
+def test_the_largest_hostile_file_is_read_or_refused_in_seconds(piece):
+    """A megabyte of brackets took 25 seconds before values and levels were bounded."""
+    start = time.process_time()
+    content = ("a: >\n" if piece[0] == " " else "") + piece * (262_000 // len(piece))
+    with contextlib.suppress(SearchSpaceError):
+        yaml_document.read(content.encode(), FILE)
+    assert time.process_time() - start < 5
 
 
 def test_hostile_keys_stay_on_one_printable_line():

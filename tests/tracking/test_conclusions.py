@@ -4,12 +4,14 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
-from tracking_samples import complete
+from tracking_samples import complete, per_example
 
 from pipeline.errors import TrackingError
-from pipeline.records import TestResult, TrialConfig
+from pipeline.records import TestExamples, TestResult, TrialConfig
+from pipeline.tracking import artifacts
 
 RECORD = {"status": "ok", "winner": 3, "gap": 1 / 3, "eligible": [3, 1]}
 
@@ -29,11 +31,13 @@ def study(open_study):
     return run
 
 
+def folder_of(client, run_id):
+    return Path(url2pathname(urlparse(client.get_run(run_id).info.artifact_uri).path))
+
+
 def selection_file(client, run_id):
-    return (
-        Path(url2pathname(urlparse(client.get_run(run_id).info.artifact_uri).path))
-        / "selection.json"
-    )
+    digest = client.get_run(run_id).data.tags["selection_locked"]
+    return folder_of(client, run_id) / f"selection-{digest[:12]}.json"
 
 
 def test_the_selection_is_locked_once_with_its_hash(tracking, client, study):
@@ -41,6 +45,7 @@ def test_the_selection_is_locked_once_with_its_hash(tracking, client, study):
     digest = tracking.lock_selection(study.run_id, RECORD)
     written = selection_file(client, study.run_id).read_bytes()
     assert digest == hashlib.sha256(written).hexdigest()
+    assert (folder_of(client, study.run_id) / "selection.json").read_bytes() == written
     assert client.get_run(study.run_id).data.tags["selection_locked"] == digest
     assert tracking.read_selection(study.run_id) == RECORD
 
@@ -59,7 +64,7 @@ def test_a_changed_record_is_refused(tracking, client, study):
     path = selection_file(client, study.run_id)
     path.write_text(path.read_text().replace('"winner": 3', '"winner": 1'))
     with pytest.raises(
-        TrackingError, match=r"selection\.json of run .* was changed after it was locked"
+        TrackingError, match=r"selection-\w{12}\.json of run .* was changed after it was locked"
     ):
         tracking.read_selection(study.run_id)
 
@@ -67,8 +72,53 @@ def test_a_changed_record_is_refused(tracking, client, study):
 def test_a_lost_record_is_refused(tracking, client, study):
     tracking.lock_selection(study.run_id, RECORD)
     selection_file(client, study.run_id).unlink()
-    with pytest.raises(TrackingError, match=r"its selection\.json is gone"):
+    with pytest.raises(TrackingError, match=r"its selection-\w{12}\.json is gone"):
         tracking.read_selection(study.run_id)
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_replacement_that_is_cut_off_anywhere_leaves_one_valid_lock(
+    tracking, client, study, monkeypatch, survived
+):
+    """Its steps: the new file, the tag, the copy. Whatever was done, reading finds a record."""
+    tracking.lock_selection(study.run_id, RECORD)
+    other, steps = RECORD | {"winner": 1}, []
+
+    def dies(step):
+        def done(*arguments, **rest):
+            if len(steps) == survived:
+                raise KeyboardInterrupt
+            steps.append(step)
+            return step(*arguments, **rest)
+
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "write", dies(artifacts.write))
+        patch.setattr(MlflowClient, "set_tag", dies(MlflowClient.set_tag))
+        with pytest.raises(KeyboardInterrupt):
+            tracking.lock_selection(study.run_id, other, replace=True)
+    assert tracking.read_selection(study.run_id) == (other if survived == 2 else RECORD)
+    tracking.lock_selection(study.run_id, other, replace=True)
+    assert tracking.read_selection(study.run_id) == other
+    copy = folder_of(client, study.run_id) / "selection.json"
+    assert copy.read_bytes() == selection_file(client, study.run_id).read_bytes()
+    names = {path.name for path in folder_of(client, study.run_id).glob("selection*")}
+    assert len(names) == 3  # both records stay, and the copy
+
+
+def test_results_per_test_example_read_back_exactly(tracking, study):
+    assert tracking.read_test_examples(study.run_id) is None
+    labels = np.arange(40, dtype=np.int32) % 3
+    examples = TestExamples(labels, {0: per_example(), 12: per_example()}, ("a", "b:1", "ü"))
+    tracking.keep_test_examples(study.run_id, examples)
+    found = tracking.read_test_examples(study.run_id)
+    assert found.class_names == examples.class_names
+    assert found.labels.dtype == np.int32 and np.array_equal(found.labels, labels)
+    assert list(found.results) == [0, 12]
+    for name in ("nll", "correct", "predicted", "confidence"):
+        kept, read = getattr(per_example(), name), getattr(found.results[12], name)
+        assert kept.dtype == read.dtype and np.array_equal(kept, read)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, object()])

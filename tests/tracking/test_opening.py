@@ -1,12 +1,13 @@
 import os
 import subprocess
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from tracking_samples import CHANCE, complete
 
 from pipeline.errors import TrackingError
-from pipeline.records import TestResult, TrialConfig
+from pipeline.records import TestExamples, TestResult, TrialConfig
 from pipeline.tracking import opening
 from pipeline.tracking.runs import children_of
 
@@ -68,6 +69,12 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
     tracking.count_test_read(old.run_id)
     tracking.log_test_result(old.run_id, RESULT)
     old.study_finished()
+    finalists = tracking.open_finalists(old.run_id)
+    tags = {"trial": "1", "finalist_of": "1", "seed": "77"}
+    finalists.trial_started(0, "finalist 1 seed 77", TrialConfig(), tags)
+    finalists.trial_finished(complete(0))
+    tracking.log_report(old.run_id, {"report.html": "<html>", "gap.png": b"PNG"})
+    tracking.keep_test_examples(old.run_id, TestExamples(np.zeros(3, np.int32), {}, ("a", "b")))
 
     new_id = project_run(epochs="5")
     new = open_study(epochs=5)
@@ -81,6 +88,10 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
     assert tracking.read_selection(new_id) == {"winner": 1}
     assert client.get_run(new_id).data.tags["selection_locked"] == digest
     assert tracking.read_test_result(new_id) == RESULT
+    assert list(tracking.read_finalists(record)) == [(1, 77)]
+    assert tracking.read_file(new_id, "report/gap.png") == b"PNG"
+    assert tracking.read_file(new_id, "report/report.html") == b"<html>"
+    assert tracking.read_test_examples(new_id).class_names == ("a", "b")
     assert tracking.count_test_read(new_id) == 2
     assert open_study(epochs=5).run_id == new_id
 

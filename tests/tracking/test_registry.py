@@ -40,6 +40,21 @@ def test_a_registration_that_fails_leaves_mlflows_default_alone(tracking, open_s
     assert not mlflow.is_tracking_uri_set()
 
 
+# MLflow warns about its own type hints while it is imported.
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+def test_a_signature_has_the_inputs_dtype_and_the_models_shapes():
+    """Token lists have any length, whatever that of the example."""
+    model = SimpleNamespace(
+        predict_on_batch=lambda inputs: np.ones((len(inputs), 3), np.float32),
+        input_shape=(None, None),
+        output_shape=(None, 3),
+    )
+    signature = registry._signature(model, np.ones((2, 7), np.int32))
+    taken, given = signature.inputs.inputs[0], signature.outputs.inputs[0]
+    assert (taken.shape, taken.type) == ((-1, -1), np.dtype(np.int32))
+    assert (given.shape, given.type) == ((-1, 3), np.dtype(np.float32))
+
+
 @pytest.mark.slow
 # Keras hands TensorFlow variables to numpy in a way that numpy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

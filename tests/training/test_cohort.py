@@ -20,6 +20,7 @@ from training_samples import (
 )
 
 from pipeline.records import TrialOutcome
+from pipeline.training import cohort as cohort_module
 from pipeline.training.cohort import Workshop
 from pipeline.training.fit import CURVES
 
@@ -211,3 +212,40 @@ def test_nothing_of_an_earlier_cohort_is_left_in_the_network(workshop):
     loud = [replace(SMALL, **TECHNIQUES["all"], dropout_rate=rate) for rate in (0.6, 0.7)]
     run(shop, cohort_of(*loud, seeds=[8, 9]))
     assert all(map(same_numbers, first, run(shop, cohort).outcomes))
+
+
+def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(monkeypatch):
+    shop, calm = Workshop(digits()), Workshop(digits())
+    monkeypatch.setattr(calm, "smaller", lambda *left: None)
+    stops = [with_l2(MLP_SGD, factor) for factor in (GROWS, EXPLODES, GROWS, EXPLODES, GROWS)]
+    stays = [replace(MLP_SGD, dropout_rate=rate) for rate in (0.0, 0.3, 0.5)]
+    cohort = cohort_of(*stops[:3], *stays, *stops[3:], epochs=30, patience=30)
+    monkeypatch.setattr(cohort_module, "COMPILATION_WORK", 0)
+    moved, whole = run(shop, cohort), run(calm, cohort)
+    sizes = sorted(network.blueprint.trials for network in shop.networks.values())
+    assert sizes == [4, 8] and len(calm.networks) == 1
+    assert [len(outcome.curves["val_ce"]) == 30 for outcome in moved.outcomes] == [
+        False, False, False, True, True, True, False, False,
+    ]  # fmt: skip
+    assert [set(report.curves) for report in moved.reports] == [
+        set(report.curves) for report in whole.reports
+    ]
+    for ours, theirs in zip(moved.outcomes, whole.outcomes, strict=True):
+        assert ours.state == theirs.state
+        if ours.state == "FAIL":
+            continue
+        same = ours.measurement.best_epoch, ours.measurement.epochs
+        assert same == (theirs.measurement.best_epoch, theirs.measurement.epochs)
+        assert ours.curves["val_ce"] == pytest.approx(
+            theirs.curves["val_ce"], rel=1e-4, nan_ok=True
+        )
+        for one, other in zip(ours.weights, theirs.weights, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_smaller_network_is_built_only_where_it_pays():
+    shop = Workshop(digits())
+    network = shop.network(cohort_of(*[SMALL] * 32))
+    assert shop.smaller(network, 20, 10_000) is None, "it would have as many slots"
+    assert shop.smaller(network, 4, 2) is None, "compiling takes longer than two epochs"
+    assert shop.smaller(network, 4, 10_000).blueprint.trials == 4

@@ -38,7 +38,7 @@ def test_sequences_are_read_without_pickle_globals(tmp_path, sequences_npz, word
 
 def test_a_cut_archive_says_so(archive):
     archive.write_bytes(archive.read_bytes()[:-40])
-    with pytest.raises(DatasetError, match=r"cannot be read as a .npz archive"):
+    with pytest.raises(DatasetError, match=r"are stored: the file is damaged|as a .npz archive"):
         members(archive)
 
 
@@ -48,9 +48,9 @@ def test_damaged_contents_say_so(tmp_path):
     with zipfile.ZipFile(tmp_path / "d.npz", "w") as file:
         file.writestr("x.npy", content.getvalue()[:-8])
         file.writestr("y.npy", b"nonsense")
-    with pytest.raises(DatasetError, match=r"cannot be read as a .npz archive"):
+    with pytest.raises(DatasetError, match=r"are stored: the file is damaged|as a .npz archive"):
         read_array(tmp_path / "d.npz", "x")
-    with pytest.raises(DatasetError, match=r"cannot be read as a .npz archive"):
+    with pytest.raises(DatasetError, match=r"are stored: the file is damaged|as a .npz archive"):
         read_array(tmp_path / "d.npz", "y")
 
 

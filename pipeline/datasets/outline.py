@@ -1,0 +1,81 @@
+"""What a search has to know of a dataset without holding its examples.
+
+A :class:`DatasetSpec` in, an :class:`Outline` out. Large datasets are loaded in a process of their
+own, which ends: only workers keep examples in memory, and the supervisor stays small.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import datasets
+from pipeline.datasets.dataset import Dataset, Kind
+from pipeline.records import ChanceLevel, DatasetSpec
+
+SMALL_BYTES = 2**24
+"""A file up to this size is read in this process: starting another one costs a second."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A dataset's description; the attributes are those of :class:`Dataset`.
+
+    Attributes:
+        row_size: Numbers that one example is made of: for ``multi_hot`` the mean of its ones.
+    """
+
+    name: str
+    kind: Kind
+    num_classes: int
+    input_shape: tuple[int, ...]
+    split_id: str
+    split_sizes: Mapping[str, int]
+    chance: ChanceLevel
+    row_size: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Outline:
+        """Returns the outline of a loaded dataset."""
+        row_size = dataset.input_shape
+        if dataset.kind == "multi_hot":
+            row_size = (max(round(dataset.train.inputs.nnz / len(dataset.train)), 1),)
+        return cls(
+            dataset.name,
+            dataset.kind,
+            dataset.num_classes,
+            dataset.input_shape,
+            dataset.split_id,
+            dict(dataset.split_sizes),
+            dataset.chance,
+            row_size,
+        )
+
+
+def outline(spec: DatasetSpec) -> Outline:
+    """Returns the outline of a dataset.
+
+    Raises:
+        DatasetError: As :func:`pipeline.datasets.load`.
+    """
+    if is_small(spec):
+        return read(spec)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as reader:
+        return reader.submit(read, spec).result()
+
+
+def read(spec: DatasetSpec) -> Outline:
+    """Loads a dataset in this process; returns its outline."""
+    return Outline.of(datasets.load(spec))
+
+
+def is_small(spec: DatasetSpec) -> bool:
+    """Whether a dataset takes little memory: it comes with a library, or is a small file."""
+    if datasets.is_path(spec.name):
+        path = Path(spec.name)
+        return not path.is_dir() and (not path.exists() or path.stat().st_size <= SMALL_BYTES)
+    source = datasets.catalogue().get(spec.name)
+    return source is None or bool(source.ships_with)

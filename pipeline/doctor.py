@@ -1,0 +1,251 @@
+"""Looks at this machine as a search would and says what is ready and what is not; writes nothing.
+
+In: options and environment. Out: a :class:`Finding` per thing, as soon as it is known; what takes
+long (the backend) comes last. To check one more thing: a function that yields findings, and its
+name in :func:`examine`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+DISTRIBUTION = "least-overfit"
+SHOWN = ("keras", "tensorflow", "jax", "optuna", "mlflow", "numpy", "scipy", "scikit-learn")
+"""Packages that decide numbers or formats; others are told only where they are wrong."""
+BACKENDS = ("tensorflow", "jax")
+STORAGE = "studies.journal"
+LITTLE_DISK, NO_DISK = 2 * 2**30, 200 * 2**20
+"""Bytes below which a long study may fill the disk, and below which none should start."""
+LITTLE_MEMORY = 2 * 2**30
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        status: ``ok``, ``warning`` (a search may run all the same) or ``problem``.
+        subject: What was looked at.
+        text: What was found.
+        remedy: What to do about it; empty where there is nothing to do.
+    """
+
+    status: str
+    subject: str
+    text: str
+    remedy: str = ""
+
+    def as_line(self) -> str:
+        """Returns it for a terminal."""
+        end = f". {self.remedy}" if self.remedy else ""
+        return f"{self.status:<8} {self.subject:<16} {self.text}{end}"
+
+
+def examine(
+    data_dir: Path | None, storage: str | None, say: Callable[[str], None]
+) -> Iterator[Finding]:
+    """Yields what is found, in the order of cost.
+
+    Args:
+        data_dir: Folder with official files, or None.
+        storage: Optuna's storage; None for the default.
+        say: Takes a line about what takes long.
+    """
+    yield from versions()
+    yield from machine()
+    yield from folder(Path.cwd())
+    yield from datasets_found(data_dir)
+    yield storage_found(storage)
+    yield tracking_found()
+    yield from backend_found(say)
+
+
+def versions() -> Iterator[Finding]:
+    """Yields Python's, this package's and its requirements' versions."""
+    from packaging.requirements import Requirement
+
+    python = f"{platform.python_version()} on {platform.platform()}"
+    yield Finding("ok", "python", python)
+    try:
+        requirements = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or ()]
+        yield Finding("ok", DISTRIBUTION, metadata.version(DISTRIBUTION))
+    except metadata.PackageNotFoundError:
+        requirements = []
+        yield Finding(
+            "warning", DISTRIBUTION, "runs from its sources, not installed",
+            "Versions of its requirements are not checked; scripts/install installs it",
+        )  # fmt: skip
+    needed = {r.name: r for r in requirements if r.marker is None or r.marker.evaluate()}
+    for name in dict.fromkeys((*SHOWN, *needed)):
+        installed = version_of(name)
+        wanted = needed[name].specifier if name in needed else None
+        if installed is None and wanted is not None:
+            yield Finding("problem", name, "not installed", f"pip install '{name}{wanted}'")
+        elif installed and wanted and not wanted.contains(installed, prereleases=True):
+            fix = f"pip install '{name}{wanted}'"
+            yield Finding("problem", name, f"{installed}; needed is {wanted}", fix)
+        elif installed and name in SHOWN:
+            yield Finding("ok", name, installed)
+
+
+def version_of(package: str) -> str | None:
+    """Returns an installed package's version; None where it is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def machine() -> Iterator[Finding]:
+    """Yields processors and memory, as far as this process may use them."""
+    import psutil  # type: ignore[import-untyped]
+
+    cores = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    more = "" if allowed == cores else f" of {cores}"
+    yield Finding("ok", "cpu", f"{allowed}{more} cores")
+    memory = psutil.virtual_memory()
+    limit = min(memory.total, memory_limit() or memory.total)
+    text = f"{gibibytes(memory.available)} free, {gibibytes(limit)} at most"
+    if min(memory.available, limit) < LITTLE_MEMORY:
+        fix = "TensorFlow and a worker need about 2 GiB; --workers 1, or fewer --train-examples"
+        yield Finding("warning", "memory", text, fix)
+    else:
+        yield Finding("ok", "memory", text)
+
+
+def memory_limit() -> int | None:
+    """Returns the bytes of memory that a container allows; None where there is no limit."""
+    for file in CGROUP_LIMITS:
+        try:
+            return int(file.read_text())
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def folder(place: Path) -> Iterator[Finding]:
+    """Yields whether a search may write into the folder it is called in, and how much."""
+    if os.access(place, os.W_OK | os.X_OK):
+        yield Finding("ok", "folder", f"{place} can be written")
+    else:
+        fix = "Call the search in a folder of your own; it keeps its results there"
+        yield Finding("problem", "folder", f"{place} cannot be written", fix)
+    free = shutil.disk_usage(place).free
+    status = "ok" if free >= LITTLE_DISK else "warning" if free >= NO_DISK else "problem"
+    fix = "" if status == "ok" else "Free some: weights and results of a study need space"
+    yield Finding(status, "disk", f"{gibibytes(free)} free", fix)
+
+
+def datasets_found(data_dir: Path | None) -> Iterator[Finding]:
+    """Yields the data directory and where each dataset would come from; opens no file."""
+    from pipeline.datasets import availability, names
+
+    if data_dir is None:
+        yield Finding("ok", "data directory", "none given (PIPELINE_DATA_DIR, --data-dir)")
+    elif not data_dir.is_dir():
+        fix = "Create it, or change PIPELINE_DATA_DIR or --data-dir"
+        yield Finding("problem", "data directory", f"{data_dir} is no folder", fix)
+        data_dir = None
+    else:
+        yield Finding("ok", "data directory", str(data_dir))
+    places: dict[str, list[str]] = {}
+    for name in names():
+        places.setdefault(availability(name, data_dir), []).append(name)
+    for place, found in places.items():
+        yield Finding("ok", "datasets", f"{', '.join(found)}: {place}")
+
+
+def storage_found(storage: str | None) -> Finding:
+    """Returns whether Optuna's storage can be used."""
+    address = storage or STORAGE
+    if "://" in address:
+        return database_found(address)
+    path = Path(address)
+    if not path.parent.is_dir():
+        fix = f"Create {path.parent}, or give another --storage"
+        return Finding("problem", "storage", f"{path}: there is no folder {path.parent}", fix)
+    if not path.exists():
+        return Finding("ok", "storage", f"{path} is not there yet: the first search makes it")
+    if not is_journal(path):
+        fix = "Give the --storage of a search, or a new path"
+        return Finding("problem", "storage", f"{path} is no journal file of Optuna's", fix)
+    if not os.access(path, os.W_OK):
+        fix = "Change its permissions, or copy it"
+        return Finding("problem", "storage", f"{path} cannot be written", fix)
+    return Finding("ok", "storage", f"{path}, {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def is_journal(path: Path) -> bool:
+    """Whether a file is empty or begins as Optuna's journals do."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+        return not first or "op_code" in json.loads(first)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def database_found(address: str) -> Finding:
+    """Returns whether a database of Optuna's answers."""
+    from pipeline.search.study import masked
+    from pipeline.tracking.probing import count_rows
+
+    try:
+        found = count_rows(address, "studies", "an Optuna storage")
+    except PipelineError as error:
+        return Finding("problem", "storage", str(error).replace("MLflow at", "Optuna's storage"))
+    state = "not there yet: the first search makes it" if found is None else f"{found} studies"
+    return Finding("ok", "storage", f"{masked(address)}: {state}")
+
+
+def tracking_found() -> Finding:
+    """Returns whether MLflow's tracking store answers."""
+    from pipeline.tracking.probing import probe_store, tracking_address
+
+    try:
+        return Finding("ok", "mlflow store", f"{tracking_address()}: {probe_store()}")
+    except PipelineError as error:
+        fix = "Check MLFLOW_TRACKING_URI; unset it to use SQLite in the working folder"
+        return Finding("problem", "mlflow store", str(error), fix)
+
+
+def backend_found(say: Callable[[str], None]) -> Iterator[Finding]:
+    """Yields Keras's backend and what it would train on; imports it."""
+    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if chosen not in BACKENDS:
+        fix = f"Set KERAS_BACKEND to {' or '.join(BACKENDS)}, or unset it"
+        yield Finding("problem", "backend", f"KERAS_BACKEND is '{chosen}'", fix)
+        return
+    say(f"importing Keras with {chosen} (may take half a minute)")
+    from pipeline.training import backend
+
+    try:
+        device = backend.prepare("auto", "float32", None)
+    except Exception as error:  # whatever a broken installation raises is what to show
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        fix = "Install it again (scripts/install), or try another KERAS_BACKEND"
+        yield Finding("problem", "backend", f"{chosen} cannot be imported: {cause}", fix)
+        return
+    yield Finding("ok", "backend", f"{chosen}, trains on {device}")
+    if device == "cpu" and shutil.which("nvidia-smi"):
+        fix = f"pip install '{DISTRIBUTION}[gpu]' and check the driver with nvidia-smi"
+        yield Finding("warning", "gpu", f"nvidia-smi is here, but {chosen} sees no GPU", fix)
+
+
+def gibibytes(size: float) -> str:
+    """Returns bytes as GiB."""
+    return f"{size / 2**30:.1f} GiB"

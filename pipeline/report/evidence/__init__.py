@@ -1,0 +1,93 @@
+"""What backs a report up: pure functions over its records, gathered in an :class:`Evidence`.
+
+A ``Report`` in; frequencies, optimism, effects of techniques, importances, places, class errors and
+calibration out. No MLflow, no Keras, no data. Every part is computed when a page first asks for it,
+and once per report: a text page never pays for the importances that only pictures show. A new kind
+of evidence is one file here and one property of :class:`Evidence`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from pipeline.report.evidence.calibration import Calibration, calibration
+from pipeline.report.evidence.class_errors import ClassErrors, class_errors
+from pipeline.report.evidence.importance import Importances, importances
+from pipeline.report.evidence.optimism import Optimism, optimism
+from pipeline.report.evidence.place import Place, places
+from pipeline.report.evidence.resampling import frequencies
+from pipeline.report.evidence.techniques import Isolation, isolation
+
+if TYPE_CHECKING:
+    from pipeline.report.rows import Report
+
+__all__ = ["Evidence", "evidence_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The evidence of one report, each part computed at its first use.
+
+    Attributes:
+        report: What it is about.
+    """
+
+    report: Report
+
+    @cached_property
+    def frequencies(self) -> dict[int, float]:
+        """Trial number -> share of bootstrap resamples in which the rule picks it, largest first.
+
+        Empty where the rule chose nobody.
+        """
+        report = self.report
+        if report.selection.winner is None:
+            return {}
+        return frequencies(report.study, report.selection.rule, report.confirmation)
+
+    @cached_property
+    def optimism(self) -> Optimism | None:
+        """Validation minus test of the delivered model; None while the test part is unread."""
+        return optimism(self.report.delivered, self.report.test_examples)
+
+    @cached_property
+    def isolation(self) -> Isolation:
+        """What each technique buys on its own."""
+        return isolation(self.report.study)
+
+    @cached_property
+    def importances(self) -> Importances:
+        """What each hyperparameter decides; slow (seconds), asked for by pictures only."""
+        return importances(self.report.study)
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Where the winner lies in the search space; empty without a winner."""
+        winner = self.report.trial(self.report.selection.winner)
+        return places(self.report.study, winner.config) if winner else ()
+
+    @cached_property
+    def class_errors(self) -> ClassErrors | None:
+        """Errors per class on the test part; None while it is unread."""
+        delivered = self.report.delivered
+        if delivered is None or self.report.test_examples is None:
+            return None
+        return class_errors(self.report.test_examples, delivered.number)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """How far confidences can be believed: on the test part, else on validation."""
+        delivered, test = self.report.delivered, self.report.test_examples
+        if delivered is None:
+            return None
+        if test is not None and delivered.number in test.results:
+            return calibration(test.results[delivered.number], "test")
+        return calibration(delivered.validation, "validation") if delivered.validation else None
+
+
+@lru_cache(maxsize=2)
+def evidence_of(report: Report) -> Evidence:
+    """Returns the evidence of a report; the same object for the same report, which is frozen."""
+    return Evidence(report)

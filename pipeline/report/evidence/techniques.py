@@ -1,0 +1,176 @@
+"""What each technique buys on its own, at its own best setting: the isolation view.
+
+A study in, an :class:`Effect` per technique out: its best trial with every other technique off,
+against the unregularized baseline, on the same validation examples. Best means the smallest
+``val_ce`` of several settings, so a row with many trials behind it is flattered a little more; the
+number stands beside it. A new technique is one line in ``used``.
+
+Source: Google's Deep Learning Tuning Playbook (isolation plots).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
+from pipeline.report.statistics import Z_95, paired_standard_error, standard_error
+
+TECHNIQUES = ("l1", "l2", "l1_l2", "dropout", "max_norm", "batch_norm")
+"""In the order of reports; ``l1_l2`` is one technique, the elastic net."""
+
+COMBINATION = "combination"
+"""The row of the best trial with two or more techniques."""
+
+_TECHNIQUE_KEYS = {
+    "regularizer", "lambda_l1", "lambda_l2", "dropout_rate", "max_norm", "batch_norm",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference to the baseline with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one technique changes, alone at its best setting.
+
+    Attributes:
+        technique: A name of ``TECHNIQUES``, or ``combination``.
+        num_trials: Measured trials with exactly this technique: the settings it was best of.
+        trial: The best of them; None where there is none.
+        val_ce: Validation cross-entropy minus the baseline's, nats: below 0 is better.
+        accuracy: Validation accuracy minus the baseline's: above 0 is better.
+        gap_ce: Generalization gap minus the baseline's, nats: below 0 is less overfitting.
+        differs: Other hyperparameters in which the two differ: those have a share in the effect.
+        missing: Why there is no trial; empty where there is one.
+    """
+
+    technique: str
+    num_trials: int = 0
+    trial: TrialRecord | None = None
+    val_ce: Difference | None = None
+    accuracy: Difference | None = None
+    gap_ce: Difference | None = None
+    differs: tuple[str, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """The isolation view of a study: the baseline, None where there is none, and the effects."""
+
+    baseline: TrialRecord | None
+    effects: tuple[Effect, ...]
+
+
+def used(config: TrialConfig) -> frozenset[str]:
+    """Returns the techniques that a configuration uses."""
+    switches = {
+        config.regularizer: config.regularizer != "none",
+        "dropout": config.dropout_rate > 0,
+        "max_norm": config.max_norm is not None,
+        "batch_norm": config.batch_norm,
+    }
+    return frozenset(name for name, on in switches.items() if on)
+
+
+def isolation(study: StudyRecord) -> Isolation:
+    """Returns what each technique buys over the baseline.
+
+    The baseline is the reference of that name, else the best trial without any technique.
+    """
+    measured = [trial for trial in study.trials if _is_measured(trial)]
+    plain = [trial for trial in measured if not used(trial.config)]
+    named = [trial for trial in plain if trial.name == "baseline"]
+    baseline = min(named or plain, key=_quality, default=None)
+    effects = [_effect(study, name, baseline) for name in (*TECHNIQUES, COMBINATION)]
+    return Isolation(baseline, tuple(effects))
+
+
+def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
+    having = [trial for trial in study.trials if _is_alone(trial.config, technique)]
+    measured = [trial for trial in having if _is_measured(trial)]
+    if not measured:
+        return Effect(technique, missing=_why_missing(study, technique, having))
+    best = min(measured, key=_quality)
+    if baseline is None:
+        return Effect(technique, len(measured), best, missing="no baseline to compare with")
+    return Effect(
+        technique,
+        len(measured),
+        best,
+        *_differences(best, baseline),
+        differs=_other_differences(best.config, baseline.config),
+    )
+
+
+def _is_alone(config: TrialConfig, technique: str) -> bool:
+    techniques = used(config)
+    return len(techniques) > 1 if technique == COMBINATION else techniques == {technique}
+
+
+def _is_measured(trial: TrialRecord) -> bool:
+    measured, validation = trial.measurement, trial.validation
+    if trial.state != "COMPLETE" or measured is None or validation is None:
+        return False
+    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
+
+
+def _quality(trial: TrialRecord) -> tuple[float, int]:
+    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
+
+
+def _why_missing(study: StudyRecord, technique: str, having: Sequence[TrialRecord]) -> str:
+    if having:
+        states = ", ".join(sorted({trial.state.lower() for trial in having}))
+        return f"tried alone, but not measured ({states})"
+    if technique != COMBINATION and any(technique in used(t.config) for t in study.trials):
+        return "tried only together with others"
+    return "not searched"
+
+
+def _differences(
+    trial: TrialRecord, baseline: TrialRecord
+) -> tuple[Difference | None, Difference | None, Difference | None]:
+    """Differences of val_ce, accuracy and gap: those on validation are paired by example."""
+    mine, its = trial.validation, baseline.validation
+    if mine is None or its is None or mine.nll.size != its.nll.size:
+        return None, None, None
+    ce, error = _paired(mine.nll, its.nll)
+    accuracy = _paired(mine.correct, its.correct)
+    trains = _train_side(trial, mine), _train_side(baseline, its)
+    shift = trains[0][0] - trains[1][0]
+    # The training sides are not paired here: their errors add up, which is the cautious way.
+    gap = _interval(ce - shift, float(np.sqrt(error**2 + trains[0][1] + trains[1][1])))
+    return _interval(ce, error), _interval(*accuracy), gap
+
+
+def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    mean = float(np.mean(first, dtype=float) - np.mean(second, dtype=float))
+    return mean, paired_standard_error(first, second)
+
+
+def _train_side(trial: TrialRecord, validation: PerExample) -> tuple[float, float]:
+    """Returns train_ce and the part of the gap's variance that comes from it (0 if all of it)."""
+    measured = trial.measurement
+    assert measured is not None, "only measured trials are compared"
+    rest = measured.gap_ce_se**2 - standard_error(validation.nll) ** 2
+    # Stored single precision leaves dust of either sign.
+    return measured.train_ce, rest if rest > 1e-3 * measured.gap_ce_se**2 else 0.0
+
+
+def _interval(value: float, error: float) -> Difference:
+    return Difference(value, value - Z_95 * error, value + Z_95 * error)
+
+
+def _other_differences(first: TrialConfig, second: TrialConfig) -> tuple[str, ...]:
+    ours, theirs = first.as_dict(), second.as_dict()
+    return tuple(k for k, v in ours.items() if k not in _TECHNIQUE_KEYS and v != theirs[k])

@@ -1,0 +1,149 @@
+"""Learning curves: winner, best and baseline in train and validation; every technique overlaid.
+
+Both curves of a panel are plain cross-entropy in inference mode, in nats: they can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.records import TrialRecord
+from pipeline.report.evidence import evidence_of
+from pipeline.report.figures import canvas
+from pipeline.report.rounding import decimal
+from pipeline.report.rows import Report
+
+_LINES = (
+    (canvas.BLUE, "-", "o"),
+    (canvas.VERMILLION, "--", "s"),
+    (canvas.GREEN, "-.", "^"),
+    (canvas.ORANGE, (0, (1, 1)), "D"),
+    (canvas.PURPLE, (0, (5, 1)), "v"),
+    (canvas.SKY, (0, (3, 1, 1, 1)), "P"),
+    (canvas.GREY, (0, (6, 2, 1, 2)), "X"),
+)
+_MARKS = 6
+"""Markers along a line."""
+
+
+def draw(report: Report) -> tuple[Any, str]:
+    """Returns a panel per compared trial, train and validation in one unit, and the caption."""
+    panels = [(words, trial) for words, trial in compared(report) if _has(trial, "val_ce")]
+    if not panels:
+        return None, "No learning curves were kept."
+    figure = canvas.sheet(3.4 * len(panels) + 0.4, 3.6)
+    all_axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
+    for axes, (words, trial) in zip(all_axes, panels, strict=True):
+        _panel(axes, trial, words)
+    all_axes[0].set_ylabel("cross-entropy (nats)")
+    if _spread([trial for _, trial in panels]) > 10:
+        canvas.log_axis(all_axes[0], "y")
+    all_axes[0].legend(loc="best")
+    told = [f"{words}: {_told(trial)}" for words, trial in panels]
+    return figure, "; ".join(
+        told
+    ) + ". Where train falls on and validation rises, a model overfits."
+
+
+def draw_overlay(report: Report) -> tuple[Any, str]:
+    """Returns all techniques' validation curves, cross-entropy and accuracy, and the caption."""
+    view = evidence_of(report).isolation
+    lines = [("baseline", view.baseline)]
+    lines += [(effect.technique, effect.trial) for effect in view.effects]
+    shown = [(name, trial) for name, trial in lines if trial and _has(trial, "val_ce")]
+    if not shown:
+        return None, "No trial used a single technique, or no curves were kept."
+    figure = canvas.sheet(8.8, 3.9)
+    left, right = figure.subplots(1, 2)
+    looks = [(canvas.INK, "-", None), *_LINES] if shown[0][0] == "baseline" else list(_LINES)
+    for (name, trial), look in zip(shown, looks, strict=False):
+        words = f"{name} ({trial.number})"
+        _line(left, trial.curves["val_ce"], look, words)
+        _line(right, trial.curves.get("val_accuracy", ()), look, words)
+    left.set(xlabel="epoch", ylabel="validation cross-entropy (nats)")
+    right.set(xlabel="epoch", ylabel="validation accuracy")
+    if _spread([trial for _, trial in shown], ("val_ce",)) > 10:
+        canvas.log_axis(left, "y")
+    handles, words_list = left.get_legend_handles_labels()
+    figure.legend(handles, words_list, loc="outside lower center", ncols=4)
+    best = min(shown, key=lambda item: _lowest(item[1]))
+    return figure, (
+        f"One line per technique, alone at its best setting (trial number in brackets). The lowest "
+        f"validation cross-entropy, {decimal(_lowest(best[1]))}, is that of {best[0]}, trial "
+        f"{best[1].number}."
+    )
+
+
+def compared(report: Report) -> list[tuple[str, TrialRecord]]:
+    """Returns the winner as delivered, the best-validation trial and the baseline, once each."""
+    selection = report.selection
+    roles: dict[int, list[str]] = {}
+    baseline = evidence_of(report).isolation.baseline
+    for number, role in (
+        (selection.winner, "winner"),
+        (selection.reference, "best validation"),
+        (baseline.number if baseline else None, "baseline"),
+    ):
+        if number is not None:
+            roles.setdefault(number, []).append(role)
+    found = []
+    for number, words in roles.items():
+        trial = report.delivered if number == selection.winner else report.trial(number)
+        if trial is not None:
+            found.append((f"{', '.join(words)}: trial {number}", trial))
+    return found
+
+
+def _panel(axes: Any, trial: TrialRecord, words: str) -> None:
+    for key, name, color, dashes in (
+        ("val_ce", "validation", canvas.VERMILLION, "-"),
+        ("train_ce", "train", canvas.BLUE, "--"),
+    ):
+        values = trial.curves.get(key, ())
+        if values:
+            axes.plot(range(1, len(values) + 1), values, color=color, ls=dashes, label=name)
+    if trial.measurement is not None:
+        best = trial.measurement.best_epoch
+        axes.axvline(best, color=canvas.INK, lw=0.9, ls=":", label="best epoch")
+        axes.plot(best, trial.measurement.val_ce, "o", color=canvas.VERMILLION, ms=6)
+    axes.set(title=words, xlabel="epoch")
+    axes.title.set_wrap(True)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _line(axes: Any, values: Sequence[float], look: tuple[str, Any, Any], words: str) -> None:
+    color, dashes, marker = look
+    every = max(1, len(values) // _MARKS)
+    axes.plot(
+        range(1, len(values) + 1), values, color=color, ls=dashes, marker=marker, ms=5,
+        markevery=every, label=words,
+    )  # fmt: skip
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _has(trial: TrialRecord, key: str) -> bool:
+    return bool(np.isfinite(np.asarray(trial.curves.get(key, ()), dtype=float)).any())
+
+
+def _spread(trials: Sequence[TrialRecord], keys: Sequence[str] = ("val_ce", "train_ce")) -> float:
+    """Largest over smallest value of the curves; 1 where one of them is not above 0."""
+    values = np.concatenate([np.asarray(t.curves.get(k, ()), float) for t in trials for k in keys])
+    values = values[np.isfinite(values)]
+    return float(values.max() / values.min()) if values.size and values.min() > 0 else 1.0
+
+
+def _lowest(trial: TrialRecord) -> float:
+    return float(np.nanmin(np.asarray(trial.curves["val_ce"], dtype=float)))
+
+
+def _told(trial: TrialRecord) -> str:
+    measured = trial.measurement
+    if measured is None:
+        return "not measured"
+    return (
+        f"at its best epoch {measured.best_epoch} of {measured.epochs} cross-entropy "
+        f"{decimal(measured.train_ce)} on train and {decimal(measured.val_ce)} on validation"
+    )

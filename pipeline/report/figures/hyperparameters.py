@@ -1,0 +1,189 @@
+"""Hyperparameters in pictures: against quality and gap, their importance, the winner's place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.records import TrialRecord
+from pipeline.report.evidence import evidence_of
+from pipeline.report.evidence.importance import LOGARITHMIC, TARGETS, Importances
+from pipeline.report.evidence.place import EDGE_SHARE, Place
+from pipeline.report.figures import canvas
+from pipeline.report.rounding import decimal
+from pipeline.report.rows import Report, differing_keys
+
+_COLUMNS = 4
+_MOST = 12
+"""Hyperparameters shown at most."""
+
+
+def draw(report: Report) -> tuple[Any, str]:
+    """Returns val_ce and gap_ce against every hyperparameter that varies, and the caption."""
+    trials = [t for t in report.study.trials if t.state == "COMPLETE" and t.measurement]
+    trials = [t for t in trials if t.measurement and t.measurement.finite]
+    differing = differing_keys(replace(report.study, trials=tuple(trials)))
+    names = [n for n in (trials[0].config.as_dict() if trials else ()) if n in differing][:_MOST]
+    if not names:
+        return None, "The measured trials do not differ in any hyperparameter."
+    blocks = -(-len(names) // _COLUMNS)
+    columns = min(_COLUMNS, len(names))
+    figure = canvas.sheet(2.35 * columns + 0.5, 3.5 * blocks + 0.2)
+    grid = np.array(figure.subplots(2 * blocks, columns, squeeze=False, sharey="row"))
+    for place, name in enumerate(names):
+        block, column = divmod(place, _COLUMNS)
+        pair = grid[2 * block : 2 * block + 2, column]
+        for axes, target in zip(pair, TARGETS, strict=True):
+            _scatter(axes, report, trials, (name, target))
+        pair[1].set_xlabel(name)
+    for row, axes in enumerate(grid[:, 0]):
+        axes.set_ylabel(f"{TARGETS[row % 2]} (nats)")
+    for column in range((len(names) - 1) % _COLUMNS + 1, columns):
+        for axes in grid[-2:, column]:
+            axes.set_visible(False)
+    return figure, (
+        f"{len(trials)} measured trials; the eligible ones are filled, the winner is a star. "
+        "A value at the word off means that the hyperparameter is not used."
+    )
+
+
+def draw_importance(report: Report) -> tuple[Any, str]:
+    """Returns what shuffling each hyperparameter costs, for both targets, and the caption."""
+    found = evidence_of(report).importances
+    shown = [target for target in TARGETS if target in found.ranking]
+    whys: dict[str, list[str]] = {}
+    for target, why in found.missing.items():
+        whys.setdefault(why, []).append(target)
+    missing = [f"No importance for {' and '.join(names)}: {why}." for why, names in whys.items()]
+    if not shown:
+        return None, " ".join(missing)
+    rows = len(found.ranking[shown[0]])
+    figure = canvas.sheet(8.8, 1.1 + 0.34 * rows)
+    for axes, target in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        _bars(axes, found, target)
+    told = [_most_important(found, target) for target in shown]
+    return figure, " ".join([*told, *missing])
+
+
+def draw_place(report: Report) -> tuple[Any, str]:
+    """Returns where the winner lies in each range, and the caption with every edge."""
+    found = [place for place in evidence_of(report).places if place.position is not None]
+    if not found:
+        return None, "There is no winner with a searched numeric hyperparameter."
+    figure = canvas.sheet(7.2, 0.9 + 0.5 * len(found))
+    axes = figure.add_subplot()
+    for row, place in enumerate(found):
+        _place(axes, row, place)
+    axes.set_yticks(range(len(found)), [place.name for place in found])
+    axes.set(xlim=(-0.16, 1.16), ylim=(len(found) - 0.4, -0.7), xticks=[])
+    axes.grid(False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(length=0)
+    told = ", ".join(f"{p.name} {p.value:.4g} of {p.low:.4g} to {p.high:.4g}" for p in found)
+    edges = ", ".join(f"{p.name} at its {p.edge} end" for p in found if p.edge)
+    return figure, f"The winner in the searched ranges: {told}. At an edge: {edges or 'nothing'}."
+
+
+def _scatter(
+    axes: Any, report: Report, trials: Sequence[TrialRecord], names: tuple[str, str]
+) -> None:
+    """One panel: a hyperparameter across, a target up."""
+    name, target = names
+    log = name in LOGARITHMIC
+    x, off, words = across([getattr(trial.config, name) for trial in trials], log)
+    y = np.array([getattr(trial.measurement, target) for trial in trials])
+    eligible = np.array([trial.number in report.selection.eligible for trial in trials])
+    won = np.array([trial.number == report.selection.winner for trial in trials])
+    pixels = len(trials) > canvas.MOST_MARKS
+    look = {"ms": 4, "ls": "none", "rasterized": pixels}
+    axes.plot(x[~eligible], y[~eligible], "o", mfc="none", mec=canvas.GREY, **look)
+    axes.plot(x[eligible], y[eligible], "o", mfc=canvas.BLUE, mec=canvas.BLUE, **look)
+    axes.plot(x[won], y[won], "*", ms=11, mfc=canvas.VERMILLION, mec=canvas.INK, mew=0.6)
+    if target == "val_ce" and y.min() > 0 and y.max() > 10 * y.min():
+        canvas.log_axis(axes, "y")
+    if words:
+        axes.set_xticks(range(len(words)), words, rotation=30 if len(words) > 2 else 0)
+        axes.set_xlim(-0.6, len(words) - 0.4)
+        return
+    if log:
+        canvas.log_axis(axes, "x", most=4)
+    else:
+        whole = bool((x == np.rint(x)).all())
+        axes.xaxis.get_major_locator().set_params(nbins=4, integer=whole)
+    canvas.plain_ticks(axes.xaxis, (off, "off") if off is not None else None)
+
+
+def across(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float | None, list[str]]:
+    """Returns places for values on an axis, the place of off (None), and the words of names.
+
+    Off lies left of logarithmic numbers and right of others, as a lambda of 0 and a limit of
+    infinity would. Names are spread a little, so that marks do not hide each other.
+    """
+    if any(isinstance(value, bool | str) for value in values):
+        words = sorted({str(value) for value in values})
+        spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(values))
+        names = {"True": "on", "False": "off"}
+        places = np.array([words.index(str(value)) for value in values]) + spread
+        return places, None, [names.get(word, word) for word in words]
+    numbers = np.array([np.nan if value is None else float(value) for value in values])
+    there = numbers[np.isfinite(numbers)]
+    if there.size == len(numbers) or not there.size:
+        return np.nan_to_num(numbers), None, []
+    if log:
+        off = float(there.min() / max(there.max() / there.min(), 10.0) ** 0.2)
+    else:
+        off = float(there.max() + (np.ptp(there) or 1.0) / 3)
+    return np.where(np.isfinite(numbers), numbers, off), off, []
+
+
+def _bars(axes: Any, found: Importances, target: str) -> None:
+    ranking = found.ranking[target]
+    places = np.arange(len(ranking))
+    axes.barh(
+        places,
+        [entry.mean for entry in ranking],
+        xerr=[entry.deviation for entry in ranking],
+        height=0.6,
+        color=canvas.BLUE if target == "val_ce" else canvas.ORANGE,
+        hatch="" if target == "val_ce" else "///",
+        edgecolor=canvas.INK,
+        ecolor=canvas.INK,
+        lw=0.5,
+    )
+    axes.set_yticks(places, [entry.name for entry in ranking])
+    axes.set_ylim(len(ranking) - 0.4, -0.6)
+    axes.set(title=f"for {target}", xlabel="loss of R squared when shuffled")
+    axes.axvline(0, color=canvas.INK, lw=0.8)
+    axes.grid(axis="y", visible=False)
+
+
+def _most_important(found: Importances, target: str) -> str:
+    first = found.ranking[target][0]
+    return (
+        f"For {target}, {first.name} matters most: shuffling it costs "
+        f"{decimal(first.mean)} (standard deviation {decimal(first.deviation)}) of the "
+        f"R squared of {found.r2[target]:.2f} that a random forest reaches on held-out trials "
+        f"({found.num_trials} trials, ranks)."
+    )
+
+
+def _place(axes: Any, row: int, place: Place) -> None:
+    assert place.position is not None, "what is off has no place"
+    axes.plot([0, 1], [row, row], color=canvas.GREY, lw=3, solid_capstyle="butt", alpha=0.6)
+    for start in (0, 1 - EDGE_SHARE):
+        axes.plot([start, start + EDGE_SHARE], [row, row], color=canvas.INK, lw=3, alpha=0.6,
+                  solid_capstyle="butt")  # fmt: skip
+    for choice in place.choices:
+        share = (choice - place.low) / (place.high - place.low)
+        axes.plot(share, row, "|", color=canvas.GREY, ms=9)
+    color, marker = (canvas.VERMILLION, "D") if place.edge else (canvas.BLUE, "o")
+    inside = float(np.clip(place.position, -0.03, 1.03))
+    axes.plot(inside, row, marker, ms=9, mfc=color, mec=canvas.INK, mew=0.6)
+    axes.annotate(
+        f"{place.value:.4g}", (inside, row), (0, 8), textcoords="offset points", ha="center"
+    )
+    axes.text(-0.02, row, f"{place.low:.4g}", ha="right", va="center", fontsize=8.5)
+    axes.text(1.02, row, f"{place.high:.4g}", ha="left", va="center", fontsize=8.5)

@@ -1,0 +1,110 @@
+"""The picture of the decision: validation cross-entropy against gap, a mark per trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.records import TrialRecord
+from pipeline.report.figures import canvas
+from pipeline.report.rounding import decimal
+from pipeline.report.rows import Report
+
+
+def draw(report: Report) -> tuple[Any, str]:
+    """Returns the picture, with winner, best, baseline and eligible set named, and its caption."""
+    trials = [t for t in report.study.trials if _is_shown(t)]
+    if not trials:
+        return None, "No trial has a measured cross-entropy and gap to draw."
+    figure = canvas.sheet(5.6, 5.0)
+    axes = figure.add_subplot()
+    eligible = set(report.selection.eligible)
+    _marks(axes, [t for t in trials if t.number not in eligible], "not eligible", "o", canvas.GREY)
+    _marks(axes, [t for t in trials if t.number in eligible], "eligible", "o", canvas.BLUE)
+    _finalist_rings(axes, report, trials)
+    _margin(axes, report)
+    for trial, words, marker, color in _named(report, trials):
+        point = _point(trial)
+        axes.plot(*point, marker, ms=11, mfc="none", mec=color, mew=2.2, ls="none", label=words)
+    axes.axhline(0, color=canvas.INK, lw=0.8, zorder=0)
+    axes.set(xlabel="validation cross-entropy (nats)", ylabel="generalization gap (nats)")
+    if max(_point(t)[0] for t in trials) > 3 * min(_point(t)[0] for t in trials) > 0:
+        canvas.log_axis(axes, "x")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure, _caption(report, trials)
+
+
+def _is_shown(trial: TrialRecord) -> bool:
+    return trial.state == "COMPLETE" and trial.measurement is not None and trial.measurement.finite
+
+
+def _point(trial: TrialRecord) -> tuple[float, float]:
+    assert trial.measurement is not None, "only measured trials are shown"
+    return trial.measurement.val_ce, trial.measurement.gap_ce
+
+
+def _marks(axes: Any, trials: Sequence[TrialRecord], words: str, marker: str, color: str) -> None:
+    if trials:
+        points = zip(*map(_point, trials), strict=True)
+        full = color if words == "eligible" else "none"
+        axes.plot(
+            *points, marker, ms=6, mfc=full, mec=color, ls="none", label=words,
+            rasterized=len(trials) > canvas.MOST_MARKS,
+        )  # fmt: skip
+
+
+def _finalist_rings(axes: Any, report: Report, trials: Sequence[TrialRecord]) -> None:
+    """A cross per finalist at its means over the seeds, with the 95% interval of its gap."""
+    if report.confirmation is None:
+        return
+    words: str | None = "finalist: mean, 95%"
+    for finalist in report.confirmation.finalists:
+        measured = finalist.measurement
+        axes.errorbar(
+            measured.val_ce, measured.gap_ce, yerr=1.96 * measured.gap_ce_se, fmt="x", ms=6,
+            color=canvas.PURPLE, capsize=2, elinewidth=1, label=words,
+        )  # fmt: skip
+        words = None
+
+
+def _margin(axes: Any, report: Report) -> None:
+    reference = report.trial(report.selection.reference)
+    if reference is None or reference.measurement is None or not report.selection.eligible:
+        return
+    tau = report.selection.rule.tau
+    limit = (1 + tau) * reference.measurement.val_ce
+    words = f"margin: {tau:.0%} above the best"
+    axes.axvline(limit, color=canvas.INK, lw=1, ls=(0, (4, 3)), label=words)
+
+
+def _named(
+    report: Report, trials: Sequence[TrialRecord]
+) -> list[tuple[TrialRecord, str, str, str]]:
+    selection = report.selection
+    found = []
+    for trial in trials:
+        if trial.number == selection.winner:
+            found.append((trial, f"winner: {trial.number}", "*", canvas.VERMILLION))
+        if trial.number == selection.reference:
+            found.append((trial, f"best validation: {trial.number}", "D", canvas.GREEN))
+        if trial.name == "baseline":
+            found.append((trial, f"baseline: {trial.number}", "s", canvas.INK))
+    return found
+
+
+def _caption(report: Report, trials: Sequence[TrialRecord]) -> str:
+    selection = report.selection
+    said = [f"{len(trials)} measured trials, {len(selection.eligible)} of them eligible"]
+    for number, words in ((selection.winner, "winner"), (selection.reference, "best validation")):
+        trial = report.trial(number)
+        if trial is not None and trial in trials:
+            val_ce, gap = _point(trial)
+            said.append(
+                f"the {words}, trial {number}, has cross-entropy {decimal(val_ce)} and gap "
+                f"{decimal(gap)}"
+            )
+    end = (
+        ". Good trials lie at the lower left; each mark is one training. Where noise is larger "
+        "than the margin, trials beyond it are eligible, too."
+    )
+    return "; ".join(said) + end

@@ -1,0 +1,60 @@
+"""The files of a report: every page and picture by its name, for MLflow and for a folder.
+
+A :class:`Report` in, files out; what stands in them is made by ``pages`` and ``figures``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.report.pages import render
+from pipeline.report.rows import Report
+
+PAGES = {"report.json": "json", "report.md": "markdown", "report.html": "html"}
+"""File name -> format of what MLflow keeps; a folder gets the terminal's text, too."""
+
+
+def pages_of(report: Report) -> dict[str, str | bytes]:
+    """Returns the pages of a report and its pictures, by file name."""
+    # It imports matplotlib, which a report that only prints does without.
+    from pipeline.report import figures
+
+    pages: dict[str, str | bytes] = {name: render(report, page) for name, page in PAGES.items()}
+    return pages | figures.png_files(report)
+
+
+def write(report: Report, folder: Path) -> None:
+    """Writes every page and picture of a report into a folder, made if missing.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    files = {"report.txt": render(report, "text")} | pages_of(report)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            (folder / name).write_bytes(data)
+    except OSError as error:
+        raise InputError(
+            f"--output {folder}: cannot be written ({error.strerror}); give another folder"
+        ) from error
+
+
+def write_html(report: Report, folder: Path | None = None) -> Path:
+    """Returns where the page was written that a browser shows: ``report-STUDY.html`` in a folder.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    name = re.sub(r"[^\w.-]+", "-", report.study.study).strip("-") or "study"
+    path = (folder or Path()) / f"report-{name}.html"
+    try:
+        path.write_text(render(report, "html"), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); give a folder with --output"
+        ) from error
+    return path

@@ -1,0 +1,95 @@
+"""A report on a study from what tracking holds: nothing is trained, measured or read here.
+
+In: a store, a study and a :class:`Decision`. Out: a :class:`Report`, on the locked choice with its
+test results, or on another one as a what-if, without.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.records import Selection, StudyRecord, TestResult
+from pipeline.report.confirmation import Decision
+from pipeline.report.rounding import between, decimal
+from pipeline.report.rows import Report
+from pipeline.tracking.spelling import LOCK_TAG, MODEL_TAG, TEST_FILE, TOTAL_TAG
+
+if TYPE_CHECKING:
+    from pipeline.tracking import Tracking
+
+
+def locked_report(store: Tracking, study: StudyRecord, decision: Decision) -> Report:
+    """Returns the report of a locked study from what tracking holds."""
+    run_id, selection = str(study.run_id), decision.selection
+    total = store.tag(run_id, TOTAL_TAG)
+    ended = len(selection.verdicts)
+    if total is not None and ended < int(total):
+        note = (
+            f"the study has {ended} of {total} trials: the choice is locked on these. A longer "
+            "study is another choice (--read-test-again)"
+        )
+        selection = _noted(selection, note)
+    results = _test_results(store, run_id)
+    return Report(
+        study,
+        selection,
+        test=store.read_test_result(run_id),
+        model_uri=store.tag(run_id, MODEL_TAG),
+        extras=_provenance(store.read_selection(run_id), store.tag(run_id, LOCK_TAG)),
+        confirmation=decision.confirmation,
+        tested=results,
+        test_examples=store.read_test_examples(run_id),
+    )
+
+
+def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
+    """Returns the results on the test part, by trial number; empty before it was read."""
+    kept = store.read_file(run_id, TEST_FILE)
+    return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
+
+
+def _provenance(locked: Mapping[str, Any] | None, digest: str | None) -> dict[str, str]:
+    """Returns a line on what was locked, by which code, on which data; hashes cut short."""
+    if locked is None:
+        return {}
+    commit = f", commit {locked['commit'][:12]}" if locked["commit"] else ""
+    text = (
+        f"selection {str(digest)[:12]}, by version {locked['version']}{commit}, sources "
+        f"{locked['source_sha256'][:12]}, data {locked['data_sha256'][:12]}, split "
+        f"{locked['split_id']}"
+    )
+    return {"Locked": text}
+
+
+def _in_words(result: TestResult) -> str:
+    return (
+        f"accuracy {decimal(result.accuracy)}, cross-entropy {decimal(result.ce)}, gap "
+        f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
+    )
+
+
+def what_if(
+    store: Tracking, study: StudyRecord, decision: Decision, locked: Mapping[str, Any], change: str
+) -> Report:
+    """Returns a report on another choice than the locked one, with that one's test result."""
+    note = (
+        f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
+        "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
+    )
+    results = _test_results(store, str(study.run_id))
+    extras = {
+        f"Test, locked trial {number}": _in_words(result)
+        for number, result in results.items()
+        if number == locked["winner"]
+    }
+    if model := store.tag(str(study.run_id), MODEL_TAG):
+        extras["Model of the locked trial"] = model
+    noted = _noted(decision.selection, note)
+    return Report(study, noted, extras=extras, confirmation=decision.confirmation)
+
+
+def _noted(selection: Selection, note: str) -> Selection:
+    return replace(selection, notes=(*selection.notes, note))

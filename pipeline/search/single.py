@@ -1,0 +1,93 @@
+"""One search at a time on a study: what two supervisors on one host would mix up is locked.
+
+In: the study and the addresses it is kept at (MLflow's store, Optuna's storage). Each pair is a file
+in the system's temp folder that this process holds an advisory lock on. The kernel releases it
+with the process, however that ends: what a killed search leaves behind blocks nobody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from pipeline.errors import InputError
+
+
+@contextmanager
+def alone(study: str, addresses: Iterable[str]) -> Iterator[None]:
+    """Keeps a study to this process while the context lasts.
+
+    Args:
+        study: Its name.
+        addresses: Where it is kept; a search that shares one of them is another one on this study.
+
+    Raises:
+        InputError: Another search on this host has it; the message says which process.
+    """
+    with ExitStack() as held:
+        for address in addresses:
+            path = lock_path(study, address)
+            file = _locked(path)
+            if file is None:
+                raise InputError(
+                    f"another `pipeline search`{_holder(path)} is running study '{study}' on this "
+                    "machine: wait until it ends, stop it with Ctrl-C, or give --study NAME to "
+                    "start another study"
+                )
+            held.callback(_release, file, path)
+        yield
+
+
+def lock_path(study: str, address: str) -> Path:
+    """Returns the lock file of a study at an address; its name tells neither."""
+    key = hashlib.sha256(f"{_place(address)}\n{study}".encode()).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"least-overfit-{os.getuid()}" / f"{key}.lock"
+
+
+def _place(address: str) -> str:
+    """Returns an address that does not depend on the working folder."""
+    if "://" not in address:
+        return str(Path(address).resolve())
+    scheme, path = address.split("://", 1)
+    if scheme.startswith("sqlite") and path.startswith("/"):
+        return f"{scheme}://{Path(path[1:]).resolve()}"
+    return address
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """Returns the file, locked and with this process's id in it; None where another has it."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        file = path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        # The holder before may have removed the file between our opening and our locking it.
+        if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            return file
+        file.close()
+
+
+def _release(file: IO[str], path: Path) -> None:
+    path.unlink(missing_ok=True)
+    file.close()
+
+
+def _holder(path: Path) -> str:
+    """Returns which process holds a lock, in brackets; nothing where it cannot be told."""
+    try:
+        text = path.read_text()
+    except OSError:
+        return ""
+    return f" (process {text})" if text.isdigit() else ""

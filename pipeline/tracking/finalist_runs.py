@@ -1,0 +1,80 @@
+"""The finalists' runs: children of a study's parent beside its trials, one per seed.
+
+In: a parent run, or a ``StudyRecord``. Out: a ``StudyRun`` that writes finalists, and the same
+trainings read back as ``TrialRecord``. A finalist's run has the tags ``role=finalist``,
+``finalist_of`` and ``trial`` (the trial whose configuration it trains again) and ``seed``; all else
+is as on a trial's run. What was cut off stays as a failed run, and is trained again in another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from mlflow import MlflowClient
+
+from pipeline.records import StudyRecord, TrialRecord
+from pipeline.tracking.batches import run_tags
+from pipeline.tracking.reading import READERS, read_trial
+from pipeline.tracking.runs import FINALIST_ROLE, finalists_of
+from pipeline.tracking.spelling import DELIVERED_TAG
+from pipeline.tracking.study_run import StudyRun
+
+CUT_OFF = "the report was killed while it ran"
+
+
+def open_finalists(client: MlflowClient, run_id: str) -> StudyRun:
+    """Returns a writer of finalists; runs that an earlier, killed report left are ended as FAILED.
+
+    Its runs are numbered by the caller, whatever the trials; ``trial`` has to be among the tags.
+    """
+    parent = client.get_run(run_id)
+    for run in finalists_of(client, [parent]):
+        if run.info.status == "RUNNING":
+            tags = run_tags({"state": "FAIL", "cause": CUT_OFF})
+            client.log_batch(run.info.run_id, tags=tags)
+            client.set_terminated(run.info.run_id, status="FAILED")
+    return StudyRun(client, parent, {}, role=FINALIST_ROLE)
+
+
+def read_finalists(
+    client: MlflowClient, study: StudyRecord
+) -> Mapping[tuple[int, int], TrialRecord]:
+    """Returns the study's finalists by trial number and seed.
+
+    Of several trainings of one seed the last complete one counts, and the last where none is. Those
+    of another split, and of trials that the study does not have, are left out.
+    """
+    if study.run_id is None:
+        return {}
+    trials = {trial.number: trial for trial in study.trials}
+    runs = finalists_of(client, [client.get_run(study.run_id)])
+    with ThreadPoolExecutor(READERS) as readers:
+        records = list(
+            readers.map(
+                lambda run: read_trial(client, int(run.data.tags["trial"]), run),
+                [run for run in runs if run.data.params],
+            )
+        )
+    seeds = {run.info.run_id: int(run.data.tags["seed"]) for run in runs}
+    found: dict[tuple[int, int], TrialRecord] = {}
+    for record in records:
+        trial = trials.get(record.number)
+        key = record.number, seeds[str(record.mlflow_run_id)]
+        same = trial is not None and trial.config == record.config
+        if trial is None or not same or record.split_id != study.split_id:
+            continue
+        if key not in found or (found[key].state, record.state) == ("FAIL", "COMPLETE"):
+            found[key] = replace(record, name=trial.name)
+    return found
+
+
+def mark_delivered(client: MlflowClient, run_id: str, delivered: str) -> None:
+    """Tags the run whose weights are delivered, takes the tag off others, and tells the parent."""
+    for run in finalists_of(client, [client.get_run(run_id)]):
+        if run.info.run_id == delivered:
+            client.set_tag(delivered, "delivered", "true")
+        elif "delivered" in run.data.tags:
+            client.delete_tag(run.info.run_id, "delivered")
+    client.set_tag(run_id, DELIVERED_TAG, delivered)

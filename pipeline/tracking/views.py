@@ -1,0 +1,113 @@
+"""Saved views of MLflow's run table, so that one look at an experiment answers.
+
+In: an experiment. Out: tags of it that MLflow's page lists under *Views*: which runs, which
+columns, in which order. The format is that of MLflow 3.17's page (``mlflow.sharedViewState.KEY``);
+a page that does not know it shows no view, and nothing else changes. To add one: an entry in
+:data:`VIEWS`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow import MlflowClient
+
+VIEW_TAG = "mlflow.sharedViewState."
+KIND_TAG = "mlflow.experimentKind"
+KIND = "custom_model_development"
+"""Makes the page open on model training instead of on traces."""
+MADE_AT = 1_767_225_600_000
+"""Milliseconds since 1970; a fixed time, so that the same view is the same tag."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of an experiment's runs.
+
+    Attributes:
+        name: What the page lists it as.
+        filter: In MLflow's filter language.
+        order_by: Column, ascending.
+        columns: In their order, besides name and time.
+    """
+
+    name: str
+    filter: str
+    order_by: str
+    columns: tuple[str, ...]
+
+
+_JUDGED = ("tags.`verdict`", "tags.`winner`", "tags.`name`")
+_MEASURED = (
+    "metrics.`val_ce`", "metrics.`gap_ce`", "metrics.`val_accuracy`", "metrics.`train_ce`",
+    "metrics.`best_epoch`",
+)  # fmt: skip
+_REGULARIZED = (
+    "params.`depth`", "params.`regularizer`", "params.`lambda_l1`", "params.`lambda_l2`",
+    "params.`dropout_rate`", "params.`max_norm`", "params.`batch_norm`",
+)  # fmt: skip
+_TRIALS = (*_JUDGED, *_MEASURED, *_REGULARIZED)
+_STUDIES = (
+    "tags.`dataset`", "tags.`winner`", "metrics.`test_accuracy`", "metrics.`test_ce`",
+    "metrics.`test_gap_ce`", "tags.`test_reads`", "tags.`trials_total`", "attributes.`Models`",
+)  # fmt: skip
+
+VIEWS = {
+    "leastoverfit1": View(
+        "Trials, best first", "tags.role = 'trial'", "metrics.`val_ce`", _TRIALS
+    ),
+    "leastoverfit2": View(
+        "Winners", "tags.winner = 'true'", "metrics.`val_ce`", ("tags.`study`", *_TRIALS)
+    ),
+    "leastoverfit3": View(
+        "Finalists, by gap", "tags.role = 'finalist'", "metrics.`gap_ce`",
+        ("tags.`finalist_of`", "tags.`seed`", "tags.`delivered`", *_MEASURED),
+    ),
+    "leastoverfit4": View(
+        "Studies", "tags.role = 'study'", "attributes.start_time", _STUDIES
+    ),
+}  # fmt: skip
+"""Key -> view. The key is part of its address: ``?viewStateShareKey=KEY``."""
+
+
+def offer_views(client: MlflowClient, experiment_id: str) -> None:
+    """Gives an experiment the saved views that it does not have; others are left alone."""
+    known: Mapping[str, str] = client.get_experiment(experiment_id).tags
+    wanted = {f"{VIEW_TAG}{key}": as_tag(view) for key, view in VIEWS.items()}
+    if KIND_TAG not in known:
+        wanted[KIND_TAG] = KIND
+    for name, value in wanted.items():
+        if name == KIND_TAG or name not in known:
+            client.set_experiment_tag(experiment_id, name, value)
+
+
+def as_tag(view: View) -> str:
+    """Returns a view as the text of its tag: JSON around compressed JSON."""
+    state: dict[str, Any] = {
+        "searchFilter": view.filter,
+        "orderByKey": view.order_by,
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(view.columns),
+        "columnOrder": list(view.columns),
+        "columnWidths": {},
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    named = {"name": view.name, "createdAt": MADE_AT, "updatedAt": MADE_AT}
+    return json.dumps({**named, "state": f"deflate;{packed}"})

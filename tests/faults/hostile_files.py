@@ -1,0 +1,270 @@
+"""Data that nobody should be given: a random source and a folder in, the path of the data out.
+
+Good files of every kind that is read (``.npz``, ``.csv``, ``.parquet``, folders of pictures) after
+random damage, hand-made attacks among them (zip bombs, pickles, links, odd names), and hypothesis's
+tables and arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+from pyarrow import parquet
+
+NAMES = ("data", "my data", 'it\'s "mine"', "dätä", "a\nb", "x" * 220, "50%", "$(id)", "-rf")
+CELLS = ("", "nan", "inf", "-inf", "NULL", "1e400", "1,5", '"', '""', "'", "x", "é", "\x00", "0x1",
+         "true", "2020-01-01", "9" * 30, "=1+1", "\r", "\n", ";", "\ufeff", "y" * 3000)  # fmt: skip
+
+
+def damaged_data(random: Random, folder: Path) -> Path:
+    """Returns the path of a file or folder with damage."""
+    kind = random.choice([npz, npz, announced_npz, csv, csv, parquet_file, parquet_file, pictures])
+    return kind(random, folder)
+
+
+def damage(content: bytes, random: Random) -> bytes:
+    """Returns the bytes after up to eight changes; sometimes none."""
+    for _ in range(random.choice([0, 0, 1, 1, 2, 8])):
+        place, length = random.randrange(len(content) + 1), random.choice([1, 4, 30, 400])
+        head, cut, tail = (
+            content[:place],
+            content[place : place + length],
+            content[place + length :],
+        )
+        content = random.choice(
+            [
+                head + random.randbytes(len(cut)) + tail,
+                head + tail,
+                head,
+                head + cut * random.choice([2, 20]) + tail,
+                head + bytes(len(cut)) + tail,
+                head + b"\xff" * len(cut) + tail,
+            ]
+        )
+    return content
+
+
+def npz(random: Random, folder: Path) -> Path:
+    """An archive of odd arrays, then damaged."""
+    inputs, labels = _examples(random)
+    odd = random.choice(
+        [inputs, inputs, inputs, inputs.astype("U"), inputs.astype(object), inputs > 0, labels,
+         inputs * np.nan, inputs.T, np.float64(3), inputs.astype(complex), inputs[:0],
+         inputs.view("V8"), inputs.astype("f2"), np.zeros((0, 5)), inputs.astype("M8[s]")]
+    )  # fmt: skip
+    names = random.choice(
+        [("x", "y"), ("x", "y"), ("x_train", "y_train"), ("a", "b"), ("x", "x/y")]
+    )
+    saved = dict(zip(names, (odd, labels), strict=True))
+    if names[0] == "x_train":
+        saved |= {"x_test": random.choice([inputs, odd]), "y_test": random.choice([labels, inputs])}
+    buffer = io.BytesIO()
+    random.choice([np.savez, np.savez_compressed])(buffer, **saved)
+    return _write(folder, random, ".npz", damage(buffer.getvalue(), random))
+
+
+def announced_npz(random: Random, folder: Path) -> Path:
+    """An archive whose headers or directory announce more than there is; or a pickle."""
+    inputs, labels = _examples(random)
+    shape = random.choice(
+        [
+            (2**62, 4),
+            (10**9, 10**3),
+            (-1, 4),
+            (len(inputs) + 1, 4),
+            (0, 2**60),
+            (1,) * 70,
+            (len(inputs),),
+        ]
+    )
+    descr = random.choice(["<f8", "<f8", "|O", "<U0", "<U500000000", "|V0", "<f8,<f8", "nonsense"])
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}"
+    if random.random() < 0.2:
+        header = "(" * 3000 + header
+    payload = random.choice([inputs.tobytes(), pickle.dumps(print), b""])
+    magic = b"\x93NUMPY" + random.choice([b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x03\x00"])
+    size = struct.pack("<H" if magic[6] == 1 else "<I", len(header) + 1)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(
+        buffer, "w", random.choice([zipfile.ZIP_STORED, zipfile.ZIP_LZMA])
+    ) as file:
+        file.writestr("x.npy", magic + size + header.encode() + b"\n" + payload)
+        content = io.BytesIO()
+        np.save(content, labels)
+        file.writestr("y.npy", content.getvalue())
+    content = bytearray(buffer.getvalue())
+    if random.random() < 0.5:  # the directory's entry: how large the array is said to be
+        place = content.find(b"PK\x01\x02") + 24
+        content[place : place + 4] = struct.pack("<I", random.choice([2**32 - 2, 2**31, 0, 200]))
+    return _write(folder, random, ".npz", bytes(content))
+
+
+def csv(random: Random, folder: Path) -> Path:
+    """A table with odd cells, names, rows or encoding, then damaged now and then."""
+    inputs, labels = _examples(random)
+    header = random.choice(
+        [["a", "b", "c", "d", "label"], ["0", "1", "2", "3", "y"], list("abcde")]
+    )
+    rows = [header, *([str(v) for v in row] for row in np.column_stack([inputs, labels]))]
+    for _ in range(random.choice([0, 0, 1, 1, 3])):
+        row = random.choice(rows) if random.random() < 0.8 else rows[0]
+        change = random.choice(["cell", "cell", "cell", "drop", "add", "row"])
+        if change == "cell" and row:
+            row[random.randrange(len(row))] = random.choice(CELLS)
+        elif change == "drop" and row:
+            row.pop()
+        elif change == "add":
+            row.append("1")
+        elif change == "row":
+            rows.insert(random.randrange(len(rows)), [])
+    text = random.choice(["\n", "\n", "\r\n", "\r"]).join(
+        random.choice([",", ",", ",", ",", ";", "\t"]).join(row) if i == -1 else ",".join(row)
+        for i, row in enumerate(rows)
+    )
+    content = text.encode(random.choice(["utf-8", "utf-8", "utf-8-sig", "utf-16"]))
+    if random.random() < 0.25:
+        content = damage(content, random)
+    return _write(folder, random, random.choice([".csv", ".CSV"]), content)
+
+
+def parquet_file(random: Random, folder: Path) -> Path:
+    """A Parquet file with columns of odd types, then damaged."""
+    inputs, labels = _examples(random)
+    columns = {f"f{i}": inputs[:, i] for i in range(inputs.shape[1])}
+    n = len(labels)
+    odd = random.choice(
+        [[None] * n, ["x"] * n, [[1.0]] * n, [{"a": 1}] * n, [b"\xff"] * n, [True] * n,
+         [np.inf] * n, [2**60] * n, [""] * n, [None, *range(n - 1)], np.arange(n).astype("M8[s]"),
+         pa.array(["a", "b"] * n)[:n].dictionary_encode(), ["y" * 10_000] * n]
+    )  # fmt: skip
+    if random.random() < 0.4:
+        columns[random.choice(["f0", "odd", "__index_level_0__"])] = odd
+    columns["label"] = odd if random.random() < 0.2 else labels
+    buffer = io.BytesIO()
+    parquet.write_table(
+        pa.table(columns),
+        buffer,
+        compression=random.choice(["snappy", "none", "gzip", "zstd"]),
+        row_group_size=random.choice([7, 1000]),
+    )
+    return _write(folder, random, ".parquet", damage(buffer.getvalue(), random))
+
+
+def pictures(random: Random, folder: Path) -> Path:
+    """A folder of pictures with odd ones among them."""
+    root = folder / f"{random.choice(NAMES)[:60]}"
+    homes = [root / "train", root / "test"] if random.random() < 0.3 else [root]
+    for home in homes:
+        for label in random.choice(
+            [("cat", "dog"), ("cat", "dog"), ("0", "10", "9"), ("one",), ("a\nb", "ü")]
+        ):
+            for number in range(random.choice([3, 6, 6])):
+                path = home / label / f"{number}{random.choice(['.png', '.png', '.jpg', '.bmp'])}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(_picture(random, path.suffix))
+    victim = random.choice([p for p in root.rglob("*") if p.is_file()])
+    attack: Callable[[], object] = random.choice(
+        [
+            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
+            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
+            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
+            lambda: victim.write_bytes(b""),
+            lambda: victim.write_bytes(_picture(random, victim.suffix, side=9)),
+            lambda: (victim.unlink(), victim.symlink_to(random.choice(["/etc/hostname", victim]))),
+            lambda: (victim.unlink(), victim.mkdir()),
+            lambda: (victim.parent / "notes.txt").write_text("x"),
+            lambda: (root / "loose.png").write_bytes(victim.read_bytes()),
+            lambda: (root / "empty").mkdir(),
+            lambda: victim.write_bytes(_huge_png()),
+        ]
+    )
+    if random.random() < 0.8:
+        attack()
+    return root
+
+
+def _examples(random: Random) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.RandomState(random.randrange(2**32))
+    num = random.choice([4, 20, 20, 60, 300])
+    labels = random.choice(
+        [np.arange(num) % 3, np.arange(num) % 3, np.arange(num) * 1.5, np.arange(num) % 2 * 7.0,
+         np.array(["a", "b"])[np.arange(num) % 2], np.zeros(num), np.arange(num) % 2 == 0]
+    )  # fmt: skip
+    return rng.normal(size=(num, 4)), labels
+
+
+def _picture(random: Random, suffix: str, side: int = 8) -> bytes:
+    mode = random.choice(["L"] * 30 + ["RGB"] * 30 + ["P", "1", "RGBA", "LA", "I;16", "CMYK"])
+    if (mode, suffix) in {("P", ".jpg"), ("RGBA", ".jpg"), ("LA", ".jpg"), ("I;16", ".jpg")}:
+        mode = "RGB"
+    if suffix == ".bmp" or (mode == "CMYK" and suffix == ".png"):
+        mode = "L"
+    buffer = io.BytesIO()
+    form = {".png": "PNG", ".jpg": "JPEG", ".bmp": "BMP"}[suffix]
+    Image.new(mode, (side, side), random.choice([0, 1])).save(buffer, form)
+    return buffer.getvalue()
+
+
+def _huge_png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "PNG")
+    content = bytearray(buffer.getvalue())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    return bytes(content)
+
+
+def _write(folder: Path, random: Random, suffix: str, content: bytes) -> Path:
+    path = folder / (random.choice(NAMES if random.random() < 0.1 else NAMES[:1]) + suffix)
+    path.write_bytes(content)
+    return path
+
+
+CELL = st.one_of(
+    st.sampled_from(CELLS), st.floats().map(str), st.integers(-3, 3).map(str), st.text(max_size=5)
+)
+TEXT_TABLES = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), max_size=12)
+)
+SHAPES = arrays.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=12)
+ARRAYS = st.one_of(arrays.scalar_dtypes(), arrays.array_dtypes(max_size=2)).flatmap(
+    lambda dtype: SHAPES.flatmap(lambda shape: arrays.arrays(dtype, shape, fill=st.nothing()))
+)
+
+
+def generated_data() -> st.SearchStrategy[Callable[[Path], Path]]:
+    """Returns a strategy of functions that write data into a folder and return their path."""
+    return st.one_of(
+        TEXT_TABLES.map(lambda rows: lambda folder: _write_text(folder, rows)),
+        st.tuples(st.binary(), st.sampled_from([".npz", ".csv", ".parquet", ".xyz"])).map(
+            lambda pair: lambda folder: _write_bytes(folder, *pair)
+        ),
+        st.tuples(ARRAYS, ARRAYS).map(lambda pair: lambda folder: _write_arrays(folder, *pair)),
+    )
+
+
+def _write_text(folder: Path, rows: list[list[str]]) -> Path:
+    text = "\n".join(",".join(row) for row in rows)
+    return _write_bytes(folder, text.encode("utf-8", "surrogatepass"), ".csv")
+
+
+def _write_bytes(folder: Path, content: bytes, suffix: str) -> Path:
+    path = folder / f"generated{suffix}"
+    path.write_bytes(content)
+    return path
+
+
+def _write_arrays(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    path = folder / "generated.npz"
+    np.savez(path, x=x, y=y)
+    return path

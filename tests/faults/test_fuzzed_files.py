@@ -1,0 +1,45 @@
+"""A seeded sample of hostile data; the full counts: see ``fuzz``."""
+
+from random import Random
+
+import fuzz
+import pytest
+
+from pipeline.datasets.paths import PATH_READERS
+
+
+@pytest.mark.slow
+def test_hostile_data_are_valid_or_refused_in_a_line(tmp_path):
+    tally = fuzz.run("files", 100, 0, tmp_path / "kept")
+    assert tally.failures == []
+    assert tally.cases == 100
+    assert 0 < tally.accepted < 90
+    assert tally.peak_bytes < fuzz.MEMORY_BYTES
+
+
+def test_every_kind_of_data_is_fuzzed(tmp_path):
+    import hostile_files
+
+    kinds = set()
+    for number in range(60):
+        place = tmp_path / str(number)
+        place.mkdir()
+        path = hostile_files.damaged_data(Random(number), place)
+        kinds.add("folder" if path.is_dir() else path.suffix.lower())
+    assert kinds == {*PATH_READERS, "folder"}
+
+
+def test_the_judge_sees_a_message_of_two_lines(tmp_path, monkeypatch):
+    from pipeline import datasets
+    from pipeline.errors import DatasetError
+
+    def refuse(message):
+        def load(spec):
+            raise DatasetError(message)
+
+        monkeypatch.setattr(datasets, "load", load)
+        return fuzz.judge_data(tmp_path)[1]
+
+    assert refuse("my.csv is bad") == ""
+    assert "not one line" in refuse("my.csv\nis bad")
+    assert "too long" in refuse("x" * 2001)

@@ -1,0 +1,108 @@
+"""The pictures: files that open, captions with the numbers, and none of it by pyplot."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from full_reports import full_report, searched_study
+
+from pipeline.records import RuleSettings
+from pipeline.report import figures
+from pipeline.report.figures import canvas
+from pipeline.report.figures.errors import WORST
+from pipeline.report.figures.hyperparameters import across
+from pipeline.report.rounding import decimal
+from pipeline.report.rows import Report
+from pipeline.report.selection import select
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def full(make_trial, make_study):
+    return full_report(make_trial, make_study)
+
+
+def drawn(report, name):
+    with canvas.style(name):
+        return figures.PICTURES[name][1](report)
+
+
+def test_every_picture_is_a_png_and_an_svg_with_a_text_alternative(full):
+    files = figures.png_files(full)
+    assert list(files) == [f"{name}.png" for name in figures.PICTURES]
+    assert all(content.startswith(b"\x89PNG") for content in files.values())
+    for picture in figures.pictures(full):
+        assert picture.svg.startswith('<svg role="img"')
+        assert "currentColor" in picture.svg
+        assert canvas.INK not in picture.svg
+        assert re.search(r"\d", picture.caption), picture.caption
+        assert all(
+            i.startswith(f"{picture.name}-") for i in re.findall(r'\bid="(.*?)"', picture.svg)
+        )
+
+
+def test_the_same_report_gives_the_same_picture(full):
+    for name in ("hyperparameters", "importance"):
+        svgs = []
+        for report in (full, replace(full)):
+            figure, _ = drawn(report, name)
+            with canvas.style(name):
+                svgs.append(canvas.as_svg(figure, name, ""))
+        assert svgs[0] == svgs[1]
+
+
+def test_captions_carry_the_numbers(full):
+    winner = full.trial(full.selection.winner).measurement
+    caption = drawn(full, "tradeoff")[1]
+    assert f"has cross-entropy {decimal(winner.val_ce)} and gap {decimal(winner.gap_ce)}" in caption
+    assert "at its best epoch 4 of 6 cross-entropy" in drawn(full, "curves")[1]
+    assert "Against trial 0, the baseline: " in drawn(full, "techniques")[1]
+    assert "Expected calibration error 0." in drawn(full, "calibration")[1]
+    assert "Macro-F1 0." in drawn(full, "class_errors")[1]
+
+
+def test_of_many_classes_the_worst_are_shown(make_trial, make_study):
+    report = full_report(make_trial, make_study, num_classes=100)
+    figure, caption = drawn(report, "class_errors")
+    assert len(figure.axes[0].get_yticks()) == WORST
+    assert "Test part, 100 classes, the 20 worst shown." in caption
+
+
+def test_where_nothing_can_be_drawn_the_caption_says_why(make_study):
+    study = make_study()
+    report = Report(study, select(study, RuleSettings()))
+    for picture in figures.pictures(report):
+        assert picture.svg == ""
+        assert picture.caption.endswith(".")
+    assert figures.png_files(report) == {}
+
+
+def test_a_large_study_keeps_its_marks_as_pixels(make_trial, make_study):
+    study = searched_study(make_trial, make_study, num=canvas.MOST_MARKS + 100)
+    figure, _ = drawn(Report(study, select(study, RuleSettings())), "hyperparameters")
+    with canvas.style("hyperparameters"):
+        svg = canvas.as_svg(figure, "hyperparameters", "")
+    assert len(svg) < 400_000
+    assert svg.count("<image") > 0
+
+
+def test_off_has_a_place_of_its_own():
+    places, off, _ = across([None, 1e-4, 1e-2], True)
+    assert places[0] == off < 1e-4
+    places, off, _ = across([None, 1.0, 4.0], False)
+    assert places[0] == off > 4
+    places, off, words = across([True, False], False)
+    assert (off, words, np.rint(places).tolist()) == (None, ["off", "on"], [1, 0])
+
+
+def test_drawing_does_not_touch_pyplot():
+    script = "import sys; from pipeline.report import figures; from pipeline.report.figures import "
+    script += "canvas; canvas.sheet(1, 1); print('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

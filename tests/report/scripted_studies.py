@@ -1,0 +1,140 @@
+"""A folder with a store and a study whose trials follow a script, searched in a second, no Keras.
+
+Reports on it train finalists by a script, too; what restores, registers and draws is stood in for.
+"""
+
+import contextlib
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from scripted_workshop import write_executor
+
+from pipeline import tracking
+from pipeline.datasets import SealedTest
+from pipeline.report import deliver as module
+from pipeline.report import sealed
+from pipeline.report.deliver import ReportOptions, deliver
+from pipeline.report.pages import render
+from pipeline.search import executors
+from pipeline.search.launch import SearchOptions, launch, prepare
+from pipeline.tracking.spelling import MODEL_TAG
+
+SPACE = """
+family: mlp
+trials: 6
+epochs: 3
+patience: 3
+fixed: {depth: 1, width: 16}
+search:
+  dropout_rate: {low: 0.0, high: 0.1}
+references:
+  baseline: {depth: 1, width: 16}
+"""
+SCRIPTS = {
+    "scripted": {},
+    "poisoned": {"poison": tuple(range(99))},
+    "one_poisoned": {"poison": (0,), "poison_after": 1},
+    "hopeless": {"hopeless": tuple(range(99))},
+}
+
+
+class Silent:
+    def note(self, message):
+        pass
+
+    def show(self, snapshot):
+        pass
+
+
+class Logits:
+    """A network that knows nothing: all classes are equally likely."""
+
+    def __call__(self, inputs, training):
+        assert training is False
+        return np.zeros((len(inputs), 10))
+
+
+class ScriptedStudy:
+    """A study in a folder of its own.
+
+    Attributes:
+        locks: The locks with which the test part was read.
+        registered: The runs whose models were registered.
+    """
+
+    def __init__(self):
+        self.locks, self.registered = [], []
+
+    def search(self, **options):
+        asked = {"search_space": "small.yaml", "executor": "scripted"} | options
+        chosen = SearchOptions(**asked)
+        launch(chosen, prepare(chosen), Silent())
+
+    def report(self, **options):
+        """Returns a report and what was said."""
+        said = []
+        return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+
+    @property
+    def store(self):
+        return tracking.connect()
+
+    @property
+    def record(self):
+        return self.store.read_study(study="digits")
+
+    def finalist_runs(self):
+        """Returns the finalists' runs of any state, by what they are tagged with."""
+        record, client = self.record, self.store._client
+        experiment = client.get_run(record.run_id).info.experiment_id
+        return list(client.search_runs([experiment], "tags.role = 'finalist'"))
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory):
+    """A fresh store: migrating one takes longer than a search by script."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    with contextlib.chdir(path.parent), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def scripted_study(migrated_store, tmp_path, monkeypatch):
+    """A searched study in the working folder, not reported on yet."""
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    (tmp_path / "small.yaml").write_text(SPACE)
+    (tmp_path / "executors").mkdir()
+    for name, arguments in SCRIPTS.items():
+        write_executor(tmp_path / "executors", name, **arguments)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path / "executors")])
+    made = ScriptedStudy()
+    made.search()
+
+    def restore(store, dataset, trials):
+        made.restored = [trial.mlflow_run_id for trial in trials]
+        for trial in trials:
+            store.load_weights(trial.mlflow_run_id)
+        return {t.number: sealed.Restored(t.mlflow_run_id, Logits(), np.ones(9)) for t in trials}
+
+    def register(store, run_id, model, example_input, name=None):
+        made.registered.append(model)
+        store._client.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
+
+    def counted(part, lock):
+        made.locks.append(lock)
+        return read(part, lock)
+
+    read = SealedTest.read
+    monkeypatch.setattr(sealed, "restore", restore)
+    monkeypatch.setattr(tracking.Tracking, "register_model", register)
+    monkeypatch.setattr(SealedTest, "read", counted)
+    monkeypatch.setattr(module, "pages_of", lambda report: {"report.json": render(report, "json")})
+    yield made
+    for name in SCRIPTS:
+        sys.modules.pop(f"pipeline.search.executors.{name}", None)

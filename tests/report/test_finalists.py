@@ -1,0 +1,157 @@
+"""Finalists are trained once each, together, kept in MLflow, and go on after a kill."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.datasets import load
+from pipeline.records import DatasetSpec, RuleSettings, Trial
+from pipeline.report.confirmation import wanted
+from pipeline.report.finalists import cohorts_of, setup_of, train
+from pipeline.report.selection import select
+from pipeline.tracking.finalist_runs import CUT_OFF
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
+
+SPEC = DatasetSpec("digits")
+
+
+@pytest.fixture
+def bench(scripted_study):
+    """Trains finalists of the scripted study by an executor; returns what was said."""
+
+    class Bench:
+        study = scripted_study.record
+        keys = wanted(study, select(study, RuleSettings(seeds=2, finalists=3)))
+
+        def train(self, keys, executor="scripted"):
+            store, said = scripted_study.store, []
+            store._client.set_tag(self.study.run_id, "executor", executor)
+            setup = setup_of(store, self.study, load(SPEC), SPEC)
+            train(store, self.study, keys, setup, said.append)
+            return said
+
+        @property
+        def trained(self):
+            return scripted_study.store.read_finalists(self.study)
+
+        @property
+        def runs(self):
+            return scripted_study.finalist_runs()
+
+        @property
+        def store(self):
+            return scripted_study.store
+
+    return Bench()
+
+
+def test_finalists_of_one_structure_train_in_one_cohort_and_are_kept_as_trials_are(bench):
+    said = bench.train(bench.keys)
+    assert said[0].startswith(
+        "training 3 finalists again with other seeds: 6 trainings in 1 cohort"
+    )
+    assert len(said) == 1 + 6
+    found = bench.trained
+    assert set(found) == set(bench.keys)
+    trials = {trial.number: trial for trial in bench.study.trials}
+    for (number, _), record in found.items():
+        assert (record.number, record.state) == (number, "COMPLETE")
+        assert record.config == trials[number].config
+        assert record.name == trials[number].name
+        assert record.split_id == bench.study.split_id
+        assert len(record.curves["val_ce"]) == 3
+        assert record.validation.nll.shape == (200,)
+        assert bench.store.load_weights(record.mlflow_run_id)
+    values = {record.measurement.val_ce for record in found.values()}
+    assert len(values) == len(found)
+
+
+def test_a_finalists_run_says_what_it_is_and_is_no_trial(bench):
+    bench.train(bench.keys[:1])
+    number, seed = bench.keys[0]
+    (run,) = bench.runs
+    expected = {
+        "role": "finalist", "finalist_of": str(number), "trial": str(number), "seed": str(seed),
+        "study": "digits", "dataset": "digits", "split_id": bench.study.split_id,
+        "name": f"finalist {number} seed {seed}", "state": "COMPLETE",
+        "mlflow.parentRunId": bench.study.run_id,
+    }  # fmt: skip
+    assert expected.items() <= run.data.tags.items()
+    assert {"val_ce", "gap_ce", "epoch/val_ce"} <= run.data.metrics.keys()
+    assert run.data.params["dropout_rate"]
+    again = bench.store.read_study(study="digits")
+    assert [trial.number for trial in again.trials] == [t.number for t in bench.study.trials]
+    assert [t.measurement for t in again.trials] == [t.measurement for t in bench.study.trials]
+
+
+def test_the_order_of_examples_the_epochs_and_the_patience_are_the_searchs(bench):
+    trials = [Trial(place, bench.study.trials[0].config, 9) for place in range(3)]
+    (cohort,) = cohorts_of(bench.study, trials, load(SPEC))
+    space = bench.study.definition["space"]
+    assert (cohort.epochs, cohort.patience) == (space["epochs"], space["patience"])
+    assert cohort.order_seed == bench.study.definition["seed"]
+    assert cohort.keep_weights
+
+
+def test_trainings_of_other_structure_train_apart(bench):
+    config = bench.study.trials[0].config
+    trials = [Trial(n, replace(config, depth=1 + n % 2, dropout_rate=n / 10), n) for n in range(4)]
+    cohorts = cohorts_of(bench.study, trials, load(SPEC))
+    assert [[trial.number for trial in cohort.trials] for cohort in cohorts] == [[0, 2], [1, 3]]
+
+
+def test_what_a_kill_cut_off_is_closed_and_what_had_ended_stays(bench):
+    first, second = bench.keys[:2]
+    bench.train([first])
+    config = bench.study.trials[0].config
+    tags = {"trial": str(second[0]), "finalist_of": str(second[0]), "seed": str(second[1])}
+    # As a report leaves it that is killed while it trains.
+    bench.store.open_finalists(bench.study.run_id).trial_started(0, "cut off", config, tags)
+    before = bench.trained[first]
+    bench.train([second])
+    found = bench.trained
+    assert {key: record.state for key, record in found.items()} == {
+        first: "COMPLETE", second: "COMPLETE",
+    }  # fmt: skip
+    assert found[first].mlflow_run_id == before.mlflow_run_id
+    (stale,) = [run for run in bench.runs if run.data.tags["name"] == "cut off"]
+    assert (stale.info.status, stale.data.tags["cause"]) == ("FAILED", CUT_OFF)
+
+
+def test_a_member_that_fails_is_found_and_the_others_are_trained(bench):
+    said = bench.train(bench.keys, executor="one_poisoned")
+    assert any("a cohort failed (RuntimeError: trial 0 is poison)" in line for line in said)
+    states = [bench.trained[key].state for key in bench.keys]
+    assert states == ["FAIL", *["COMPLETE"] * 5]
+    failed = bench.trained[bench.keys[0]]
+    assert failed.cause == "RuntimeError: trial 0 is poison"
+    assert len(bench.runs) == 6
+    # One epoch was told before the failure; told again by those tried alone, it is known.
+    for run in bench.runs:
+        history = bench.store._client.get_metric_history(run.info.run_id, "epoch/val_ce")
+        steps = sorted(point.step for point in history)
+        assert steps == ([1] if run.info.status == "FAILED" else [1, 2, 3])
+
+
+def test_a_failed_training_gives_way_to_a_later_complete_one(bench):
+    key = bench.keys[0]
+    bench.train([key], executor="poisoned")
+    assert bench.trained[key].state == "FAIL"
+    bench.train([key])
+    complete = bench.trained[key]
+    assert complete.state == "COMPLETE"
+    bench.train([key], executor="poisoned")
+    assert bench.trained[key].mlflow_run_id == complete.mlflow_run_id
+
+
+def test_an_executor_or_device_that_is_not_here_becomes_one_that_is(bench):
+    store = bench.store
+    store._client.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
+    store._client.set_tag(bench.study.run_id, "device", "gpu")
+    setup = setup_of(store, bench.study, load(SPEC), SPEC)
+    assert (setup.executor, setup.opener.device) == ("processes", "auto")
+    assert setup.opener.precision == "float32"

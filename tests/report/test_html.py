@@ -1,0 +1,187 @@
+"""The HTML page: whole without its parts, self-contained, escaped, and with the same numbers."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from full_reports import full_report, searched_study
+
+from pipeline.records import RuleSettings, TrialConfig
+from pipeline.report import figures
+from pipeline.report.evidence import evidence_of
+from pipeline.report.html import commands
+from pipeline.report.pages import as_json, as_markdown, as_text, render
+from pipeline.report.rounding import between, decimal
+from pipeline.report.rows import Report
+from pipeline.report.selection import select
+
+VOID = {"meta", "br", "hr", "img", "link"}
+EVIL = '<script>alert("x")</script>$\\frac{'
+
+
+class Checker(HTMLParser):
+    """Collects ids, tags, links and text, and checks that every element is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.tags, self.links, self.text = [], [], set(), [], []
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.add(tag)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given[key] for key in ("href", "src", "xlink:href") if key in given]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+
+def checked(page):
+    found = Checker()
+    found.feed(page)
+    assert found.open == []
+    return found
+
+
+@pytest.fixture
+def full(make_trial, make_study):
+    return full_report(make_trial, make_study)
+
+
+def words(found):
+    return re.sub(r"\s+", " ", " ".join(found.text))
+
+
+@pytest.mark.slow
+def test_the_page_is_one_file_with_every_picture_and_unique_ids(full):
+    page = render(full, "html")
+    found = checked(page)
+    assert page.startswith("<!DOCTYPE html>")
+    assert not found.tags & {"script", "link", "iframe", "img", "object"}
+    assert all(link.startswith("#") for link in found.links)
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert len(found.ids) == len(set(found.ids))
+    assert {link[1:] for link in found.links} <= set(found.ids)
+    assert page.count("<svg") == len(figures.PICTURES)
+    assert page.count('role="img"') == len(figures.PICTURES)
+    assert len(page) < 1_000_000
+
+
+@pytest.mark.slow
+def test_headline_numbers_are_the_same_everywhere_and_those_of_the_json(full):
+    data = as_json(full)
+    finalist = next(f for f in data["finalists"] if f["number"] == data["winner"])
+    delivered, test = finalist["runs"][finalist["delivered"]], data["test"]
+    gap, error = finalist["gap_ce"], 1.959964 * finalist["gap_ce_se"]
+    expected = [
+        f"accuracy {decimal(delivered['val_accuracy'])}",
+        f"cross-entropy {decimal(delivered['val_ce'])} nats",
+        f"over 3 seeds: {decimal(gap)} nats, 95% {between(gap - error, gap + error)}",
+        f"accuracy {decimal(test['accuracy'])}, "
+        f"95% {between(test['accuracy_low'], test['accuracy_high'])}",
+        f"cross-entropy {decimal(test['ce'])}, 95% {between(test['ce_low'], test['ce_high'])}",
+        f"gap to train {decimal(test['gap_ce'])}, "
+        f"95% {between(test['gap_ce_low'], test['gap_ce_high'])}",
+        f"standard error {decimal(data['optimism']['ce_se'])}",
+    ]
+    for number, other in data["compared"].items():
+        if int(number) != data["winner"]:
+            expected.append(f"gap {decimal(other['gap_ce'])}, 95% ")
+    pages = [re.sub(r"\s+", " ", page(full)) for page in (as_text, as_markdown)]
+    pages.append(words(checked(render(full, "html"))))
+    for page in pages:
+        assert [number for number in expected if number not in page] == []
+    numbers = [set(re.findall(r"\d\.\d{4}", page.split("Rule least")[0])) for page in pages[:2]]
+    assert numbers[0] == numbers[1] <= set(re.findall(r"\d\.\d{4}", pages[2]))
+
+
+@pytest.mark.slow
+def test_what_users_name_is_escaped_everywhere(make_trial, make_study):
+    report = full_report(make_trial, make_study, num_test=60, names=(EVIL, "b"))
+    trials = [replace(report.study.trials[0], name=EVIL), *report.study.trials[1:]]
+    failed = make_trial(99, state="FAIL", measurement=None, validation=None, cause=EVIL)
+    study = replace(report.study, dataset=EVIL, study=EVIL, trials=(*trials, failed))
+    notes = replace(report.selection, notes=(EVIL,), excluded={99: EVIL}, verdicts={
+        **report.selection.verdicts, 99: "failed"})  # fmt: skip
+    page = render(replace(report, study=study, selection=notes, extras={EVIL: EVIL}), "html")
+    assert "<script" not in page.lower()
+    assert page.count("&lt;script&gt;") > 8
+    checked(page)
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        ([], "The study has no trials."),
+        ([{"val_ce": 2.4, "accuracy": 0.1}], "No trial is better than guessing"),
+        ([{"state": "FAIL", "measurement": None}], "ended with usable measures (1 FAIL)"),
+        ([{}], "Only one trial could be chosen: no selection took place."),
+    ],
+)
+def test_a_page_is_whole_and_honest_when_there_is_little_to_show(
+    make_trial, make_study, trials, expected
+):
+    study = make_study(*(make_trial(n, **wanted) for n, wanted in enumerate(trials)))
+    report = Report(study, select(study, RuleSettings()))
+    page = words(checked(render(report, "html")))
+    assert expected in page
+    if report.selection.winner is not None:
+        assert "The test part was not read for this choice" in page
+        assert "Each trial was trained once" in page
+
+
+@pytest.mark.parametrize("absent", ["confirmation", "test", "tested", "test_examples"])
+def test_text_and_json_are_whole_without_any_one_part(full, absent):
+    nothing = {} if absent == "tested" else None
+    report = replace(full, **{absent: nothing})
+    data, text = as_json(report), as_text(report)
+    assert data["winner"] == full.selection.winner
+    assert (data["optimism"] is None) == (absent == "test_examples")
+    assert ("Finalists" in text) == (absent != "confirmation")
+    assert ("Optimism" in text) == (absent != "test_examples")
+    assert ("test accuracy" in text) == (absent not in ("tested", "test"))
+
+
+def test_evidence_is_computed_once_per_report(full):
+    assert evidence_of(full) is evidence_of(full)
+    assert evidence_of(full).frequencies is evidence_of(full).frequencies
+    assert evidence_of(replace(full)) is not evidence_of(full)
+
+
+def test_commands_say_how_to_get_the_page_again(make_trial, make_study):
+    study = replace(searched_study(make_trial, make_study), study="my study")
+    asked = {**study.definition, "train_examples": 500, "precision": "float32"}
+    report = Report(replace(study, definition=asked), select(study, RuleSettings(name="one_se")))
+    assert commands(report) == [
+        "pipeline search --dataset digits --search-space search_space.yaml --study 'my study' "
+        "--seed 3 --epochs 6 --train-examples 500 --precision float32 --trials 26",
+        "pipeline report --study 'my study' --rule one_se",
+        f"pipeline reproduce run{report.selection.winner}",
+    ]
+
+
+def test_off_is_no_edge_and_an_edge_is_a_warning(make_trial, make_study):
+    at_edge = TrialConfig(depth=3, dropout_rate=0.1)
+    study = replace(
+        make_study(make_trial(0, config=at_edge)),
+        definition={"space": {"search": {"depth": {"low": 1, "high": 3}}}},
+    )
+    report = Report(study, select(study, RuleSettings()))
+    told = (
+        "The winner's depth (3) lies at the edge of the search space, whose largest value is 3: "
+        "better ones may lie outside. Raise the limit and search again."
+    )
+    assert as_json(report)["warnings"] == [told]
+    assert told in re.sub(r"\s+", " ", as_text(report))

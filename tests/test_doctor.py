@@ -1,0 +1,133 @@
+"""The doctor: what is ready, what is broken and what to do; and that it leaves nothing behind."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline import doctor
+from pipeline.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    """Leaves out the import of the backend, which takes long."""
+    ready = doctor.Finding("ok", "backend", "tensorflow, trains on cpu")
+    monkeypatch.setattr(doctor, "backend_found", lambda say: iter([ready]))
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["doctor", *arguments])
+
+
+def line(result, subject):
+    (found,) = (entry for entry in result.stdout.splitlines() if entry[9:].startswith(subject))
+    return found
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_fresh_folder_is_ready_and_stays_empty(folder):
+    result = call()
+    assert result.exit_code == 0, result.stdout
+    assert {entry.split()[0] for entry in result.stdout.splitlines()} <= {"ok", "warning"}
+    assert "sqlite:///" in line(result, "mlflow store")
+    assert line(result, "mlflow store").endswith("not there yet: the first search makes it")
+    assert line(result, "storage").endswith("is not there yet: the first search makes it")
+    assert "digits: with scikit-learn" in result.stdout
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["--data-dir", "nowhere"], {}, "nowhere is no folder. Create it, or change PIPELINE_DATA"),
+        ([], {"PIPELINE_DATA_DIR": "a-file"}, "a-file is no folder"),
+        (["--storage", "no/x.journal"], {}, "no/x.journal: there is no folder no. Create no"),
+        (["--storage", "a-file"], {}, "a-file is no journal file of Optuna's. Give the --storage"),
+        (["--storage", "sqlite:///a-file"], {}, "could not be reached"),
+        ([], {"MLFLOW_TRACKING_URI": "http://me:secret@127.0.0.1:9"}, "Check MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_what_is_broken_is_told_with_what_to_do(
+    folder, monkeypatch, arguments, environment, message
+):
+    (folder / "a-file").write_text("nothing that anybody knows\n" * 50)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    result = call(*arguments)
+    assert result.exit_code == 1
+    problems = [entry for entry in result.stdout.splitlines() if entry.startswith("problem")]
+    assert len(problems) == 1
+    assert message in problems[0]
+    assert "secret" not in result.output
+    assert [path.name for path in folder.iterdir()] == ["a-file"]
+
+
+def test_packages_are_checked_against_what_is_required(monkeypatch):
+    known = {"keras": "2.15.0", "optuna": None}
+    original = doctor.version_of
+    monkeypatch.setattr(doctor, "version_of", lambda name: known.get(name, original(name)))
+    found = {finding.subject: finding for finding in doctor.versions()}
+    assert found["keras"].as_line() == (
+        "problem  keras            2.15.0; needed is >=3.15. pip install 'keras>=3.15'"
+    )
+    assert (found["optuna"].status, found["optuna"].text) == ("problem", "not installed")
+    assert found["numpy"].status == "ok"
+
+
+def test_little_room_is_told(monkeypatch, tmp_path):
+    for free, status in ((50 * 2**30, "ok"), (2**30, "warning"), (2**20, "problem")):
+        usage = shutil.disk_usage(tmp_path)._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda place, usage=usage: usage)
+        assert [finding.status for finding in doctor.folder(tmp_path)] == ["ok", status]
+    monkeypatch.setattr(doctor.os, "access", lambda place, mode: False)
+    assert "cannot be written" in next(iter(doctor.folder(tmp_path))).text
+
+
+def test_a_containers_limit_counts(monkeypatch, tmp_path):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(doctor, "CGROUP_LIMITS", (tmp_path / "nowhere", limit))
+    limit.write_text("max\n")
+    assert doctor.memory_limit() is None
+    limit.write_text(f"{2**30}\n")
+    assert doctor.memory_limit() == 2**30
+    assert [finding.status for finding in doctor.machine()] == ["ok", "warning"]
+
+
+def test_an_unknown_backend_is_told_without_an_import(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    said = []
+    (found,) = doctor.backend_found(said.append)
+    assert (found.status, said) == ("problem", [])
+    assert found.remedy == "Set KERAS_BACKEND to tensorflow or jax, or unset it"
+
+
+def test_a_backend_that_cannot_be_imported_is_told(monkeypatch):
+    from pipeline.training import backend
+
+    def broken(*arguments):
+        raise ImportError("libcudart.so.12:\ncannot open")
+
+    monkeypatch.setattr(backend, "prepare", broken)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    said = []
+    (found,) = doctor.backend_found(said.append)
+    assert found.status == "problem"
+    assert "cannot be imported: ImportError: libcudart.so.12: cannot open" in found.text
+    assert said == ["importing Keras with tensorflow (may take half a minute)"]
+
+
+def test_a_search_that_is_there_is_found(folder):
+    journal = folder / "studies.journal"
+    journal.write_text('{"op_code": 0}\n')
+    assert doctor.storage_found(None).text.startswith("studies.journal, 0.0 MiB")
+    assert doctor.storage_found(str(Path("studies.journal"))).status == "ok"
