@@ -117,6 +117,19 @@ COUNT = Auto(click.IntRange(min=1))
     "--timeout", type=Auto(Duration()), metavar="30m", help="Start no trial after this time."
 )
 @click.option(
+    "--trial-timeout",
+    type=Auto(Duration()),
+    metavar="10m",
+    help="End a trial that takes longer; of a cohort, one that is silent this long or takes as "
+    "much for each trial in it. Default: no limit.",
+)
+@click.option(
+    "--max-failures",
+    type=COUNT,
+    metavar="N",
+    help="Stop after N failures of one kind in a row. Default: 5.",
+)
+@click.option(
     "--epochs",
     type=COUNT,
     metavar="N",
@@ -194,6 +207,7 @@ def search(dry_run: bool, **options: Any) -> None:
     from pipeline.search.progress import open_view
 
     options["timeout_seconds"] = options.pop("timeout")
+    options["trial_timeout_seconds"] = options.pop("trial_timeout")
     given = {name: value for name, value in options.items() if value is not None}
     chosen = SearchOptions(**given)
     prepared = prepare(chosen)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.records import Finalist, TestResult, TrialRecord
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.place import Place
@@ -195,6 +197,8 @@ def _paired(report: Report, number: int) -> str:
     if test is None or winner is None or not {winner, number} <= test.results.keys():
         return ""
     mine, its = test.results[winner].correct, test.results[number].correct
+    if np.array_equal(mine, its):
+        return "; the winner is right on the same examples"
     value = float(mine.mean() - its.mean())
     low, high = normal_interval(value, paired_standard_error(mine, its))
     return f"; the winner's accuracy differs by {signed(value)}, 95% {between(low, high)}"

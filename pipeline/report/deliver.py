@@ -199,7 +199,12 @@ def _conclude(
         # Last: it says that the reading is complete.
         store.log_test_result(run_id, results[winner.number])
     say("registering the model")
-    store.register_model(run_id, restored[winner.number].model, dataset.raw_example())
+    store.register_model(
+        run_id,
+        restored[winner.number].model,
+        dataset.raw_example(),
+        class_names=dataset.class_names,
+    )
     store.mark_winner(study, winner.number, winner.mlflow_run_id)
     store.set_verdicts(study, selection.verdicts)
     say("writing the pages")

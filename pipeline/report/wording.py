@@ -46,7 +46,8 @@ def winner_lines(report: Report) -> list[str]:
         f"{_accuracy_interval(delivered)}, cross-entropy {decimal(measured.val_ce)} nats.",
         _gap_line(report, measured),
         tested_line(report.test),
-        f"Verdict: {why.name} - {why.because}.",
+        f"Verdict{' on its training in the search' if report.confirmation else ''}: "
+        f"{why.name} - {why.because}.",
     ]
 
 

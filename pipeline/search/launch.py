@@ -24,12 +24,13 @@ from pipeline.records import DatasetSpec, StudyRecord
 from pipeline.search import executors, space
 from pipeline.search.cohorts import Load, Sizing, automatic, fixed
 from pipeline.search.estimate import DataSize, Estimate, step_work, typical_configs
+from pipeline.search.executors.interface import Executor
+from pipeline.search.failures import MAX_FAILURES
 from pipeline.search.progress import View
 from pipeline.search.single import alone
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import DEFAULT_STORAGE, Study, masked, open_study
 from pipeline.search.supervisor import Plan, Supervisor
-from pipeline.tracking.connection import resolve_uri
 from pipeline.tracking.spelling import TOTAL_TAG
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -46,6 +47,8 @@ class SearchOptions:
         data_dir: Folder with official files.
         trials: The study's total.
         timeout_seconds: No trial starts after this.
+        trial_timeout_seconds: Longest wall time of a trial.
+        max_failures: So many failures of one kind in a row stop the study.
         epochs: Largest number of epochs.
         train_examples: Training examples used.
         seed: Seed of split, sampler, initial weights, masks and order.
@@ -64,6 +67,8 @@ class SearchOptions:
     data_dir: Path | None = None
     trials: int | None = None
     timeout_seconds: float | None = None
+    trial_timeout_seconds: float | None = None
+    max_failures: int = MAX_FAILURES
     epochs: int | None = None
     train_examples: int | None = None
     seed: int = 0
@@ -98,7 +103,11 @@ def prepare(options: SearchOptions) -> Prepared:
     Raises:
         InputError: Dataset, search space or an option cannot be used.
     """
-    executors.find(options.executor)
+    if not executors.find(options.executor).ends_jobs and options.trial_timeout_seconds:
+        raise InputError(
+            f"--trial-timeout: --executor {options.executor} trains in this process and cannot end "
+            "a trial; use --executor processes, or leave the limit out"
+        )
     dataset = outline(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
@@ -155,11 +164,20 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
-    with alone(prepared.study, (resolve_uri(None), options.storage or DEFAULT_STORAGE)):
-        return run_to_end(options, prepared, view)
+    from pipeline.tracking.connection import resolve_uri
+
+    opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
+    with (
+        alone(prepared.study, (resolve_uri(None), options.storage or DEFAULT_STORAGE)),
+        # First of all: workers import Keras and load the data while this process opens its stores.
+        executors.start(options.executor, opener, options.workers) as executor,
+    ):
+        return run_to_end(options, prepared, view, executor)
 
 
-def run_to_end(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
+def run_to_end(
+    options: SearchOptions, prepared: Prepared, view: View, executor: Executor
+) -> StudyRecord:
     """Runs the search as :func:`launch` does, on a study that no other search has."""
     chosen, dataset = prepared.space, prepared.dataset
     store = tracking.connect()
@@ -184,18 +202,24 @@ def run_to_end(options: SearchOptions, prepared: Prepared, view: View) -> StudyR
     if not options.references:
         chosen = replace(chosen, references=())
     sizing = cohort_sizing(options, chosen, dataset)
-    plan = Plan(chosen, chosen.trials, options.seed, sizing, options.timeout_seconds)
-    opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
+    plan = Plan(
+        chosen,
+        chosen.trials,
+        options.seed,
+        sizing,
+        options.timeout_seconds,
+        options.trial_timeout_seconds,
+        options.max_failures,
+    )
     unchanged = known is not None and known.run_id == log.run_id and not closed
     earlier = known if known and unchanged else store.read_study(study=prepared.study)
     view.note(opening(options, prepared, study.num_ended, store.address))
     status = "FAILED"
     try:
-        with executors.start(options.executor, opener, options.workers) as executor:
-            executor.ready()
-            supervisor = Supervisor(plan, study, executor, log, view)
-            with interruptible(supervisor, view):
-                record = supervisor.run(earlier, Estimate(size, chosen.epochs))
+        executor.ready()
+        supervisor = Supervisor(plan, study, executor, log, view)
+        with interruptible(supervisor, view):
+            record = supervisor.run(earlier, Estimate(size, chosen.epochs))
         store.set_verdicts(record, supervisor.verdicts)
         status = "KILLED" if supervisor.interrupted else "FINISHED"
     except KeyboardInterrupt:

@@ -62,9 +62,15 @@ def _place(address: str) -> str:
 
 def _locked(path: Path) -> IO[str] | None:
     """Returns the file, locked and with this process's id in it; None where another has it."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
     while True:
-        file = path.open("a")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            raise InputError(
+                f"cannot lock the study in {path.parent} ({error.strerror}): make that folder "
+                "yours and writable, or set TMPDIR to another one"
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -29,7 +29,22 @@ from pipeline.report.selection import select
 from pipeline.search.cohorts import Sizing, grouped
 from pipeline.search.endings import as_pruned, as_record, attributes_of, shortcuts, told
 from pipeline.search.estimate import Estimate, spoken, typical_configs
-from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
+from pipeline.search.executors.interface import (
+    MEMORY,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Progressed,
+)
+from pipeline.search.failures import (
+    MAX_FAILURES,
+    Capacity,
+    FailureCount,
+    cause_of,
+    limits_of,
+    tried_again,
+)
 from pipeline.search.progress import Running, Snapshot, View
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import Study, Suggestion
@@ -37,7 +52,6 @@ from pipeline.search.study import Study, Suggestion
 if TYPE_CHECKING:
     from pipeline.tracking import StudyRun
 
-MAX_FAILURES_IN_A_ROW = 5
 WAIT_SECONDS = 0.5
 LONG_SECONDS = 30 * 60.0
 """A study that may take longer than this is told how to cut it."""
@@ -53,6 +67,9 @@ class Plan:
         order_seed: Seed of the order of examples.
         sizing: How many trials are asked for at once and trained together.
         timeout_seconds: No cohort starts after this; None for no limit.
+        trial_timeout_seconds: Longest wall time of a trial; a cohort's is this for each of its
+            trials, and it may be silent as long as one. None for no limit.
+        max_failures: So many failures of one kind in a row stop the study.
     """
 
     space: SearchSpace
@@ -60,6 +77,8 @@ class Plan:
     order_seed: int = 0
     sizing: Sizing = field(default_factory=Sizing)
     timeout_seconds: float | None = None
+    trial_timeout_seconds: float | None = None
+    max_failures: int = MAX_FAILURES
 
 
 @dataclass
@@ -105,7 +124,8 @@ class Supervisor:
         self._epochs: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
         self._counts = {"PRUNED": 0, "FAIL": 0}
-        self._failures_in_a_row = 0
+        self._failures = FailureCount(plan.max_failures)
+        self._capacity = Capacity()
         self._next_cohort = 0
         self._best = ""
         self._typical = typical_configs(plan.space, plan.trials)
@@ -160,7 +180,9 @@ class Supervisor:
     def _submit_waiting(self) -> None:
         """Hands what was asked for to free workers."""
         while self._waiting and not self.stopping and len(self._flying) < self.executor.workers:
-            self._submit(self._waiting.popleft())
+            first, *others = self._capacity.split(self._waiting.popleft())
+            self._waiting.extendleft(reversed(others))
+            self._submit(first)
 
     def _ask(self) -> bool:
         """Asks for a round of trials and groups them; returns whether there are any."""
@@ -184,7 +206,8 @@ class Supervisor:
         self._flying[number] = InFlight(cohort, {s.number: s.name for s in group})
         self._suggestions |= {suggestion.number: suggestion for suggestion in group}
         # Before their runs are made: the worker need not wait for MLflow.
-        self.executor.submit(number, cohort)
+        limits = limits_of(len(group), self.plan.trial_timeout_seconds)
+        self.executor.submit(number, cohort, limits)
         for suggestion in group:
             tags = {"cohort": str(number), "seed": str(suggestion.seed)}
             self._runs[suggestion.number] = self.log.trial_started(
@@ -200,6 +223,8 @@ class Supervisor:
                 self._timed(flight, event.data)
         elif isinstance(event, Finished):
             del self._flying[event.key]
+            trials = flight.cohort.trials
+            self._capacity.fitted(trials[0].config.structure, len(trials))
             # The worker trains on while this process writes.
             self._submit_waiting()
             self._end(event.result)
@@ -241,13 +266,18 @@ class Supervisor:
             )
 
     def _failed(self, flight: InFlight, event: Failed) -> None:
-        """Marks a single trial as failed; a cohort's trials are tried again one by one."""
+        """Marks a single trial as failed; a cohort is tried again, in halves or one by one."""
         suggestions = [self._suggestions[trial.number] for trial in flight.cohort.trials]
+        if event.fault == MEMORY:
+            self._capacity.ran_out(suggestions[0].config.structure, len(suggestions))
         if len(suggestions) == 1:
-            self._end([TrialOutcome(suggestions[0].number, "FAIL", cause=event.cause)])
+            cause = cause_of(event, self.plan.trial_timeout_seconds)
+            self._end([TrialOutcome(suggestions[0].number, "FAIL", cause=cause)])
             return
-        self.view.note(f"{flight.label} failed ({event.cause}): its trials are tried one by one")
-        self._waiting.extendleft([suggestion] for suggestion in reversed(suggestions))
+        again = tried_again(suggestions, event.fault)
+        how = "in halves" if len(again) < len(suggestions) else "one by one"
+        self.view.note(f"{flight.label} failed ({event.cause}): its trials are tried {how}")
+        self._waiting.extendleft(reversed(again))
 
     def _end(self, outcomes: Sequence[TrialOutcome]) -> None:
         """Writes the ends of a cohort's trials to MLflow, each before Optuna is told of it."""
@@ -261,6 +291,8 @@ class Supervisor:
                 self.log.drop_weights(kept)
         for outcome in ended:
             self._keep(outcome)
+        if reason := self._failures.reason_to_stop(ended):
+            raise PipelineError(reason)
 
     def _as_decided(self, outcome: TrialOutcome) -> TrialOutcome:
         """Returns the outcome as pruned at the epoch of the decision, where there was one."""
@@ -277,19 +309,9 @@ class Supervisor:
         if outcome.weights is not None and self._worth_keeping(self._records[number]):
             self.log.keep_weights(number, outcome.weights)
         self.study.tell(outcome, attributes_of(outcome, verdict, self._runs.pop(number)))
-        self.view.note(told(suggestion, outcome))
-        self._count(outcome)
-
-    def _count(self, outcome: TrialOutcome) -> None:
         if outcome.state in self._counts:
             self._counts[outcome.state] += 1
-        self._failures_in_a_row = self._failures_in_a_row + 1 if outcome.state == "FAIL" else 0
-        if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
-            raise PipelineError(
-                f"{self._failures_in_a_row} trials failed in a row, the last one with: "
-                f"{outcome.cause}. What was trained is kept; run the same command again when the "
-                "cause is mended"
-            )
+        self.view.note(told(suggestion, outcome))
 
     def _choose(self) -> None:
         """Applies the default rule to what is there, for the view and for what to keep."""

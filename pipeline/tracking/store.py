@@ -7,7 +7,7 @@ report. Each method hands on to the module that does it and turns MLflow's refus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -186,7 +186,12 @@ class Tracking:
                 finalist_runs.mark_delivered(self._client, record.run_id, delivered)
 
     def register_model(
-        self, run_id: str, model: Any, example_input: np.ndarray, name: str | None = None
+        self,
+        run_id: str,
+        model: Any,
+        example_input: np.ndarray,
+        name: str | None = None,
+        class_names: Sequence[str] = (),
     ) -> str:
         """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
 
@@ -195,11 +200,14 @@ class Tracking:
             model: An ordinary Keras model.
             example_input: [num_examples, ...], a few inputs, for the signature.
             name: Registered name; None means ``<dataset>-least-overfit``.
+            class_names: A name per class, for who predicts with it.
         """
         with self._refusals("register the model"):
             if name is None:
                 name = registry.model_name(self._client.get_run(run_id).data.tags["dataset"])
-            uri = registry.register_model(self._client, run_id, model, example_input, name)
+            uri = registry.register_model(
+                self._client, run_id, model, example_input, name, class_names
+            )
             self._client.set_tag(run_id, MODEL_TAG, uri)
             return uri
 

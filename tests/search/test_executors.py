@@ -152,6 +152,7 @@ def test_a_killed_worker_fails_its_job_only_and_another_takes_its_place(processe
         1,
         "the worker process died (signal SIGKILL, as the kernel sends it when memory runs out): "
         "last words",
+        "memory",
     )
     assert after not in (before, os.getpid())
 

@@ -389,10 +389,11 @@ def test_an_unknown_executor_is_told_before_anything_is_loaded(folder):
         prepare(options(dataset="nothing", executor="scriptd"))
 
 
-def test_an_executor_that_cannot_start_leaves_the_study_failed(folder):
+def test_an_executor_that_cannot_start_leaves_nothing_behind(folder):
     with pytest.raises(InputError, match=r"^--executor inline has one worker, this process; 2"):
         launched(executor="scripted", workers=2)
-    assert parent_run().info.status == "FAILED"
+    with pytest.raises(InputError, match=r"^there is no study 'digits'"):
+        tracking.connect().read_study("digits")
 
 
 def test_without_references_none_is_trained_and_none_is_foreseen(folder):

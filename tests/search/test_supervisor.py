@@ -24,7 +24,8 @@ from pipeline.search.cohorts import fixed, grouped
 from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
 from pipeline.search.estimate import DataSize, Estimate
 from pipeline.search.study import Study, Suggestion
-from pipeline.search.supervisor import MAX_FAILURES_IN_A_ROW, Plan, Supervisor
+from pipeline.search.failures import MAX_FAILURES
+from pipeline.search.supervisor import Plan, Supervisor
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")
@@ -302,10 +303,11 @@ def test_too_many_failures_in_a_row_stop_the_search():
     with pytest.raises(PipelineError) as caught:
         made.run()
     assert str(caught.value) == (
-        "5 trials failed in a row, the last one with: RuntimeError: trial 4 is poison. What was "
-        "trained is kept; run the same command again when the cause is mended"
+        "5 trials failed in a row, the last one with: RuntimeError: trial 4 is poison. The search "
+        "stops here (--max-failures 5); what was trained is kept. Mend the cause and run the same "
+        "command again; it goes on regardless with a larger --max-failures"
     )
-    assert made.study.num_ended == MAX_FAILURES_IN_A_ROW == 5
+    assert made.study.num_ended == MAX_FAILURES == 5
     assert made.calls[-1] == ("told", 4)
 
 

@@ -10,19 +10,23 @@ from pipeline.search.executors.interface import (
     Executor,
     Failed,
     Finished,
+    Limits,
     Opener,
     Progressed,
     Run,
+    fault_of,
     one_line,
 )
 
 
 class InlineExecutor(Executor):
-    """Runs a job when the supervisor waits for it.
+    """Runs a job when the supervisor waits for it, to its end: nothing here could end it.
 
     Raises:
         InputError: More than one worker was asked for.
     """
+
+    ends_jobs = False
 
     def __init__(self, opener: Opener, workers: int = 1) -> None:
         if workers != 1:
@@ -41,8 +45,8 @@ class InlineExecutor(Executor):
         """Opens up."""
         self._opened()
 
-    def submit(self, key: int, job: Any) -> None:
-        """Queues a job."""
+    def submit(self, key: int, job: Any, limits: Limits | None = None) -> None:
+        """Queues a job; limits are not kept."""
         self._jobs.append((key, job))
 
     def wait(self, handle: Callable[[Event], None], timeout_seconds: float) -> None:
@@ -58,7 +62,7 @@ class InlineExecutor(Executor):
         except HandlerError as error:
             raise error.reason from error.reason.__cause__
         except Exception as error:
-            event = Failed(key, one_line(error))
+            event = Failed(key, one_line(error), fault_of(error))
         finally:
             self._running = None
             self._messages.clear()

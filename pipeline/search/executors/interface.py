@@ -1,11 +1,22 @@
 """The interface of executors and the events they report."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+MEMORY = "memory"
+TIMEOUT = "timeout"
+ERROR = "error"
+"""What can fail a job: it or its worker ran out of memory, out of time, or anything else."""
+
+_OUT_OF_MEMORY = re.compile(
+    r"ResourceExhausted|RESOURCE_EXHAUSTED|OOM when|out[ _]of[ _]memory|bad_alloc"
+    r"|cannot allocate memory",
+    re.IGNORECASE,
+)
 Run = Callable[[Any, Callable[[Any], None], Callable[[], Iterable[Any]]], Any]
 """``run(job, emit, inbox) -> result``, in the worker."""
 
@@ -15,6 +26,19 @@ class Opener(Protocol):
 
     def open(self) -> Run:
         """Returns what runs a job; called once per worker, where the worker is."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a job is ended, counted from when an opened worker has taken it up.
+
+    Attributes:
+        silence_seconds: Longest time without progress.
+        total_seconds: Longest time in all.
+    """
+
+    silence_seconds: float
+    total_seconds: float
 
 
 @dataclass(frozen=True)
@@ -35,15 +59,17 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job ended without a result: it raised, or its worker died.
+    """A job ended without a result: it raised, its worker died, or it was ended for its limits.
 
     Attributes:
         key: The job's.
         cause: One line.
+        fault: :data:`MEMORY`, :data:`TIMEOUT` or :data:`ERROR`.
     """
 
     key: int
     cause: str
+    fault: str = ERROR
 
 
 Event = Progressed | Finished | Failed
@@ -53,6 +79,8 @@ class Executor(ABC):
     """Runs jobs, a fixed number at once, and hands their events to the supervisor."""
 
     workers: int
+    ends_jobs: bool = True
+    """Whether a job that goes past its limits can be ended."""
 
     def ready(self) -> None:  # noqa: B027 - an executor may have nothing to wait for
         """Returns when a worker has opened, so that what it cannot do is known before any job.
@@ -62,8 +90,8 @@ class Executor(ABC):
         """
 
     @abstractmethod
-    def submit(self, key: int, job: Any) -> None:
-        """Queues a job under a key of its own."""
+    def submit(self, key: int, job: Any, limits: Limits | None = None) -> None:
+        """Queues a job under a key of its own; where :attr:`ends_jobs`, its limits end it."""
 
     @abstractmethod
     def wait(self, handle: Callable[[Event], None], timeout_seconds: float) -> None:
@@ -97,3 +125,15 @@ def one_line(error: BaseException) -> str:
     """Returns the exception's type and message on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
+def fault_of(error: BaseException) -> str:
+    """Returns :data:`MEMORY` for an exception that says so, whichever library raised it."""
+    if isinstance(error, MemoryError) or says_out_of_memory(f"{type(error).__name__}: {error}"):
+        return MEMORY
+    return ERROR
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a message is one of those with which libraries report that memory ran out."""
+    return _OUT_OF_MEMORY.search(text) is not None

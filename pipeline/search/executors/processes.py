@@ -1,8 +1,8 @@
 """Runs jobs in warm worker processes of this machine: spawned, opened once, many jobs each.
 
 A worker that dies fails its job only, with the signal and its last words as the cause, and another
-takes its place. Workers are replaced after a number of jobs: TensorFlow's memory only shrinks when
-a process ends.
+takes its place; a job past its limits is ended with its worker. Workers are replaced after a number
+of jobs, and after one that ran out of memory: TensorFlow's only shrinks when a process ends.
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.search.executors.interface import (
+    ERROR,
+    MEMORY,
+    TIMEOUT,
     Event,
     Executor,
     Failed,
     Finished,
+    Limits,
     Opener,
     Progressed,
+    fault_of,
     one_line,
+    says_out_of_memory,
 )
 
 JOBS_PER_WORKER = 50
@@ -42,7 +48,7 @@ class ProcessesExecutor(Executor):
         self.workers = workers
         self._opener = opener
         self._folder = tempfile.TemporaryDirectory(prefix="least-overfit-workers-")
-        self._jobs: deque[tuple[int, Any]] = deque()
+        self._jobs: deque[tuple[int, Any, Limits | None]] = deque()
         self._opening_failures = 0
         self._count = 0
         self._pool = [self._new_worker() for _ in range(workers)]
@@ -54,9 +60,9 @@ class ProcessesExecutor(Executor):
             for connection in wait(list(workers)):
                 self._receive(workers[connection], lambda event: None)
 
-    def submit(self, key: int, job: Any) -> None:
+    def submit(self, key: int, job: Any, limits: Limits | None = None) -> None:
         """Queues a job; it starts with the next free worker."""
-        self._jobs.append((key, job))
+        self._jobs.append((key, job, limits))
         self._assign()
 
     def wait(self, handle: Callable[[Event], None], timeout_seconds: float) -> None:
@@ -67,6 +73,7 @@ class ProcessesExecutor(Executor):
             workers: dict[Any, Worker] = {worker.connection: worker for worker in self._pool}
             for connection in wait(list(workers), left):
                 ended = self._receive(workers[connection], handle) or ended
+            ended = self._end_overdue(handle) or ended
             self._assign()
 
     def tell(self, key: int, message: Any) -> None:
@@ -92,21 +99,35 @@ class ProcessesExecutor(Executor):
         except (EOFError, OSError):
             return self._bury(worker, handle)
         key = worker.key
+        worker.heard = time.monotonic()
         if kind == "opened":
             self._opening_failures = 0
             worker.opened = True
+            worker.begun = worker.heard
         elif kind == "refused":
             raise content
         elif kind == "progressed" and key is not None:
             handle(Progressed(key, content))
         elif kind in ("finished", "failed") and key is not None:
+            event = Finished(key, content) if kind == "finished" else Failed(key, *content)
             worker.key = None
             worker.jobs += 1
-            if worker.jobs >= JOBS_PER_WORKER:
+            if worker.jobs >= JOBS_PER_WORKER or getattr(event, "fault", ERROR) == MEMORY:
                 self._replace(worker)
-            handle(Finished(key, content) if kind == "finished" else Failed(key, content))
+            handle(event)
             return True
         return False
+
+    def _end_overdue(self, handle: Callable[[Event], None]) -> bool:
+        """Kills workers whose jobs are past their limits; returns whether there were any."""
+        overdue = [(worker, cause) for worker in self._pool if (cause := worker.overdue())]
+        for worker, cause in overdue:
+            key = worker.key
+            worker.process.kill()
+            self._replace(worker)
+            if key is not None:
+                handle(Failed(key, cause, TIMEOUT))
+        return bool(overdue)
 
     def _bury(self, worker: Worker, handle: Callable[[Event], None]) -> bool:
         """Replaces a dead worker and reports its job as failed."""
@@ -122,11 +143,12 @@ class ProcessesExecutor(Executor):
         key = worker.key
         if key is not None and not worker.opened:
             # It never came to the job: that is not the job's fault.
-            self._jobs.appendleft((key, worker.job))
+            self._jobs.appendleft((key, worker.job, worker.limits))
             key = None
         self._replace(worker)
         if key is not None:
-            handle(Failed(key, cause))
+            killed = worker.process.exitcode == -signal.SIGKILL
+            handle(Failed(key, cause, MEMORY if killed or says_out_of_memory(cause) else ERROR))
         return key is not None
 
     def _replace(self, worker: Worker) -> None:
@@ -137,7 +159,8 @@ class ProcessesExecutor(Executor):
     def _assign(self) -> None:
         for worker in self._pool:
             if self._jobs and worker.key is None:
-                worker.key, worker.job = self._jobs.popleft()
+                worker.key, worker.job, worker.limits = self._jobs.popleft()
+                worker.begun = worker.heard = time.monotonic()
                 worker.send(("job", worker.job))
 
     def _new_worker(self) -> Worker:
@@ -159,6 +182,8 @@ class Worker:
         self.log = log
         self.key: int | None = None
         self.job: Any = None
+        self.limits: Limits | None = None
+        self.begun = self.heard = time.monotonic()
         self.jobs = 0
         self.opened = False
         self.process = context.Process(target=serve, args=(other, opener, log), daemon=True)
@@ -186,6 +211,20 @@ class Worker:
             self.process.kill()
             self.process.join()
         self.connection.close()
+
+    def overdue(self) -> str | None:
+        """Returns which limit its job is past; None while it is not, or has yet to be listened to.
+
+        While this process was busy, what the worker said waits in the pipe: that is no silence.
+        """
+        if self.key is None or self.limits is None or not self.opened or self.connection.poll():
+            return None
+        now = time.monotonic()
+        if now - self.begun > self.limits.total_seconds:
+            return f"ran longer than {self.limits.total_seconds:g} s"
+        if now - self.heard > self.limits.silence_seconds:
+            return f"gave no sign of life for {self.limits.silence_seconds:g} s"
+        return None
 
     def cause_of_death(self) -> str:
         """Returns how the process ended and the last line it wrote."""
@@ -248,7 +287,7 @@ def _result(run: Any, job: Any, connection: Connection) -> tuple[str, Any]:
     try:
         return "finished", run(job, emit, inbox)
     except Exception as error:
-        return "failed", one_line(error)
+        return "failed", (one_line(error), fault_of(error))
 
 
 EXECUTOR = ProcessesExecutor
