@@ -379,7 +379,8 @@ TRIAL_KEYS = [
 ]  # fmt: skip
 KEYS = [
     "status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible", "trials",
-    "test", "model_uri", "notes", "finalists", "frequencies", "optimism", "compared", "warnings",
+    "test", "model_uri", "notes", "finalists", "frequencies",
+    "frequencies_search", "optimism", "compared", "warnings",
 ]  # fmt: skip
 TEST_KEYS = [
     "ce", "ce_low", "ce_high", "accuracy", "accuracy_low", "accuracy_high", "gap_ce", "gap_ce_low",

@@ -209,8 +209,8 @@ def test_heavy_libraries_are_imported_late(library):
 
 def test_report_pages_and_rules_are_free_of_tracking_and_training():
     for name in (
-        "candidates", "claims", "confirmation", "gates", "html", "markdown", "pages", "rows",
-        "rules", "sections", "selection", "statistics", "terminal", "verdicts", "wording",
+        "candidates", "claims", "confirmation", "gates", "html", "markdown", "pages", "rivals",
+        "rows", "rules", "sections", "selection", "statistics", "terminal", "verdicts", "wording",
         "evidence", "figures",
     ):  # fmt: skip
         for entry in IMPORTS[f"pipeline.report.{name}"]:

@@ -7,19 +7,17 @@ claim is one function here, placed by the pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from pipeline.records import Finalist, TestResult, TrialRecord
+from pipeline.records import Finalist
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.place import Place
 from pipeline.report.evidence.resampling import REPEATS
 from pipeline.report.evidence.techniques import Difference, Effect
 from pipeline.report.rounding import MISSING, between, decimal, percent, signed
 from pipeline.report.rows import Report
-from pipeline.report.statistics import Z_95, normal_interval, paired_standard_error
+from pipeline.report.statistics import Z_95, normal_interval
 
 STABLE = 0.5
 """Share of resamples below which a winner is called unstable."""
@@ -46,30 +44,6 @@ class Table:
     note: str = ""
 
 
-def comparisons(report: Report) -> list[str]:
-    """Returns how the best-validation trial and the baseline compare with the winner."""
-    winner = report.selection.winner
-    if winner is None:
-        return []
-    lines = [_comparison(report, role, trial) for role, trial in rivals(report)]
-    if winner == report.selection.reference:
-        lines.insert(0, "It is the best-validation trial, too.")
-    return lines
-
-
-def rivals(report: Report) -> list[tuple[str, TrialRecord]]:
-    """Returns the models to compare the winner with: best validation, unregularized baseline."""
-    winner, reference = report.selection.winner, report.selection.reference
-    baseline = evidence_of(report).isolation.baseline
-    roles: dict[int, list[str]] = {}
-    if reference is not None and reference != winner:
-        roles[reference] = ["best on validation"]
-    if baseline is not None and baseline.number != winner:
-        roles.setdefault(baseline.number, []).append("unregularized baseline")
-    models = [(" and ".join(words), report.measured(number)) for number, words in roles.items()]
-    return [(words, model) for words, model in models if model is not None]
-
-
 def optimism(report: Report) -> str:
     """Returns how much better the delivered model looked on validation; empty while unread."""
     found = evidence_of(report).optimism
@@ -82,31 +56,32 @@ def optimism(report: Report) -> str:
     )
 
 
-def frequencies(report: Report) -> str:
-    """Returns how often the rule picks each trial under resampling; empty without a choice."""
-    shares = evidence_of(report).frequencies
-    if len(shares) == 0 or len(report.study.trials) < 2:
-        return ""
+def frequencies(report: Report) -> list[str]:
+    """Returns how often the rule picks each trial under resampling; empty without a choice.
+
+    The finalists are few and chosen: only the resampling of the whole search tells stability.
+    """
+    evidence, confirmation = evidence_of(report), report.confirmation
+    if len(report.study.trials) < 2:
+        return []
+    drawn = f"of {REPEATS} resamples of the validation examples"
+    found = []
+    if confirmation is not None and len(confirmation.finalists) > 1 and evidence.frequencies:
+        found.append(
+            f"Among the {len(confirmation.finalists)} finalists, their seeds unchanged, {drawn} "
+            f"the rule picks {_shares(evidence.frequencies)}."
+        )
+    if evidence.frequencies_search:
+        among = "among all candidates, by single trainings, " if confirmation else ""
+        told = _shares(evidence.frequencies_search)
+        found.append(f"Stability: {among}{drawn} the rule picks {told}.")
+    return found
+
+
+def _shares(shares: Mapping[int, float]) -> str:
     told = [f"trial {number} in {percent(share)}" for number, share in shares.items()]
     more = f", {len(told) - _MOST_PICKS} others in the rest" if len(told) > _MOST_PICKS else ""
-    seeds = " (the finalists' seeds unchanged)" if report.confirmation else ""
-    return (
-        f"Stability: of {REPEATS} resamples of the validation examples{seeds} the rule picks "
-        f"{', '.join(told[:_MOST_PICKS])}{more}."
-    )
-
-
-def compared(report: Report) -> Table | None:
-    """Returns winner, best-validation trial and baseline side by side; None without a winner."""
-    delivered = report.delivered
-    if delivered is None or delivered.measurement is None:
-        return None
-    validation, test = ("val acc", "val CE", "val gap"), ("test acc", "95%", "test CE")
-    columns = ("model", "trial", *validation, *test, "test gap", "95%")
-    models = [("winner", delivered), *rivals(report)]
-    rows = tuple(_compared_cells(report, role, model) for role, model in models)
-    note = "The validation gap is what was selected on; the test gap is test minus train."
-    return Table("Side by side", columns, rows, note)
+    return f"{', '.join(told[:_MOST_PICKS])}{more}"
 
 
 def finalists(report: Report) -> Table | None:
@@ -148,12 +123,7 @@ def warnings(report: Report) -> list[str]:
     if report.selection.winner is None:
         return []
     found = [_edge_warning(place) for place in evidence_of(report).places if place.edge]
-    shares, winner = evidence_of(report).frequencies, report.selection.winner
-    if shares and shares.get(winner, 0.0) < STABLE and len(report.selection.eligible) > 1:
-        found.append(
-            f"The choice is not stable: the winner is picked in {percent(shares.get(winner, 0.0))} "
-            "of the resamples. The eligible set is the finding, not its first member."
-        )
+    found += _unstable(report, report.selection.winner)
     optimistic = evidence_of(report).optimism
     if optimistic is not None and optimistic.ce < -Z_95 * optimistic.ce_se:
         found.append(
@@ -168,58 +138,22 @@ def warnings(report: Report) -> list[str]:
     return found
 
 
-def _comparison(report: Report, role: str, model: TrialRecord) -> str:
-    mine = report.tested.get(int(report.selection.winner or 0))
-    its = report.tested.get(model.number)
-    name = f"Beside it, the {role}, trial {model.number}"
-    if mine is not None and its is not None and report.test is not None:
-        return f"{name}: test {_test_words(its)}{_paired(report, model.number)}."
-    measured = model.measurement
-    if measured is None:
-        return f"{name}: not measured."
-    return (
-        f"{name}: validation accuracy {decimal(measured.val_accuracy)}, cross-entropy "
-        f"{decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}."
+def _unstable(report: Report, winner: int) -> list[str]:
+    """Returns that the choice is not stable, where it is not, judged by the whole search."""
+    shares = evidence_of(report).frequencies_search
+    share, several = shares.get(winner, 0.0), len(report.selection.eligible) > 1
+    if not shares or share >= STABLE or not (several or report.confirmation):
+        return []
+    by = "by single trainings " if report.confirmation else ""
+    finding = (
+        "The eligible set is the finding, not its first member."
+        if several
+        else "Other validation examples or seeds would make another trial the winner."
     )
-
-
-def _test_words(test: TestResult) -> str:
-    return (
-        f"accuracy {decimal(test.accuracy)}, 95% {between(test.accuracy_low, test.accuracy_high)}; "
-        f"cross-entropy {decimal(test.ce)}; gap {decimal(test.gap_ce)}, 95% "
-        f"{between(test.gap_ce_low, test.gap_ce_high)}"
-    )
-
-
-def _paired(report: Report, number: int) -> str:
-    """The winner's advantage in accuracy on the same test examples, where they were kept."""
-    test, winner = report.test_examples, report.selection.winner
-    if test is None or winner is None or not {winner, number} <= test.results.keys():
-        return ""
-    mine, its = test.results[winner].correct, test.results[number].correct
-    if np.array_equal(mine, its):
-        return "; the winner is right on the same examples"
-    value = float(mine.mean() - its.mean())
-    low, high = normal_interval(value, paired_standard_error(mine, its))
-    return f"; the winner's accuracy differs by {signed(value)}, 95% {between(low, high)}"
-
-
-def _compared_cells(report: Report, role: str, model: TrialRecord) -> tuple[str, ...]:
-    measured, test = model.measurement, report.tested.get(model.number)
-    if test is None and role == "winner":
-        test = report.test
-    values = (measured.val_accuracy, measured.val_ce, measured.gap_ce) if measured else (None,) * 3
-    first = (role, str(model.number), *map(decimal, values))
-    if test is None:
-        return *first, *[MISSING] * 5
-    return (
-        *first,
-        decimal(test.accuracy),
-        between(test.accuracy_low, test.accuracy_high),
-        decimal(test.ce),
-        decimal(test.gap_ce),
-        between(test.gap_ce_low, test.gap_ce_high),
-    )
+    return [
+        f"The choice is not stable: {by}the winner is picked in {percent(share)} of the resamples. "
+        f"{finding}"
+    ]
 
 
 def _finalist_cells(report: Report, finalist: Finalist) -> tuple[str, ...]:

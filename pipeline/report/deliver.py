@@ -31,9 +31,11 @@ from pipeline.report.publishing import pages_of
 from pipeline.report.recall import locked_report, what_if
 from pipeline.report.rows import Report
 from pipeline.report.selection import check_settings, select
-from pipeline.tracking.spelling import LOCK_TAG, MODEL_TAG, TEST_FILE
+from pipeline.search.single import alone
+from pipeline.tracking.spelling import LOCK_TAG, REGISTERED_TAG, REPORTED_TAG, TEST_FILE, TESTED_TAG
 
 if TYPE_CHECKING:
+    from pipeline.report.sealed import Restored
     from pipeline.tracking import Tracking
 
 Say = Callable[[str], None]
@@ -82,18 +84,25 @@ def deliver(options: ReportOptions, say: Say) -> Report:
     settings = _settings(options, (locked or {}).get("asked", {}))
     first = select(study, settings)
     refusal = _why_not_locked(study, first)
-    if refusal is not None:
-        return Report(study, by_one_seed(first, refusal))
     if locked is not None:
         return _again(store, study, first, locked, options, say)
-    dataset = load_dataset(study, options.data_dir)
-    decision = _confirm(store, study, first, dataset, options, say)
-    if decision.selection.status != "ok":
-        return Report(study, decision.selection, confirmation=decision.confirmation)
-    record = selection_record(study, decision, settings, dataset)
-    digest = store.lock_selection(run_id, record, replace=options.read_test_again)
-    _conclude(store, study, decision, dataset, SelectionLock(digest), say)
-    return locked_report(store, study, decision)
+    if refusal is not None:
+        return Report(study, by_one_seed(first, refusal))
+    # Two reports at once would both find the test part unread.
+    with alone(study.study, [store.tracking_uri], "pipeline report"):
+        if not options.read_test_again and (locked := store.read_selection(run_id)) is not None:
+            return _again(store, study, first, locked, options, say)
+        dataset = load_dataset(study, options.data_dir)
+        decision = _confirm(store, study, first, dataset, options, say)
+        if decision.selection.status != "ok":
+            return Report(study, decision.selection, confirmation=decision.confirmation)
+        # Before the lock: a model that cannot be restored locks nothing.
+        restored = _restored(store, study, decision, dataset, first, say)
+        record = selection_record(study, decision, settings, dataset)
+        digest = store.lock_selection(run_id, record, replace=options.read_test_again)
+        lock = SelectionLock(digest)
+        _conclude(Conclusion(store, study, decision, dataset, restored, lock), options, say)
+        return locked_report(store, study, decision)
 
 
 def _settings(options: ReportOptions, locked: dict[str, int]) -> RuleSettings:
@@ -151,6 +160,11 @@ def _again(
 
     It trains nothing: a choice whose finalists were not all trained rests on one seed each.
     """
+    refusal = _why_not_locked(study, first)
+    if refusal is not None:
+        same = locked["rule"]["name"] == first.rule.name
+        change = "before the study went on" if same else f"by the rule {locked['rule']['name']}"
+        return what_if(store, study, Decision(first), locked, change)
     run_id, keys = str(study.run_id), wanted(study, first)
     trained = store.read_finalists(study) if keys else {}
     if all(key in trained for key in keys):
@@ -158,57 +172,82 @@ def _again(
     else:
         note = "by one seed each: not all of its finalists were trained, and a what-if trains none"
         decision = Decision(by_one_seed(first, note))
-    change = difference(locked, decisive(study, decision), first.rule)
-    if change is not None:
-        return what_if(store, study, decision, locked, change)
-    unread = store.read_test_result(run_id) is None
-    if unread or store.tag(run_id, MODEL_TAG) is None:
-        lock = SelectionLock(str(store.tag(run_id, LOCK_TAG))) if unread else None
-        _conclude(store, study, decision, load_dataset(study, options.data_dir), lock, say)
+    change_found = difference(locked, decisive(study, decision), first.rule)
+    if change_found is not None:
+        return what_if(store, study, decision, locked, change_found)
+    digest = str(store.tag(run_id, LOCK_TAG))
+    if store.tag(run_id, REPORTED_TAG) != digest:
+        with alone(study.study, [store.tracking_uri], "pipeline report"):
+            dataset = load_dataset(study, options.data_dir)
+            restored = _restored(store, study, decision, dataset, first, say)
+            lock = SelectionLock(digest)
+            _conclude(Conclusion(store, study, decision, dataset, restored, lock), options, say)
     return locked_report(store, study, decision)
 
 
-def _conclude(
+def _restored(
     store: Tracking,
     study: StudyRecord,
     decision: Decision,
     dataset: Dataset,
-    lock: SelectionLock | None,
+    first: Selection,
     say: Say,
-) -> None:
-    """Reads the test part, where there is a lock to do so, registers the winner, writes the pages.
+) -> dict[int, Restored]:
+    """Returns the models to measure on the test part, by trial number, checked on validation.
 
-    The winner is read together with those it is compared with: the best on validation and the
-    unregularized baseline; of finalists, the seed with the median stands for them.
+    The winner, the best on validation (of the finalists, and of the search) and the unregularized
+    baseline; of finalists, the seed with the median stands for them.
     """
     from pipeline.report import sealed
 
-    run_id, selection = str(study.run_id), decision.selection
-    winner = delivered(study, decision)
-    shown = {selection.winner, selection.reference}
+    shown = {decision.selection.winner, decision.selection.reference, first.reference}
     compared = [t.number for t in study.trials if t.number in shown or _is_baseline(t)]
     say(f"restoring {len(compared)} models and checking them on validation")
-    restored = sealed.restore(store, dataset, [delivered(study, decision, n) for n in compared])
-    if lock is not None:
+    return sealed.restore(store, dataset, [delivered(study, decision, n) for n in compared])
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a locked choice is concluded with."""
+
+    store: Tracking
+    study: StudyRecord
+    decision: Decision
+    dataset: Dataset
+    restored: dict[int, Restored]
+    lock: SelectionLock
+
+
+def _conclude(found: Conclusion, options: ReportOptions, say: Say) -> None:
+    """Reads the test part, registers the winner, writes the pages: what is not done of it yet.
+
+    A tag with the lock's hash follows each step: whatever dies between two of them, the next report
+    goes on there, and nothing of an earlier lock passes for this one's.
+    """
+    from pipeline.report import sealed
+
+    store, study, digest = found.store, found.study, found.lock.record_hash
+    run_id, winner = str(study.run_id), delivered(study, found.decision)
+    if options.read_test_again or store.tag(run_id, TESTED_TAG) != digest:
         say("reading the test part")
         reads = store.count_test_read(run_id)
-        results, examples = sealed.read_once(dataset, restored, lock, reads)
+        results, examples = sealed.read_once(found.dataset, found.restored, found.lock, reads)
         kept = {str(number): asdict(result) for number, result in results.items()}
         store.log_files(run_id, {TEST_FILE: json.dumps(kept)})
         store.keep_test_examples(run_id, examples)
-        # Last: it says that the reading is complete.
         store.log_test_result(run_id, results[winner.number])
-    say("registering the model")
-    store.register_model(
-        run_id,
-        restored[winner.number].model,
-        dataset.raw_example(),
-        class_names=dataset.class_names,
-    )
+        store.set_tag(run_id, TESTED_TAG, digest)
+    if store.tag(run_id, REGISTERED_TAG) != digest:
+        say("registering the model")
+        model, classes = found.restored[winner.number].model, found.dataset.class_names
+        example = found.dataset.raw_example()
+        store.register_model(run_id, model, example, class_names=classes)
+        store.set_tag(run_id, REGISTERED_TAG, digest)
     store.mark_winner(study, winner.number, winner.mlflow_run_id)
-    store.set_verdicts(study, selection.verdicts)
+    store.set_verdicts(study, found.decision.selection.verdicts)
     say("writing the pages")
-    store.log_report(run_id, pages_of(locked_report(store, study, decision)))
+    store.log_report(run_id, pages_of(locked_report(store, study, found.decision)))
+    store.set_tag(run_id, REPORTED_TAG, digest)
 
 
 def _is_baseline(trial: TrialRecord) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.records import TrialRecord
-from pipeline.report import claims, figures, sections, wording
+from pipeline.report import claims, figures, rivals, sections, wording
 from pipeline.report.claims import Table
 from pipeline.report.evidence import evidence_of
 from pipeline.report.rounding import MISSING, between, decimal, percent
@@ -51,7 +51,7 @@ def _page(report: Report) -> Mapping[str, Any]:
         "headline": wording.headline(report),
         "problems": wording.status_lines(report),
         "figures_of_winner": _opening(report),
-        "compared": claims.compared(report),
+        "compared": rivals.compared(report),
         "pictures": list(figures.pictures(report)),
         "tables": _tables(report),
         "trials": _trials(report),
@@ -67,7 +67,7 @@ def _opening(report: Report) -> list[str]:
     if not lines:
         return []
     rest = [line for line in lines if line != tested]
-    found = [tested, *claims.comparisons(report), *rest, claims.optimism(report)]
+    found = [tested, *rivals.comparisons(report), *rest, claims.optimism(report)]
     return [line for line in found if line]
 
 
@@ -91,7 +91,7 @@ def _trials(report: Report) -> Table:
         f"All {len(rows)} trials",
         _TRIAL_COLUMNS,
         rows,
-        f"{sections.LEGEND}{sections.more(report, trials)}.",
+        f"{sections.legend(report)}{sections.more(report, trials)}.",
     )
 
 
@@ -117,23 +117,30 @@ def _trial_cells(
 
 
 def _frequencies(report: Report) -> Table | None:
-    shares, eligible = evidence_of(report).frequencies, report.selection.eligible
-    if not shares:
+    evidence, eligible = evidence_of(report), report.selection.eligible
+    shown = {"picked in": evidence.frequencies_search}
+    if report.confirmation is not None:
+        shown = {"by single trainings": evidence.frequencies_search}
+        if len(report.confirmation.finalists) > 1 and evidence.frequencies:
+            shown = {"among the finalists": evidence.frequencies} | shown
+    if not any(shown.values()):
         return None
-    keys, places = differing_keys(report.study), [*eligible]
-    places += [number for number in shares if number not in eligible]
-    rows = []
+    keys, rows = differing_keys(report.study), []
+    picked = [number for shares in shown.values() for number in shares]
+    places = list(dict.fromkeys([*eligible, *picked]))
     for number in places:
         trial = report.trial(number)
         words = (trial.name or describe(trial.config, keys) or "plain") if trial else MISSING
         won = "> " if number == report.selection.winner else ""
         role = "eligible" if number in eligible else "not eligible here"
-        rows.append((f"{won}{number}", words, role, percent(shares.get(number, 0.0))))
+        cells = (percent(shares.get(number, 0.0)) for shares in shown.values())
+        rows.append((f"{won}{number}", words, role, *cells))
     return Table(
         "How often the rule picks whom",
-        ("trial", "configuration", "in this study", "picked in"),
+        ("trial", "configuration", "in this study", *shown),
         tuple(rows),
-        f"{claims.frequencies(report)} No rule is stable: the eligible set is the finding.",
+        f"{' '.join(claims.frequencies(report))} No rule is stable: the eligible set is the "
+        "finding.",
     )
 
 
@@ -169,7 +176,7 @@ def _class_errors(report: Report) -> Table | None:
         )
         for entry in found.classes
     )
-    columns = ("class", "test examples", "error rate", "95%", "mostly taken for")
+    columns = ("class", "test examples", "error rate", "95%", "most often taken for")
     note = f"Macro-F1 {decimal(found.macro_f1)}, 95% {between(*found.macro_f1_interval)}."
     return Table("Errors per class on the test part", columns, rows, note)
 
@@ -225,7 +232,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("MLflow run of the study", report.study.run_id),
         ("MLflow run of the delivered model", delivered.mlflow_run_id if delivered else None),
         ("Model", report.model_uri),
-        ("Rule", wording.rule_line(report)),
+        ("Rule", wording.rule_line(report).removeprefix("Rule ")),
         *report.extras.items(),
     ]
     return [(label, value) for label, value in known if value]

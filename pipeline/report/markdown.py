@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.report import wording
 from pipeline.report.rows import COLUMNS, Report, cells, differing_keys, listed
-from pipeline.report.sections import LEGEND, more, sections, summary, tables
+from pipeline.report.sections import legend, more, sections, summary, tables
 
 
 def as_markdown(report: Report) -> str:
@@ -21,7 +21,7 @@ def as_markdown(report: Report) -> str:
     trials = listed(report)
     if trials:
         rows = [cells(report, trial, keys) for trial in trials]
-        note = LEGEND.replace(">", r"\>") + more(report, trials)
+        note = legend(report).replace(">", r"\>") + more(report, trials)
         parts += ["## Trials", _table(COLUMNS, rows), note]
     for table in tables(report):
         parts += [f"## {table.title}", _table(table.columns, table.rows), _escaped(table.note)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import InputError
@@ -21,7 +21,7 @@ from pipeline.report.rows import Report
 from pipeline.report.terminal import WIDTH, as_text
 from pipeline.report.wording import seed_of
 
-__all__ = ["FORMATS", "WIDTH", "as_json", "as_markdown", "as_text", "render", "write"]
+__all__ = ["FORMATS", "WIDTH", "as_json", "as_markdown", "as_text", "render"]
 
 FORMATS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}
 """Name of a format -> ending of its file."""
@@ -80,7 +80,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "model_uri": report.model_uri,
         "notes": list(selection.notes),
         "finalists": [_finalist_json(report, finalist) for finalist in finalists],
-        "frequencies": {str(number): share for number, share in evidence.frequencies.items()},
+        "frequencies": _by_name(evidence.frequencies),
+        "frequencies_search": _by_name(evidence.frequencies_search),
         "optimism": _picked(evidence.optimism, _OPTIMISM) if evidence.optimism else None,
         "compared": {str(n): _test_json(test) for n, test in sorted(report.tested.items())},
         "warnings": claims.warnings(report),
@@ -105,22 +106,6 @@ def render(report: Report, page: str, color: bool = False) -> str:
 
         return as_html(report)
     raise InputError(f"unknown format '{page}'; expected one of {', '.join(FORMATS)}")
-
-
-def write(report: Report, folder: Path) -> None:
-    """Writes ``report.txt``, ``.json``, ``.md`` and ``.html`` into a folder, made if missing.
-
-    Raises:
-        InputError: The folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for page, ending in FORMATS.items():
-            (folder / f"report.{ending}").write_text(render(report, page), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"--output {folder}: cannot be written ({error.strerror}); give another folder"
-        ) from error
 
 
 def _trial_json(report: Report, trial: TrialRecord) -> dict[str, Any]:
@@ -159,6 +144,10 @@ def _finalist_json(report: Report, finalist: Finalist) -> dict[str, Any]:
         "runs": runs,
         "delivered": finalist.median if finalist.number == report.selection.winner else None,
     }
+
+
+def _by_name(shares: Mapping[int, float]) -> dict[str, float]:
+    return {str(number): share for number, share in shares.items()}
 
 
 def _picked(record: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from pipeline.records import Selection, StudyRecord, TestResult
 from pipeline.report.confirmation import Decision
 from pipeline.report.rounding import between, decimal
 from pipeline.report.rows import Report
-from pipeline.tracking.spelling import LOCK_TAG, MODEL_TAG, TEST_FILE, TOTAL_TAG
+from pipeline.tracking.spelling import (
+    LOCK_TAG,
+    MODEL_TAG,
+    REGISTERED_TAG,
+    TEST_FILE,
+    TESTED_TAG,
+    TOTAL_TAG,
+)
 
 if TYPE_CHECKING:
     from pipeline.tracking import Tracking
@@ -33,20 +40,29 @@ def locked_report(store: Tracking, study: StudyRecord, decision: Decision) -> Re
         )
         selection = _noted(selection, note)
     results = _test_results(store, run_id)
+    tested, registered = (_is_of_lock(store, run_id, tag) for tag in (TESTED_TAG, REGISTERED_TAG))
     return Report(
         study,
         selection,
-        test=store.read_test_result(run_id),
-        model_uri=store.tag(run_id, MODEL_TAG),
+        test=store.read_test_result(run_id) if tested else None,
+        model_uri=store.tag(run_id, MODEL_TAG) if registered else None,
         extras=_provenance(store.read_selection(run_id), store.tag(run_id, LOCK_TAG)),
         confirmation=decision.confirmation,
         tested=results,
-        test_examples=store.read_test_examples(run_id),
+        test_examples=store.read_test_examples(run_id) if tested else None,
     )
 
 
+def _is_of_lock(store: Tracking, run_id: str, tag: str) -> bool:
+    """Whether a step was done for the choice that is locked, not for one that it replaced."""
+    digest = store.tag(run_id, LOCK_TAG)
+    return digest is not None and store.tag(run_id, tag) == digest
+
+
 def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
-    """Returns the results on the test part, by trial number; empty before it was read."""
+    """Returns the locked choice's test results, by trial number; empty before they were read."""
+    if not _is_of_lock(store, run_id, TESTED_TAG):
+        return {}
     kept = store.read_file(run_id, TEST_FILE)
     return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
 
@@ -85,7 +101,8 @@ def what_if(
         for number, result in results.items()
         if number == locked["winner"]
     }
-    if model := store.tag(str(study.run_id), MODEL_TAG):
+    model = store.tag(str(study.run_id), MODEL_TAG)
+    if model and _is_of_lock(store, str(study.run_id), REGISTERED_TAG):
         extras["Model of the locked trial"] = model
     noted = _noted(decision.selection, note)
     return Report(study, noted, extras=extras, confirmation=decision.confirmation)

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.records import (
     Confirmation,
     Finalist,
+    Measurement,
     Selection,
     StudyRecord,
     TestExamples,
@@ -79,6 +80,11 @@ class Report:
         """Returns the finalist of this number; None where there is none."""
         finalists = self.confirmation.finalists if self.confirmation else ()
         return next((finalist for finalist in finalists if finalist.number == number), None)
+
+    def judged(self, number: int | None) -> Measurement | None:
+        """Returns what a trial was judged by: of a finalist the mean over its seeds."""
+        judged = self.finalist(number) or self.trial(number)
+        return judged.measurement if judged else None
 
     def trial(self, number: int | None) -> TrialRecord | None:
         """Returns the trial of this number, or None."""

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.records import TrialRecord
-from pipeline.report import claims, wording
+from pipeline.report import claims, rivals, wording
 from pipeline.report.rows import Report
 
-LEGEND = "> winner, b best validation cross-entropy; cross-entropies (CE) and gaps in nats"
+
+def legend(report: Report) -> str:
+    """Returns what the marks and columns of the table of trials mean."""
+    over = " (of the finalists, over their seeds)" if report.confirmation else ""
+    return f"> winner, b best validation cross-entropy{over}; cross-entropies (CE) and gaps in nats"
 
 
 def summary(report: Report) -> list[str]:
     """Returns the lines below the headline."""
-    found = [*wording.winner_lines(report), *claims.comparisons(report), claims.optimism(report)]
-    found += [claims.frequencies(report), wording.rule_line(report)]
+    found = [*wording.winner_lines(report), *rivals.comparisons(report), claims.optimism(report)]
+    found += [*claims.frequencies(report), wording.rule_line(report)]
     if report.model_uri:
         found.append(f"Model: {report.model_uri}")
     return [*filter(None, found), *(f"{label}: {value}" for label, value in report.extras.items())]

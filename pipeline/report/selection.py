@@ -133,7 +133,12 @@ def confirm(
     again = decided.selection({}, {}, ())
     reasons |= {number: f"over {count} seeds: {why}" for number, why in again.excluded.items()}
     notes = [note for note in first.notes if note.startswith(_TOO_GOOD)]
-    notes += _about_choice(decided, len(first.eligible), first.verdicts)
+    measured, _ = gather(study)
+    about = _about_choice(decided, len(measured) if measured else 0, first.verdicts)
+    several = len(confirmation.finalists) > 1
+    notes += [
+        note.replace("No other trial", "No other finalist") if several else note for note in about
+    ]
     if decided.choice is not None and decided.choice.winner != confirmation.first_choice:
         notes.append(
             f"By one seed each the rule chose trial {confirmation.first_choice}; over {count} "

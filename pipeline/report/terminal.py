@@ -18,7 +18,7 @@ from rich.text import Text
 from pipeline.records import TrialRecord
 from pipeline.report import claims, wording
 from pipeline.report.rows import COLUMNS, Report, cells, differing_keys, listed
-from pipeline.report.sections import LEGEND, more, sections, summary, tables
+from pipeline.report.sections import legend, more, sections, summary, tables
 
 WIDTH = 100
 """Columns of the text page."""
@@ -64,7 +64,7 @@ def _parts(report: Report) -> Iterable[RenderableType]:
     trials = listed(report)
     if trials:
         yield Padding(_trials(report, trials), (1, 0, 0, 0))
-        yield Text(LEGEND + more(report, trials), style="dim")
+        yield Text(legend(report) + more(report, trials), style="dim")
     for table in tables(report):
         yield Text(f"\n{table.title}", style="bold")
         yield _plain_table(table)

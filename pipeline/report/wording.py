@@ -135,7 +135,7 @@ def why_lost(report: Report, trial: TrialRecord) -> str:
     if trial.number == report.selection.winner:
         return ""
     excluded = report.selection.excluded.get(trial.number)
-    mine, its = _judged(report, trial.number), _judged(report, report.selection.winner)
+    mine, its = report.judged(trial.number), report.judged(report.selection.winner)
     if excluded or mine is None or its is None:
         return excluded or ""
     worse = []
@@ -147,12 +147,6 @@ def why_lost(report: Report, trial: TrialRecord) -> str:
         worse.append(f"parameters ({mine.num_parameters:,} against {its.num_parameters:,})")
     winner = report.selection.winner
     return f"eligible, but trial {winner} is better in {', '.join(worse) or 'its number'}"
-
-
-def _judged(report: Report, number: int | None) -> Measurement | None:
-    """What a trial was judged by: of a finalist the mean over its seeds."""
-    judged = report.finalist(number) or report.trial(number)
-    return judged.measurement if judged else None
 
 
 def _no_skill_line(report: Report) -> str:

@@ -9,6 +9,7 @@ references, which are part of the sampler's random start, a quarter of the trial
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pipeline.search.study import Suggestion
@@ -20,7 +21,9 @@ LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
 few milliseconds. Convolutions lie far above: they fill the machine by themselves."""
-COHORT_BYTES = 2**30
+COHORT_BYTES = 3 * 2**27
+"""Of a cohort's weights while it trains. Their best ones travel to the supervisor, which holds them
+twice for a moment and has 400 MB in all."""
 BYTES_PER_PARAMETER = 4 * 6
 """Weights, gradient, two slots of the optimizer, the best weights and a copy in passing."""
 
@@ -78,8 +81,11 @@ def grouped(suggestions: list[Suggestion], largest: int) -> list[list[Suggestion
     groups: dict[tuple[Any, ...], list[Suggestion]] = {}
     for suggestion in suggestions:
         groups.setdefault(suggestion.config.structure, []).append(suggestion)
-    return [
-        group[start : start + largest]
-        for group in groups.values()
-        for start in range(0, len(group), largest)
-    ]
+    return [part for group in groups.values() for part in _even(group, largest)]
+
+
+def _even(group: list[Suggestion], largest: int) -> list[list[Suggestion]]:
+    """Returns a group in as few parts as the largest allows, of sizes as equal as can be."""
+    parts = -(-len(group) // largest)
+    ends = [-(-len(group) * part // parts) for part in range(parts + 1)]
+    return [group[start:end] for start, end in pairwise(ends)]

@@ -169,6 +169,7 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
     opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
     with (
         alone(prepared.study, (resolve_uri(None), options.storage or DEFAULT_STORAGE)),
+        terminable(),
         # First of all: workers import Keras and load the data while this process opens its stores.
         executors.start(options.executor, opener, options.workers) as executor,
     ):
@@ -192,30 +193,31 @@ def run_to_end(
     log = store.open_study(
         prepared.study, dataset.name, prepared.definition | {"source": source(options)}, asked_for
     )
-    log.log_dataset(
-        dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
-    )
-    log.log_files({"search_space.yaml": chosen.text})
-    study.resume(references=options.references)
-    closed = (*log.close_stale(study.stale), *log.close_stale())
-    size = data_size(dataset)
-    if not options.references:
-        chosen = replace(chosen, references=())
-    sizing = cohort_sizing(options, chosen, dataset)
-    plan = Plan(
-        chosen,
-        chosen.trials,
-        options.seed,
-        sizing,
-        options.timeout_seconds,
-        options.trial_timeout_seconds,
-        options.max_failures,
-    )
-    unchanged = known is not None and known.run_id == log.run_id and not closed
-    earlier = known if known and unchanged else store.read_study(study=prepared.study)
-    view.note(opening(options, prepared, study.num_ended, store.address))
     status = "FAILED"
     try:
+        log.log_dataset(
+            dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
+        )
+        log.log_files({"search_space.yaml": chosen.text})
+        study.resume(references=options.references)
+        closed = (*log.close_stale(study.stale), *log.close_stale())
+        size = data_size(dataset)
+        if not options.references:
+            chosen = replace(chosen, references=())
+        sizing = cohort_sizing(options, chosen, dataset)
+        plan = Plan(
+            chosen,
+            chosen.trials,
+            options.seed,
+            sizing,
+            options.timeout_seconds,
+            options.trial_timeout_seconds,
+            options.max_failures,
+        )
+        # One killed before its first trial may lack its split and chance level until now.
+        unchanged = known and known.trials and known.run_id == log.run_id and not closed
+        earlier = known if known and unchanged else store.read_study(study=prepared.study)
+        view.note(opening(options, prepared, study.num_ended, store.address))
         executor.ready()
         supervisor = Supervisor(plan, study, executor, log, view)
         with interruptible(supervisor, view):
@@ -332,6 +334,20 @@ def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str
         f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
         f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
     )
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM end what was begun in order, as Ctrl-C does, while nothing trains yet."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

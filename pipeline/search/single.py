@@ -1,6 +1,6 @@
 """One search at a time on a study: what two supervisors on one host would mix up is locked.
 
-In: the study and the addresses it is kept at (MLflow's store, Optuna's storage). Each pair is a file
+In: a study and the addresses it is kept at (MLflow's store, Optuna's storage). Each pair is a file
 in the system's temp folder that this process holds an advisory lock on. The kernel releases it
 with the process, however that ends: what a killed search leaves behind blocks nobody.
 """
@@ -20,23 +20,24 @@ from pipeline.errors import InputError
 
 
 @contextmanager
-def alone(study: str, addresses: Iterable[str]) -> Iterator[None]:
+def alone(study: str, addresses: Iterable[str], command: str = "pipeline search") -> Iterator[None]:
     """Keeps a study to this process while the context lasts.
 
     Args:
         study: Its name.
         addresses: Where it is kept; a search that shares one of them is another one on this study.
+        command: What runs; two different commands do not exclude each other.
 
     Raises:
         InputError: Another search on this host has it; the message says which process.
     """
     with ExitStack() as held:
         for address in addresses:
-            path = lock_path(study, address)
+            path = lock_path(f"{command} {study}", address)
             file = _locked(path)
             if file is None:
                 raise InputError(
-                    f"another `pipeline search`{_holder(path)} is running study '{study}' on this "
+                    f"another `{command}`{_holder(path)} is running study '{study}' on this "
                     "machine: wait until it ends, stop it with Ctrl-C, or give --study NAME to "
                     "start another study"
                 )

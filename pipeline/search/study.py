@@ -94,7 +94,8 @@ class Study:
                 kept = {key: trial.user_attrs.get(key) for key in ("name", "seed")}
                 attributes = {key: value for key, value in kept.items() if value is not None}
                 attributes["retry_of"] = trial.number
-                # A trial that was killed while it was asked for does not have all its values yet.
+                # One that was killed while it was asked for has no seed and not all its values yet.
+                attributes.setdefault("seed", trial_seed(self._seed, trial.number))
                 reference = self._references.get(kept["name"] or "")
                 params = trial.params if reference is None else self._values_of(reference)
                 self._study.enqueue_trial(params, user_attrs=attributes)

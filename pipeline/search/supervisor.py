@@ -298,7 +298,12 @@ class Supervisor:
         """Returns the outcome as pruned at the epoch of the decision, where there was one."""
         epoch = self._pruned.pop(outcome.number, None)
         self._epochs.pop(outcome.number, None)
-        return outcome if epoch is None or outcome.state == "FAIL" else as_pruned(outcome, epoch)
+        if epoch is None or outcome.state == "FAIL":
+            return outcome
+        # Early stopping had ended it by then: there was nothing left to prune.
+        measured = outcome.measurement
+        ended = measured is not None and measured.epochs <= epoch
+        return outcome if ended else as_pruned(outcome, epoch)
 
     def _keep(self, outcome: TrialOutcome) -> None:
         """Writes a trial's end to MLflow, then tells Optuna."""

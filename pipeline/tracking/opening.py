@@ -81,7 +81,9 @@ def open_parent(client: MlflowClient, head: StudyHead) -> tuple[Run, dict[int, R
     elif earlier:
         parent = earlier[0]
     else:
-        parent = client.create_run(experiment_id(client), run_name=head.study)
+        # With its tags from the first: a search killed right after is continued in this run.
+        tags = {"role": "study", "study": head.study, "dataset": head.dataset}
+        parent = client.create_run(experiment_id(client), run_name=head.study, tags=tags)
     others = [run for run in earlier if run.info.run_id != parent.info.run_id]
     children = children_of(client, [parent, *others])
     _describe(client, parent, head)

@@ -33,6 +33,8 @@ TOTAL_TAG = "trials_total"
 """Tag of a parent run: how many trials were asked for."""
 
 LOCK_TAG = "selection_locked"
+TESTED_TAG, REGISTERED_TAG, REPORTED_TAG = "tested_for", "registered_for", "reported_for"
+"""For which locked selection (its hash) the parent has a test result, a model, and its pages."""
 """Tag of a parent run: the hash of its locked selection record."""
 
 DELIVERED_TAG = "delivered_run"

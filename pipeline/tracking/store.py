@@ -127,6 +127,11 @@ class Tracking:
             value: str | None = self._client.get_run(run_id).data.tags.get(name)
         return value
 
+    def set_tag(self, run_id: str, name: str, value: str) -> None:
+        """Sets a tag of a run."""
+        with self._refusals(f"tag run {run_id}"):
+            self._client.set_tag(run_id, name, value)
+
     def log_files(self, run_id: str, files: Mapping[str, str | bytes]) -> None:
         """Writes files of a run; existing ones are replaced."""
         with self._refusals(f"keep {', '.join(files)}"):

@@ -112,20 +112,31 @@ class Supervision(keras.callbacks.Callback):
         self.following: StackedNetwork | None = None
         self.epochs = 0
         self.epoch_start = self.start = time.perf_counter()
-        self.marks: list[tuple[int, float]] = []
+        self.executions = 0
+        self.first = self.second = (0, self.start)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Marks the beginning of the second execution: the first one contains the compilation."""
+        if self.executions == 1:
+            self.second = (batch, time.perf_counter())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Marks the end of two executions, to time the steps between them."""
-        if len(self.marks) == 2:
+        """Times the second execution."""
+        self.executions += 1
+        if self.executions > 2:
             return
-        steps = self.epochs * self.network.steps_per_epoch + batch + 1
-        self.marks.append((steps, time.perf_counter()))
-        if len(self.marks) == 2:
-            (first, begin), (last, end) = self.marks
-            seconds = (end - begin) / (last - first)
-            # The first execution contains the compilation.
-            setup = max(begin - self.start - first * seconds, 0.0)
-            self.emit(StepTiming(seconds, self.network.steps_per_epoch, setup))
+        # With JAX a step is over when its result is asked for.
+        for value in (logs or {}).values():
+            np.asarray(value)
+        now = time.perf_counter()
+        if self.executions == 1:
+            self.first = (batch + 1, now)
+            return
+        begin, since = self.second
+        seconds = (now - since) / (batch + 1 - begin)
+        steps, end = self.first
+        setup = max(end - self.start - steps * seconds, 0.0)
+        self.emit(StepTiming(seconds, self.network.steps_per_epoch, setup))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Scores the cohort, keeps what is best, and stops when no trial is left."""
@@ -155,12 +166,14 @@ class Supervision(keras.callbacks.Callback):
 
     @property
     def unstopped(self) -> list[int]:
-        """The slots of trials that early stopping has not ended.
+        """The slots of trials that stay: early stopping has not ended them.
 
         Pruned ones count: when the word to prune arrives depends on the machine, and what the
-        other trials are trained in must not.
+        other trials are trained in must not. So do diverged ones: they must leave no trace in
+        their neighbours, not even of rounding.
         """
-        return [slot for slot, k in enumerate(self.members) if not self.progress[k].stopped]
+        states = [self.progress[k] for k in self.members]
+        return [slot for slot, state in enumerate(states) if not state.stopped or state.diverged]
 
     def move(self, network: StackedNetwork) -> None:
         """Goes on in another network, with the trials that early stopping left."""

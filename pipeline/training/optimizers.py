@@ -21,7 +21,7 @@ from pipeline.training import backend
 from pipeline.training.regularization import vector
 from pipeline.training.techniques import penalty_gradient, projected
 
-FUSED_SIZE = 2**18
+FUSED_SIZE = 2**17
 """Entries of a kernel from which compiling its update pays: smaller ones stay in the cache."""
 
 

@@ -122,7 +122,7 @@ def scripted_study(migrated_store, tmp_path, monkeypatch):
             store.load_weights(trial.mlflow_run_id)
         return {t.number: sealed.Restored(t.mlflow_run_id, Logits(), np.ones(9)) for t in trials}
 
-    def register(store, run_id, model, example_input, name=None):
+    def register(store, run_id, model, example_input, name=None, class_names=()):
         made.registered.append(model)
         store._client.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
 

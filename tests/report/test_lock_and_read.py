@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import SealedTest
+from pipeline.errors import InputError
 from pipeline.report import deliver as module
 from pipeline.report import finalists, sealed
 from pipeline.report.confirmation import ONE_SEED
 from pipeline.report.pages import as_json
+from pipeline.search.single import alone
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
@@ -150,7 +152,7 @@ def test_a_report_that_was_killed_while_it_read_ends_what_is_left(scripted_study
     assert scripted_study.report()[0].test.reads == 2
 
 
-def killed(*arguments):
+def killed(*arguments, **options):
     raise KeyboardInterrupt
 
 
@@ -162,6 +164,65 @@ def test_a_report_that_was_killed_before_it_registered_only_registers(scripted_s
     again, said = scripted_study.report()
     assert "reading the test part" not in said and "registering the model" in said
     assert (again.test.reads, again.model_uri) == (1, "models:/digits/1")
+
+
+@pytest.mark.parametrize("step", ["log_report", "mark_winner", "set_verdicts"])
+def test_a_report_that_was_killed_after_it_registered_writes_its_pages(scripted_study, step):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(scripted_study.store), step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            scripted_study.report(seeds=1)
+    again, said = scripted_study.report()
+    assert "reading the test part" not in said and "registering the model" not in said
+    assert said[-1] == "writing the pages"
+    assert len(scripted_study.registered) == 1 and again.model_uri == "models:/digits/1"
+    assert scripted_study.report()[1] == []
+
+
+def test_a_replaced_choice_never_shows_the_test_result_of_the_one_before(scripted_study):
+    before, _ = scripted_study.report(seeds=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealed, "read_once", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scripted_study.report(rule="fewest_params", seeds=1, read_test_again=True)
+    again, said = scripted_study.report(rule="fewest_params", seeds=1)
+    assert "reading the test part" in said and "registering the model" in said
+    assert again.test.reads == 3 and again.model_uri == "models:/digits/2"
+    assert before.test.reads == 1
+
+
+def test_a_model_that_cannot_be_restored_locks_nothing(scripted_study):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealed, "restore", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scripted_study.report(seeds=1)
+    assert locked_of(scripted_study) is None and reads_of(scripted_study) == (0, 0)
+
+
+def test_a_second_report_at_the_same_time_is_told(scripted_study):
+    with (
+        alone("digits", [scripted_study.store.tracking_uri], "pipeline report"),
+        pytest.raises(InputError, match=r"^another `pipeline report` \(process \d+\) is running"),
+    ):
+        scripted_study.report(seeds=1)
+    assert locked_of(scripted_study) is None and reads_of(scripted_study) == (0, 0)
+
+
+def test_a_locked_study_that_goes_on_is_a_what_if_with_the_locked_result(scripted_study):
+    first, _ = scripted_study.report(seeds=1)
+    run_id = scripted_study.record.trials[-1].mlflow_run_id
+    scripted_study.store._client.update_run(run_id, status="RUNNING")
+    report, said = scripted_study.report(seeds=1)
+    assert said == [] and report.test is None
+    assert any("made before the study went on" in note for note in report.selection.notes)
+    assert f"Test, locked trial {first.selection.winner}" in report.extras
+
+
+def test_a_rule_that_picks_none_is_a_what_if_on_a_locked_study(scripted_study):
+    first, _ = scripted_study.report(seeds=1)
+    report, _ = scripted_study.report(rule="pareto", seeds=1)
+    assert any("made by the rule least_overfit" in note for note in report.selection.notes)
+    assert f"Test, locked trial {first.selection.winner}" in report.extras
 
 
 def test_a_report_that_was_killed_among_its_finalists_trains_the_missing_ones(scripted_study):

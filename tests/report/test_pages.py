@@ -10,7 +10,8 @@ from full_reports import full_report
 
 from pipeline.errors import InputError
 from pipeline.records import RuleSettings, TestResult, TrialConfig
-from pipeline.report.pages import WIDTH, as_json, as_markdown, as_text, render, write
+from pipeline.report.pages import WIDTH, as_json, as_markdown, as_text, render
+from pipeline.report.rivals import compared
 from pipeline.report.rounding import between, decimal, probability
 from pipeline.report.rows import NUM_ROWS, Report, describe
 from pipeline.report.selection import RULES, select
@@ -19,8 +20,8 @@ NAN = float("nan")
 TEST = TestResult(0.31234567, 0.29, 0.33, 0.91, 0.89, 0.93, 0.06, 0.04, 0.08, 1)
 
 KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
-KEYS += ["trials", "test", "model_uri", "notes", "finalists", "frequencies", "optimism"]
-KEYS += ["compared", "warnings"]
+KEYS += ["trials", "test", "model_uri", "notes", "finalists", "frequencies"]
+KEYS += ["frequencies_search", "optimism", "compared", "warnings"]
 RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]
 TRIAL_KEYS += ["train_accuracy", "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch"]
@@ -387,10 +388,10 @@ def test_text_has_finalists_techniques_and_comparisons_within_the_columns(backed
     )
     assert re.search(r"^dropout +2 +\d+ +\+0\.0050 ", text, re.M)
     assert "Beside it, the best on validation, trial 1: test accuracy" in flat(text)
-    assert (
-        "Stability: of 200 resamples of the validation examples (the finalists' seeds unchanged) "
-        "the rule picks trial 2 in" in flat(text)
-    )
+    drawn = "of 200 resamples of the validation examples the rule picks trial 2 in"
+    assert f"Among the 3 finalists, their seeds unchanged, {drawn}" in flat(text)
+    assert f"Stability: among all candidates, by single trainings, {drawn}" in flat(text)
+    assert "b best validation cross-entropy (of the finalists, over their seeds);" in flat(text)
     assert "Validation of the delivered model (seed 13, the median of 3): accuracy" in flat(text)
 
 
@@ -418,12 +419,66 @@ def test_an_unknown_format_is_named(backed):
         render(backed, "pdf")
 
 
-@pytest.mark.slow
-def test_a_folder_gets_every_format(backed, tmp_path):
-    write(backed, tmp_path / "new")
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
-        "report.html", "report.json", "report.md", "report.txt",
-    ]  # fmt: skip
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written .*; give another folder"):
-        write(backed, tmp_path / "file")
+# The best single training of the search
+
+
+def overtaken(backed, finalists):
+    """The full report with the best mean on another finalist than on the search's best, trial 1."""
+    confirmation = replace(backed.confirmation, finalists=tuple(finalists))
+    selection = replace(backed.selection, reference=0)
+    return replace(backed, confirmation=confirmation, selection=selection)
+
+
+def test_a_best_single_training_that_seeds_do_not_confirm_is_named_and_compared(backed):
+    finalists = [
+        replace(f, measurement=replace(f.measurement, val_ce=0.4567)) if f.number == 1 else f
+        for f in backed.confirmation.finalists
+    ]
+    report = overtaken(backed, finalists)
+    told = (
+        "The best single training of the search was trial 1, cross-entropy 0.2998; over 3 seeds "
+        "it reaches 0.4567."
+    )
+    tested = decimal(report.tested[1].accuracy)
+    for page in (as_text, as_markdown):
+        assert told in flat(page(report))
+        assert f"best single training of the search, trial 1: test accuracy {tested}" in flat(
+            page(report)
+        )
+    rows = {row[0]: row for row in compared(report).rows}
+    assert rows["best single training of the search"][5] == tested
+    assert "single training of the search" not in as_text(backed)
+
+
+def test_a_best_single_training_that_is_no_finalist_is_told_as_such(backed):
+    report = overtaken(backed, [f for f in backed.confirmation.finalists if f.number != 1])
+    told = "was trial 1, cross-entropy 0.2998; it is not among the finalists."
+    assert told in flat(as_text(report))
+
+
+def test_one_finalist_says_nothing_of_stability_but_the_search_does(backed):
+    only = [f for f in backed.confirmation.finalists if f.number == backed.selection.winner]
+    confirmation = replace(backed.confirmation, finalists=tuple(only))
+    report = replace(backed, confirmation=confirmation)
+    data, text = as_json(report), flat(as_text(report))
+    assert data["frequencies"] == {str(report.selection.winner): 1.0}
+    assert data["frequencies_search"] == as_json(backed)["frequencies_search"]
+    assert "Among the" not in text
+    assert "Stability: among all candidates, by single trainings, of 200 resamples" in text
+
+
+def test_the_warning_of_an_unstable_choice_rests_on_the_search(make_trial, make_study, backed):
+    noisy = [make_trial(n, gap_ce=0.1 + n / 1000, noise=0.5) for n in range(8)]
+    first = backed.confirmation.finalists[0]
+    study = make_study(*noisy)
+    selection = select(study, RuleSettings())
+    winner = replace(first, number=selection.winner, runs=(noisy[selection.winner],) * 3)
+    confirmation = replace(backed.confirmation, finalists=(winner,))
+    report = Report(study, selection, confirmation=confirmation)
+    data = as_json(report)
+    share = data["frequencies_search"].get(str(selection.winner), 0.0)
+    assert data["frequencies"] == {str(selection.winner): 1.0}
+    assert share < 0.5
+    assert data["warnings"][0].startswith(
+        f"The choice is not stable: by single trainings the winner is picked in {share:.0%} of"
+    )

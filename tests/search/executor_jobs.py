@@ -106,6 +106,18 @@ def sleep(emit, inbox, seconds):
     return "slept"
 
 
+def tick(emit, inbox, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        emit("tick")
+        time.sleep(0.02)
+    return "ticked"
+
+
+def hoard(emit, inbox):
+    raise MemoryError("no room")
+
+
 def meet(emit, inbox, mine, other):
     """Returns whether the other job was there at the same time."""
     Path(mine).touch()
@@ -118,7 +130,8 @@ def meet(emit, inbox, mine, other):
 VERBS = {
     function.__name__: function
     for function in (
-        double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, meet,
+        double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, tick, hoard,
+        meet,
     )
 }  # fmt: skip
 

@@ -61,7 +61,7 @@ def test_steps_that_fill_the_machine_train_alone():
 
 
 def test_large_networks_make_small_cohorts():
-    assert automatic(256, 0, Load(step_work=1e6, num_parameters=10_000_000)).largest == 4
+    assert automatic(256, 0, Load(step_work=1e6, num_parameters=4_000_000)).largest == 4
 
 
 def test_a_chosen_size_is_the_size_of_rounds_and_cohorts():

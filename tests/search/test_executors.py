@@ -14,7 +14,16 @@ from executor_jobs import Desk, DyingDesk, OnceDyingDesk, RefusingDesk, gather, 
 
 from pipeline.errors import DeviceError, InputError, PipelineError
 from pipeline.search import executors
-from pipeline.search.executors.interface import Failed, Finished, Progressed
+from pipeline.search.executors.interface import (
+    ERROR,
+    MEMORY,
+    TIMEOUT,
+    Failed,
+    Finished,
+    Limits,
+    Progressed,
+    fault_of,
+)
 from pipeline.search.executors.processes import JOBS_PER_WORKER, MAX_OPENING_FAILURES
 
 
@@ -152,9 +161,66 @@ def test_a_killed_worker_fails_its_job_only_and_another_takes_its_place(processe
         1,
         "the worker process died (signal SIGKILL, as the kernel sends it when memory runs out): "
         "last words",
-        "memory",
+        MEMORY,
     )
     assert after not in (before, os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("verb", "limits", "cause"),
+    [
+        (("sleep", 60), Limits(0.3, 60.0), "gave no sign of life for 0.3 s"),
+        (("tick", 60), Limits(5.0, 0.5), "ran longer than 0.5 s"),
+    ],
+)
+def test_a_job_past_its_limits_is_ended_with_its_worker(processes, verb, limits, cause):
+    started, events = processes(Desk()), []
+    started.ready()
+    begun = time.monotonic()
+    started.submit(0, verb, limits)
+    while not any(isinstance(event, Failed) for event in events):
+        started.wait(events.append, 0.1)
+    assert time.monotonic() - begun < 5
+    assert events[-1] == Failed(0, cause, TIMEOUT)
+    assert results(started, ("double", 4)) == [8]
+
+
+def test_a_job_that_shows_progress_is_not_silent(processes):
+    started, events = processes(Desk()), []
+    started.submit(0, ("tick", 1.0), Limits(0.5, 60.0))
+    while not events or isinstance(events[-1], Progressed):
+        started.wait(events.append, 0.1)
+    assert events[-1] == Finished(0, "ticked")
+
+
+def test_what_waits_to_be_read_is_read_before_a_limit_ends_the_job(processes):
+    started, events = processes(Desk()), []
+    started.ready()
+    started.submit(0, ("tick", 0.2), Limits(0.5, 0.5))
+    time.sleep(1.0)  # the supervisor is busy elsewhere
+    while not events or isinstance(events[-1], Progressed):
+        started.wait(events.append, 0.1)
+    assert events[-1] == Finished(0, "ticked")
+
+
+def test_a_job_that_runs_out_of_memory_is_told_apart_and_gets_a_new_worker_after_it(processes):
+    before, failed, after = results(processes(Desk()), ("whoami",), ("hoard",), ("whoami",))
+    assert failed == Failed(1, "MemoryError: no room", MEMORY)
+    assert before != after
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (MemoryError(), MEMORY),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 5 bytes"), MEMORY),
+        (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"), MEMORY),
+        (RuntimeError("std::bad_alloc"), MEMORY),
+        (RuntimeError("no such layer"), ERROR),
+    ],
+)
+def test_running_out_of_memory_is_known_by_what_the_libraries_say(error, fault):
+    assert fault_of(error) == fault
 
 
 def test_workers_that_keep_dying_while_they_open_stop_the_search(processes):

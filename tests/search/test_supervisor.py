@@ -23,8 +23,8 @@ from pipeline.search import executors
 from pipeline.search.cohorts import fixed, grouped
 from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
 from pipeline.search.estimate import DataSize, Estimate
-from pipeline.search.study import Study, Suggestion
 from pipeline.search.failures import MAX_FAILURES
+from pipeline.search.study import Study, Suggestion
 from pipeline.search.supervisor import Plan, Supervisor
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())

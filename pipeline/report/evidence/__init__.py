@@ -17,10 +17,11 @@ from pipeline.report.evidence.class_errors import ClassErrors, class_errors
 from pipeline.report.evidence.importance import Importances, importances
 from pipeline.report.evidence.optimism import Optimism, optimism
 from pipeline.report.evidence.place import Place, places
-from pipeline.report.evidence.resampling import frequencies
+from pipeline.report.evidence.resampling import best_of_search, frequencies
 from pipeline.report.evidence.techniques import Isolation, isolation
 
 if TYPE_CHECKING:
+    from pipeline.records import TrialRecord
     from pipeline.report.rows import Report
 
 __all__ = ["Evidence", "evidence_of"]
@@ -40,12 +41,25 @@ class Evidence:
     def frequencies(self) -> dict[int, float]:
         """Trial number -> share of bootstrap resamples in which the rule picks it, largest first.
 
-        Empty where the rule chose nobody.
+        Among the finalists where there are any; empty where the rule chose nobody.
         """
+        report = self.report
+        if report.selection.winner is None or report.confirmation is None:
+            return self.frequencies_search
+        return frequencies(report.study, report.selection.rule, report.confirmation)
+
+    @cached_property
+    def frequencies_search(self) -> dict[int, float]:
+        """The same among all candidates of the search, by one training each."""
         report = self.report
         if report.selection.winner is None:
             return {}
-        return frequencies(report.study, report.selection.rule, report.confirmation)
+        return frequencies(report.study, report.selection.rule)
+
+    @cached_property
+    def best_of_search(self) -> TrialRecord | None:
+        """The trial with the best single training of the search, among those with skill."""
+        return self.report.trial(best_of_search(self.report.study, self.report.selection.rule))
 
     @cached_property
     def optimism(self) -> Optimism | None:

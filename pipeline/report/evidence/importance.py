@@ -27,7 +27,7 @@ TARGETS = ("val_ce", "gap_ce")
 _FOLDS = 5
 _TREES = 100
 _REPEATS = 10
-_LEAST_R2 = 0.05
+_LEAST_R2 = 0.2
 """Below this share of explained variance there is nothing to divide among hyperparameters."""
 
 LOGARITHMIC = frozenset({"lambda_l1", "lambda_l2", "learning_rate"})
@@ -89,8 +89,9 @@ def importances(study: StudyRecord, seed: int = 0) -> Importances:
             ranking[target] = found
         else:
             missing[target] = (
-                f"the hyperparameters do not predict {target} on trials that the forest has not "
-                f"seen (R squared {r2[target]:.2f}, {len(trials)} trials)"
+                f"the hyperparameters do not predict {target} well on trials that the forest has "
+                f"not seen (R squared {r2[target]:.2f}, expected at least {_LEAST_R2:.2f}; "
+                f"{len(trials)} trials)"
             )
     return Importances(len(trials), r2, ranking, missing)
 

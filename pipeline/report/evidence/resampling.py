@@ -59,6 +59,12 @@ def frequencies(
     return picks(candidates, rule, repeats, seed) if candidates else {}
 
 
+def best_of_search(study: StudyRecord, rule: RuleSettings) -> int | None:
+    """Returns the skilled trial with the smallest val_ce of one training; None without skill."""
+    candidates = _skilled(study, rule)
+    return int(candidates.numbers[candidates.best]) if candidates else None
+
+
 def picks(candidates: Candidates, rule: RuleSettings, repeats: int, seed: int) -> dict[int, float]:
     """Returns trial number -> share for these candidates; the arguments are as above."""
     if rule.name in _WITH_MARGIN:

@@ -78,7 +78,7 @@ def draw_overlay(report: Report) -> tuple[Any, str]:
 
 
 def compared(report: Report) -> list[tuple[str, TrialRecord]]:
-    """Returns the winner as delivered, the best-validation trial and the baseline, once each."""
+    """Returns the winner, the best-validation trial and the baseline, once each, as delivered."""
     selection = report.selection
     roles: dict[int, list[str]] = {}
     baseline = evidence_of(report).isolation.baseline
@@ -91,7 +91,7 @@ def compared(report: Report) -> list[tuple[str, TrialRecord]]:
             roles.setdefault(number, []).append(role)
     found = []
     for number, words in roles.items():
-        trial = report.delivered if number == selection.winner else report.trial(number)
+        trial = report.measured(number)
         if trial is not None:
             found.append((f"{', '.join(words)}: trial {number}", trial))
     return found

@@ -10,7 +10,7 @@ from pipeline.report.evidence.class_errors import ClassError, ClassErrors
 from pipeline.report.figures import canvas
 from pipeline.report.rounding import between, decimal
 from pipeline.report.rows import Report
-from pipeline.report.statistics import CALIBRATION_FROM
+from pipeline.report.statistics import CALIBRATION_FROM, wilson_interval
 
 WORST = 20
 """Classes shown, those with the highest error rates."""
@@ -65,11 +65,14 @@ def draw_calibration(report: Report) -> tuple[Any, str]:
 
 def calibration_sentence(found: Calibration) -> str:
     """Returns what the diagram shows in words: mean confidence, accuracy, and the ECE."""
-    side = "over" if found.confidence > found.accuracy else "under"
+    low, high = wilson_interval(found.accuracy * found.num_examples, found.num_examples)
+    side = "neither over- nor underconfident beyond chance"
+    if not low <= found.confidence <= high:
+        side = "overconfident" if found.confidence > high else "underconfident"
     told = (
         f"{found.num_examples:,} {found.part} examples in bins of equal size: mean confidence "
-        f"{decimal(found.confidence)}, accuracy {decimal(found.accuracy)}, on the whole "
-        f"{side}confident. "
+        f"{decimal(found.confidence)}, accuracy {decimal(found.accuracy)} (95% "
+        f"{between(low, high)}), on the whole {side}. "
     )
     if found.ece is None:
         return (
@@ -99,7 +102,7 @@ def _caption(found: ClassErrors, shown: int) -> str:
     told = f"Test part, {len(found.classes)} classes"
     told += f", the {shown} worst shown" if shown < len(found.classes) else ""
     absent = f"; {found.num_absent} without a test example" if found.num_absent else ""
-    confusion = f", mostly taken for {first.taken_for}" if first.taken_for is not None else ""
+    confusion = f", most often taken for {first.taken_for}" if first.taken_for is not None else ""
     return (
         f"{told}{absent}. Highest error rate: {first.name}, {decimal(first.rate)} of "
         f"{first.num_examples} (95% {between(*first.interval)}){confusion}. Macro-F1 "

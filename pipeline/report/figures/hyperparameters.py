@@ -13,7 +13,6 @@ from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.importance import LOGARITHMIC, TARGETS, Importances
 from pipeline.report.evidence.place import EDGE_SHARE, Place
 from pipeline.report.figures import canvas
-from pipeline.report.rounding import decimal
 from pipeline.report.rows import Report, differing_keys
 
 _COLUMNS = 4
@@ -161,12 +160,11 @@ def _bars(axes: Any, found: Importances, target: str) -> None:
 
 
 def _most_important(found: Importances, target: str) -> str:
-    first = found.ranking[target][0]
+    first, r2 = found.ranking[target][0], found.r2[target]
     return (
-        f"For {target}, {first.name} matters most: shuffling it costs "
-        f"{decimal(first.mean)} (standard deviation {decimal(first.deviation)}) of the "
-        f"R squared of {found.r2[target]:.2f} that a random forest reaches on held-out trials "
-        f"({found.num_trials} trials, ranks)."
+        f"For {target}, {first.name} matters most: when it is shuffled, the R squared that a "
+        f"random forest reaches on held-out trials falls from {r2:.2f} to {r2 - first.mean:.2f} "
+        f"(standard deviation {first.deviation:.2f}; {found.num_trials} trials, ranks)."
     )
 
 

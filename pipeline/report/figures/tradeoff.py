@@ -1,11 +1,14 @@
-"""The picture of the decision: validation cross-entropy against gap, a mark per trial."""
+"""The picture of the decision: validation cross-entropy against gap, a mark per trial.
+
+Winner, best and baseline stand where they were judged: finalists at the mean over their seeds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.records import TrialRecord
+from pipeline.records import Measurement, TrialRecord
 from pipeline.report.figures import canvas
 from pipeline.report.rounding import decimal
 from pipeline.report.rows import Report
@@ -24,7 +27,7 @@ def draw(report: Report) -> tuple[Any, str]:
     _finalist_rings(axes, report, trials)
     _margin(axes, report)
     for trial, words, marker, color in _named(report, trials):
-        point = _point(trial)
+        point = _at(report.judged(trial.number))
         axes.plot(*point, marker, ms=11, mfc="none", mec=color, mew=2.2, ls="none", label=words)
     axes.axhline(0, color=canvas.INK, lw=0.8, zorder=0)
     axes.set(xlabel="validation cross-entropy (nats)", ylabel="generalization gap (nats)")
@@ -39,8 +42,12 @@ def _is_shown(trial: TrialRecord) -> bool:
 
 
 def _point(trial: TrialRecord) -> tuple[float, float]:
-    assert trial.measurement is not None, "only measured trials are shown"
-    return trial.measurement.val_ce, trial.measurement.gap_ce
+    return _at(trial.measurement)
+
+
+def _at(measured: Measurement | None) -> tuple[float, float]:
+    assert measured is not None, "only measured trials are shown"
+    return measured.val_ce, measured.gap_ce
 
 
 def _marks(axes: Any, trials: Sequence[TrialRecord], words: str, marker: str, color: str) -> None:
@@ -68,11 +75,11 @@ def _finalist_rings(axes: Any, report: Report, trials: Sequence[TrialRecord]) ->
 
 
 def _margin(axes: Any, report: Report) -> None:
-    reference = report.trial(report.selection.reference)
-    if reference is None or reference.measurement is None or not report.selection.eligible:
+    reference = report.judged(report.selection.reference)
+    if reference is None or not report.selection.eligible:
         return
     tau = report.selection.rule.tau
-    limit = (1 + tau) * reference.measurement.val_ce
+    limit = (1 + tau) * reference.val_ce
     words = f"margin: {tau:.0%} above the best"
     axes.axvline(limit, color=canvas.INK, lw=1, ls=(0, (4, 3)), label=words)
 
@@ -98,13 +105,21 @@ def _caption(report: Report, trials: Sequence[TrialRecord]) -> str:
     for number, words in ((selection.winner, "winner"), (selection.reference, "best validation")):
         trial = report.trial(number)
         if trial is not None and trial in trials:
-            val_ce, gap = _point(trial)
+            val_ce, gap = _at(report.judged(number))
+            finalist = report.finalist(number)
+            over = f" (mean of {_seeds(len(finalist.runs))})" if finalist else ""
             said.append(
                 f"the {words}, trial {number}, has cross-entropy {decimal(val_ce)} and gap "
-                f"{decimal(gap)}"
+                f"{decimal(gap)}{over}"
             )
+    dots = "each dot is one training, each cross the mean of a finalist's seeds"
     end = (
-        ". Good trials lie at the lower left; each mark is one training. Where noise is larger "
+        f". Good trials lie at the lower left; "
+        f"{dots if report.confirmation else 'each mark is one training'}. Where noise is larger "
         "than the margin, trials beyond it are eligible, too."
     )
     return "; ".join(said) + end
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}"

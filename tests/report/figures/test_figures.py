@@ -11,8 +11,9 @@ from full_reports import full_report, searched_study
 
 from pipeline.records import RuleSettings
 from pipeline.report import figures
+from pipeline.report.evidence.calibration import Calibration
 from pipeline.report.figures import canvas
-from pipeline.report.figures.errors import WORST
+from pipeline.report.figures.errors import WORST, calibration_sentence
 from pipeline.report.figures.hyperparameters import across
 from pipeline.report.rounding import decimal
 from pipeline.report.rows import Report
@@ -63,6 +64,38 @@ def test_captions_carry_the_numbers(full):
     assert "Against trial 0, the baseline: " in drawn(full, "techniques")[1]
     assert "Expected calibration error 0." in drawn(full, "calibration")[1]
     assert "Macro-F1 0." in drawn(full, "class_errors")[1]
+    assert re.search(r"falls from 0\.\d\d to -?\d\.\d\d \(", drawn(full, "importance")[1])
+
+
+def test_finalists_stand_where_they_were_judged_at_the_mean_over_seeds(full):
+    mean = {"val_ce": 0.3333, "gap_ce": 0.0777}
+    finalists = tuple(
+        replace(f, measurement=replace(f.measurement, **mean)) if f.number == number else f
+        for f in full.confirmation.finalists
+        for number in [full.selection.winner]
+    )
+    confirmation = replace(full.confirmation, finalists=finalists)
+    selection = replace(full.selection, reference=full.selection.winner)
+    figure, caption = drawn(
+        replace(full, confirmation=confirmation, selection=selection), "tradeoff"
+    )
+    lines = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
+    number = selection.winner
+    assert lines[f"winner: {number}"] == lines[f"best validation: {number}"] == [[0.3333, 0.0777]]
+    assert lines["margin: 5% above the best"][0][0] == pytest.approx(1.05 * 0.3333)
+    assert (
+        f"the winner, trial {number}, has cross-entropy 0.3333 and gap 0.0777 (mean of 3 seeds)"
+        in (caption)
+    )
+
+
+def test_confidence_within_chance_of_the_accuracy_is_not_called_overconfident():
+    def told(confidence):
+        return calibration_sentence(Calibration("test", 100, (), None, confidence, 0.9))
+
+    assert "on the whole neither over- nor underconfident beyond chance" in told(0.94)
+    assert "accuracy 0.9000 (95% 0.8256 to 0.9448), on the whole overconfident." in told(0.95)
+    assert "on the whole underconfident." in told(0.8)
 
 
 def test_of_many_classes_the_worst_are_shown(make_trial, make_study):
