@@ -111,7 +111,7 @@ def version_of(package: str) -> str | None:
 
 def machine() -> Iterator[Finding]:
     """Yields processors and memory, as far as this process may use them."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     cores = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores

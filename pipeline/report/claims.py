@@ -148,7 +148,7 @@ def _unstable(report: Report, winner: int) -> list[str]:
     finding = (
         "The eligible set is the finding, not its first member."
         if several
-        else "Other validation examples or seeds would make another trial the winner."
+        else "Other validation examples or seeds could make another trial the winner."
     )
     return [
         f"The choice is not stable: {by}the winner is picked in {percent(share)} of the resamples. "

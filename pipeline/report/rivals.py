@@ -24,7 +24,7 @@ def comparisons(report: Report) -> list[str]:
     lines = [_best_single(report)]
     lines += [_comparison(report, role, trial) for role, trial in rivals(report)]
     if winner == report.selection.reference:
-        over = " by the means over seeds" if report.confirmation else ""
+        over = ", by the means over seeds" if report.confirmation else ""
         lines.insert(0, f"It is the best-validation trial, too{over}.")
     return [line for line in lines if line]
 

@@ -14,6 +14,7 @@ from executor_jobs import Desk, DyingDesk, OnceDyingDesk, RefusingDesk, gather, 
 
 from pipeline.errors import DeviceError, InputError, PipelineError
 from pipeline.search import executors
+from pipeline.search.executors import processes as processes_module
 from pipeline.search.executors.interface import (
     ERROR,
     MEMORY,
@@ -251,6 +252,14 @@ def test_a_worker_is_replaced_after_its_share_of_jobs(processes):
     pids = results(processes(Desk()), *[("whoami",)] * (JOBS_PER_WORKER + 1))
     assert len(set(pids[:JOBS_PER_WORKER])) == 1
     assert pids[-1] != pids[0]
+
+
+def test_a_worker_that_grew_too_large_is_replaced(processes, monkeypatch):
+    started = processes(Desk())
+    first = results(started, ("whoami",), ("whoami",))
+    monkeypatch.setattr(processes_module, "GROWN_BYTES", -1)
+    later = results(started, ("whoami",), ("whoami",))
+    assert first[0] == first[1] == later[0] != later[1]
 
 
 def test_two_workers_run_two_jobs_at_once(processes, tmp_path):

@@ -31,7 +31,7 @@ def read_csv_table(path: Path, label_of: Callable[[tuple[str, ...]], str]) -> Ta
     Raises:
         DatasetError: It is no such file.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     size = path.stat().st_size

@@ -18,7 +18,7 @@ def read_parquet_table(path: Path) -> Table:
     Raises:
         DatasetError: It is no such file, or larger than fits into memory.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from pyarrow import parquet
 
     with arrow_errors(path, "Parquet"), contextlib.closing(parquet.ParquetFile(path)) as file:

@@ -41,7 +41,7 @@ class Table:
         Raises:
             DatasetError: A value is missing, no number, or not finite in float32.
         """
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa
 
         column = self.columns[self.names.index(name)]
         kind = column.type

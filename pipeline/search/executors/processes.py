@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipeline.errors import PipelineError
 from pipeline.search.executors.interface import (
     ERROR,
@@ -36,6 +38,9 @@ from pipeline.search.executors.interface import (
 )
 
 JOBS_PER_WORKER = 50
+GROWN_BYTES = 2**31
+"""A worker that has grown by this much since it opened is replaced after its job: TensorFlow keeps
+part of the memory of every large network that is no longer there."""
 CLOSING_SECONDS = 5.0
 MAX_OPENING_FAILURES = 3
 """Workers that may die while opening up, in a row, before the search stops."""
@@ -103,6 +108,7 @@ class ProcessesExecutor(Executor):
         if kind == "opened":
             self._opening_failures = 0
             worker.opened = True
+            worker.opened_bytes = resident_bytes(worker.process.pid)
             worker.begun = worker.heard
         elif kind == "refused":
             raise content
@@ -112,7 +118,12 @@ class ProcessesExecutor(Executor):
             event = Finished(key, content) if kind == "finished" else Failed(key, *content)
             worker.key = None
             worker.jobs += 1
-            if worker.jobs >= JOBS_PER_WORKER or getattr(event, "fault", ERROR) == MEMORY:
+            grown = resident_bytes(worker.process.pid) - worker.opened_bytes
+            if (
+                grown > GROWN_BYTES
+                or worker.jobs >= JOBS_PER_WORKER
+                or getattr(event, "fault", ERROR) == MEMORY
+            ):
                 self._replace(worker)
             handle(event)
             return True
@@ -186,6 +197,7 @@ class Worker:
         self.begun = self.heard = time.monotonic()
         self.jobs = 0
         self.opened = False
+        self.opened_bytes = 0
         self.process = context.Process(target=serve, args=(other, opener, log), daemon=True)
         self.process.start()
         other.close()
@@ -237,6 +249,14 @@ class Worker:
         lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"the worker process died ({how})" + (f": {last[:300]}" if last else "")
+
+
+def resident_bytes(pid: int | None) -> int:
+    """Returns the memory that a process holds; 0 for one that is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def serve(connection: Connection, opener: Opener, log: Path) -> None:
