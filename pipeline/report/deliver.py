@@ -31,6 +31,7 @@ from pipeline.report.publishing import pages_of
 from pipeline.report.recall import locked_report, what_if
 from pipeline.report.rows import Report
 from pipeline.report.selection import check_settings, select
+from pipeline.report.verdicts import reasons
 from pipeline.search.single import alone
 from pipeline.tracking.spelling import LOCK_TAG, REGISTERED_TAG, REPORTED_TAG, TEST_FILE, TESTED_TAG
 
@@ -87,7 +88,10 @@ def deliver(options: ReportOptions, say: Say) -> Report:
     if locked is not None:
         return _again(store, study, first, locked, options, say)
     if refusal is not None:
-        return Report(study, by_one_seed(first, refusal))
+        report = Report(study, by_one_seed(first, refusal))
+        if first.status in ("no_skill", "no_finite"):
+            store.log_report(run_id, pages_of(report))
+        return report
     # Two reports at once would both find the test part unread.
     with alone(study.study, [store.tracking_uri], "pipeline report"):
         if not options.read_test_again and (locked := store.read_selection(run_id)) is not None:
@@ -244,7 +248,9 @@ def _conclude(found: Conclusion, options: ReportOptions, say: Say) -> None:
         store.register_model(run_id, model, example, class_names=classes)
         store.set_tag(run_id, REGISTERED_TAG, digest)
     store.mark_winner(study, winner.number, winner.mlflow_run_id)
-    store.set_verdicts(study, found.decision.selection.verdicts)
+    selection = found.decision.selection
+    because = reasons(study.trials, selection.verdicts, selection.reference)
+    store.set_verdicts(study, selection.verdicts, because)
     say("writing the pages")
     store.log_report(run_id, pages_of(locked_report(store, study, found.decision)))
     store.set_tag(run_id, REPORTED_TAG, digest)

@@ -9,6 +9,7 @@ into ``name_of`` and one into ``_because``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.records import Measurement, TrialRecord
@@ -77,6 +78,21 @@ def name_of(trial: TrialRecord, best: TrialRecord | None, skilled: bool = True) 
 def explain(name: str, trial: TrialRecord, best: TrialRecord | None) -> Verdict:
     """Returns a verdict of this name with the numbers of the trial that speak for it."""
     return Verdict(name, _because(name, trial, best))
+
+
+def reasons(
+    trials: Iterable[TrialRecord], verdicts: Mapping[int, str], reference: int | None
+) -> dict[int, str]:
+    """Returns trial number -> the numbers behind its verdict, in a sentence.
+
+    Args:
+        trials: The trials of a study.
+        verdicts: Their verdicts' names.
+        reference: Number of the study's best-validation trial.
+    """
+    known = {trial.number: trial for trial in trials}
+    best = known.get(-1 if reference is None else reference)
+    return {n: explain(name, known[n], best).because for n, name in verdicts.items() if n in known}
 
 
 def _overfits(measured: Measurement) -> bool:

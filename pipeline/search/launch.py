@@ -21,6 +21,7 @@ from pipeline import datasets, tracking
 from pipeline.datasets.outline import Outline, outline
 from pipeline.errors import InputError, StoppedError
 from pipeline.records import DatasetSpec, StudyRecord
+from pipeline.report.verdicts import reasons
 from pipeline.search import executors, space
 from pipeline.search.cohorts import Load, Sizing, automatic, fixed
 from pipeline.search.estimate import DataSize, Estimate, step_work, typical_configs
@@ -222,7 +223,8 @@ def run_to_end(
         supervisor = Supervisor(plan, study, executor, log, view)
         with interruptible(supervisor, view):
             record = supervisor.run(earlier, Estimate(size, chosen.epochs))
-        store.set_verdicts(record, supervisor.verdicts)
+        because = reasons(record.trials, supervisor.verdicts, supervisor.reference)
+        store.set_verdicts(record, supervisor.verdicts, because)
         status = "KILLED" if supervisor.interrupted else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"

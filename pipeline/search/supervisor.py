@@ -162,6 +162,11 @@ class Supervisor:
         """The verdict of every trial, judged by all that ended so far."""
         return dict(self._selection.verdicts)
 
+    @property
+    def reference(self) -> int | None:
+        """The best-validation trial of all that ended so far."""
+        return self._selection.reference
+
     def _fill(self) -> None:
         """Keeps every worker busy, up to the total; asks for a round when none is waiting.
 

@@ -149,14 +149,22 @@ def _note(text: str, name: str) -> str:
     return text[: MAX_NOTE_LENGTH - len(more)].rpartition("\n")[0] + more
 
 
-def set_verdicts(client: MlflowClient, record: StudyRecord, verdicts: Mapping[int, str]) -> None:
-    """Tags trials with their verdicts; those that have them already cost nothing."""
+def set_verdicts(
+    client: MlflowClient,
+    record: StudyRecord,
+    verdicts: Mapping[int, str],
+    reasons: Mapping[int, str],
+) -> None:
+    """Tags trials with their verdicts and the numbers behind them; what is there costs nothing."""
     if record.run_id is None:
         return
     runs = children_of(client, [client.get_run(record.run_id)])
     for number, verdict in verdicts.items():
-        if number in runs and runs[number].data.tags.get("verdict") != verdict:
-            client.set_tag(runs[number].info.run_id, "verdict", verdict)
+        wanted = {"verdict": verdict, "verdict_because": reasons.get(number, "")}
+        known = runs[number].data.tags if number in runs else wanted
+        changed = {key: value for key, value in wanted.items() if value and known.get(key) != value}
+        if changed:
+            client.log_batch(runs[number].info.run_id, tags=run_tags(changed))
 
 
 def mark_winner(client: MlflowClient, record: StudyRecord, number: int) -> None:

@@ -178,10 +178,15 @@ class Tracking:
         with self._refusals("keep the report"):
             conclusions.log_report(self._client, run_id, files)
 
-    def set_verdicts(self, record: StudyRecord, verdicts: Mapping[int, str]) -> None:
-        """Tags the trials of a study with their verdicts."""
+    def set_verdicts(
+        self,
+        record: StudyRecord,
+        verdicts: Mapping[int, str],
+        reasons: Mapping[int, str] | None = None,
+    ) -> None:
+        """Tags the trials of a study with their verdicts and, where given, the numbers behind."""
         with self._refusals("tag verdicts"):
-            conclusions.set_verdicts(self._client, record, verdicts)
+            conclusions.set_verdicts(self._client, record, verdicts, reasons or {})
 
     def mark_winner(self, record: StudyRecord, number: int, delivered: str | None = None) -> None:
         """Tags the winner, and only it, ``winner=true``, and the delivered run ``delivered``."""

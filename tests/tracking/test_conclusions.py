@@ -164,11 +164,15 @@ def test_verdicts_become_tags_and_cost_nothing_the_second_time(
     tracking, client, study, monkeypatch
 ):
     record = tracking.read_study("first")
-    tracking.set_verdicts(record, {0: "healthy", 2: "overfit"})
+    because = {2: "gap 0.5 nats"}
+    tracking.set_verdicts(record, {0: "healthy", 2: "overfit"}, because)
+    assert client.get_run(record.trials[2].mlflow_run_id).data.tags["verdict_because"] == because[2]
     verdicts = [client.get_run(t.mlflow_run_id).data.tags.get("verdict") for t in record.trials]
     assert verdicts == ["healthy", None, "overfit"]
-    monkeypatch.setattr(MlflowClient, "set_tag", lambda *_: pytest.fail("a tag was set again"))
-    tracking.set_verdicts(record, {0: "healthy", 2: "overfit"})
+    monkeypatch.setattr(
+        MlflowClient, "log_batch", lambda *_, **__: pytest.fail("a tag was set again")
+    )
+    tracking.set_verdicts(record, {0: "healthy", 2: "overfit"}, because)
 
 
 def test_there_is_one_winner(tracking, client, study):

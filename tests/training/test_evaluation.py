@@ -65,23 +65,26 @@ def test_lambda_changes_keras_loss_but_not_the_measurement(workshop):
     np.testing.assert_array_equal(outcome.validation.nll, stronger.validation.nll)
 
 
-def test_lambda_in_the_stacked_network_changes_its_loss_but_not_its_scores(workshop):
+def test_lambda_changes_keras_val_loss_by_the_penalty_but_not_the_scores(workshop):
     shop, cohort = workshop(digits()), cohort_of(STRONG_L2, SMALL, epochs=1)
     network = shop.network(cohort)
-    progress = fit.train(network, cohort, lambda event: None, nobody)
-    penalty = shop.outcomes(network, cohort, progress)[0].measurement.penalty
-    indices = shop.resident.validation
+    outcome = run(shop, cohort).outcomes[0]
+    stronger = replace(STRONG_L2, lambda_l2=10 * STRONG_L2.lambda_l2)
+    part = digits().validation
 
-    def val_loss():
-        labels = shop.resident.known_labels[indices]
-        return network.model.evaluate(indices, labels, batch_size=359, verbose=0)[0]
+    def val_loss(config):
+        model = ordinary.restore(config, digits(), outcome.weights)
+        return model.evaluate(raw_inputs(part), part.labels, batch_size=359, verbose=0)
 
-    before, scores = val_loss(), network.score(indices)
-    for layer in network.layers:
-        for number in getattr(layer, "numbers", {}).values():
-            number.assign(10.0 * np.asarray(number))
-    assert val_loss() - before == pytest.approx(9 * penalty, rel=1e-4)
-    np.testing.assert_array_equal(network.score(indices), scores)
+    losses = [val_loss(config) for config in (STRONG_L2, stronger)]
+    first = [loss if isinstance(loss, float) else loss[0] for loss in losses]
+    assert first[0] == pytest.approx(
+        outcome.measurement.val_ce + outcome.measurement.penalty, rel=1e-3
+    )
+    assert first[1] - first[0] == pytest.approx(9 * outcome.measurement.penalty, rel=1e-3)
+    scores = network.score(shop.resident.validation)
+    network.model.optimizer.numbers["l2"].assign(np.array([1.0, 1.0], np.float32))
+    np.testing.assert_array_equal(network.score(shop.resident.validation), scores)
 
 
 def test_the_gap_with_dropout_is_two_predicts_and_not_keras_history(workshop):
