@@ -7,7 +7,6 @@ name in :func:`examine`.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -17,12 +16,12 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.search.storage import DEFAULT_STORAGE, is_journal, masked
 
 DISTRIBUTION = "least-overfit"
 SHOWN = ("keras", "tensorflow", "jax", "optuna", "mlflow", "numpy", "scipy", "scikit-learn")
 """Packages that decide numbers or formats; others are told only where they are wrong."""
 BACKENDS = ("tensorflow", "jax")
-STORAGE = "studies.journal"
 LITTLE_DISK, NO_DISK = 2 * 2**30, 200 * 2**20
 """Bytes below which a long study may fill the disk, and below which none should start."""
 LITTLE_MEMORY = 2 * 2**30
@@ -171,7 +170,7 @@ def datasets_found(data_dir: Path | None) -> Iterator[Finding]:
 
 def storage_found(storage: str | None) -> Finding:
     """Returns whether Optuna's storage can be used."""
-    address = storage or STORAGE
+    address = storage or DEFAULT_STORAGE
     if "://" in address:
         return database_found(address)
     path = Path(address)
@@ -189,19 +188,8 @@ def storage_found(storage: str | None) -> Finding:
     return Finding("ok", "storage", f"{path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
-def is_journal(path: Path) -> bool:
-    """Whether a file is empty or begins as Optuna's journals do."""
-    try:
-        with path.open("rb") as file:
-            first = file.readline()
-        return not first or "op_code" in json.loads(first)
-    except (OSError, ValueError, TypeError):
-        return False
-
-
 def database_found(address: str) -> Finding:
     """Returns whether a database of Optuna's answers."""
-    from pipeline.search.study import masked
     from pipeline.tracking.probing import count_rows
 
     try:

@@ -19,6 +19,21 @@ MLFLOW_ADDRESSES = (
 )
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh store: migrating one takes longer than a search by script."""
+    from pipeline import tracking
+
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in MLFLOW_ADDRESSES:
+            patch.delenv(name, raising=False)
+        # MLflow puts the files of its own default experiment under the folder it is called in.
+        patch.chdir(path.parent)
+        tracking.connect(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(autouse=True)
 def _no_mlflow_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in MLFLOW_ADDRESSES:

@@ -4,7 +4,6 @@ Fast tests call it in this process and train by a script (``scripted_workshop``)
 installed command with Keras.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -280,14 +279,6 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, folder):
 
 
 # A search by script
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory):
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    with contextlib.chdir(path.parent):
-        tracking.connect(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets, tracking
 from pipeline.datasets import Dataset, SelectionLock
-from pipeline.errors import SplitMismatchError
+from pipeline.datasets.again import load_again, spec_of
 from pipeline.records import (
-    DatasetSpec,
     RuleSettings,
     Selection,
     StudyRecord,
@@ -94,19 +93,33 @@ def deliver(options: ReportOptions, say: Say) -> Report:
         return report
     # Two reports at once would both find the test part unread.
     with alone(study.study, [store.tracking_uri], "pipeline report"):
-        if not options.read_test_again and (locked := store.read_selection(run_id)) is not None:
-            return _again(store, study, first, locked, options, say)
-        dataset = load_dataset(study, options.data_dir)
-        decision = _confirm(store, study, first, dataset, options, say)
-        if decision.selection.status != "ok":
-            return Report(study, decision.selection, confirmation=decision.confirmation)
-        # Before the lock: a model that cannot be restored locks nothing.
-        restored = _restored(store, study, decision, dataset, first, say)
-        record = selection_record(study, decision, settings, dataset)
-        digest = store.lock_selection(run_id, record, replace=options.read_test_again)
-        lock = SelectionLock(digest)
-        _conclude(Conclusion(store, study, decision, dataset, restored, lock), options, say)
-        return locked_report(store, study, decision)
+        if not options.read_test_again:
+            locked = store.read_selection(run_id)
+        if locked is None:
+            return _lock_and_read(store, study, first, settings, options, say)
+    return _again(store, study, first, locked, options, say)
+
+
+def _lock_and_read(
+    store: Tracking,
+    study: StudyRecord,
+    first: Selection,
+    settings: RuleSettings,
+    options: ReportOptions,
+    say: Say,
+) -> Report:
+    """Confirms a choice that is not locked, locks it, reads the test part and registers."""
+    dataset = load_dataset(study, options.data_dir)
+    decision = _confirm(store, study, first, dataset, options, say)
+    if decision.selection.status != "ok":
+        return Report(study, decision.selection, confirmation=decision.confirmation)
+    # Before the lock: a model that cannot be restored locks nothing.
+    restored = _restored(store, study, decision, dataset, first, say)
+    record = selection_record(study, decision, settings, dataset)
+    digest = store.lock_selection(str(study.run_id), record, replace=options.read_test_again)
+    lock = SelectionLock(digest)
+    _conclude(Conclusion(store, study, decision, dataset, restored, lock), options, say)
+    return locked_report(store, study, decision)
 
 
 def _settings(options: ReportOptions, locked: dict[str, int]) -> RuleSettings:
@@ -145,7 +158,7 @@ def _confirm(
     trained = store.read_finalists(study) if keys else {}
     missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
     if missing:
-        spec = _spec(study, options.data_dir)
+        spec = spec_of(study.definition, options.data_dir)
         setup = finalists.setup_of(store, study, dataset, spec)
         finalists.train(store, study, missing, setup, say)
         trained = store.read_finalists(study)
@@ -266,19 +279,9 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
     Raises:
         SplitMismatchError: The data on this machine are not those of the study.
     """
-    spec = _spec(study, data_dir)
-    dataset = datasets.load(spec)
-    if dataset.split_id != study.split_id:
-        raise SplitMismatchError(
-            f"study '{study.study}' was made on split {study.split_id}, but {spec.name} now gives "
-            f"{dataset.split_id}: the data changed. Restore them to read the test part"
-        )
-    return dataset
-
-
-def _spec(study: StudyRecord, data_dir: Path | None) -> DatasetSpec:
-    asked = study.definition
-    return DatasetSpec(str(asked["source"]), data_dir, int(asked["seed"]), asked["train_examples"])
+    spec = spec_of(study.definition, data_dir)
+    made = f"study '{study.study}' was made"
+    return load_again(spec, study.split_id, made, "read the test part")
 
 
 def _name(dataset: str | None) -> str | None:

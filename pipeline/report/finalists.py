@@ -27,6 +27,7 @@ from pipeline.records import (
 )
 from pipeline.report.rounding import decimal
 from pipeline.search import executors
+from pipeline.search.cohorts import Load, automatic, by_structure, in_parts
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
 from pipeline.training.workshop import WorkshopSpec
 
@@ -106,13 +107,11 @@ def train(
 def cohorts_of(study: StudyRecord, trials: Sequence[Trial], dataset: Dataset) -> list[Cohort]:
     """Returns the trials in cohorts of equal structure, epochs and patience as in the search."""
     space = study.definition["space"]
-    groups: dict[object, list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault(trial.config.structure, []).append(trial)
-    parts = []
-    for group in groups.values():
-        size = largest_cohort([trial.config for trial in group], dataset)
-        parts += [group[start : start + size] for start in range(0, len(group), size)]
+    parts = [
+        part
+        for group in by_structure(trials)
+        for part in in_parts(group, largest_cohort([trial.config for trial in group], dataset))
+    ]
     return [
         Cohort(number, tuple(part), int(space["epochs"]), int(space["patience"]), order_seed(study))
         for number, part in enumerate(parts)
@@ -127,7 +126,6 @@ def order_seed(study: StudyRecord) -> int:
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     """Returns how many of these train together at most, as a search sizes its cohorts."""
     # They import Optuna, which a report that trains nothing does without.
-    from pipeline.search.cohorts import Load, automatic
     from pipeline.search.estimate import step_work
     from pipeline.search.launch import data_size
     from pipeline.training import models

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def locked_report(store: Tracking, study: StudyRecord, decision: Decision) -> Report:
     """Returns the report of a locked study from what tracking holds."""
     run_id, selection = str(study.run_id), decision.selection
-    total = store.tag(run_id, TOTAL_TAG)
+    tags = store.tags(run_id)
+    total = tags.get(TOTAL_TAG)
     ended = len(selection.verdicts)
     if total is not None and ended < int(total):
         note = (
@@ -39,30 +40,26 @@ def locked_report(store: Tracking, study: StudyRecord, decision: Decision) -> Re
             "study is another choice (--read-test-again)"
         )
         selection = _noted(selection, note)
-    results = _test_results(store, run_id)
-    tested, registered = (_is_of_lock(store, run_id, tag) for tag in (TESTED_TAG, REGISTERED_TAG))
+    tested = _is_of_lock(tags, TESTED_TAG)
     return Report(
         study,
         selection,
         test=store.read_test_result(run_id) if tested else None,
-        model_uri=store.tag(run_id, MODEL_TAG) if registered else None,
-        extras=_provenance(store.read_selection(run_id), store.tag(run_id, LOCK_TAG)),
+        model_uri=tags.get(MODEL_TAG) if _is_of_lock(tags, REGISTERED_TAG) else None,
+        extras=_provenance(store.read_selection(run_id), tags.get(LOCK_TAG)),
         confirmation=decision.confirmation,
-        tested=results,
+        tested=_test_results(store, run_id) if tested else {},
         test_examples=store.read_test_examples(run_id) if tested else None,
     )
 
 
-def _is_of_lock(store: Tracking, run_id: str, tag: str) -> bool:
+def _is_of_lock(tags: Mapping[str, str], step: str) -> bool:
     """Whether a step was done for the choice that is locked, not for one that it replaced."""
-    digest = store.tag(run_id, LOCK_TAG)
-    return digest is not None and store.tag(run_id, tag) == digest
+    return LOCK_TAG in tags and tags.get(step) == tags[LOCK_TAG]
 
 
 def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
-    """Returns the locked choice's test results, by trial number; empty before they were read."""
-    if not _is_of_lock(store, run_id, TESTED_TAG):
-        return {}
+    """Returns what is kept of the results on the test part, by trial number."""
     kept = store.read_file(run_id, TEST_FILE)
     return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
 
@@ -95,15 +92,16 @@ def what_if(
         f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
         "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
     )
-    results = _test_results(store, str(study.run_id))
+    run_id = str(study.run_id)
+    tags = store.tags(run_id)
+    results = _test_results(store, run_id) if _is_of_lock(tags, TESTED_TAG) else {}
     extras = {
         f"Test, locked trial {number}": _in_words(result)
         for number, result in results.items()
         if number == locked["winner"]
     }
-    model = store.tag(str(study.run_id), MODEL_TAG)
-    if model and _is_of_lock(store, str(study.run_id), REGISTERED_TAG):
-        extras["Model of the locked trial"] = model
+    if _is_of_lock(tags, REGISTERED_TAG):
+        extras["Model of the locked trial"] = tags[MODEL_TAG]
     noted = _noted(decision.selection, note)
     return Report(study, noted, extras=extras, confirmation=decision.confirmation)
 

@@ -8,11 +8,17 @@ references, which are part of the sampler's random start, a quarter of the trial
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.search.study import Suggestion
+from pipeline.records import Trial
+
+if TYPE_CHECKING:
+    from pipeline.search.study import Suggestion
+
+Member = TypeVar("Member", "Suggestion", Trial)
 
 ROUNDS = 6
 RANDOM_START = 10
@@ -76,12 +82,22 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
     return Sizing(first, max(-(-(trials - first) // ROUNDS), 1), largest)
 
 
+def by_structure(members: Iterable[Member]) -> list[list[Member]]:
+    """Returns suggestions or trials in groups that can train together, in the order given."""
+    groups: dict[tuple[Any, ...], list[Member]] = {}
+    for member in members:
+        groups.setdefault(member.config.structure, []).append(member)
+    return list(groups.values())
+
+
+def in_parts(group: list[Member], size: int) -> list[list[Member]]:
+    """Returns the group in parts of at most this size, in order."""
+    return [group[start : start + size] for start in range(0, len(group), size)]
+
+
 def grouped(suggestions: list[Suggestion], largest: int) -> list[list[Suggestion]]:
     """Returns the suggestions in cohorts: of equal structure, in the order they were asked."""
-    groups: dict[tuple[Any, ...], list[Suggestion]] = {}
-    for suggestion in suggestions:
-        groups.setdefault(suggestion.config.structure, []).append(suggestion)
-    return [part for group in groups.values() for part in _even(group, largest)]
+    return [part for group in by_structure(suggestions) for part in _even(group, largest)]
 
 
 def _even(group: list[Suggestion], largest: int) -> list[list[Suggestion]]:

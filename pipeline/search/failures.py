@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.records import TrialOutcome
+from pipeline.search.cohorts import in_parts
 from pipeline.search.executors.interface import MEMORY, TIMEOUT, Failed, Limits
 from pipeline.search.study import Suggestion
 
@@ -100,7 +101,7 @@ class Capacity:
 
     def split(self, group: list[Suggestion]) -> list[list[Suggestion]]:
         """Returns a waiting cohort in parts that are to fit."""
-        return parts(group, self.largest(group[0].config.structure) or len(group))
+        return in_parts(group, self.largest(group[0].config.structure) or len(group))
 
 
 def half(size: int) -> int:
@@ -108,14 +109,9 @@ def half(size: int) -> int:
     return -(-size // 2)
 
 
-def parts(group: list[Suggestion], size: int) -> list[list[Suggestion]]:
-    """Returns the group in parts of at most this size, in order."""
-    return [group[start : start + size] for start in range(0, len(group), size)]
-
-
 def tried_again(group: list[Suggestion], fault: str) -> list[list[Suggestion]]:
     """Returns a failed cohort as it is tried again: halved if memory ran out, else one by one."""
-    return parts(group, half(len(group)) if fault == MEMORY else 1)
+    return in_parts(group, half(len(group)) if fault == MEMORY else 1)
 
 
 def limits_of(num_trials: int, trial_timeout: float | None) -> Limits | None:

@@ -30,8 +30,10 @@ from pipeline.search.failures import MAX_FAILURES
 from pipeline.search.progress import View
 from pipeline.search.single import alone
 from pipeline.search.space import SearchSpace
-from pipeline.search.study import DEFAULT_STORAGE, Study, masked, open_study
+from pipeline.search.storage import DEFAULT_STORAGE, masked
+from pipeline.search.study import Study, open_study
 from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.tracking.connection import resolve_uri
 from pipeline.tracking.spelling import TOTAL_TAG
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -165,8 +167,6 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
-    from pipeline.tracking.connection import resolve_uri
-
     opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
     with (
         alone(prepared.study, (resolve_uri(None), options.storage or DEFAULT_STORAGE)),

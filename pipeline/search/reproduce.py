@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import datasets
-from pipeline.errors import InputError, SplitMismatchError
-from pipeline.records import Cohort, DatasetSpec, PerExample, Trial, TrialOutcome
+from pipeline.datasets.again import load_again, spec_of
+from pipeline.errors import InputError
+from pipeline.records import Cohort, PerExample, Trial, TrialOutcome
 from pipeline.report.rounding import decimal
 from pipeline.training import backend
 
@@ -92,7 +92,9 @@ def retrain(run_id: str, data_dir: Path | None, device: str, say: Say) -> Compar
 
     recorded = read_recorded(run_id)
     check_comparable(recorded)
-    dataset = same_data(recorded, data_dir)
+    spec = spec_of(recorded.definition, data_dir)
+    made = f"run {recorded.run_id} was measured"
+    dataset = load_again(spec, recorded.trial.split_id, made, "reproduce it")
     used, outcome = train_again(recorded, dataset, device, say)
     return compare(recorded, replace(outcome, device=used))
 
@@ -113,25 +115,6 @@ def check_comparable(recorded: RecordedRun) -> None:
         )
     if trial.state != "FAIL" and not trial.curves.get("val_ce"):
         raise InputError(f"run {recorded.run_id} keeps no curves: there is nothing to compare with")
-
-
-def same_data(recorded: RecordedRun, data_dir: Path | None) -> Dataset:
-    """Returns the study's dataset.
-
-    Raises:
-        SplitMismatchError: Its source gives another one now.
-    """
-    definition = recorded.definition
-    examples = definition["train_examples"]
-    spec = DatasetSpec(str(definition["source"]), data_dir, int(definition["seed"]), examples)
-    dataset = datasets.load(spec)
-    if dataset.split_id != recorded.trial.split_id:
-        raise SplitMismatchError(
-            f"run {recorded.run_id} was measured on split {recorded.trial.split_id}, but "
-            f"{spec.name} now gives {dataset.split_id}: the data changed. Restore them to "
-            "reproduce it"
-        )
-    return dataset
 
 
 def train_again(

@@ -8,9 +8,7 @@ for trials still running; the pruner is lenient, because a median pruner throws 
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +25,8 @@ from optuna.trial import TrialState
 from pipeline.errors import InputError, StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
 from pipeline.search.space import SearchSpace, changes
+from pipeline.search.storage import DEFAULT_STORAGE, is_journal
 
-DEFAULT_STORAGE = "studies.journal"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -226,11 +224,6 @@ def trial_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def masked(storage: str) -> str:
-    """Returns a storage's address without its password."""
-    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", storage)
-
-
 def _open_storage(storage: str) -> Any:
     if "://" in storage:
         try:
@@ -249,24 +242,12 @@ def _open_storage(storage: str) -> Any:
             f"--storage {storage}: there is no folder {path.parent}; create it, or give another "
             "path"
         )
-    if not _is_journal(path):
+    if not is_journal(path):
         raise InputError(
             f"--storage {path}: this is no journal file of Optuna's; expected one that a search "
             f"made, or a new path (a database is given as sqlite:///{path})"
         )
     return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _is_journal(path: Path) -> bool:
-    """Whether Optuna may append to this file: it is new, empty, or begins as a journal does."""
-    if not path.exists():
-        return True
-    try:
-        with path.open("rb") as file:
-            first = file.readline()
-        return not first or "op_code" in json.loads(first)
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 @contextmanager

@@ -123,9 +123,12 @@ class Tracking:
 
     def tag(self, run_id: str, name: str) -> str | None:
         """Returns a tag of a run; None where it is not set."""
+        return self.tags(run_id).get(name)
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """Returns all tags of a run."""
         with self._refusals(f"read the tags of run {run_id}"):
-            value: str | None = self._client.get_run(run_id).data.tags.get(name)
-        return value
+            return dict(self._client.get_run(run_id).data.tags)
 
     def set_tag(self, run_id: str, name: str, value: str) -> None:
         """Sets a tag of a run."""

@@ -179,12 +179,13 @@ class Supervision(keras.callbacks.Callback):
         """Goes on in another network, with the trials that early stopping left."""
         slots = self.unstopped
         network.continue_from(self.network, slots)
-        self.left.append((self.members, [np.asarray(value) for value in self.best]))
+        best = [np.asarray(value) for value in self.best]
+        self.left.append((self.members, best))
         self.members = [self.members[slot] for slot in slots]
         taken = network.filled(slots)
         self.best = [
-            ops.convert_to_tensor(np.take(np.asarray(value), taken, axis))
-            for value, axis in zip(self.best, network.trial_axes, strict=True)
+            ops.convert_to_tensor(np.take(value, taken, axis))
+            for value, axis in zip(best, network.trial_axes, strict=True)
         ]
         self.network, self.following = network, None
 
@@ -194,8 +195,7 @@ class Supervision(keras.callbacks.Callback):
         restored = [value.copy() for value in first[1]]
         for members, values in later:
             for whole, part, axis in zip(restored, values, network.trial_axes, strict=True):
-                slots = range(len(members))
-                np.moveaxis(whole, axis, 0)[members] = np.moveaxis(part, axis, 0)[slots]
+                np.moveaxis(whole, axis, 0)[members] = np.moveaxis(part, axis, 0)[: len(members)]
         for variable, value in zip(network.stacked, restored, strict=True):
             variable.assign(value)
 

@@ -132,7 +132,7 @@ class StackedNetwork:
             if isinstance(layer, StackedDropout):
                 layer.rate.assign(vector("dropout", configs))
                 layer.seed.assign(seeds)
-                layer.step.assign(zeros(layer.step))
+                layer.step.assign(optimizers.zeros(layer.step))
             elif isinstance(layer, StackedBatchNorm):
                 for weight, value in zip(layer.stacked, (1.0, 0.0, 0.0, 1.0), strict=True):
                     weight.assign(np.full(weight.shape, value, dtype=np.float32))
@@ -217,11 +217,6 @@ def widest_activation(config: TrialConfig, dataset: Dataset) -> int:
     description = models.layers_of(config, dataset.input_shape)
     shapes = [shape for _, shape in walk(description, dataset.input_shape)]
     return max(int(np.prod(shape)) for shape in shapes)
-
-
-def zeros(variable: Any) -> Any:
-    """Returns zeros of the variable's shape and type."""
-    return ops.zeros(variable.shape, dtype=variable.dtype)
 
 
 def standardization(mean: np.ndarray, deviation: np.ndarray) -> Any:

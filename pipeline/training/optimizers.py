@@ -82,7 +82,7 @@ class Stacked:
         optimizer: Any = self
         for variable in optimizer.variables:
             if variable is not optimizer.learning_rate:
-                variable.assign(ops.zeros(variable.shape, dtype=variable.dtype))
+                variable.assign(zeros(variable))
         for name, variable in self.numbers.items():
             variable.assign(vector(name, configs))
 
@@ -97,6 +97,11 @@ class StackedRMSprop(Stacked, keras.optimizers.RMSprop):
 
 class StackedSGD(Stacked, keras.optimizers.SGD):
     """SGD on stacked kernels."""
+
+
+def zeros(variable: Any) -> Any:
+    """Returns zeros of the variable's shape and type."""
+    return ops.zeros(variable.shape, dtype=variable.dtype)
 
 
 RULES: Mapping[str, tuple[Any, Any]] = {

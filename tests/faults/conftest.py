@@ -1,13 +1,12 @@
 """A working folder in which a search runs in real worker processes that go wrong as told."""
 
-import contextlib
 import shutil
 import sys
 
 import pytest
-from faulty_workshop import EXECUTOR_FILE, Faulty, Notes
+from faulty_workshop import EXECUTOR_FILE, Faulty
+from told_lines import Notes
 
-from pipeline import tracking
 from pipeline.search import executors
 from pipeline.search.launch import SearchOptions, launch, prepare
 
@@ -21,14 +20,6 @@ search:
 references:
   baseline: {}
 """
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    with contextlib.chdir(path.parent):
-        tracking.connect(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

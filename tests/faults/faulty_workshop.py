@@ -112,19 +112,6 @@ class FaultyExecutor(ProcessesExecutor):
         super().__init__(self.faulty, workers)
 
 
-class Notes:
-    """What the user is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, message):
-        self.lines.append(message)
-
-    def show(self, snapshot):
-        pass
-
-
 EXECUTOR_FILE = """\
 from faulty_workshop import Faulty, FaultyExecutor
 

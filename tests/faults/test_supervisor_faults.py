@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from faulty_workshop import Notes
+from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted_studies import migrated_store, scripted_study  # noqa: F401 - fixtures
+from scripted_studies import scripted_study  # noqa: F401 - a fixture
 
 from pipeline.records import (
     ChanceLevel,

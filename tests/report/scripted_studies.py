@@ -3,13 +3,13 @@
 Reports on it train finalists by a script, too; what restores, registers and draws is stood in for.
 """
 
-import contextlib
 import shutil
 import sys
 
 import numpy as np
 import pytest
 from scripted_workshop import write_executor
+from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.datasets import SealedTest
@@ -40,14 +40,6 @@ SCRIPTS = {
 }
 
 
-class Silent:
-    def note(self, message):
-        pass
-
-    def show(self, snapshot):
-        pass
-
-
 class Logits:
     """A network that knows nothing: all classes are equally likely."""
 
@@ -70,7 +62,7 @@ class ScriptedStudy:
     def search(self, **options):
         asked = {"search_space": "small.yaml", "executor": "scripted"} | options
         chosen = SearchOptions(**asked)
-        launch(chosen, prepare(chosen), Silent())
+        launch(chosen, prepare(chosen), Notes())
 
     def report(self, **options):
         """Returns a report and what was said."""
@@ -92,20 +84,10 @@ class ScriptedStudy:
         return list(client.search_runs([experiment], "tags.role = 'finalist'"))
 
 
-@pytest.fixture(scope="session")
-def migrated_store(tmp_path_factory):
-    """A fresh store: migrating one takes longer than a search by script."""
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    with contextlib.chdir(path.parent), pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.connect(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def scripted_study(migrated_store, tmp_path, monkeypatch):
+def scripted_study(migrated, tmp_path, monkeypatch):
     """A searched study in the working folder, not reported on yet."""
-    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    shutil.copy(migrated, tmp_path / "mlflow.db")
     (tmp_path / "small.yaml").write_text(SPACE)
     (tmp_path / "executors").mkdir()
     for name, arguments in SCRIPTS.items():

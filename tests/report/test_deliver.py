@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
+from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.cli import main
@@ -43,17 +44,9 @@ references:
 """
 
 
-class Silent:
-    def note(self, message):
-        pass
-
-    def show(self, snapshot):
-        pass
-
-
 def search(trials):
     options = SearchOptions(search_space="small.yaml", executor="inline", trials=trials)
-    launch(options, prepare(options), Silent())
+    launch(options, prepare(options), Notes())
 
 
 def report(**options):
@@ -182,7 +175,7 @@ def test_shuffled_labels_deliver_nothing(folder, reads):
     options = SearchOptions(
         dataset="shuffled.npz", search_space="small.yaml", executor="inline", trials=4
     )
-    launch(options, prepare(options), Silent())
+    launch(options, prepare(options), Notes())
     result = CliRunner().invoke(main, ["report", "--dataset", "shuffled.npz", "--format", "json"])
     assert result.exit_code == 3, result.output
     assert json.loads(result.stdout)["status"] == "no_skill"

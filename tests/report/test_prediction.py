@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from told_lines import Notes
 
 from pipeline import datasets, tracking
 from pipeline.cli import main
@@ -110,14 +111,6 @@ def test_what_is_not_there_is_one_message_and_nothing_is_made(
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
-class Silent:
-    def note(self, message):
-        pass
-
-    def show(self, snapshot):
-        pass
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a searched study, its trial 0 registered."""
@@ -130,7 +123,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with contextlib.chdir(path):
         (path / "small.yaml").write_text(SPACE)
         options = SearchOptions(search_space="small.yaml", executor="inline")
-        record = launch(options, prepare(options), Silent())
+        record = launch(options, prepare(options), Notes())
         trial = tracking.connect().read_study("digits").trials[0]
         dataset = datasets.load(DatasetSpec("digits"))
         np.save("x.npy", dataset.validation.inputs)

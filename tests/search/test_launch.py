@@ -3,7 +3,6 @@
 The trials follow a script (``scripted_workshop``) through an executor that is one more file.
 """
 
-import contextlib
 import os
 import shutil
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scripted_workshop import write_executor
+from told_lines import Notes
 
 from pipeline import datasets, tracking
 from pipeline.errors import (
@@ -58,25 +58,6 @@ SCRIPTS = {
     "poisoned": {"poison": tuple(range(99))},
     "slow": {"step_seconds": 1000.0},
 }
-
-
-class Notes:
-    def __init__(self):
-        self.lines = []
-
-    def note(self, message):
-        self.lines.append(message)
-
-    def show(self, snapshot):
-        pass
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory):
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    with contextlib.chdir(path.parent):
-        tracking.connect(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import InputError, StudyChangedError
 from pipeline.records import Measurement, TrialOutcome
-from pipeline.search.study import Study, masked, open_study, trial_seed
+from pipeline.search.storage import masked
+from pipeline.search.study import Study, open_study, trial_seed
 
 SPACE = small_space()
 BASE = Measurement(0.5, 0.9, 0.4, 0.95, 0.1, 0.01, 0.05, 0.0, 2, 4, 100)

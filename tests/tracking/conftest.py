@@ -1,6 +1,5 @@
 """A store per test that costs no migration: one SQLite database is made per session and copied."""
 
-import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,18 +35,9 @@ def _no_mlflow_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    # MLflow puts the files of its own default experiment under the folder it is first called in.
-    with contextlib.chdir(path.parent):
-        connect(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def store_uri(tmp_path: Path, migrated_database: Path) -> str:
-    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+def store_uri(tmp_path: Path, migrated: Path) -> str:
+    shutil.copy(migrated, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 

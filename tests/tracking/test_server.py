@@ -120,10 +120,10 @@ def test_the_lock_holds_on_a_server(server):
     assert tracking.read_test_result(run.run_id) == result
 
 
-def test_mlflow_ui_in_the_folder_of_a_search_shows_its_runs_and_files(tmp_path, migrated_database):
+def test_mlflow_ui_in_the_folder_of_a_search_shows_its_runs_and_files(tmp_path, migrated):
     folder = tmp_path / "a folder"
     folder.mkdir()
-    (folder / "mlflow.db").write_bytes(migrated_database.read_bytes())
+    (folder / "mlflow.db").write_bytes(migrated.read_bytes())
     tracking = connect(f"sqlite:///{folder / 'mlflow.db'}")
     run = tracking.open_study("s", "digits", {}, {})
     run_id = run.trial_started(0, None, TrialConfig())

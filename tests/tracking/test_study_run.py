@@ -292,15 +292,13 @@ def test_a_study_without_a_split_has_a_chance_level_that_nothing_beats(tracking)
     assert math.isnan(record.chance.ce)
 
 
-def test_nothing_of_a_new_store_is_written_outside_its_folder(
-    tmp_path, monkeypatch, migrated_database
-):
+def test_nothing_of_a_new_store_is_written_outside_its_folder(tmp_path, monkeypatch, migrated):
     import shutil
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("an old file store")
-    shutil.copy(migrated_database, tmp_path / "mlflow.db")
+    shutil.copy(migrated, tmp_path / "mlflow.db")
     tracking = connect()
     assert tracking.tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
     run = tracking.open_study("here", "digits", {}, {})

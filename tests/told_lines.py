@@ -1,0 +1,12 @@
+"""A view that keeps what a search tells its user."""
+
+
+class Notes:
+    def __init__(self):
+        self.lines = []
+
+    def note(self, message):
+        self.lines.append(message)
+
+    def show(self, snapshot):
+        pass
