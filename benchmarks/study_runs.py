@@ -27,7 +27,7 @@ from pipeline.records import DatasetSpec, StudyRecord, TrialOutcome
 from pipeline.search import executors, space
 from pipeline.search.cohorts import Sizing
 from pipeline.search.estimate import Estimate
-from pipeline.search.launch import SearchOptions, cohort_sizing, data_size
+from pipeline.search.preparation import SearchOptions, cohort_sizing, data_size
 from pipeline.search.progress import Snapshot
 from pipeline.search.space import SearchSpace
 from pipeline.search.study import Study, open_study, trial_seed

@@ -203,7 +203,8 @@ def search(dry_run: bool, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from pipeline.search.launch import SearchOptions, launch, plan_lines, prepare
+    from pipeline.search.launch import launch
+    from pipeline.search.preparation import SearchOptions, plan_lines, prepare
     from pipeline.search.progress import open_view
 
     options["timeout_seconds"] = options.pop("timeout")

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from pipeline.addresses import masked, tracking_address
 from pipeline.errors import PipelineError
-from pipeline.search.storage import DEFAULT_STORAGE, is_journal, masked
+from pipeline.search.storage import DEFAULT_STORAGE, is_journal
 
 DISTRIBUTION = "least-overfit"
 SHOWN = ("keras", "tensorflow", "jax", "optuna", "mlflow", "numpy", "scipy", "scikit-learn")
@@ -202,10 +203,10 @@ def database_found(address: str) -> Finding:
 
 def tracking_found() -> Finding:
     """Returns whether MLflow's tracking store answers."""
-    from pipeline.tracking.probing import probe_store, tracking_address
+    from pipeline.tracking.probing import probe_store
 
     try:
-        return Finding("ok", "mlflow store", f"{tracking_address()}: {probe_store()}")
+        return Finding("ok", "mlflow store", f"{masked(tracking_address())}: {probe_store()}")
     except PipelineError as error:
         fix = "Check MLFLOW_TRACKING_URI; unset it to use SQLite in the working folder"
         return Finding("problem", "mlflow store", str(error), fix)

@@ -125,9 +125,8 @@ def order_seed(study: StudyRecord) -> int:
 
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     """Returns how many of these train together at most, as a search sizes its cohorts."""
-    # They import Optuna, which a report that trains nothing does without.
     from pipeline.search.estimate import step_work
-    from pipeline.search.launch import data_size
+    from pipeline.search.preparation import data_size
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 

@@ -1,4 +1,4 @@
-"""Optuna's storage as an address, without Optuna: its default, how it is shown, what it holds.
+"""Optuna's storage as an address, without Optuna: its default, and whether it is one.
 
 ``study`` opens it; the doctor only looks at it.
 """
@@ -6,15 +6,9 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 DEFAULT_STORAGE = "studies.journal"
-
-
-def masked(storage: str) -> str:
-    """Returns a storage's address without its password."""
-    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", storage)
 
 
 def is_journal(path: Path) -> bool:

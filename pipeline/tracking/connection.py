@@ -19,29 +19,13 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.addresses import masked
 from pipeline.errors import TrackingError
 
 FIRST_CONTACT_SECONDS = 10
-DATABASE_NAME = "mlflow.db"
 ARTIFACTS_NAME = "mlartifacts"
 _REMOTE = ("http", "https", "databricks", "databricks-uc")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-
-
-def resolve_uri(tracking_uri: str | None) -> str:
-    """Returns the address to use: the argument, MLFLOW_TRACKING_URI, or SQLite in this folder.
-
-    MLflow's own default is not asked: an old ``mlruns`` folder would switch it to a kind of store
-    that it no longer writes.
-    """
-    chosen = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    return chosen or f"sqlite:///{Path.cwd() / DATABASE_NAME}"
-
-
-def masked(text: str) -> str:
-    """Returns the text with credentials of addresses in it replaced by ``***``."""
-    text = re.sub(r"://[^\s]*@", "://***@", text)
-    return re.sub(r"(?i)\b(\w*(?:password|token|secret|api_?key))=[^&\s'\"]+", r"\1=***", text)
 
 
 @contextmanager

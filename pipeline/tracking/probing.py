@@ -12,20 +12,14 @@ from urllib.parse import quote
 
 import sqlalchemy
 
+from pipeline.addresses import masked, tracking_address
 from pipeline.errors import TrackingError
 from pipeline.tracking.connection import (
     FIRST_CONTACT_SECONDS,
-    masked,
     reach,
     refusals,
-    resolve_uri,
     sqlite_path,
 )
-
-
-def tracking_address(tracking_uri: str | None = None) -> str:
-    """Returns the tracking store's address, credentials masked."""
-    return masked(resolve_uri(tracking_uri))
 
 
 def probe_store(tracking_uri: str | None = None) -> str:
@@ -34,7 +28,7 @@ def probe_store(tracking_uri: str | None = None) -> str:
     Raises:
         TrackingError: It does not answer, or is no store of MLflow's.
     """
-    uri = resolve_uri(tracking_uri)
+    uri = tracking_address(tracking_uri)
     if uri.startswith(("http://", "https://")):
         reach(uri)
         return "answers"

@@ -15,10 +15,10 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipeline.addresses import masked
 from pipeline.errors import InputError, closest
 from pipeline.records import ChanceLevel, StudyRecord, TrialRecord
 from pipeline.tracking import artifacts
-from pipeline.tracking.connection import masked
 from pipeline.tracking.opening import DEFINITION_FILE
 from pipeline.tracking.runs import children_of, parents_of
 from pipeline.tracking.spelling import (

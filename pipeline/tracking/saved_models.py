@@ -18,9 +18,10 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from pipeline.addresses import masked, tracking_address
 from pipeline.errors import InputError, closest
 from pipeline.tracking import connect, registry
-from pipeline.tracking.connection import masked, refusals, resolve_uri, sqlite_path
+from pipeline.tracking.connection import refusals, sqlite_path
 
 ADDRESS = re.compile(r"(models|runs):/.+")
 _FORMS = (
@@ -79,7 +80,7 @@ def existing_store(tracking_uri: str | None = None) -> str:
     Raises:
         InputError: The SQLite file does not exist.
     """
-    uri = resolve_uri(tracking_uri)
+    uri = tracking_address(tracking_uri)
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
         raise InputError(

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from mlflow import MlflowClient
 
+from pipeline.addresses import masked, tracking_address
 from pipeline.errors import TrackingError
 from pipeline.records import StudyRecord, TestExamples, TestResult, TrialRecord
 from pipeline.tracking import artifacts, conclusions, finalist_runs, reading, registry
-from pipeline.tracking.connection import masked, reach, refusals, resolve_uri
+from pipeline.tracking.connection import reach, refusals
 from pipeline.tracking.opening import StudyHead, open_parent
 from pipeline.tracking.spelling import (
     MODEL_TAG,
@@ -45,7 +46,7 @@ class Tracking:
     @classmethod
     def open(cls, tracking_uri: str | None = None) -> Tracking:
         """Returns the store at this address; see ``pipeline.tracking.connect``."""
-        uri = resolve_uri(tracking_uri)
+        uri = tracking_address(tracking_uri)
         return cls(uri, reach(uri))
 
     @property

@@ -8,7 +8,8 @@ from faulty_workshop import EXECUTOR_FILE, Faulty
 from told_lines import Notes
 
 from pipeline.search import executors
-from pipeline.search.launch import SearchOptions, launch, prepare
+from pipeline.search.launch import launch
+from pipeline.search.preparation import SearchOptions, prepare
 
 SPACE = """\
 family: mlp

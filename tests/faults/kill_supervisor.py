@@ -37,7 +37,7 @@ from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 from scripted_workshop import write_executor  # noqa: E402
 
-import pipeline.search.launch  # noqa: E402 - imported before any fork
+import pipeline.search.session  # noqa: E402 - imported before any fork
 import pipeline.tracking.store  # noqa: E402, F401 - imported before any fork
 from pipeline import tracking  # noqa: E402
 from pipeline.cli import main as command  # noqa: E402

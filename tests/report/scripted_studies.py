@@ -18,7 +18,8 @@ from pipeline.report import sealed
 from pipeline.report.deliver import ReportOptions, deliver
 from pipeline.report.pages import render
 from pipeline.search import executors
-from pipeline.search.launch import SearchOptions, launch, prepare
+from pipeline.search.launch import launch
+from pipeline.search.preparation import SearchOptions, prepare
 from pipeline.tracking.spelling import MODEL_TAG
 
 SPACE = """

@@ -22,7 +22,8 @@ from pipeline.datasets import SealedTest
 from pipeline.report import deliver as module
 from pipeline.report.deliver import ReportOptions, deliver
 from pipeline.report.pages import as_json, as_text
-from pipeline.search.launch import SearchOptions, launch, prepare
+from pipeline.search.launch import launch
+from pipeline.search.preparation import SearchOptions, prepare
 
 pytestmark = [
     pytest.mark.slow,

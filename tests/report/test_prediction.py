@@ -18,7 +18,8 @@ from pipeline.errors import InputError
 from pipeline.records import DatasetSpec
 from pipeline.report.prediction import Predictions, _probabilities, as_csv, entrance_of, write
 from pipeline.report.raw_inputs import Entrance
-from pipeline.search.launch import SearchOptions, launch, prepare
+from pipeline.search.launch import launch
+from pipeline.search.preparation import SearchOptions, prepare
 
 SPACE = """
 family: mlp

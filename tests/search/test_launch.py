@@ -25,10 +25,10 @@ from pipeline.errors import (
 )
 from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors, space
-from pipeline.search.launch import (
+from pipeline.search.interrupts import interruptible
+from pipeline.search.launch import launch
+from pipeline.search.preparation import (
     SearchOptions,
-    interruptible,
-    launch,
     opening,
     plan_lines,
     prepare,
@@ -228,7 +228,7 @@ def test_threads_are_shared_by_workers():
 def test_the_opening_hides_the_storages_password(folder):
     chosen = options(storage="postgresql://me:secret@host/x")
     line = opening(chosen, prepare(chosen), 2, "sqlite:///here")
-    assert "Optuna: postgresql://me:***@host/x" in line
+    assert "Optuna: postgresql://***@host/x" in line
     assert "6 trials, 2 of them done on digits" in line
 
 

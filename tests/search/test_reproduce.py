@@ -13,7 +13,8 @@ from pipeline import tracking
 from pipeline.cli import main
 from pipeline.errors import InputError
 from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome, TrialRecord
-from pipeline.search.launch import SearchOptions, launch, prepare
+from pipeline.search.launch import launch
+from pipeline.search.preparation import SearchOptions, prepare
 from pipeline.search.reproduce import Row, as_text, check_comparable, compare
 from pipeline.tracking.recorded import RecordedRun
 

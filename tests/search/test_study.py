@@ -12,7 +12,6 @@ from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import InputError, StudyChangedError
 from pipeline.records import Measurement, TrialOutcome
-from pipeline.search.storage import masked
 from pipeline.search.study import Study, open_study, trial_seed
 
 SPACE = small_space()
@@ -362,20 +361,3 @@ def test_a_folder_is_no_journal_and_an_empty_file_may_become_one(tmp_path):
         opened(str(tmp_path))
     (tmp_path / "empty").touch()
     assert opened(str(tmp_path / "empty")).num_ended == 0
-
-
-@pytest.mark.parametrize(
-    ("storage", "shown"),
-    [
-        ("postgresql://me:secret@host/x", "postgresql://me:***@host/x"),
-        ("postgresql://me@host/x", "postgresql://me@host/x"),
-        ("postgresql+psycopg://me:s:e:c@host:5432/x", "postgresql+psycopg://me:***@host:5432/x"),
-        ("postgresql://:secret@host/x", "postgresql://:***@host/x"),
-        ("mysql://me:p/w@host/x", "mysql://me:***@host/x"),
-        ("mysql://me:p@w@host/x", "mysql://me:***@host/x"),
-        ("studies.journal", "studies.journal"),
-        ("sqlite:///studies.db", "sqlite:///studies.db"),
-    ],
-)
-def test_a_shown_address_has_no_password(storage, shown):
-    assert masked(storage) == shown

@@ -6,21 +6,7 @@ import pytest
 
 from pipeline.errors import TrackingError
 from pipeline.tracking import connect
-from pipeline.tracking.connection import artifact_location, masked, refusals, resolve_uri
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("https://ada:pw@tracking:5000/a", "https://***@tracking:5000/a"),
-        ("postgresql://ada:p@ss/w0rd@db:5432/runs", "postgresql://***@db:5432/runs"),
-        ("postgresql://db/runs?user=ada&password=pw&x=1", "postgresql://db/runs?user=ada&password=***&x=1"),
-        ("https://tracking/?access_token=abc", "https://tracking/?access_token=***"),
-        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
-    ],
-)  # fmt: skip
-def test_credentials_are_masked(address, shown):
-    assert masked(address) == shown
+from pipeline.tracking.connection import artifact_location, refusals
 
 
 def test_an_unreachable_server_is_one_line_within_seconds_and_without_credentials():
@@ -63,14 +49,6 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrackingError, match="could not be reached"):
         connect(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
-
-
-def test_the_address_is_the_argument_then_the_variable_then_this_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert resolve_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    assert resolve_uri(None) == "http://tracking:5000"
-    assert resolve_uri("sqlite:///x.db") == "sqlite:///x.db"
 
 
 def test_files_lie_beside_a_sqlite_database_and_elsewhere_where_the_store_says(tmp_path):

@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM: what was begun is ended in order, or, the second time, at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.search.progress import View
+    from pipeline.search.supervisor import Supervisor
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM end what was begun in order, as Ctrl-C does, while nothing trains yet."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def interruptible(supervisor: Supervisor, view: View) -> Iterator[None]:
+    """Lets the first Ctrl-C or SIGTERM stop after what is running, and the second at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if supervisor.interrupted:
+            raise KeyboardInterrupt
+        supervisor.interrupted = supervisor.stopping = True
+        view.note(
+            "stopping: what is training is finished first, nothing new is started; once more to "
+            "stop at once (the same command continues later, either way)"
+        )
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
