@@ -11,6 +11,8 @@
      │    └── RuleError                    a selection rule: unknown, refused, bad constant
      ├── StoppedError             exit 1   the user stopped the search; it can be continued
      ├── TrackingError            exit 1   MLflow cannot be reached or refuses
+     ├── SpoolError               exit 1   what waits for MLflow cannot be kept on disk
+     ├── StorageError             exit 1   Optuna's storage cannot be read or written
      ├── SplitMismatchError       exit 1   trials of different splits were to be compared
      └── SealedTestError          exit 1   the test part was touched before the selection was locked
 
@@ -59,6 +61,14 @@ class StoppedError(PipelineError):
 
 class TrackingError(PipelineError):
     """MLflow cannot be reached, or refuses."""
+
+
+class SpoolError(PipelineError):
+    """What ended cannot be kept on disk until MLflow takes it."""
+
+
+class StorageError(PipelineError):
+    """Optuna's storage cannot be read or written any more."""
 
 
 class SplitMismatchError(PipelineError):

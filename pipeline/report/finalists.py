@@ -233,11 +233,8 @@ class Rounds:
         self.waiting.extendleft(reversed(alone))
 
     def _end(self, outcome: TrialOutcome) -> None:
-        """Keeps the weights first: a run that is FINISHED is complete, whenever this is killed."""
         place, measured = outcome.number, outcome.measurement
-        if outcome.weights is not None:
-            self.log.keep_weights(place, outcome.weights)
-        self.log.trial_finished(outcome)
+        self.log.trial_finished(outcome, keep_weights=True)
         self.ended += 1
         told = f"failed: {outcome.cause}"
         if measured is not None:

@@ -41,9 +41,14 @@ def as_record(suggestion: Suggestion, outcome: TrialOutcome, split_id: str) -> T
     )
 
 
-def attributes_of(outcome: TrialOutcome, verdict: str, run_id: str) -> dict[str, Any]:
-    """Returns what Optuna's dashboard shows with a trial: verdict, MLflow run, figures."""
-    attributes: dict[str, Any] = {"verdict": verdict, "mlflow_run_id": run_id}
+def attributes_of(outcome: TrialOutcome, verdict: str, run_id: str | None) -> dict[str, Any]:
+    """Returns what Optuna's dashboard shows with a trial: verdict, MLflow run, figures.
+
+    While MLflow is away the run is not known; its tag ``trial`` tells which one it is.
+    """
+    attributes: dict[str, Any] = {"verdict": verdict}
+    if run_id is not None:
+        attributes["mlflow_run_id"] = run_id
     measured = outcome.measurement
     if measured is not None and math.isfinite(measured.gap_ce):
         attributes |= {"gap_ce": measured.gap_ce, "val_accuracy": measured.val_accuracy}

@@ -6,11 +6,13 @@ what an earlier command left open. Imports them, so ``launch`` imports it once w
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from pipeline import tracking
 from pipeline.addresses import masked
-from pipeline.errors import InputError, StoppedError
+from pipeline.errors import InputError, SpoolError, StoppedError, TrackingError
 from pipeline.records import StudyRecord
 from pipeline.report.verdicts import reasons
 from pipeline.search.estimate import Estimate
@@ -25,74 +27,111 @@ from pipeline.search.preparation import (
     source,
 )
 from pipeline.search.progress import View
-from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
 from pipeline.search.study import Study, open_study
 from pipeline.search.supervisor import Plan, Supervisor
 from pipeline.tracking.spelling import TOTAL_TAG
+
+LAST_WORDS_SECONDS = 5.0
+"""How long a search that was stopped waits for an MLflow that is away."""
 
 
 def run_to_end(
     options: SearchOptions, prepared: Prepared, view: View, executor: Executor
 ) -> StudyRecord:
-    """Runs the search as :func:`launch` does, on a study that no other search has."""
-    chosen, dataset = prepared.space, prepared.dataset
+    """Runs the search as ``launch`` does, on a study that no other search has."""
     store = tracking.connect()
-    study = open_study(options.storage, prepared.study, chosen, prepared.definition, options.seed)
+    storage = options.storage or DEFAULT_STORAGE
+    study = open_study(
+        storage, prepared.study, prepared.space, prepared.definition, options.seed, view.note
+    )
+    folder = outbox_folder(storage, prepared.study, store.tracking_uri)
+    if waited := store.deliver_waiting(folder):
+        view.note(f"delivered to MLflow what an earlier search had to keep: {waited} entries")
     known = check_known(store, study, options)
     asked_for = {
         "device": options.device,
         "executor": options.executor,
-        "storage": masked(options.storage or DEFAULT_STORAGE),
-        TOTAL_TAG: str(chosen.trials),
+        "storage": masked(storage),
+        TOTAL_TAG: str(prepared.space.trials),
     }
-    log = store.open_study(
-        prepared.study, dataset.name, prepared.definition | {"source": source(options)}, asked_for
-    )
-    status = "FAILED"
-    try:
-        log.log_dataset(
-            dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
-        )
-        log.log_files({"search_space.yaml": chosen.text})
-        study.resume(references=options.references)
-        closed = (*log.close_stale(study.stale), *log.close_stale())
-        size = data_size(dataset)
-        if not options.references:
-            chosen = replace(chosen, references=())
-        sizing = cohort_sizing(options, chosen, dataset)
-        plan = Plan(
-            chosen,
-            chosen.trials,
-            options.seed,
-            sizing,
-            options.timeout_seconds,
-            options.trial_timeout_seconds,
-            options.max_failures,
-        )
-        # One killed before its first trial may lack its split and chance level until now.
-        unchanged = known and known.trials and known.run_id == log.run_id and not closed
-        earlier = known if known and unchanged else store.read_study(study=prepared.study)
+    definition = prepared.definition | {"source": source(options)}
+    log = store.open_study(prepared.study, prepared.dataset.name, definition, asked_for)
+    with log.in_background(folder, view.note), ended(log):
+        earlier = caught_up(Sides(store, study, log), known, options, prepared)
         view.note(opening(options, prepared, study.num_ended, store.address))
         executor.ready()
+        plan = plan_of(options, prepared)
         supervisor = Supervisor(plan, study, executor, log, view)
         with interruptible(supervisor, view):
-            record = supervisor.run(earlier, Estimate(size, chosen.epochs))
+            record = supervisor.run(
+                earlier, Estimate(data_size(prepared.dataset), plan.space.epochs)
+            )
+        log.drain()
         because = reasons(record.trials, supervisor.verdicts, supervisor.reference)
         store.set_verdicts(record, supervisor.verdicts, because)
-        status = "KILLED" if supervisor.interrupted else "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        # Optuna's side of them is closed, and they are enqueued again, when the study continues.
-        log.close_stale(cause="the search stopped while it ran")
-        log.study_finished(status)
-    if supervisor.interrupted:
-        raise StoppedError(
-            f"stopped with {study.num_ended} of {chosen.trials} trials ended; the same command "
-            "continues"
-        )
+        if supervisor.interrupted:
+            raise StoppedError(
+                f"stopped with {study.num_ended} of {plan.trials} trials ended; the same command "
+                "continues"
+            )
     return record
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both sides of a study, open: MLflow's store, Optuna's study, what is written of it."""
+
+    store: tracking.Tracking
+    study: Study
+    log: tracking.StudyRun
+
+
+@contextmanager
+def ended(log: tracking.StudyRun) -> Iterator[None]:
+    """Ends the study's run, however the search ends; what stopped it matters more than this."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | StoppedError)
+        with suppress(TrackingError, SpoolError):
+            # Optuna's side of them is closed, and enqueued again, when the study continues.
+            log.close_stale(cause="the search stopped while it ran")
+            log.study_finished("KILLED" if stopped else "FAILED", patience=LAST_WORDS_SECONDS)
+        raise
+    log.study_finished()
+
+
+def caught_up(
+    sides: Sides, known: StudyRecord | None, options: SearchOptions, prepared: Prepared
+) -> StudyRecord:
+    """Describes the study, closes what a killed search left open; returns the study as it is."""
+    dataset, log = prepared.dataset, sides.log
+    log.log_dataset(
+        dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
+    )
+    log.log_files({"search_space.yaml": prepared.space.text})
+    sides.study.resume(references=options.references)
+    closed = (*log.close_stale(sides.study.stale), *log.close_stale())
+    # One killed before its first trial may lack its split and chance level until now.
+    if known and known.trials and known.run_id == log.run_id and not closed:
+        return known
+    log.drain()
+    return sides.store.read_study(study=prepared.study)
+
+
+def plan_of(options: SearchOptions, prepared: Prepared) -> Plan:
+    """Returns how the study is run."""
+    chosen = prepared.space if options.references else replace(prepared.space, references=())
+    return Plan(
+        chosen,
+        chosen.trials,
+        options.seed,
+        cohort_sizing(options, chosen, prepared.dataset),
+        options.timeout_seconds,
+        options.trial_timeout_seconds,
+        options.max_failures,
+    )
 
 
 def check_known(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,17 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
-from pipeline.errors import InputError, StudyChangedError
+from pipeline.addresses import masked
+from pipeline.errors import InputError, StorageError, StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
+from pipeline.search.journal import mend
 from pipeline.search.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, is_journal
 
+Say = Callable[[str], None]
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -70,6 +73,10 @@ class Study:
         Args:
             references: Whether reference configurations that were never asked for are enqueued.
         """
+        with _refusals():
+            self._resume(references)
+
+    def _resume(self, references: bool) -> None:
         trials = self._study.get_trials(deepcopy=False)
         self.stale = tuple(trial.number for trial in trials if trial.state == TrialState.RUNNING)
         all_stale = {*self._study.user_attrs.get("stale", ()), *self.stale}
@@ -110,7 +117,7 @@ class Study:
 
     def ask(self) -> Suggestion:
         """Returns the next trial: an enqueued one, else the sampler's suggestion."""
-        with _quiet():
+        with _quiet(), _refusals():
             trial = self._study.ask()
             name = trial.user_attrs.get("name")
             reference = self._references.get(name or "")
@@ -120,10 +127,10 @@ class Study:
                 config = reference
             else:
                 config = self._space.suggest(trial)
-        seed = trial.user_attrs.get("seed")
-        if seed is None:
-            seed = trial_seed(self._seed, trial.number)
-            trial.set_user_attr("seed", seed)
+            seed = trial.user_attrs.get("seed")
+            if seed is None:
+                seed = trial_seed(self._seed, trial.number)
+                trial.set_user_attr("seed", seed)
         suggestion = Suggestion(trial.number, config, int(seed), name)
         self._asked[trial.number] = (trial, suggestion)
         return suggestion
@@ -133,8 +140,9 @@ class Study:
         trial, suggestion = self._asked[number]
         if not math.isfinite(val_ce):
             return False
-        trial.report(val_ce, step=epoch - 1)
-        return suggestion.name is None and trial.should_prune()
+        with _refusals():
+            trial.report(val_ce, step=epoch - 1)
+            return suggestion.name is None and trial.should_prune()
 
     def tell(self, outcome: TrialOutcome, attributes: Mapping[str, Any]) -> None:
         """Tells what came of a trial: its objective, or that it was pruned or failed.
@@ -144,14 +152,15 @@ class Study:
             attributes: Shown with the trial in Optuna's dashboard.
         """
         trial, _ = self._asked.pop(outcome.number)
-        for key, value in attributes.items():
-            trial.set_user_attr(key, value)
         measurement = outcome.measurement
-        if outcome.state == "COMPLETE" and measurement is not None:
-            self._study.tell(trial, measurement.objective)
-        else:
-            state = TrialState.PRUNED if outcome.state == "PRUNED" else TrialState.FAIL
-            self._study.tell(trial, state=state)
+        with _refusals():
+            for key, value in attributes.items():
+                trial.set_user_attr(key, value)
+            if outcome.state == "COMPLETE" and measurement is not None:
+                self._study.tell(trial, measurement.objective)
+            else:
+                state = TrialState.PRUNED if outcome.state == "PRUNED" else TrialState.FAIL
+                self._study.tell(trial, state=state)
         self.num_ended += 1
 
     @property
@@ -173,7 +182,12 @@ class Study:
 
 
 def open_study(
-    storage: str | None, name: str, space: SearchSpace, definition: Mapping[str, Any], seed: int
+    storage: str | None,
+    name: str,
+    space: SearchSpace,
+    definition: Mapping[str, Any],
+    seed: int,
+    say: Say = lambda line: None,
 ) -> Study:
     """Returns a study, created if it is not there.
 
@@ -183,14 +197,15 @@ def open_study(
         space: What it may suggest.
         definition: What makes its trials comparable; an existing study's must be equal.
         seed: Seed of the sampler and of the trials' seeds.
+        say: Tells the user what had to be mended.
 
     Raises:
         StudyChangedError: The study exists with another definition; the message says what changed.
         InputError: The storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    opened = _open_storage(storage or DEFAULT_STORAGE)
-    with _quiet():
+    opened = _open_storage(storage or DEFAULT_STORAGE, say)
+    with _quiet(), _refusals():
         study = optuna.create_study(
             storage=opened,
             study_name=name,
@@ -224,7 +239,7 @@ def trial_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _open_storage(storage: str) -> Any:
+def _open_storage(storage: str, say: Say) -> Any:
     if "://" in storage:
         try:
             return optuna.storages.get_storage(storage)
@@ -247,7 +262,39 @@ def _open_storage(storage: str) -> Any:
             f"--storage {path}: this is no journal file of Optuna's; expected one that a search "
             f"made, or a new path (a database is given as sqlite:///{path})"
         )
-    return JournalStorage(JournalFileBackend(str(path)))
+    try:
+        if cut := mend(path, JournalFileSymlinkLock(str(path))):
+            say(f"--storage {path}: cut off its last record, {cut} bytes that were not whole")
+        return JournalStorage(JournalFileBackend(str(path)))
+    except OSError as error:
+        raise InputError(
+            f"--storage {path} cannot be read and written ({error.strerror or error}): make it "
+            "writable, or give another path"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"--storage {path}: this journal is damaged before its end ({error}): restore it, or "
+            "give another path to start anew"
+        ) from error
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turns what a storage raises, whichever it is, into one line; without its address."""
+    try:
+        yield
+    except Exception as error:
+        databases = type(error).__module__.startswith("sqlalchemy")
+        if not databases and not isinstance(
+            error, OSError | optuna.exceptions.StorageInternalError
+        ):
+            raise
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+        reason = masked(lines[0])[:300] if lines else type(error).__name__
+        raise StorageError(
+            f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
+            "and the same command continues"
+        ) from error
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """The loop of a search: ask, group into cohorts, submit, receive, tell, track.
 
 The only process that talks to Optuna (through ``study``) and MLflow (through ``tracking``); the
-executor's workers train. A trial's end is written to MLflow first and told to Optuna second, so
-that a trial that Optuna knows as ended is complete in MLflow, whenever this process is killed.
+executor's workers train. A trial's end is written to tracking first (which keeps it on disk until
+MLflow has it) and told to Optuna second, so that a trial that Optuna knows as ended is not lost,
+whenever this process is killed.
 """
 
 from __future__ import annotations
@@ -119,7 +120,6 @@ class Supervisor:
         self._waiting: deque[list[Suggestion]] = deque()
         self._flying: dict[int, InFlight] = {}
         self._suggestions: dict[int, Suggestion] = {}
-        self._runs: dict[int, str] = {}
         self._pruned: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
         self._records: dict[int, TrialRecord] = {}
@@ -215,9 +215,7 @@ class Supervisor:
         self.executor.submit(number, cohort, limits)
         for suggestion in group:
             tags = {"cohort": str(number), "seed": str(suggestion.seed)}
-            self._runs[suggestion.number] = self.log.trial_started(
-                suggestion.number, suggestion.name, suggestion.config, tags
-            )
+            self.log.trial_started(suggestion.number, suggestion.name, suggestion.config, tags)
 
     def _handle(self, event: Event) -> None:
         flight = self._flying[event.key]
@@ -285,7 +283,7 @@ class Supervisor:
         self._waiting.extendleft(reversed(again))
 
     def _end(self, outcomes: Sequence[TrialOutcome]) -> None:
-        """Writes the ends of a cohort's trials to MLflow, each before Optuna is told of it."""
+        """Writes the ends of a cohort's trials to tracking, each before Optuna is told of it."""
         ended = [self._as_decided(outcome) for outcome in outcomes]
         for outcome in ended:
             record = as_record(self._suggestions[outcome.number], outcome, self._base.split_id)
@@ -294,8 +292,9 @@ class Supervisor:
         for kept in self.log.kept_weights():
             if not self._worth_keeping(self._records[kept]):
                 self.log.drop_weights(kept)
+        runs = self.log.run_ids([outcome.number for outcome in ended])
         for outcome in ended:
-            self._keep(outcome)
+            self._keep(outcome, runs.get(outcome.number))
         if reason := self._failures.reason_to_stop(ended):
             raise PipelineError(reason)
 
@@ -310,15 +309,14 @@ class Supervisor:
         ended = measured is not None and measured.epochs <= epoch
         return outcome if ended else as_pruned(outcome, epoch)
 
-    def _keep(self, outcome: TrialOutcome) -> None:
-        """Writes a trial's end to MLflow, then tells Optuna."""
+    def _keep(self, outcome: TrialOutcome, run_id: str | None) -> None:
+        """Writes a trial's end to tracking, then tells Optuna."""
         number = outcome.number
         suggestion = self._suggestions.pop(number)
         verdict = self._selection.verdicts[number]
-        self.log.trial_finished(outcome, verdict)
-        if outcome.weights is not None and self._worth_keeping(self._records[number]):
-            self.log.keep_weights(number, outcome.weights)
-        self.study.tell(outcome, attributes_of(outcome, verdict, self._runs.pop(number)))
+        keep = self._worth_keeping(self._records[number])
+        self.log.trial_finished(outcome, verdict, keep_weights=keep)
+        self.study.tell(outcome, attributes_of(outcome, verdict, run_id))
         if outcome.state in self._counts:
             self._counts[outcome.state] += 1
         self.view.note(told(suggestion, outcome))

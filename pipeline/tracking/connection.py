@@ -25,6 +25,12 @@ from pipeline.errors import TrackingError
 FIRST_CONTACT_SECONDS = 10
 ARTIFACTS_NAME = "mlartifacts"
 _REMOTE = ("http", "https", "databricks", "databricks-uc")
+_LASTING = (
+    "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS",
+    "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "INVALID_STATE",
+    "ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "MALFORMED_REQUEST", "BAD_REQUEST",
+)  # fmt: skip
+"""Error codes of MLflow that mean no."""
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -45,6 +51,15 @@ def _reason(error: Exception) -> str:
     return masked(cause)[:500]
 
 
+def is_lasting(error: TrackingError) -> bool:
+    """Whether asking again will not help: the store answered, and its answer is no.
+
+    Anything else, such as a lost connection, a server's 5xx or a locked database, may pass.
+    """
+    cause = error.__cause__
+    return cause is None or getattr(cause, "error_code", None) in _LASTING
+
+
 def reach(tracking_uri: str) -> MlflowClient:
     """Returns a client of the store, after one question that it answered.
 
@@ -61,7 +76,7 @@ def reach(tracking_uri: str) -> MlflowClient:
     with refusals(tracking_uri, "be reached (is it running, is the address right?)"):
         if scheme in _DATABASES:
             _probe_database(tracking_uri)
-        with _impatient_requests():
+        with requests_tried(0, FIRST_CONTACT_SECONDS):
             client = MlflowClient(tracking_uri=tracking_uri, registry_uri=_registry(tracking_uri))
             client.search_experiments(max_results=1)
     return client
@@ -100,11 +115,16 @@ def _probe_database(tracking_uri: str) -> None:
 
 
 @contextmanager
-def _impatient_requests() -> Iterator[None]:
-    """Keeps MLflow from retrying for minutes a server that is not there."""
+def requests_tried(again: int, timeout_seconds: int) -> Iterator[None]:
+    """Keeps MLflow from retrying for minutes a server that is not there.
+
+    Args:
+        again: How often a request is repeated.
+        timeout_seconds: How long an answer may take.
+    """
     settings = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(FIRST_CONTACT_SECONDS),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(again),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
     }
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)

@@ -29,8 +29,9 @@ from mlflow.entities import Run
 
 from pipeline.errors import TrackingError
 from pipeline.tracking import artifacts
-from pipeline.tracking.batches import log_params, metrics, run_tags
+from pipeline.tracking.batches import metrics, run_tags, send
 from pipeline.tracking.runs import (
+    CONTINUED_TAG,
     OPENED_TAG,
     PARENT_TAG,
     children_of,
@@ -118,7 +119,7 @@ def _describe(client: MlflowClient, parent: Run, head: StudyHead) -> None:
     known = parent.data.params
     new = {k: v for k, v in definition_params(head.definition).items() if k not in known}
     client.log_batch(run_id, tags=run_tags(tags))
-    log_params(client, run_id, new)
+    send(client, run_id, params=new)
     files = {
         DEFINITION_FILE: json.dumps(dict(head.definition), indent=2, default=str),
         ENVIRONMENT_FILE: environment_text(),
@@ -146,7 +147,7 @@ def _take_over(client: MlflowClient, parent: Run, other: Run, children: Sequence
     for child in children:
         if child.data.tags.get(PARENT_TAG) == old:
             client.set_tag(child.info.run_id, PARENT_TAG, new)
-    client.log_batch(old, tags=run_tags({"continued_in": new, "role": "continued"}))
+    client.log_batch(old, tags=run_tags({CONTINUED_TAG: new, "role": "continued"}))
     if other.info.status == "RUNNING":
         client.set_terminated(old, status="KILLED")
 

@@ -22,6 +22,8 @@ PARENT_TAG = "mlflow.parentRunId"
 TRIAL_ROLE = "trial"
 FINALIST_ROLE = "finalist"
 OPENED_TAG = "opened_at"
+CONTINUED_TAG = "continued_in"
+"""Tag of a parent run: the run that took its place."""
 _PAGE = 1_000
 
 

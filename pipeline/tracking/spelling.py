@@ -18,7 +18,6 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from io import BytesIO
-from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -242,10 +241,12 @@ def _packed(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def pack_weights(path: Path, weights: Sequence[np.ndarray]) -> None:
-    """Writes weights to an npz file, in their order; floats as float32, not compressed."""
+def pack_weights(weights: Sequence[np.ndarray]) -> bytes:
+    """Returns weights as an npz file, in their order; floats as float32, not compressed."""
     arrays = {f"{index:04d}": _single(array) for index, array in enumerate(weights)}
-    np.savez(path, allow_pickle=False, **arrays)
+    packed = BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
 
 
 def unpack_weights(data: bytes) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from pipeline.addresses import masked, tracking_address
 from pipeline.errors import TrackingError
 from pipeline.records import StudyRecord, TestExamples, TestResult, TrialRecord
 from pipeline.tracking import artifacts, conclusions, finalist_runs, reading, registry
+from pipeline.tracking.child_runs import deliver_waiting
 from pipeline.tracking.connection import reach, refusals
 from pipeline.tracking.opening import StudyHead, open_parent
+from pipeline.tracking.outbox import Outbox
 from pipeline.tracking.spelling import (
     MODEL_TAG,
     TEST_EXAMPLES_FILE,
@@ -70,6 +73,15 @@ class Tracking:
                 self._client, StudyHead(study, dataset, definition, tags)
             )
         return StudyRun(self._client, parent, children)
+
+    def deliver_waiting(self, folder: Path) -> int:
+        """Delivers what an earlier search had to leave in a folder; returns how many entries.
+
+        Raises:
+            TrackingError: The store does not take them. They stay.
+        """
+        with self._refusals("take what an earlier search left"):
+            return deliver_waiting(self._client, Outbox(folder))
 
     def read_study(self, study: str | None = None, dataset: str | None = None) -> StudyRecord:
         """Returns a study by name, or the one opened last (of a dataset); every trial in it.

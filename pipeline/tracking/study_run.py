@@ -1,30 +1,34 @@
 """What trainings write: one study's parent run, a child run per trial or finalist.
 
-In: trial numbers, TrialConfigs, epochs' curves, TrialOutcomes. Out: runs in MLflow; nothing is read
-back here but which trials exist. One object per study and process, used from one thread; no run is
-ever "active", so workers cannot take one over.
-
-Calls to the store are few (on SQLite one costs 10 to 30 ms): a trial's end is one file, one batch
-and one status; epochs are gathered (``batches``).
+In: trial numbers, TrialConfigs, epochs' curves, TrialOutcomes. Out: entries for the child runs; no
+run is ever "active", so workers cannot take one over. They are delivered at once, or, after
+:meth:`StudyRun.in_background`, by a thread that survives a store that is away (``sender``). One
+object per study and process, used from one thread.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 
+from pipeline.addresses import masked
 from pipeline.errors import TrackingError
 from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
 from pipeline.tracking import artifacts
-from pipeline.tracking.batches import Batches, log_params, metrics, run_tags
-from pipeline.tracking.connection import refusals
+from pipeline.tracking.batches import metrics, now, points, run_tags
+from pipeline.tracking.child_runs import ChildRuns
+from pipeline.tracking.connection import refusals, requests_tried
+from pipeline.tracking.entries import Entry, Head, Point
+from pipeline.tracking.outbox import Outbox
 from pipeline.tracking.runs import PARENT_TAG, TRIAL_ROLE
+from pipeline.tracking.sender import PATIENCE_SECONDS, Background, Channel, Direct, Parcel, Say
 from pipeline.tracking.spelling import (
     CURVE_PREFIX,
     RESULTS_FILE,
@@ -39,21 +43,37 @@ from pipeline.tracking.spelling import (
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 _MAX_DIGEST = 36
+FLUSH_SECONDS = 30.0
+"""Epochs of a running trial are gathered for this long before they are sent."""
+AT_ONCE_SECONDS = 2.0
+ANSWER_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class _Child:
-    """What is remembered of a child run."""
+@dataclass
+class _Written:
+    """What was written of a child run, delivered or not.
 
-    run_id: str
-    artifact_uri: str
+    Attributes:
+        status: MLflow's, as it is or will be.
+        has_weights: Whether its weights are kept.
+        head: What the run is made of; None for one of an earlier process.
+        again: Tags that replace those of an earlier attempt.
+        epochs: Points of epochs that were not sent yet.
+        sent: Points that were, and may not be delivered yet.
+        sent_at: When the last ones were.
+    """
+
     status: str = "RUNNING"
     has_weights: bool = False
+    head: Head | None = None
+    again: Mapping[str, str] = field(default_factory=dict)
+    epochs: list[Point] = field(default_factory=list)
+    sent: list[Parcel] = field(default_factory=list)
+    sent_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, run: Run) -> _Child:
-        kept = run.data.tags.get("weights") == "kept"
-        return cls(run.info.run_id, run.info.artifact_uri, run.info.status, kept)
+    def of(cls, run: Run) -> _Written:
+        return cls(run.info.status, run.data.tags.get("weights") == "kept")
 
 
 class StudyRun:
@@ -80,9 +100,40 @@ class StudyRun:
         self._client = client
         self._uri: str = client.tracking_uri
         self._parent = parent
-        self._role = role
-        self._batches = Batches(client)
-        self._children = {number: _Child.of(run) for number, run in children.items()}
+        self._runs = ChildRuns(client, parent, children, role)
+        self._channel: Channel = Direct(self._runs.deliver)
+        self._written = {number: _Written.of(run) for number, run in children.items()}
+
+    @contextmanager
+    def in_background(self, folder: Path, say: Say) -> Iterator[None]:
+        """Delivers from another thread while the context lasts; see ``sender``.
+
+        Args:
+            folder: Where what is not delivered waits.
+            say: Tells the user when the store stops answering, and when it answers again.
+        """
+        channel = Background(
+            self._runs.deliver, Outbox(folder), self.run_id, masked(self._uri), say
+        )
+        self._channel = channel
+        try:
+            # The sender has a patience of its own, and says so.
+            with requests_tried(again=1, timeout_seconds=ANSWER_SECONDS):
+                yield
+        finally:
+            channel.close()
+            self._channel = Direct(self._runs.deliver)
+
+    def drain(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Returns when MLflow has everything that was written.
+
+        Args:
+            patience: Seconds that a store may be away.
+
+        Raises:
+            TrackingError: It does not answer; what ended waits on disk.
+        """
+        self._channel.drain(patience)
 
     def log_dataset(
         self,
@@ -125,9 +176,11 @@ class StudyRun:
         with self._refusals("tag the study"):
             self._client.log_batch(self.run_id, tags=run_tags(tags))
 
-    def study_finished(self, status: str = "FINISHED") -> None:
-        """Sends what is left and ends the parent run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
-        self.flush()
+    def study_finished(self, status: str = "FINISHED", patience: float = PATIENCE_SECONDS) -> None:
+        """Delivers what is left and ends the parent run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        for number in self._written:
+            self._send_epochs(number)
+        self._channel.drain(patience)
         with self._refusals("end the study"):
             self._client.set_terminated(self.run_id, status=status)
 
@@ -137,8 +190,8 @@ class StudyRun:
         name: str | None,
         config: TrialConfig,
         tags: Mapping[str, str] | None = None,
-    ) -> str:
-        """Creates the child run of a trial; returns its id. One that exists is running again.
+    ) -> None:
+        """Creates the child run of a trial. One that exists is running again.
 
         Args:
             number: The study's trial number.
@@ -146,26 +199,33 @@ class StudyRun:
             config: Its hyperparameters; they become params that read back exactly.
             tags: More tags (cohort, seed, ...).
         """
-        known = self._children.get(number)
-        with self._refusals(f"start trial {number}"):
-            if known is not None:
-                self._client.update_run(known.run_id, status="RUNNING")
-                self._children[number] = replace(known, status="RUNNING")
-                return known.run_id
-            run = self._client.create_run(
-                self._parent.info.experiment_id,
-                tags=self._trial_tags(number, name, tags or {}),
-                run_name=name or f"trial {number}",
+        known = self._written.get(number)
+        run_tags = self._trial_tags(number, name, tags or {})
+        head = Head(name or f"trial {number}", run_tags, config_params(config), now())
+        action = f"start trial {number}"
+        again = dict(tags or {}) if known is not None else {}
+        entry = Entry(number, action, head, tags=again, status="RUNNING")
+        parcel = self._channel.put(entry)
+        has_weights = known is not None and known.has_weights
+        self._written[number] = _Written(
+            has_weights=has_weights, head=head, again=again, sent=[parcel]
+        )
+
+    def run_ids(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Returns the runs of these trials that are made, after giving them a moment to be."""
+        if isinstance(self._channel, Background):
+            last = self._runs.run_id
+            self._channel.wait_until(
+                lambda: all(last(number) is not None for number in numbers), AT_ONCE_SECONDS
             )
-            log_params(self._client, run.info.run_id, config_params(config))
-        self._children[number] = _Child.of(run)
-        return self._children[number].run_id
+        found = {number: self._runs.run_id(number) for number in numbers}
+        return {number: run_id for number, run_id in found.items() if run_id is not None}
 
     def _trial_tags(self, number: int, name: str | None, tags: Mapping[str, str]) -> dict[str, str]:
         """Returns the tags of a new child run; ours win over the caller's, but for ``trial``."""
         own = {
             PARENT_TAG: self.run_id,
-            "role": self._role,
+            "role": self._runs.role,
             "study": self.study,
             "dataset": self.dataset,
             "split_id": self.split_id,
@@ -179,32 +239,74 @@ class StudyRun:
 
     def trial_epochs(self, number: int, epoch: int, curves: Mapping[str, float]) -> None:
         """Takes one epoch of a trial's curves, as ``epoch/NAME`` at step ``epoch``; sent later."""
-        values = {f"{CURVE_PREFIX}{name}": value for name, value in curves.items()}
-        with self._refusals(f"log trial {number}"):
-            self._batches.gather(self._child(number).run_id, values, epoch)
+        written = self._of(number)
+        written.epochs += points(
+            {f"{CURVE_PREFIX}{name}": value for name, value in curves.items()}, epoch
+        )
+        if time.monotonic() - written.sent_at >= FLUSH_SECONDS and not self._channel.troubled:
+            self._send_epochs(number)
 
-    def flush(self) -> None:
-        """Sends every epoch that was taken and not sent."""
-        with self._refusals("log epochs"):
-            self._batches.flush()
+    def _send_epochs(self, number: int) -> None:
+        """Sends the epochs that were gathered of a trial."""
+        written = self._written[number]
+        written.sent = [parcel for parcel in written.sent if not parcel.delivered]
+        if written.epochs:
+            entry = Entry(number, f"log trial {number}", points=tuple(written.epochs))
+            written.sent.append(self._channel.put(entry))
+        written.epochs, written.sent_at = [], time.monotonic()
 
-    def trial_finished(self, outcome: TrialOutcome, verdict: str | None = None) -> None:
+    def trial_finished(
+        self, outcome: TrialOutcome, verdict: str | None = None, *, keep_weights: bool = False
+    ) -> None:
         """Writes a trial's measures, per-example results and state, and ends its run.
 
-        COMPLETE and PRUNED end as FINISHED (told apart by the tag ``state``), FAIL as FAILED.
+        When this returns, they are delivered or on disk. COMPLETE and PRUNED end as FINISHED (told
+        apart by the tag ``state``), FAIL as FAILED.
+
+        Args:
+            outcome: What came of it.
+            verdict: In a word.
+            keep_weights: Whether its weights are kept, in their order, as ``weights.npz``.
         """
         number = outcome.number
-        child = self._child(number)
-        tags = outcome_tags(outcome, verdict)
-        packed = pack_results(outcome)
+        written = self._of(number)
+        files = self._files(outcome, keep_weights)
+        tags = dict(written.again) | outcome_tags(outcome, verdict)
+        tags |= {RESULTS_TAG: RESULTS_FILE} if RESULTS_FILE in files else {}
+        tags |= {"weights": "kept"} if WEIGHTS_FILE in files else {}
         status = _STATUS[outcome.state]
-        with self._refusals(f"finish trial {number}"):
-            if packed is not None:
-                tags[RESULTS_TAG] = RESULTS_FILE
-                artifacts.write(child.artifact_uri, self._uri, {RESULTS_FILE: packed})
-            self._batches.finish(child.run_id, summary_metrics(outcome), tags)
-            self._client.set_terminated(child.run_id, status=status)
-        self._children[number] = replace(child, status=status)
+        self._channel.put(
+            Entry(
+                number,
+                f"finish trial {number}",
+                written.head,
+                (*self._undelivered(written), *points(summary_metrics(outcome), step=0)),
+                tags,
+                files,
+                status=status,
+                ended=now(),
+            ),
+            lasting=True,
+        )
+        for parcel in written.sent:
+            # The entry with the end says all that they say.
+            parcel.delivered = True
+        kept = written.has_weights or WEIGHTS_FILE in files
+        self._written[number] = _Written(status, kept, written.head)
+
+    def _files(self, outcome: TrialOutcome, keep_weights: bool) -> dict[str, bytes]:
+        files = {}
+        if (packed := pack_results(outcome)) is not None:
+            files[RESULTS_FILE] = packed
+        if keep_weights and outcome.weights is not None:
+            files[WEIGHTS_FILE] = pack_weights(outcome.weights)
+        return files
+
+    def _undelivered(self, written: _Written) -> list[Point]:
+        """Returns the points that the store may lack; the entry with the end repeats them."""
+        waiting = [parcel for parcel in written.sent if not parcel.delivered]
+        sent = [point for parcel in waiting if parcel.entry for point in parcel.entry.points]
+        return [*sent, *written.epochs]
 
     def close_stale(
         self,
@@ -219,45 +321,40 @@ class StudyRun:
             cause: Becomes their tag ``cause``.
         """
         if numbers is None:
-            stale = [n for n, child in self._children.items() if child.status == "RUNNING"]
+            stale = [n for n, written in self._written.items() if written.status == "RUNNING"]
         else:
-            known = sorted(set(numbers) & set(self._children))
-            stale = [n for n in known if self._children[n].status != "FAILED"]
+            known = sorted(set(numbers) & set(self._written))
+            stale = [n for n in known if self._written[n].status != "FAILED"]
         for number in stale:
             self.trial_finished(TrialOutcome(number, "FAIL", cause=cause, device="unknown"))
         return tuple(stale)
 
-    def keep_weights(self, number: int, weights: tuple[np.ndarray, ...]) -> None:
-        """Keeps a trial's weights, in their order, as ``weights.npz`` (floats as float32)."""
-        child = self._child(number)
-        with self._refusals(f"keep the weights of trial {number}"):
-            with artifacts.uploading(child.artifact_uri, self._uri) as folder:
-                pack_weights(folder / WEIGHTS_FILE, weights)
-            self._client.set_tag(child.run_id, "weights", "kept")
-        self._children[number] = replace(child, has_weights=True)
-
     def drop_weights(self, number: int) -> None:
         """Deletes a trial's weights; nothing happens where none are kept."""
-        child = self._child(number)
-        if not child.has_weights:
+        if not self._of(number).has_weights:
             return
-        with self._refusals(f"drop the weights of trial {number}"):
-            artifacts.delete(child.artifact_uri, self._uri, WEIGHTS_FILE)
-            self._client.set_tag(child.run_id, "weights", "dropped")
-        self._children[number] = replace(child, has_weights=False)
+        self._channel.put(
+            Entry(
+                number,
+                f"drop the weights of trial {number}",
+                tags={"weights": "dropped"},
+                dropped=(WEIGHTS_FILE,),
+            )
+        )
+        self._written[number] = replace(self._written[number], has_weights=False)
 
     def kept_weights(self) -> tuple[int, ...]:
         """Returns the numbers of the trials whose weights are kept."""
-        return tuple(number for number, child in self._children.items() if child.has_weights)
+        return tuple(number for number, written in self._written.items() if written.has_weights)
 
-    def _child(self, number: int) -> _Child:
-        """Returns the child run of a trial that was started."""
-        if number not in self._children:
+    def _of(self, number: int) -> _Written:
+        """Returns what was written of a trial that was started."""
+        if number not in self._written:
             raise TrackingError(
                 f"study '{self.study}' has no run for trial {number}: call trial_started first "
-                f"(it has {len(self._children)} trials)"
+                f"(it has {len(self._written)} trials)"
             )
-        return self._children[number]
+        return self._written[number]
 
     def _refusals(self, action: str) -> AbstractContextManager[None]:
         return refusals(self._uri, action)

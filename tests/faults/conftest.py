@@ -34,10 +34,11 @@ def faulty(tmp_path, monkeypatch, migrated):
     monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path / "executors")])
     made = []
 
-    def run(faults=(), room=None, notes=None, **options):
+    def run(faults=(), room=None, notes=None, epoch_seconds=0.0, **options):
         name = f"faulty_{len(made)}"
         made.append(name)
-        text = EXECUTOR_FILE.format(faulty=Faulty(tuple(dict(faults).items()), room))
+        faulty = Faulty(tuple(dict(faults).items()), room, epoch_seconds)
+        text = EXECUTOR_FILE.format(faulty=faulty)
         (tmp_path / "executors" / f"{name}.py").write_text(text)
         asked = {"search_space": "small.yaml", "executor": name, "cohort_size": 8} | options
         chosen, notes = SearchOptions(**asked), notes or Notes()

@@ -6,11 +6,12 @@ a fork of this process, which has imported everything and opened nothing.
 
 ::
 
-    python tests/faults/kill_supervisor.py --kills 100 --seed 1
+    python tests/faults/kill_supervisor.py --kills 100 --seed 1 [--locked]
 
-After every kill: trials that Optuna had as complete still are, with the same value, and MLflow has
-each. After the last command: the total is reached, each reference was trained once and to the
-number of the undisturbed study, no run or trial is left running, and the winner is the same.
+After every kill: trials that Optuna had as complete still are, with the same value, and MLflow or
+the outbox has each. With ``--locked``, MLflow's database is taken away in the moments before. After
+the last command: the total is reached, each reference was trained once and to the number of the
+undisturbed study, no run or trial is left running, and the winner is the same.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
@@ -44,6 +47,7 @@ from pipeline.cli import main as command  # noqa: E402
 from pipeline.records import RuleSettings  # noqa: E402
 from pipeline.report.selection import select  # noqa: E402
 from pipeline.search import executors  # noqa: E402
+from pipeline.tracking.entries import unpack  # noqa: E402
 
 FORK = multiprocessing.get_context("fork")
 TRIALS = 10
@@ -51,6 +55,7 @@ KILLS_PER_STUDY = 4
 SIGNALS = {"KILL": (signal.SIGKILL,), "TERM": (signal.SIGTERM,), "INT": (signal.SIGINT,)}
 SIGNALS |= {"TERM2": SIGNALS["TERM"] * 2, "INT2": SIGNALS["INT"] * 2}
 BETWEEN_SECONDS = 0.02
+HELD_SECONDS = 1.5
 SOFTLY = "Error: stopped with"
 # `best` is the only one of depth 1 and wins whatever else is tried: the sampler does not repeat its
 # numbers after a resume, so that only the references are the same in every course of a study.
@@ -117,14 +122,27 @@ def optuna_trials(folder: Path) -> list:
 
 
 def completed(folder: Path) -> dict[int, float]:
-    """Returns the value of every trial that is complete; MLflow has to have each."""
+    """Returns the value of every trial that is complete; MLflow has to have each, or the outbox."""
     done = {t.number: t.value for t in optuna_trials(folder) if t.state == TrialState.COMPLETE}
     if done:
         record = tracking.connect(f"sqlite:///{folder}/mlflow.db").read_study(study="digits")
         kept = {t.number: t.measurement.objective for t in record.trials if t.state == "COMPLETE"}
+        kept |= waiting(folder)
         lost = {n: value for n, value in done.items() if kept.get(n) != value}
         assert not lost, f"complete in Optuna, not in MLflow: {lost}"
     return done
+
+
+def waiting(folder: Path) -> dict[int, float]:
+    """Returns the value of every complete trial that waits on disk for MLflow."""
+    files = sorted((folder / "studies.journal.outbox").glob("*/*.entry"))
+    entries = [unpack(path.read_bytes())[0] for path in files]
+    return {
+        entry.number: value
+        for entry in entries
+        for key, value, *_ in entry.points
+        if key == "objective"
+    }
 
 
 def running(folder: Path) -> list[str]:
@@ -179,10 +197,11 @@ class Kills:
         folder: A folder for the studies.
         seed: Of the instants.
         signals: Names in :data:`SIGNALS`, taken in turn.
+        locked: Whether another program holds MLflow's database in the moments before.
     """
 
-    def __init__(self, folder: Path, seed: int, signals: list[str]) -> None:
-        self.folder, self.signals = folder, signals
+    def __init__(self, folder: Path, seed: int, signals: list[str], locked: bool) -> None:
+        self.folder, self.signals, self.locked = folder, signals, locked
         self.random = random.Random(seed)
         self.kills = self.studies = self.kept = 0
         self.exit_codes = Counter()
@@ -222,11 +241,13 @@ class Kills:
                 # The machine is faster than it was: later instants lie within the search again.
                 self.seconds *= 0.8
                 break
-            for number in SIGNALS[self.signals[self.kills % len(self.signals)]]:
-                if process.is_alive():
-                    os.kill(process.pid, number)
-                process.join(BETWEEN_SECONDS)
-            process.join(60)
+            with self.held(study) if self.locked else contextlib.nullcontext():
+                process.join(self.random.uniform(0.0, HELD_SECONDS) if self.locked else 0)
+                for number in SIGNALS[self.signals[self.kills % len(self.signals)]]:
+                    if process.is_alive():
+                        os.kill(process.pid, number)
+                    process.join(BETWEEN_SECONDS)
+                process.join(60)
             self.kills += 1
             self.exit_codes[process.exitcode] += 1
             if SOFTLY in said(study).splitlines()[-1]:
@@ -240,6 +261,17 @@ class Kills:
         given = in_fork(ended, study)
         for what, value in self.wanted.items():
             assert given[what] == value, f"{what}: {given[what]}\nundisturbed: {value}"
+
+    @contextlib.contextmanager
+    def held(self, study: Path) -> Iterator[None]:
+        """Keeps everybody else from MLflow's database."""
+        connection = sqlite3.connect(study / "mlflow.db", isolation_level=None)
+        try:
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("BEGIN EXCLUSIVE")
+            yield
+        finally:
+            connection.close()
 
     def new(self, name: str) -> Path:
         """Returns a working folder with a store that needs no migration."""
@@ -277,16 +309,20 @@ def main() -> None:
     parser.add_argument(
         "--signals", choices=SIGNALS, nargs="+", default=["KILL"], help="in turn; TERM2 is two"
     )
+    parser.add_argument(
+        "--locked", action="store_true", help="lock MLflow's database before each kill"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        kills = Kills(Path(folder), options.seed, options.signals)
+        kills = Kills(Path(folder), options.seed, options.signals, options.locked)
         with contextlib.suppress(KeyboardInterrupt):
             kills.run(options.kills)
+    how = "/".join(options.signals) + ", locked" * options.locked
     sys.stdout.write(
-        f"{kills.kills} x {'/'.join(options.signals)}, {kills.studies} studies, {kills.kept} "
-        f"complete trials kept, exit codes {dict(kills.exit_codes)}, undisturbed "
+        f"{kills.kills} x {how}, {kills.studies} studies, {kills.kept} complete "
+        f"trials kept, exit codes {dict(kills.exit_codes)}, undisturbed "
         f"{kills.seconds:.1f} s, {time.monotonic() - begun:.0f} s in all: nothing lost, nothing "
         "twice, same winner\n"
     )

@@ -20,14 +20,16 @@ SCRIPT = Path(__file__).with_name("kill_supervisor.py")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signals", ["KILL", "TERM INT TERM2 INT2"])
-def test_a_search_that_is_stopped_at_random_instants_loses_nothing(signals):
-    arguments = ["--kills", "5", "--seed", "1", "--signals", *signals.split()]
+@pytest.mark.parametrize(
+    ("signals", "more"), [("KILL", []), ("KILL", ["--locked"]), ("TERM INT TERM2 INT2", [])]
+)
+def test_a_search_that_is_stopped_at_random_instants_loses_nothing(signals, more):
+    arguments = ["--kills", "5", "--seed", "1", *more, "--signals", *signals.split()]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.startswith(f"5 x {'/'.join(signals.split())}, "), done.stdout
+    assert done.stdout.startswith(f"5 x {'/'.join(signals.split())}"), done.stdout
     assert done.stdout.endswith("nothing lost, nothing twice, same winner\n")
 
 

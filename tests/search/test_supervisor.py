@@ -45,12 +45,14 @@ class FakeLog:
     def trial_epochs(self, number, epoch, curves):
         self.epochs.setdefault(number, []).append(epoch)
 
-    def trial_finished(self, outcome, verdict):
-        self.calls.append(("finished", outcome.number))
+    def run_ids(self, numbers):
+        return {number: f"run-{number}" for number in numbers}
 
-    def keep_weights(self, number, weights):
-        self.calls.append(("kept", number))
-        self.kept[number] = weights
+    def trial_finished(self, outcome, verdict, *, keep_weights):
+        self.calls.append(("finished", outcome.number))
+        if keep_weights and outcome.weights is not None:
+            self.calls.append(("kept", outcome.number))
+            self.kept[outcome.number] = outcome.weights
 
     def drop_weights(self, number):
         self.calls.append(("dropped", number))
@@ -435,3 +437,5 @@ def test_optuna_is_shown_the_verdict_and_the_cause():
     failed = TrialOutcome(1, "FAIL", cause="diverged")
     shown = {"verdict": "failed", "mlflow_run_id": "abc", "cause": "diverged"}
     assert attributes_of(failed, "failed", "abc") == shown
+    del shown["mlflow_run_id"]
+    assert attributes_of(failed, "failed", None) == shown

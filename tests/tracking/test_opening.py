@@ -56,7 +56,8 @@ def test_the_run_of_mlflow_run_is_adopted_and_its_params_stand(open_study, clien
     parent = client.get_run(run_id)
     assert parent.data.params == {"dataset": "'digits'", "epochs": "''", "seed": "0"}
     assert parent.info.run_name == "first"
-    child = client.get_run(run.trial_started(0, None, TrialConfig()))
+    run.trial_started(0, None, TrialConfig())
+    child = client.get_run(run.run_ids([0])[0])
     assert child.info.experiment_id == parent.info.experiment_id == "0"
 
 

@@ -14,10 +14,11 @@ SEED = {"seed": "1234567890"}
 @pytest.fixture
 def study(open_study):
     run = open_study("first", "digits", seed=3, source="digits", precision="float32")
-    run.ids = [run.trial_started(0, None, EVERY_FIELD, SEED)]
+    run.trial_started(0, None, EVERY_FIELD, SEED)
     run.trial_finished(complete(0))
-    run.ids.append(run.trial_started(1, "baseline", TrialConfig(), {"seed": "2"}))
+    run.trial_started(1, "baseline", TrialConfig(), {"seed": "2"})
     run.trial_finished(complete(1))
+    run.ids = list(run.run_ids([0, 1]).values())
     run.study_finished()
     return run
 

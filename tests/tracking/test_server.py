@@ -1,16 +1,12 @@
 """The same door, over HTTP: an ``mlflow server`` that keeps the files, and ``mlflow ui``."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import requests
+from mlflow_servers import end, serve
 from tracking_samples import CHANCE, EVERY_FIELD, complete, measured
 
 from pipeline.errors import TrackingError
@@ -18,50 +14,6 @@ from pipeline.records import TestResult, TrialConfig
 from pipeline.tracking import connect
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def serve(folder, *arguments) -> tuple[subprocess.Popen, str]:
-    port = free_port()
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "mlflow",
-                "server",
-                "--port",
-                str(port),
-                "--workers",
-                "1",
-                *arguments,
-            ],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(f"{address}/health", timeout=2).ok:
-                return process, address
-        except requests.ConnectionError:
-            time.sleep(0.3)
-    process.kill()
-    pytest.fail((folder / "server.log").read_text())
-
-
-def end(process: subprocess.Popen) -> None:
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +49,10 @@ def test_a_study_reads_back_exactly_from_a_server(server, capfd):
 def test_weights_are_dropped_on_a_server(server):
     tracking = connect(server)
     run = tracking.open_study("weights", "digits", {}, {})
-    run_id = run.trial_started(0, None, TrialConfig())
-    run.keep_weights(0, (np.ones((3, 2)),))
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
+    outcome = replace(complete(0), weights=(np.ones((3, 2)),))
+    run.trial_finished(outcome, keep_weights=True)
     (weights,) = tracking.load_weights(run_id)
     np.testing.assert_array_equal(weights, np.ones((3, 2), np.float32))
     run.drop_weights(0)
@@ -126,7 +80,8 @@ def test_mlflow_ui_in_the_folder_of_a_search_shows_its_runs_and_files(tmp_path, 
     (folder / "mlflow.db").write_bytes(migrated.read_bytes())
     tracking = connect(f"sqlite:///{folder / 'mlflow.db'}")
     run = tracking.open_study("s", "digits", {}, {})
-    run_id = run.trial_started(0, None, TrialConfig())
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
     run.trial_finished(complete(0))
     process, address = serve(folder)
     try:

@@ -10,7 +10,7 @@ from tracking_samples import CHANCE, EVERY_FIELD, complete, measured
 
 from pipeline.errors import InputError, TrackingError
 from pipeline.records import TrialConfig, TrialOutcome
-from pipeline.tracking import batches, connect
+from pipeline.tracking import connect, study_run
 
 
 def client_of(tracking):
@@ -65,8 +65,9 @@ def test_doubles_survive_the_database_bit_for_bit(tracking, open_study):
 
 def test_runs_are_tagged_and_named_for_mlflows_table(tracking, open_study):
     run = open_study()
-    reference = run_of(tracking, run.trial_started(0, "dropout", TrialConfig(), {"cohort": 3}))
-    searched = run_of(tracking, run.trial_started(1, None, TrialConfig()))
+    run.trial_started(0, "dropout", TrialConfig(), {"cohort": 3})
+    run.trial_started(1, None, TrialConfig())
+    reference, searched = (run_of(tracking, run_id) for run_id in run.run_ids([0, 1]).values())
     assert (reference.info.run_name, searched.info.run_name) == ("dropout", "trial 1")
     expected = {
         "role": "trial", "study": "first", "dataset": "digits", "trial": "0", "name": "dropout",
@@ -119,11 +120,12 @@ def test_states_and_statuses(tracking, open_study):
 
 def test_epochs_are_gathered_and_logged_under_epoch(tracking, open_study):
     run = open_study()
-    run_id = run.trial_started(0, None, TrialConfig())
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
     for epoch, value in enumerate((1.5, math.nan, 1 / 3), start=1):
         run.trial_epochs(0, epoch, {"val_ce": value, "loss": 2.0})
     assert run_of(tracking, run_id).data.metrics == {}
-    run.flush()
+    run.study_finished()
     history = client_of(tracking).get_metric_history(run_id, "epoch/val_ce")
     assert [point.step for point in history] == [1, 2, 3]
     np.testing.assert_array_equal([point.value for point in history], [1.5, math.nan, 1 / 3])
@@ -136,15 +138,17 @@ def test_epochs_are_gathered_and_logged_under_epoch(tracking, open_study):
 
 def test_epochs_are_sent_when_they_are_old(tracking, open_study, monkeypatch):
     run = open_study()
-    run_id = run.trial_started(0, None, TrialConfig())
-    monkeypatch.setattr(batches, "FLUSH_SECONDS", 0.0)
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
+    monkeypatch.setattr(study_run, "FLUSH_SECONDS", 0.0)
     run.trial_epochs(0, 1, {"val_ce": 0.5})
     assert run_of(tracking, run_id).data.metrics == {"epoch/val_ce": 0.5}
 
 
 def test_more_points_than_one_batch_takes(tracking, open_study):
     run = open_study()
-    run_id = run.trial_started(0, None, TrialConfig())
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
     for epoch in range(1, 301):
         run.trial_epochs(0, epoch, dict.fromkeys(("a", "b", "c", "d", "e"), 0.5))
     run.trial_finished(complete(0))
@@ -183,9 +187,10 @@ def test_pages_are_followed(tracking, open_study, monkeypatch):
 
 def test_weights_are_kept_read_and_dropped(tracking, open_study):
     run = open_study()
-    run_id = run.trial_started(0, None, TrialConfig())
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
     weights = (np.arange(6, dtype=np.float64).reshape(2, 3) / 3, np.zeros(3, np.float32))
-    run.keep_weights(0, weights)
+    run.trial_finished(replace(complete(0), weights=weights), keep_weights=True)
     assert run.kept_weights() == (0,)
     read = tracking.load_weights(run_id)
     assert [array.dtype for array in read] == [np.float32, np.float32]
@@ -202,7 +207,8 @@ def test_a_new_process_knows_whose_weights_are_kept(tracking, open_study):
     run = open_study()
     for number in range(2):
         run.trial_started(number, None, TrialConfig())
-    run.keep_weights(1, (np.ones(3),))
+        outcome = replace(complete(number), weights=(np.ones(3),))
+        run.trial_finished(outcome, keep_weights=number == 1)
     again = open_study()
     assert again.kept_weights() == (1,)
     again.drop_weights(1)
@@ -246,9 +252,13 @@ def test_an_unknown_trial_is_named(open_study):
 
 def test_starting_a_trial_again_takes_its_run(tracking, open_study):
     run = open_study()
-    run_id = run.trial_started(0, None, TrialConfig())
+    run.trial_started(0, None, TrialConfig())
+    run_id = run.run_ids([0])[0]
     run.trial_finished(TrialOutcome(0, "FAIL", cause="its neighbour ran out of memory"))
-    assert run.trial_started(0, None, TrialConfig()) == run_id
+    run.trial_started(0, None, TrialConfig(), {"cohort": 7})
+    assert run.run_ids([0]) == {0: run_id}
+    again = run_of(tracking, run_id)
+    assert (again.info.status, again.data.tags["cohort"]) == ("RUNNING", "7")
     run.trial_finished(complete(0))
     (trial,) = tracking.read_study("first").trials
     assert (trial.state, trial.measurement) == ("COMPLETE", measured())

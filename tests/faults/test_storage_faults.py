@@ -1,0 +1,191 @@
+"""MLflow away, busy, slow or locked, a full disk, a torn journal: nothing is lost."""
+
+import resource
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from gate import Gate
+from mlflow_servers import end, serve
+from told_lines import Notes
+
+from pipeline import tracking
+from pipeline.errors import PipelineError, SpoolError, StorageError, TrackingError
+from pipeline.tracking import StudyRun, sender
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+        "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+    ),
+]
+
+
+class At(Notes):
+    """Does something once a line was told that begins like this."""
+
+    def __init__(self, beginning, action):
+        super().__init__()
+        self.beginning, self.action = beginning, action
+
+    def note(self, message):
+        super().note(message)
+        if self.action is not None and message.startswith(self.beginning):
+            action, self.action = self.action, None
+            action()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    process, address = serve(tmp_path_factory.mktemp("server"))
+    yield int(address.rpartition(":")[2])
+    end(process)
+
+
+@pytest.fixture
+def gate(server, monkeypatch):
+    gate = Gate(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", gate.address)
+    monkeypatch.setattr(sender, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(sender, "LONGEST_PAUSE", 0.5)
+    yield gate
+    gate.close()
+
+
+def in_turn(*steps):
+    """Returns what does each step after so many seconds, in a thread."""
+
+    def run():
+        for seconds, step, *arguments in steps:
+            time.sleep(seconds)
+            step(*arguments)
+
+    return threading.Thread(target=run).start
+
+
+def waiting():
+    return sorted(Path("studies.journal.outbox").glob("*/*"))
+
+
+def books(study):
+    """Returns what MLflow holds of a study's trials, and that it is in order."""
+    store = tracking.connect()
+    record = store.read_study(study=study)
+    runs = [store._client.get_run(trial.mlflow_run_id) for trial in record.trials]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 8
+    assert store._client.get_run(record.run_id).info.status == "FINISHED"
+    history = store._client.get_metric_history(runs[0].info.run_id, "epoch/val_ce")
+    assert [point.step for point in history] == [1, 2, 3]
+    assert waiting() == []
+    assert not Path("studies.journal.outbox").exists()
+    return [(t.number, t.state, t.config, t.measurement, t.curves) for t in record.trials]
+
+
+def test_a_server_that_is_busy_then_gone_then_slow_gets_everything_once(faulty, gate):
+    faulty(study="calm", cohort_size=1)
+    steps = in_turn((0, gate.set, "busy"), (3, gate.set, "closed"), (3, gate.set, "slow"),
+                    (3, gate.set, "open"))  # fmt: skip
+    _, lines = faulty(study="troubled", cohort_size=1, notes=At("trial 1", steps))
+    told = [line for line in lines if "training goes on, and what ends is kept in" in line]
+    assert told
+    assert told[0].startswith(f"MLflow at {gate.address} could not ")
+    assert f"MLflow at {gate.address} answers again: what waited is delivered" in lines
+    assert lines.index(told[0]) < next(i for i, line in enumerate(lines) if "trial 7" in line)
+    assert books("troubled") == books("calm")
+
+
+def test_a_server_that_stays_away_ends_the_search_and_the_next_delivers(faulty, gate, monkeypatch):
+    faulty(study="quiet", cohort_size=1)
+    monkeypatch.setattr(StudyRun.drain, "__defaults__", (1.0,))
+    away = At("trial 1", lambda: gate.set("closed"))
+    with pytest.raises(TrackingError) as raised:
+        faulty(study="left alone", cohort_size=1, notes=away)
+    assert str(raised.value).endswith("The same command delivers it and continues")
+    assert raised.value.exit_code == 1
+    trained = [line for line in away.lines if line.startswith("trial ")]
+    assert len(trained) == 8, "training goes on while MLflow is away"
+    assert len(waiting()) >= 6
+    gate.set("open")
+    _, lines = faulty(study="left alone", cohort_size=1)
+    assert lines[0].startswith("delivered to MLflow what an earlier search had to keep: ")
+    assert not [line for line in lines if line.startswith("trial ")], "nothing is trained again"
+    assert books("left alone") == books("quiet")
+
+
+def test_a_database_that_another_program_locks_gets_everything_later(faulty, monkeypatch):
+    monkeypatch.setattr(sender, "FIRST_PAUSE", 0.1)
+    faulty(study="calm", cohort_size=1)
+    locked = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
+
+    def lock():
+        locked.execute("BEGIN EXCLUSIVE")
+        in_turn((7, release))()
+
+    def release():
+        trained.extend(line for line in notes.lines if line.startswith("trial "))
+        locked.execute("COMMIT")
+
+    trained, notes = [], At("trial 1", lock)
+    faulty(study="troubled", cohort_size=1, notes=notes)
+    locked.close()
+    assert len(trained) == 8, "training goes on"
+    assert books("troubled") == books("calm")
+
+
+@pytest.mark.parametrize("room", [300, 200_000])
+def test_a_full_disk_stops_the_search_with_a_message_and_the_next_continues(faulty, room):
+    """No file may grow beyond a size: writes fail in their middle, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill():
+        size = Path("studies.journal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, before[1]))
+
+    notes = At("trial 1", fill)
+    try:
+        with pytest.raises((SpoolError, StorageError)) as raised:
+            faulty(trials=200, cohort_size=1, notes=notes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    message = str(raised.value)
+    assert "File too large" in message
+    assert message.endswith("the same command continues")
+    assert "\n" not in message
+    kept = [line for line in notes.lines if line.startswith("trial ")]
+    record, lines = faulty(trials=len(kept) + 3, cohort_size=1)
+    again = [line for line in lines if line.startswith("trial ")]
+    assert len([trial for trial in record.trials if trial.state == "COMPLETE"]) == len(kept) + 3
+    assert len(again) <= 4
+
+
+def test_a_torn_journal_is_mended_and_the_study_goes_on(faulty):
+    faulty(trials=4)
+    with Path("studies.journal").open("ab") as file:
+        file.write(b'{"op_code":6,"worker_id":"3b1c')
+    record, lines = faulty()
+    assert lines[0] == (
+        "--storage studies.journal: cut off its last record, 30 bytes that were not whole"
+    )
+    assert [trial.state for trial in record.trials] == ["COMPLETE"] * 8
+
+
+def test_a_journal_that_is_damaged_in_its_middle_is_refused(faulty):
+    faulty(trials=2)
+    journal = Path("studies.journal")
+    lines = journal.read_bytes().split(b"\n")
+    journal.write_bytes(b"\n".join([*lines[:5], lines[5][:9], *lines[6:]]))
+    with pytest.raises(PipelineError) as raised:
+        faulty()
+    assert raised.value.exit_code == 2
+    assert str(raised.value).startswith(
+        "--storage studies.journal: this journal is damaged before its end ("
+    )
+
+
+def test_a_place_where_nothing_can_wait_is_refused_before_anything_trains(faulty):
+    Path("studies.journal.outbox").touch()
+    with pytest.raises(SpoolError, match=r"cannot keep what waits for MLflow in studies\.journal"):
+        faulty()
