@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from requests.exceptions import HTTPError
+
+from pipeline.errors import TrackingError
 
 
 @contextmanager
@@ -30,13 +32,14 @@ def write(artifact_uri: str, tracking_uri: str, files: Mapping[str, str | bytes]
     """Writes files of a run; existing ones are replaced."""
     with uploading(artifact_uri, tracking_uri) as folder:
         for name, content in files.items():
-            path = folder / name
+            path = folder / _inside(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
     """Returns a file of a run; None where there is none."""
+    _inside(name)
     repository = get_artifact_repository(artifact_uri, tracking_uri=tracking_uri)
     with TemporaryDirectory(prefix="pipeline-") as folder:
         # A local repository hands out its own file where no folder is given: no copy.
@@ -55,7 +58,7 @@ def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
 
 def delete(artifact_uri: str, tracking_uri: str, name: str) -> None:
     """Deletes a file of a run; one that is not there is no error."""
-    if name in _beside(artifact_uri, tracking_uri, name):
+    if _inside(name) in _beside(artifact_uri, tracking_uri, name):
         get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).delete_artifacts(name)
 
 
@@ -63,6 +66,18 @@ def names(artifact_uri: str, tracking_uri: str, folder: str | None = None) -> li
     """Returns the paths of the files in a folder of a run, not those in its subfolders."""
     repository = get_artifact_repository(artifact_uri, tracking_uri=tracking_uri)
     return [entry.path for entry in repository.list_artifacts(folder) if not entry.is_dir]
+
+
+def _inside(name: str) -> str:
+    """Returns the path of a file of a run, which leads to no other place.
+
+    Raises:
+        TrackingError: It does: it was read from a store that somebody else wrote.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
+        raise TrackingError(f"{name[:80]!a} is no file of a run: a path inside of it was expected")
+    return name
 
 
 def _beside(artifact_uri: str, tracking_uri: str, name: str) -> list[str]:

@@ -7,7 +7,8 @@ why not. MLflow itself would create a missing SQLite file, its tables and its fo
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import quote
 
 import sqlalchemy
@@ -30,10 +31,23 @@ def probe_store(tracking_uri: str | None = None) -> str:
     """
     uri = tracking_address(tracking_uri)
     if uri.startswith(("http://", "https://")):
-        reach(uri)
+        with _readable(uri):
+            reach(uri)
         return "answers"
     found = count_rows(uri, "experiments", "an MLflow store")
     return "not there yet: the first search makes it" if found is None else _number(found)
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Turns what the parsers of addresses raise into a :class:`TrackingError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise TrackingError(
+            f"'{masked(uri)}' is no address of a database or server ({error}); expected such as "
+            "sqlite:///FILE, postgresql://user@host/name or https://host:5000"
+        ) from error
 
 
 def _number(experiments: int) -> str:
@@ -51,7 +65,7 @@ def count_rows(uri: str, table: str, what: str) -> int | None:
     Raises:
         TrackingError: The database does not answer, or holds something else.
     """
-    with refusals(uri, "be reached (is it running, is the address right?)"):
+    with _readable(uri), refusals(uri, "be reached (is it running, is the address right?)"):
         path = sqlite_path(uri)
         if path is None:
             return _count(uri, table, what)

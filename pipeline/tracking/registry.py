@@ -94,10 +94,17 @@ def _register(client: MlflowClient, name: str, model_id: str, run_id: str) -> st
 
 
 def load_model(tracking_uri: str, model_uri: str) -> Any:
-    """Returns the Keras model at an address such as ``models:/digits-least-overfit@champion``."""
-    flavor, _ = _keras_flavor()
-    with _as_default(tracking_uri):
-        return flavor.load_model(model_uri)
+    """Returns the Keras model at an address such as ``models:/digits-least-overfit@champion``.
+
+    Not by ``mlflow.keras.load_model``, which would unpickle custom objects, too.
+
+    Raises:
+        InputError: There is no such model, or it is none of Keras's own layers.
+    """
+    from pipeline.tracking.saved_models import fetched
+
+    with fetched(model_uri, tracking_uri) as files:
+        return files.load()
 
 
 def download(tracking_uri: str, model_uri: str, folder: str) -> str:

@@ -19,9 +19,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipeline.addresses import masked, tracking_address
-from pipeline.errors import InputError, closest
+from pipeline.errors import InputError, closest, printable
 from pipeline.tracking import connect, registry
 from pipeline.tracking.connection import refusals, sqlite_path
+from pipeline.tracking.keras_archive import check_archive
 
 ADDRESS = re.compile(r"(models|runs):/.+")
 _FORMS = (
@@ -129,22 +130,45 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
         InputError: There is none of a kind that can be read.
     """
     if path.suffix == ".keras" and path.is_file():
+        check_archive(path, address)
         return SavedFiles(address, path)
     if not path.exists():
         raise InputError(f"there is no model {address}; expected {_FORMS}")
     if not (path / "MLmodel").is_file():
         raise InputError(f"{address} is no saved model: expected {_FORMS}")
     description = registry.describe_folder(path, address)
-    if "keras" not in description.flavors:
-        found = ", ".join(sorted(description.flavors)) or "none"
+    flavors = description.flavors if isinstance(description.flavors, dict) else {}
+    if not isinstance(flavors.get("keras"), dict):
+        found = ", ".join(sorted(map(str, flavors))) or "none"
         raise InputError(
             f"{address} was not saved as a Keras model: its flavors are {found}; expected keras"
         )
-    file = path / str(description.flavors["keras"].get("data", "data")) / "model.keras"
+    file = _inside(path, str(flavors["keras"].get("data", "data")), address) / "model.keras"
     if not file.is_file():
         raise InputError(
             f"{address} has no {file.relative_to(path)}: its files are incomplete, or it was saved "
             "with save_exported_model=True, which cannot be read; log it again"
         )
-    names = (description.metadata or {}).get(registry.CLASSES_KEY) or ()
-    return SavedFiles(address, file, tuple(str(name) for name in names))
+    check_archive(file, address)
+    return SavedFiles(address, file, _class_names(description.metadata))
+
+
+def _inside(folder: Path, name: str, address: str) -> Path:
+    """Returns a folder in a folder; MLmodel may name no other place, nor a link to one.
+
+    Raises:
+        InputError: It does.
+    """
+    place = folder / name
+    if "\0" in name or not (place / "model.keras").resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{address}: MLmodel says that the model is in {ascii(name)[:80]}, which is outside of "
+            "its folder; log it again"
+        )
+    return place
+
+
+def _class_names(metadata: Any) -> tuple[str, ...]:
+    """Returns the names per class in a model's metadata; none where they are no list of names."""
+    names = metadata.get(registry.CLASSES_KEY) if isinstance(metadata, dict) else None
+    return tuple(printable(str(name)) for name in names) if isinstance(names, list) else ()

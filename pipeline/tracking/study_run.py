@@ -202,13 +202,13 @@ class StudyRun:
         known = self._written.get(number)
         run_tags = self._trial_tags(number, name, tags or {})
         head = Head(name or f"trial {number}", run_tags, config_params(config), now())
-        action = f"start trial {number}"
-        again = dict(tags or {}) if known is not None else {}
-        entry = Entry(number, action, head, tags=again, status="RUNNING")
+        again = {key: str(value) for key, value in (tags or {}).items()} if known else {}
+        entry = Entry(number, f"start trial {number}", head, tags=again, status="RUNNING")
         parcel = self._channel.put(entry)
-        has_weights = known is not None and known.has_weights
-        self._written[number] = _Written(
-            has_weights=has_weights, head=head, again=again, sent=[parcel]
+        # The epochs of an attempt that was cut off are not told again by the next.
+        before = known or _Written()
+        self._written[number] = replace(
+            before, status="RUNNING", head=head, again=again, sent=[*before.sent, parcel]
         )
 
     def run_ids(self, numbers: Sequence[int]) -> dict[int, str]:

@@ -10,6 +10,7 @@ from pipeline.tracking import artifacts, connect
 from pipeline.tracking.registry import model_name
 
 
+@pytest.mark.slow
 def test_odd_names_are_found_again(store_uri):
     store = connect(store_uri)
     for name in ODD:

@@ -315,3 +315,14 @@ def test_nothing_of_a_new_store_is_written_outside_its_folder(tmp_path, monkeypa
     uri = run_of(tracking, run.run_id).info.artifact_uri
     assert uri.startswith((tmp_path / "mlartifacts" / "least-overfit").as_uri())
     assert Path(tmp_path / "mlartifacts").is_dir()
+
+
+def test_the_epochs_of_an_attempt_that_was_cut_off_are_kept(tracking, open_study):
+    run = open_study()
+    for epochs in ((1, 2), (3,)):
+        run.trial_started(0, None, TrialConfig())
+        for epoch in epochs:
+            run.trial_epochs(0, epoch, {"val_ce": 1 / epoch})
+    run.trial_finished(complete(0))
+    history = client_of(tracking).get_metric_history(run.run_ids([0])[0], "epoch/val_ce")
+    assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
