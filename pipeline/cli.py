@@ -49,20 +49,47 @@ class Duration(click.ParamType[Any, Any]):
         return seconds
 
 
+class Address(click.ParamType[Any, Any]):
+    """The address of a store, whose password is shown nowhere from now on."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns it as it is."""
+        from pipeline.addresses import remember
+
+        remember(str(value))
+        return value
+
+
 class Commands(click.Group):
     """A group whose commands turn the project's exceptions into one message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
         from pipeline.errors import PipelineError
+        from pipeline.telling import mask_logs, mask_tracebacks, shown, unexpected
 
+        mask_logs()
         try:
             return super().invoke(ctx)
         except PipelineError as error:
             if ctx.params.get("debug"):
+                mask_tracebacks()
                 raise
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {shown(str(error))}", err=True)
             ctx.exit(error.exit_code)
+        except click.UsageError as error:
+            raise click.UsageError(shown(error.format_message()), error.ctx) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                mask_tracebacks()
+                raise
+            message, code = unexpected(error)
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(code)
         except KeyboardInterrupt:
             click.echo("Stopped. What had ended is kept; the same command continues.", err=True)
             ctx.exit(1)
@@ -156,7 +183,7 @@ COUNT = Auto(click.IntRange(min=1))
 )
 @click.option(
     "--storage",
-    type=Auto(click.STRING),
+    type=Auto(Address()),
     metavar="URL",
     help="Optuna's storage: a journal file or a database. Default: studies.journal.",
 )
@@ -203,10 +230,12 @@ def search(dry_run: bool, **options: Any) -> None:
     """
     from rich.console import Console
 
+    from pipeline.doctor import backend_chosen
     from pipeline.search.launch import launch
     from pipeline.search.preparation import SearchOptions, plan_lines, prepare
     from pipeline.search.progress import open_view
 
+    backend_chosen()
     options["timeout_seconds"] = options.pop("timeout")
     options["trial_timeout_seconds"] = options.pop("trial_timeout")
     given = {name: value for name, value in options.items() if value is not None}
@@ -432,9 +461,11 @@ def predict(
     model: str, input_: Path, output: Path | None, batch_size: int, probabilities: bool
 ) -> None:
     """Predict classes of raw inputs by a saved model, as CSV: row, class, probability."""
+    from pipeline.doctor import backend_chosen
     from pipeline.report.prediction import as_csv, write
     from pipeline.report.prediction import predict as predict_file
 
+    backend_chosen()
     lines = as_csv(predict_file(model, input_, batch_size), every_class=probabilities)
     if output is None:
         click.echo("".join(lines), nl=False)
@@ -459,8 +490,10 @@ def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered. Nothing
     is written. Exit code 0: they agree; 1: they do not.
     """
+    from pipeline.doctor import backend_chosen
     from pipeline.search.reproduce import as_text, retrain
 
+    backend_chosen()
     comparison = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
     click.echo(as_text(comparison), nl=False)
     if not comparison.agrees:
@@ -477,7 +510,7 @@ def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
 )
 @click.option(
     "--storage",
-    type=Auto(click.STRING),
+    type=Auto(Address()),
     metavar="URL",
     help="Optuna's storage. Default: studies.journal.",
 )

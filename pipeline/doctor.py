@@ -13,11 +13,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.addresses import masked, tracking_address
-from pipeline.errors import PipelineError
+from pipeline.errors import InputError, PipelineError
 from pipeline.search.storage import DEFAULT_STORAGE, is_journal
+from pipeline.telling import shown
 
 DISTRIBUTION = "least-overfit"
 SHOWN = ("keras", "tensorflow", "jax", "optuna", "mlflow", "numpy", "scipy", "scikit-learn")
@@ -51,7 +53,7 @@ class Finding:
     def as_line(self) -> str:
         """Returns it for a terminal."""
         end = f". {self.remedy}" if self.remedy else ""
-        return f"{self.status:<8} {self.subject:<16} {self.text}{end}"
+        return shown(f"{self.status:<8} {self.subject:<16} {self.text}{end}")
 
 
 def examine(
@@ -212,12 +214,33 @@ def tracking_found() -> Finding:
         return Finding("problem", "mlflow store", str(error), fix)
 
 
+def backend_chosen() -> str:
+    """Returns Keras's backend as the environment names it; Keras is not imported.
+
+    Raises:
+        InputError: It is none that trains here, or is not installed.
+    """
+    chosen = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
+    if chosen not in BACKENDS:
+        raise InputError(
+            f"KERAS_BACKEND is '{chosen}': set KERAS_BACKEND to {' or '.join(BACKENDS)}, or unset "
+            "it"
+        )
+    if version_of(chosen) is None and find_spec(chosen) is None:
+        raise InputError(
+            f"KERAS_BACKEND is '{chosen}', which is not installed: pip install {chosen}, or unset "
+            "it"
+        )
+    return chosen
+
+
 def backend_found(say: Callable[[str], None]) -> Iterator[Finding]:
     """Yields Keras's backend and what it would train on; imports it."""
-    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if chosen not in BACKENDS:
-        fix = f"Set KERAS_BACKEND to {' or '.join(BACKENDS)}, or unset it"
-        yield Finding("problem", "backend", f"KERAS_BACKEND is '{chosen}'", fix)
+    try:
+        chosen = backend_chosen()
+    except InputError as error:
+        text, _, remedy = str(error).partition(": ")
+        yield Finding("problem", "backend", text, remedy[0].upper() + remedy[1:])
         return
     say(f"importing Keras with {chosen} (may take half a minute)")
     from pipeline.training import backend

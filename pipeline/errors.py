@@ -11,6 +11,7 @@
      │    └── RuleError                    a selection rule: unknown, refused, bad constant
      ├── StoppedError             exit 1   the user stopped the search; it can be continued
      ├── TrackingError            exit 1   MLflow cannot be reached or refuses
+     │    └── AddressError   exit 2   its address cannot be used
      ├── SpoolError               exit 1   what waits for MLflow cannot be kept on disk
      ├── StorageError             exit 1   Optuna's storage cannot be read or written
      ├── SplitMismatchError       exit 1   trials of different splits were to be compared
@@ -61,6 +62,12 @@ class StoppedError(PipelineError):
 
 class TrackingError(PipelineError):
     """MLflow cannot be reached, or refuses."""
+
+
+class AddressError(TrackingError):
+    """The address of MLflow's store cannot be used."""
+
+    exit_code = 2
 
 
 class SpoolError(PipelineError):

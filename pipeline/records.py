@@ -115,7 +115,7 @@ class Cohort:
     """Trials of one structure, trained together.
 
     Attributes:
-        number: Running number of the cohort within the command; a tag of its trials.
+        number: Running number of the cohort in the study; a tag of its trials.
         trials: At least one; all of one structure.
         epochs: Largest number of epochs.
         patience: Epochs without a smaller ``val_ce`` after which a trial stops.

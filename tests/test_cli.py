@@ -211,11 +211,19 @@ def test_debug_shows_a_traceback_and_without_it_there_is_none(folder):
         assert done.returncode == (1 if debug else 2)
 
 
-def test_a_store_that_cannot_be_written_is_1(call, monkeypatch):
+def test_an_address_that_is_no_stores_is_2(call, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://me:secret@nowhere/x")
     result = call("report")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("Error: 'ftp://***@nowhere/x' is no tracking store that this")
+    assert "secret" not in result.stderr
+
+
+def test_a_store_that_does_not_answer_is_1(call, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    result = call("report")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: MLflow at http://***@127.0.0.1:9 could not be reached")
     assert "secret" not in result.stderr
 
 

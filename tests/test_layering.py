@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 # decides. Training measures with the report's statistics and the supervisor keeps the models that
 # its rule would choose from: the science of the report is the ground of both.
 LAYERS = (
-    ("pipeline", "pipeline.errors", "pipeline.quiet", "pipeline.addresses"),
+    ("pipeline", "pipeline.errors", "pipeline.quiet", "pipeline.addresses", "pipeline.telling"),
     ("pipeline.records",),
     ("pipeline.report.__init__", "pipeline.report.rounding", "pipeline.report.statistics"),
     (

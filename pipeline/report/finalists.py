@@ -27,7 +27,7 @@ from pipeline.records import (
 )
 from pipeline.report.rounding import decimal
 from pipeline.search import executors
-from pipeline.search.cohorts import Load, automatic, by_structure, in_parts
+from pipeline.search.cohorts import Load, automatic, by_structure, in_parts, memory_per_worker
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
 from pipeline.training.workshop import WorkshopSpec
 
@@ -126,14 +126,17 @@ def order_seed(study: StudyRecord) -> int:
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     """Returns how many of these train together at most, as a search sizes its cohorts."""
     from pipeline.search.estimate import step_work
-    from pipeline.search.preparation import data_size
+    from pipeline.search.preparation import data_size, footprints
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 
-    shape, data = dataset.input_shape, data_size(Outline.of(dataset))
+    outline = Outline.of(dataset)
+    shape, data = dataset.input_shape, data_size(outline)
     load = Load(
         step_work=max(step_work(config, data) for config in configs),
         num_parameters=max(num_parameters(models.layers_of(c, shape), shape) for c in configs),
+        footprints=footprints(configs, outline),
+        memory=memory_per_worker(1),
     )
     return automatic(len(configs), 0, load).largest
 

@@ -16,6 +16,10 @@ PAGES = {"report.json": "json", "report.md": "markdown", "report.html": "html"}
 """File name -> format of what MLflow keeps; a folder gets the terminal's text, too."""
 
 
+LONGEST_NAME = 75
+"""Characters of a study's name in a file's: file systems take 255 bytes, up to three for each."""
+
+
 def pages_of(report: Report) -> dict[str, str | bytes]:
     """Returns the pages of a report and its pictures, by file name."""
     # It imports matplotlib, which a report that only prints does without.
@@ -50,7 +54,7 @@ def write_html(report: Report, folder: Path | None = None) -> Path:
         InputError: The folder cannot be written.
     """
     name = re.sub(r"[^\w.-]+", "-", report.study.study).strip("-") or "study"
-    path = (folder or Path()) / f"report-{name}.html"
+    path = (folder or Path()) / f"report-{name[:LONGEST_NAME]}.html"
     try:
         path.write_text(render(report, "html"), encoding="utf-8")
     except OSError as error:

@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.errors import printable
 from pipeline.records import TrialRecord
 from pipeline.report import claims, wording
 from pipeline.report.rows import COLUMNS, Report, cells, differing_keys, listed
@@ -56,26 +57,31 @@ def as_text(report: Report, color: bool = False) -> str:
 
 
 def _parts(report: Report) -> Iterable[RenderableType]:
-    yield Text(wording.headline(report), style="bold")
+    yield _said(wording.headline(report), style="bold")
     for line in wording.status_lines(report):
-        yield Text(line, style="yellow")
+        yield _said(line, style="yellow")
     for line in summary(report):
-        yield Padding(Text(line), (0, 0, 0, 2))
+        yield Padding(_said(line), (0, 0, 0, 2))
     trials = listed(report)
     if trials:
         yield Padding(_trials(report, trials), (1, 0, 0, 0))
-        yield Text(legend(report) + more(report, trials), style="dim")
+        yield _said(legend(report) + more(report, trials), style="dim")
     for table in tables(report):
-        yield Text(f"\n{table.title}", style="bold")
+        yield _said(f"\n{table.title}", style="bold")
         yield _plain_table(table)
         if table.note:
-            yield Text(table.note, style="dim")
+            yield _said(table.note, style="dim")
     for title, lines in sections(report):
-        yield Text(f"\n{title}", style="bold")
+        yield _said(f"\n{title}", style="bold")
         for line in lines:
             item = Table.grid(padding=(0, 1))
-            item.add_row(Text("-"), Text(line))
+            item.add_row(_said("-"), _said(line))
             yield item
+
+
+def _said(words: str, style: str = "") -> Text:
+    """Returns words as rich shows them: no markup, and no escape code out of anybody's store."""
+    return Text("\n".join(map(printable, words.split("\n"))), style)
 
 
 def _empty_table() -> Table:
@@ -87,7 +93,7 @@ def _plain_table(shown: claims.Table) -> Table:
     for place, column in enumerate(shown.columns):
         table.add_column(column, justify="right" if place else "left")
     for row in shown.rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(_said, row))
     return table
 
 
@@ -105,7 +111,7 @@ def _trials(report: Report, trials: Sequence[TrialRecord]) -> Table:
         following = trials[place + 1].number if place + 1 < len(trials) else None
         last = trial.number in eligible and following is not None and following not in eligible
         won = trial.number == report.selection.winner
-        table.add_row(*map(Text, row), end_section=last, style="bold green" if won else None)
+        table.add_row(*map(_said, row), end_section=last, style="bold green" if won else None)
     return table
 
 

@@ -3,7 +3,9 @@
 Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
 The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
 references, which are part of the sampler's random start, a quarter of the trials at least, then
-:data:`ROUNDS` more.
+:data:`ROUNDS` more. A cohort has to fit into memory, too: what ``training.footprint`` foresees into
+its worker's share. Where that was too much (a GPU's memory is known to its worker alone), the
+cohort fails and is tried again in halves (``failures.Capacity``).
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipeline.datasets.bounds import available_bytes
 from pipeline.records import Trial
+from pipeline.training.footprint import Footprint
 
 if TYPE_CHECKING:
     from pipeline.search.study import Suggestion
@@ -32,6 +36,8 @@ COHORT_BYTES = 3 * 2**27
 twice for a moment and has 400 MB in all."""
 BYTES_PER_PARAMETER = 4 * 6
 """Weights, gradient, two slots of the optimizer, the best weights and a copy in passing."""
+MEMORY_SHARE = 0.5
+"""Of the memory that is free: the estimate is rough, and others want some, too."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,19 @@ class Sizing:
 
 @dataclass(frozen=True)
 class Load:
-    """What a trial costs: multiply-adds of a training step, and trainable parameters."""
+    """What a trial costs.
+
+    Attributes:
+        step_work: Multiply-adds of a training step.
+        num_parameters: Trainable parameters.
+        footprints: What trials take while they train; each has to fit.
+        memory: Bytes that a cohort may take.
+    """
 
     step_work: float
     num_parameters: int
+    footprints: tuple[Footprint, ...] = ()
+    memory: float = float("inf")
 
 
 def fixed(size: int) -> Sizing:
@@ -78,8 +93,15 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
         return Sizing()
     fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
     largest = max(min(LARGEST_COHORT, fitting), 1)
+    for footprint in set(load.footprints):
+        largest = footprint.most(load.memory, largest)
     first = min(trials, max(references, RANDOM_START, trials // 4))
     return Sizing(first, max(-(-(trials - first) // ROUNDS), 1), largest)
+
+
+def memory_per_worker(workers: int) -> float:
+    """Returns the bytes that each worker's cohort may take on this machine now."""
+    return MEMORY_SHARE * available_bytes() / workers
 
 
 def by_structure(members: Iterable[Member]) -> list[list[Member]]:

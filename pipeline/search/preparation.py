@@ -7,6 +7,7 @@ that a mistake in an option is told in a second, and workers start before the tw
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ import numpy as np
 from pipeline import datasets
 from pipeline.addresses import masked
 from pipeline.datasets.outline import Outline, outline
+from pipeline.datasets.splits import MEASURED_AT_LEAST
 from pipeline.errors import InputError
-from pipeline.records import DatasetSpec
+from pipeline.records import DatasetSpec, TrialConfig
 from pipeline.search import executors, space
-from pipeline.search.cohorts import Load, Sizing, automatic, fixed
+from pipeline.search.cohorts import Load, Sizing, automatic, fixed, memory_per_worker
 from pipeline.search.estimate import DataSize, step_work, typical_configs
 from pipeline.search.failures import MAX_FAILURES
+from pipeline.search.naming import check_name
 from pipeline.search.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
+from pipeline.training.footprint import DataShape, Footprint, footprint
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
-    return Prepared(dataset, chosen, options.study or dataset.name, definition)
+    study = options.study or dataset.name
+    check_name(study)
+    return Prepared(dataset, chosen, study, definition)
 
 
 def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
@@ -171,15 +177,28 @@ def data_size(dataset: Outline) -> DataSize:
     return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
+def footprints(configs: Iterable[TrialConfig], dataset: Outline) -> tuple[Footprint, ...]:
+    """Returns what trials of these configs take while they train."""
+    sizes = dataset.split_sizes
+    num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
+    num_scored = sizes["validation"] + num_measured
+    shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
+    return tuple(footprint(config, shape) for config in configs)
+
+
 def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Outline) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits the study."""
     if options.cohort_size is not None:
         return fixed(options.cohort_size)
     configs, data = typical_configs(chosen), data_size(dataset)
     layers = [models.layers_of(config, dataset.input_shape) for config in configs]
+    every = [*configs, *(entry.config for entry in chosen.references)]
     load = Load(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
+        footprints=footprints(every, dataset),
+        # A GPU's own memory is not this process's to see.
+        memory=float("inf") if options.device == "gpu" else memory_per_worker(options.workers),
     )
     return automatic(chosen.trials, len(chosen.references), load)
 

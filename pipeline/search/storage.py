@@ -40,5 +40,5 @@ def is_journal(path: Path) -> bool:
         # One that a power loss cut off in its first line is mended when it is opened.
         cut_off = first.startswith(b'{"op_code"') and not first.endswith(b"\n")
         return not first or cut_off or "op_code" in json.loads(first)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False

@@ -126,7 +126,7 @@ class Supervisor:
         self._counts = {"PRUNED": 0, "FAIL": 0}
         self._failures = FailureCount(plan.max_failures)
         self._capacity = Capacity()
-        self._next_cohort = 0
+        self._next_cohort = log.next_cohort
         self._best = ""
         self._typical = typical_configs(plan.space, plan.trials)
         self._left: float | None = None

@@ -20,7 +20,7 @@ from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.addresses import masked
-from pipeline.errors import TrackingError
+from pipeline.errors import AddressError, TrackingError
 
 FIRST_CONTACT_SECONDS = 10
 ARTIFACTS_NAME = "mlartifacts"
@@ -64,21 +64,30 @@ def reach(tracking_uri: str) -> MlflowClient:
     """Returns a client of the store, after one question that it answered.
 
     Raises:
-        TrackingError: The address is of no known kind, or does not answer within seconds.
+        AddressError: It is of no known kind, or no address at all.
+        TrackingError: It does not answer within seconds.
     """
     scheme = tracking_uri.split(":", 1)[0].split("+", 1)[0]
     if scheme not in (*_REMOTE, *_DATABASES):
-        raise TrackingError(
+        raise AddressError(
             f"'{masked(tracking_uri)}' is no tracking store that this MLflow can write: expected "
             "sqlite:///FILE, postgresql://..., mysql://... or http(s)://HOST:PORT. Set "
             "MLFLOW_TRACKING_URI, or unset it to use SQLite in the working folder"
         )
-    with refusals(tracking_uri, "be reached (is it running, is the address right?)"):
-        if scheme in _DATABASES:
-            _probe_database(tracking_uri)
-        with requests_tried(0, FIRST_CONTACT_SECONDS):
-            client = MlflowClient(tracking_uri=tracking_uri, registry_uri=_registry(tracking_uri))
-            client.search_experiments(max_results=1)
+    try:
+        with refusals(tracking_uri, "be reached (is it running, is the address right?)"):
+            if scheme in _DATABASES:
+                _probe_database(tracking_uri)
+            with requests_tried(0, FIRST_CONTACT_SECONDS):
+                registry = _registry(tracking_uri)
+                client = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry)
+                client.search_experiments(max_results=1)
+    except ValueError as error:
+        raise AddressError(
+            f"'{masked(tracking_uri)}' is no address ({masked(str(error))[:200]}): expected "
+            "sqlite:///FILE, postgresql://..., mysql://... or http(s)://HOST:PORT in "
+            "MLFLOW_TRACKING_URI"
+        ) from error
     return client
 
 

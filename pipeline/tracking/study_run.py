@@ -84,6 +84,7 @@ class StudyRun:
         study: The study's name.
         dataset: Its dataset's name.
         split_id: Hash of the split, a tag of every trial; empty until :meth:`log_dataset`.
+        next_cohort: The first number that no earlier cohort of the study has.
     """
 
     def __init__(
@@ -103,6 +104,8 @@ class StudyRun:
         self._runs = ChildRuns(client, parent, children, role)
         self._channel: Channel = Direct(self._runs.deliver)
         self._written = {number: _Written.of(run) for number, run in children.items()}
+        cohorts = [int(run.data.tags.get("cohort", -1)) for run in children.values()]
+        self.next_cohort = 1 + max(cohorts, default=-1)
 
     @contextmanager
     def in_background(self, folder: Path, say: Say) -> Iterator[None]:

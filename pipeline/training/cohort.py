@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.datasets.dataset import Dataset
 from pipeline.records import Cohort, Trial, TrialConfig, TrialOutcome
 from pipeline.training import models
-from pipeline.training.architecture import Dense, num_parameters
+from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
 from pipeline.training.evaluation import Course, ModelSize, measure, penalty, per_example
 from pipeline.training.fit import Emit, Inbox, Progress, train
 from pipeline.training.network import Blueprint, StackedNetwork
@@ -106,10 +106,12 @@ class Workshop:
     def work(self, network: StackedNetwork) -> float:
         """Returns about how many multiply-adds a step of one trial takes, its update included."""
         config = network.blueprint.config
-        parameters = self.parameters(config)
-        rows = self.dataset.input_shape[0] if self.dataset.kind == "multi_hot" else 0
-        products = parameters - rows * config.width
-        return 3.0 * network.batch_size * products + 16.0 * parameters
+        # Of multi-hot rows no product is formed: rows of the kernel are summed, which is part of
+        # the traffic over the weights.
+        words = self.dataset.kind == "multi_hot"
+        shape = (0,) if words else self.dataset.input_shape
+        products = multiply_adds(self.layers(config), shape)
+        return 3.0 * network.batch_size * products + 16.0 * self.parameters(config)
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""
@@ -151,10 +153,12 @@ class Workshop:
 
     def parameters(self, config: TrialConfig) -> int:
         """Returns the trainable parameters of one trial, output layer included."""
-        shape = self.dataset.input_shape
-        hidden = models.layers_of(config, shape)
-        output = Dense(self.dataset.num_classes)
-        return num_parameters((*hidden, output), shape)
+        return num_parameters(self.layers(config), self.dataset.input_shape)
+
+    def layers(self, config: TrialConfig) -> tuple[Layer, ...]:
+        """Returns a config's layers, output layer included."""
+        hidden = models.layers_of(config, self.dataset.input_shape)
+        return (*hidden, Dense(self.dataset.num_classes))
 
 
 def penalized_kernels(network: StackedNetwork) -> list[int]:

@@ -15,7 +15,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from pipeline.datasets.dataset import Dataset
 from pipeline.records import Trial, TrialConfig
 from pipeline.training import backend, models, optimizers
 from pipeline.training.architecture import (
@@ -26,8 +25,8 @@ from pipeline.training.architecture import (
     Flatten,
     Layer,
     MaxPool,
-    walk,
 )
+from pipeline.training.footprint import scored_at_once, widest_activation
 from pipeline.training.layers import (
     SharedBag,
     SharedDense,
@@ -46,8 +45,6 @@ from pipeline.training.techniques import StackedDropout
 LONGEST_EXECUTION = 64
 """Training steps per call into the backend: enough to hide the call, few enough for progress."""
 SHORTEST_EXECUTION = 8
-SCORED_ACTIVATIONS = 2**24
-"""Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,8 @@ class StackedNetwork:
         self.batch_size = min(blueprint.config.batch_size, len(resident.train))
         # The incomplete last batch is left out: each epoch's order leaves out other examples.
         self.steps_per_epoch = len(resident.train) // self.batch_size
-        widest = widest_activation(blueprint.config, resident.dataset)
-        self.scored = int(np.clip(SCORED_ACTIVATIONS // (widest * blueprint.trials), 32, 4096))
+        widest = widest_activation(blueprint.config, resident.dataset.input_shape)
+        self.scored = scored_at_once(widest, blueprint.trials)
         self.layers: list[Any] = []
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
@@ -210,13 +207,6 @@ def steps_per_execution(steps_per_epoch: int) -> int:
     if longest >= min(SHORTEST_EXECUTION, steps_per_epoch):
         return longest
     return min(d for d in divisors if d > LONGEST_EXECUTION)
-
-
-def widest_activation(config: TrialConfig, dataset: Dataset) -> int:
-    """Returns the largest number of values that one example takes between two layers."""
-    description = models.layers_of(config, dataset.input_shape)
-    shapes = [shape for _, shape in walk(description, dataset.input_shape)]
-    return max(int(np.prod(shape)) for shape in shapes)
 
 
 def standardization(mean: np.ndarray, deviation: np.ndarray) -> Any:

@@ -1,10 +1,19 @@
 """How many trials are asked for at once, and which of them train together."""
 
+from dataclasses import replace
+
+import pytest
+
+from pipeline.datasets.outline import outline
 from pipeline.records import TrialConfig
-from pipeline.search.cohorts import Load, Sizing, automatic, fixed, grouped
+from pipeline.search import cohorts, space
+from pipeline.search.cohorts import Load, Sizing, automatic, fixed, grouped, memory_per_worker
+from pipeline.search.preparation import SearchOptions, cohort_sizing
 from pipeline.search.study import Suggestion
+from pipeline.training.footprint import Footprint
 
 SMALL = Load(step_work=1e6, num_parameters=10_000)
+TEN_BYTES = Footprint(weights=10, batch=0, widest=64, scored=0, scores=0)
 
 
 def suggestions(*depths: int) -> list[Suggestion]:
@@ -66,3 +75,37 @@ def test_large_networks_make_small_cohorts():
 
 def test_a_chosen_size_is_the_size_of_rounds_and_cohorts():
     assert fixed(12) == Sizing(12, 12, 12)
+
+
+@pytest.mark.parametrize(("memory", "largest"), [(5000, 256), (1000, 100), (35, 3), (0, 1)])
+def test_a_cohort_fits_into_memory(memory, largest):
+    load = replace(SMALL, footprints=(TEN_BYTES,), memory=memory)
+    sizing = automatic(256, 0, load)
+    assert sizing.largest == largest
+    assert (sizing.first, sizing.later) == (64, 32), "the sampler is asked as ever"
+
+
+def test_the_largest_trial_decides():
+    twice = replace(TEN_BYTES, weights=20)
+    for footprints in ((TEN_BYTES, twice), (twice, TEN_BYTES)):
+        assert automatic(256, 0, replace(SMALL, footprints=footprints, memory=200)).largest == 10
+
+
+def test_workers_share_half_of_what_is_free(monkeypatch):
+    monkeypatch.setattr(cohorts, "available_bytes", lambda: 1000)
+    assert (memory_per_worker(1), memory_per_worker(4)) == (500, 125)
+
+
+def sized(**options):
+    chosen = SearchOptions("digits", **options)
+    return cohort_sizing(chosen, space.load("digits"), outline(chosen.spec))
+
+
+def test_a_search_sizes_its_cohorts_by_the_memory_that_is_free(monkeypatch):
+    monkeypatch.setattr(cohorts, "available_bytes", lambda: 2**40)
+    assert sized().largest == 256
+    monkeypatch.setattr(cohorts, "available_bytes", lambda: 2**28)
+    one, two = sized().largest, sized(workers=2).largest
+    assert 256 > one > two >= 1
+    assert sized(cohort_size=200).largest == 200, "as the user asked"
+    assert sized(device="gpu").largest == 256, "a GPU's memory is its own"

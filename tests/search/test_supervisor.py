@@ -35,6 +35,8 @@ LONG = ("epochs: 4", "epochs: 14")
 class FakeLog:
     """MLflow's side of a study: notes every call, with its trial."""
 
+    next_cohort = 0
+
     def __init__(self, calls):
         self.calls, self.kept = calls, {}
         self.epochs = {}

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.errors import TrackingError
+from pipeline.errors import AddressError, TrackingError
 from pipeline.tracking import connect
 from pipeline.tracking.connection import artifact_location, refusals
 
@@ -89,3 +89,13 @@ def test_a_fresh_store_is_made_without_a_word(tmp_path):
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "postgresql://u:pw@host:port/x"])
+def test_what_is_no_address_is_refused_in_a_line(address):
+    with pytest.raises(
+        AddressError, match=r"is no address \(.*\): expected sqlite:///FILE"
+    ) as raised:
+        connect(address)
+    assert "pw" not in str(raised.value)
+    assert raised.value.exit_code == 2

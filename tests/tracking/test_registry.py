@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.errors import TrackingError
+from pipeline.errors import InputError
 from pipeline.tracking import registry
 
 
@@ -25,9 +25,7 @@ def test_a_registered_name_is_the_datasets_without_what_mlflow_forbids(dataset, 
 
 @pytest.mark.slow
 def test_a_model_that_is_not_there_is_an_error(tracking):
-    with pytest.raises(
-        TrackingError, match="could not load models:/digits-least-overfit@champion: "
-    ):
+    with pytest.raises(InputError, match="there is no model models:/digits-least-overfit@champion"):
         tracking.load_model("models:/digits-least-overfit@champion")
     assert "MLFLOW_TRACKING_URI" not in os.environ
 

@@ -214,12 +214,21 @@ def test_nothing_of_an_earlier_cohort_is_left_in_the_network(workshop):
     assert all(map(same_numbers, first, run(shop, cohort).outcomes))
 
 
-def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(monkeypatch):
-    shop, calm = Workshop(digits()), Workshop(digits())
+@pytest.mark.parametrize(
+    ("load", "config"),
+    [
+        pytest.param(digits, MLP_SGD, id="mlp"),
+        pytest.param(pictures, CNN_SGD, id="cnn", marks=pytest.mark.slow),
+    ],
+)
+def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(
+    monkeypatch, load, config
+):
+    shop, calm = Workshop(load()), Workshop(load())
     monkeypatch.setattr(calm, "smaller", lambda *left: None)
     # What grows is stopped before it overflows.
-    stops = [with_l2(MLP_SGD, GROWS)] * 5
-    stays = [replace(MLP_SGD, dropout_rate=rate) for rate in (0.0, 0.3, 0.5)]
+    stops = [with_l2(config, GROWS)] * 5
+    stays = [replace(config, dropout_rate=rate) for rate in (0.0, 0.3, 0.5)]
     cohort = cohort_of(*stops[:3], *stays, *stops[3:], epochs=12, patience=2)
     monkeypatch.setattr(cohort_module, "COMPILATION_WORK", 0)
     moved, whole = run(shop, cohort), run(calm, cohort)
@@ -273,6 +282,29 @@ def test_what_is_pruned_and_when_leaves_no_trace_in_the_neighbours(monkeypatch):
         for at in (1, 3)
     )
     assert all(same_numbers(early.outcomes[k], late.outcomes[k]) for k in (0, 7))
+
+
+@pytest.mark.parametrize(
+    ("load", "config", "products"),
+    [
+        # 3 forward passes of a batch: of two dense layers and the output; dropout adds its width.
+        (digits, replace(SMALL, batch_size=10), 64 * 16 + 16 * 16 + 16 * 10 + 2 * 16),
+        # Two convolutions on 12x12x3, one dense layer and the output.
+        (
+            pictures,
+            replace(SMALL_CNN, batch_size=10),
+            (100 * 27 + 64 * 36) * 4 + (100 + 64) * 4 + 256 * 16 + 16 + 16 * 3,
+        ),
+        # Rows of the first kernel are summed, not multiplied.
+        (newswires, replace(SMALL, batch_size=10), 16 * 16 + 16 * 4 + 2 * 16),
+    ],
+    ids=["mlp", "cnn", "words"],
+)
+def test_work_counts_every_product_of_a_step(workshop, load, config, products):
+    shop = workshop(load())
+    network = shop.network(cohort_of(config))
+    parameters = sum(weight.size for weight in network.per_trial()[0])
+    assert shop.work(network) == 3 * 10 * products + 16 * parameters
 
 
 def test_a_smaller_network_is_built_only_where_it_pays():

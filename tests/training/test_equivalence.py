@@ -7,6 +7,7 @@ regularizers and constraints, the same initial weights and the same order of exa
 from dataclasses import replace
 from functools import cache
 
+import keras
 import numpy as np
 import pytest
 from training_samples import (
@@ -58,6 +59,12 @@ QUICK = {  # every technique, structure switch and optimizer at least once
     "cnn-bn-adam": ("all",),
     "mlp-words-rmsprop": ("l2", "all"),
 }
+if keras.backend.backend() == "jax":
+    # CI runs the slow ones with TensorFlow only: here a minute's worth of them, chosen so that
+    # every family meets every optimizer, with and without batch norm and pooling.
+    MORE = ("mlp-sgd", "mlp-rmsprop", "mlp-bn-adam", "mlp-bn-sgd", "mlp-bn-rmsprop")
+    MORE += ("cnn-rmsprop", "cnn-bn-sgd", "cnn-pool-sgd", "cnn-pool-bn-rmsprop")
+    QUICK |= {name: (*QUICK.get(name, ()), "all") for name in MORE}
 CASES = [
     pytest.param(
         structure,

@@ -1,0 +1,117 @@
+"""How much memory a cohort takes while it trains, counted from its list of layers, without Keras.
+
+In: a config and the shape of the data. Out: a :class:`Footprint`, by which the supervisor sizes
+cohorts before anything is trained, and the number of examples that a network scores at once.
+Compared with what workers held in docs/experiments.md. A new optimizer: an entry in :data:`SLOTS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from pipeline.records import TrialConfig
+from pipeline.training import models
+from pipeline.training.architecture import (
+    Dense,
+    Dropout,
+    Flatten,
+    Shape,
+    num_parameters,
+    walk,
+)
+
+FLOAT_BYTES = 4
+SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
+"""Numbers that an optimizer keeps per weight (Keras's defaults: plain RMSprop, SGD)."""
+COPIES = 3
+"""Of every weight: its gradient, the best one so far, one in passing. The weight itself and the
+optimizer's numbers exist twice, while an update writes the new ones."""
+PASSING = 3
+"""Tensors as wide as the widest layer that exist for a moment: an input, a result, a gradient."""
+SCORES = 4
+"""Columns that scoring gives per example; they exist twice while they are joined."""
+SCORED_ACTIVATIONS = 2**24
+"""Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
+FEWEST_SCORED, MOST_SCORED = 32, 4096
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """The shape of a dataset.
+
+    Attributes:
+        input_shape: One example's; for multi-hot rows the number of words.
+        num_classes: Classes.
+        num_scored: Examples that are scored after training: validation and measured train.
+    """
+
+    input_shape: Shape
+    num_classes: int
+    num_scored: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one trial takes, in bytes, and what decides how many examples are scored at once.
+
+    Attributes:
+        weights: With gradients, the optimizer's numbers and best copies.
+        batch: Activations of a training batch, kept for the gradient, and what exists in passing.
+        widest: Values of one example between two layers, the input counted.
+        scored: Activations of one scored example.
+        scores: Scores of all scored examples.
+    """
+
+    weights: int
+    batch: int
+    widest: int
+    scored: int
+    scores: int
+
+    def bytes(self, trials: int) -> int:
+        """Returns what a cohort of so many trials takes beside the data and the libraries.
+
+        Training and scoring take turns, but what one frees does not all return to the system.
+        """
+        scoring = scored_at_once(self.widest, trials) * self.scored + self.scores
+        return trials * (self.weights + self.batch + scoring)
+
+    def most(self, memory: float, trials: int) -> int:
+        """Returns how many of so many trials fit into this many bytes together, 1 at least."""
+        return next((k for k in range(trials, 1, -1) if self.bytes(k) <= memory), 1)
+
+
+def footprint(config: TrialConfig, data: DataShape) -> Footprint:
+    """Returns what a trial of this config takes.
+
+    Raises:
+        InputError: The network does not fit the inputs.
+    """
+    layers = (*models.layers_of(config, data.input_shape), Dense(data.num_classes))
+    own = [
+        (layer, prod(layer.output_shape(shape)))
+        for layer, shape in walk(layers, data.input_shape)
+        if not isinstance(layer, Flatten)
+    ]
+    widest = max(values for _, values in own)
+    kept = sum(values * (2 if isinstance(layer, Dropout) else 1) for layer, values in own)
+    copies = COPIES + 2 * (1 + SLOTS[config.optimizer])
+    return Footprint(
+        weights=num_parameters(layers, data.input_shape) * copies * FLOAT_BYTES,
+        batch=config.batch_size * (kept + PASSING * widest) * FLOAT_BYTES,
+        widest=widest_activation(config, data.input_shape),
+        scored=PASSING * widest * FLOAT_BYTES,
+        scores=2 * SCORES * data.num_scored * FLOAT_BYTES,
+    )
+
+
+def widest_activation(config: TrialConfig, input_shape: Shape) -> int:
+    """Returns the largest number of values that one example takes between two layers."""
+    layers = models.layers_of(config, input_shape)
+    return max(prod(shape) for _, shape in walk(layers, input_shape))
+
+
+def scored_at_once(widest: int, trials: int) -> int:
+    """Returns how many examples a network for so many trials scores in one call."""
+    return min(max(SCORED_ACTIVATIONS // (widest * trials), FEWEST_SCORED), MOST_SCORED)
