@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,21 @@ from pathlib import Path
 
 @contextmanager
 def native_chatter_off() -> Iterator[None]:
-    """Sends to nowhere what TensorFlow's C++ writes to stderr before its log level counts."""
-    sys.stderr.flush()
+    """Sends to nowhere what TensorFlow's C++ writes to stderr before its log level counts.
+
+    In another thread than the main one, what Python writes meanwhile still arrives.
+    """
+    told = sys.stderr
+    told.flush()
     kept = os.dup(2)
+    beside = threading.current_thread() is not threading.main_thread()
+    if beside and told is sys.__stderr__:
+        sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace")
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
+        sys.stderr = told
         os.dup2(kept, 2)
         os.close(kept)

@@ -7,6 +7,7 @@ through the study's own executor, and together where their structures agree; the
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,7 +29,10 @@ from pipeline.records import (
 from pipeline.report.rounding import decimal
 from pipeline.search import executors
 from pipeline.search.cohorts import Load, automatic, by_structure, in_parts, memory_per_worker
+from pipeline.search.estimate import step_work, threads
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
+from pipeline.search.preparation import data_size, footprints
+from pipeline.training import backend
 from pipeline.training.workshop import WorkshopSpec
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ SAY_SECONDS = 15.0
 """Seconds between two lines about what is still training."""
 LONG_SECONDS = 60.0
 """Finalists that may take longer than this are told beforehand."""
+LOCAL = "processes"
 WAIT_SECONDS = 0.5
 STOPPED = "the report stopped while it ran"
 
@@ -56,7 +61,7 @@ class Setup:
 
     dataset: Dataset
     opener: WorkshopSpec
-    executor: str = "processes"
+    executor: str = LOCAL
 
 
 def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: DatasetSpec) -> Setup:
@@ -68,8 +73,10 @@ def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: Datase
     executor = store.tag(run_id, "executor")
     device = "cpu" if store.tag(run_id, "device") == "cpu" else "auto"
     precision = str(study.definition.get("precision", "float32"))
-    name = executor if executor in executors.names() else "processes"
-    return Setup(dataset, WorkshopSpec(spec, device, precision), name)
+    name = executor if executor in executors.names() else LOCAL
+    data = data_size(Outline.of(dataset))
+    shared = threads([trial.config for trial in study.trials], data)
+    return Setup(dataset, WorkshopSpec(spec, device, precision, shared), name)
 
 
 def train(
@@ -99,6 +106,9 @@ def train(
     try:
         with executors.start(setup.executor, setup.opener, 1) as executor:
             executor.ready()
+            if setup.executor == LOCAL:
+                # This process restores the model later; while a worker trains, it has time.
+                threading.Thread(target=backend.preload).start()
             Rounds(executor, log, say, tuple(missing)).run(cohorts)
     finally:
         log.close_stale(cause=STOPPED)
@@ -125,8 +135,6 @@ def order_seed(study: StudyRecord) -> int:
 
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     """Returns how many of these train together at most, as a search sizes its cohorts."""
-    from pipeline.search.estimate import step_work
-    from pipeline.search.preparation import data_size, footprints
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 

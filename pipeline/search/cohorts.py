@@ -27,6 +27,8 @@ Member = TypeVar("Member", "Suggestion", Trial)
 ROUNDS = 6
 RANDOM_START = 10
 """Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
+LEAST_HALVED = 16
+"""Smallest round of which a half still fills a cohort."""
 LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
@@ -48,15 +50,25 @@ class Sizing:
         first: In the first round.
         later: In each later round.
         largest: Most trials in one cohort.
+        ahead: Trials that may still be training when the next are asked for; 0 for none.
     """
 
     first: int = 1
     later: int = 1
     largest: int = 1
+    ahead: int = 0
 
-    def round(self, ended: int) -> int:
+    def round(self, asked: int) -> int:
         """Returns the size of the next round after so many trials ended or were asked for."""
-        return self.later if ended else self.first
+        return self.later if asked else self.first
+
+    def cohort(self, asked: int) -> int:
+        """Returns the most trials in one cohort of that round.
+
+        Where the next trials are asked for ahead, a later round is at least two cohorts: while one
+        trains, the sampler is told of the other. Nor are more than a round of trials unknown to it.
+        """
+        return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,8 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
     for footprint in set(load.footprints):
         largest = footprint.most(load.memory, largest)
     first = min(trials, max(references, RANDOM_START, trials // 4))
-    return Sizing(first, max(-(-(trials - first) // ROUNDS), 1), largest)
+    later = max(-(-(trials - first) // ROUNDS), 1)
+    return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)
 
 
 def memory_per_worker(workers: int) -> float:

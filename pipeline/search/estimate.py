@@ -7,7 +7,8 @@ are not foreseen: the estimate is an upper bound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,8 @@ from pipeline.training.architecture import multiply_adds
 CALL_COST = 2e7
 """Multiply-adds that take as long as the constant part of a training step."""
 SAMPLED_CONFIGS = 64
+ONE_THREAD_WORK = 4e6
+"""Multiply-adds of a step up to which a second thread costs more than it gives (2 cores)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,16 @@ def step_work(config: TrialConfig, data: DataSize) -> float:
     """Returns the multiply-adds of a training step: about three forward passes of a batch."""
     hidden = models.layers_of(config, data.input_shape)
     return 3.0 * config.batch_size * multiply_adds(hidden, data.input_shape)
+
+
+def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) -> int | None:
+    """Returns how many CPU threads share an operation in each worker; None for one per core.
+
+    Operations of small networks are over before a second thread has begun.
+    """
+    if max(step_work(config, data) for config in configs) <= ONE_THREAD_WORK:
+        return 1
+    return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)
 
 
 def typical_configs(space: SearchSpace, count: int = SAMPLED_CONFIGS) -> list[TrialConfig]:

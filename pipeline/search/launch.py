@@ -9,11 +9,10 @@ from pipeline.addresses import tracking_address
 from pipeline.records import StudyRecord
 from pipeline.search import executors
 from pipeline.search.interrupts import terminable
-from pipeline.search.preparation import Prepared, SearchOptions, threads
+from pipeline.search.preparation import Prepared, SearchOptions, opener
 from pipeline.search.progress import View
 from pipeline.search.single import alone
 from pipeline.search.storage import DEFAULT_STORAGE
-from pipeline.training.workshop import WorkshopSpec
 
 
 def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
@@ -25,11 +24,10 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
-    opener = WorkshopSpec(options.spec, options.device, options.precision, threads(options.workers))
     with (
         alone(prepared.study, (tracking_address(), options.storage or DEFAULT_STORAGE)),
         terminable(),
-        executors.start(options.executor, opener, options.workers) as executor,
+        executors.start(options.executor, opener(options, prepared), options.workers) as executor,
     ):
         # Workers import Keras and load the data while this process imports MLflow and Optuna.
         from pipeline.search.session import run_to_end

@@ -6,7 +6,6 @@ that a mistake in an option is told in a second, and workers start before the tw
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, TrialConfig
 from pipeline.search import executors, space
 from pipeline.search.cohorts import Load, Sizing, automatic, fixed, memory_per_worker
-from pipeline.search.estimate import DataSize, step_work, typical_configs
+from pipeline.search.estimate import DataSize, step_work, threads, typical_configs
 from pipeline.search.failures import MAX_FAILURES
 from pipeline.search.naming import check_name
 from pipeline.search.space import SearchSpace
@@ -30,6 +29,7 @@ from pipeline.search.storage import DEFAULT_STORAGE
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
 from pipeline.training.footprint import DataShape, Footprint, footprint
+from pipeline.training.workshop import WorkshopSpec
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,14 @@ def source(options: SearchOptions) -> str:
     )
 
 
-def threads(workers: int) -> int | None:
-    """Returns the CPU threads of each worker: None (one per core) for one, else its share."""
-    return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)
+def opener(options: SearchOptions, prepared: Prepared) -> WorkshopSpec:
+    """Returns how a worker opens up."""
+    every = [
+        *typical_configs(prepared.space),
+        *(entry.config for entry in prepared.space.references),
+    ]
+    shared = threads(every, data_size(prepared.dataset), options.workers)
+    return WorkshopSpec(options.spec, options.device, options.precision, shared)
 
 
 def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:

@@ -181,6 +181,11 @@ class Supervisor:
             if not self._waiting and not self._ask():
                 return
             self._submit_waiting()
+        # The next are ready when the last cohort of a round ends.
+        known, unknown = self.study.num_ended, self.study.num_running
+        wanted = not self.stopping and not self._waiting
+        if wanted and known and unknown <= self.plan.sizing.ahead:
+            self._ask(unknown)
 
     def _submit_waiting(self) -> None:
         """Hands what was asked for to free workers."""
@@ -189,12 +194,17 @@ class Supervisor:
             self._waiting.extendleft(reversed(others))
             self._submit(first)
 
-    def _ask(self) -> bool:
-        """Asks for a round of trials and groups them; returns whether there are any."""
-        missing = self.plan.trials - self.study.num_ended - self.study.num_running
-        size = self.plan.sizing.round(self.study.num_ended + self.study.num_running)
-        asked = [self.study.ask() for _ in range(min(missing, size))]
-        self._waiting.extend(grouped(asked, self.plan.sizing.largest))
+    def _ask(self, unknown: int = 0) -> bool:
+        """Asks for a round of trials and groups them; returns whether there are any.
+
+        Args:
+            unknown: Trials of the last round that are still training; the new one is smaller by
+                so many.
+        """
+        sizing, before = self.plan.sizing, self.study.num_ended + self.study.num_running
+        missing = self.plan.trials - before
+        asked = [self.study.ask() for _ in range(min(missing, sizing.round(before) - unknown))]
+        self._waiting.extend(grouped(asked, sizing.cohort(before)))
         return bool(self._waiting)
 
     def _submit(self, group: list[Suggestion]) -> None:

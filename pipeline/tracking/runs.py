@@ -59,9 +59,10 @@ def _below(client: MlflowClient, parents: list[Run], role: str) -> list[Run]:
         run
         for parent in parents
         for run in _search(
-            client, _experiments(client), f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)}"
+            client,
+            _experiments(client),
+            f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)} and tags.role = {_quoted(role)}",
         )
-        if run.data.tags.get("role") == role
     ]
 
 

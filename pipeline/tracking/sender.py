@@ -9,6 +9,7 @@ later, and nothing overtakes it: a run's entries are delivered in order, each on
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from pipeline.tracking.outbox import Outbox
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until an entry is tried again; doubled each time."""
+SWITCH_SECONDS = 0.0005
 PATIENCE_SECONDS = 60.0
 """How long the end of a search waits for a store that does not answer."""
 Say = Callable[[str], None]
@@ -109,6 +111,10 @@ class Background:
         self._gave_up = self._closing = False
         self._taken, self._waited_at = 0, -1
         self._thread = threading.Thread(target=self._run, name="mlflow-sender", daemon=True)
+        self._switch_interval = sys.getswitchinterval()
+        # The caller gives Python's lock up at every write to a disk; with the default it would wait
+        # five milliseconds each time to get it back from this thread.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
 
     @property
@@ -179,6 +185,7 @@ class Background:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(LONGEST_PAUSE)
+        sys.setswitchinterval(self._switch_interval)
         self._outbox.close()
 
     def _run(self) -> None:

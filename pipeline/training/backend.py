@@ -23,7 +23,7 @@ def prepare(device: str, precision: str, num_threads: int | None) -> str:
     Args:
         device: ``auto`` (the GPU where there is one), ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
-        num_threads: Threads for the CPU's work; None for one per core.
+        num_threads: Threads that share one operation on the CPU; None for one per core.
 
     Returns:
         The device's name, for the record.
@@ -31,16 +31,23 @@ def prepare(device: str, precision: str, num_threads: int | None) -> str:
     Raises:
         DeviceError: ``gpu`` was asked for and there is none.
     """
+    preload()
+    import keras
+
+    keras.config.set_dtype_policy(precision)
+    choose = _jax_device if keras.backend.backend() == "jax" else _tensorflow_device
+    with native_chatter_off():
+        return choose(device, num_threads)
+
+
+def preload() -> None:
+    """Imports Keras, which takes seconds; another thread may do so ahead of :func:`prepare`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Keras's own deterministic mode would refuse some GPU kernels; seeds are ours, ops are stable.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with native_chatter_off():
-        import keras
-
-        keras.config.set_dtype_policy(precision)
-        choose = _jax_device if keras.backend.backend() == "jax" else _tensorflow_device
-        return choose(device, num_threads)
+        import keras  # noqa: F401
 
 
 def _no_gpu(device: str, backend: str) -> DeviceError:
@@ -60,7 +67,8 @@ def _tensorflow_device(device: str, num_threads: int | None) -> str:
     try:
         if num_threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-            tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+            # One thread alone would hand out the operations and work on them in turn.
+            tf.config.threading.set_inter_op_parallelism_threads(max(num_threads, 2))
         if device == "cpu":
             tf.config.set_visible_devices([], "GPU")
     except RuntimeError:
@@ -109,6 +117,31 @@ def inference(model: Any) -> Callable[[np.ndarray], np.ndarray]:
 
     function = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
     return lambda inputs: np.asarray(function(tf.constant(inputs)))
+
+
+def batches(indices: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[str, Any]:
+    """Returns these examples in this order as arguments of ``fit``.
+
+    Keras's own pipeline for arrays tunes itself and reads ahead: for indices of a small network
+    that takes longer than training, and seconds when it is left before its end.
+
+    Args:
+        indices: Integers [num_batches * batch_size].
+        labels: Integers of the same shape.
+        batch_size: Examples of a batch.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return {"x": indices, "y": labels, "batch_size": batch_size}
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    options.threading.private_threadpool_size = 1
+    rows = tuple(values.reshape(-1, batch_size) for values in (indices, labels))
+    return {"x": tf.data.Dataset.from_tensor_slices(rows).with_options(options)}
 
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:

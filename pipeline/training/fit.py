@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.records import Cohort, EpochReport, StepTiming
+from pipeline.training.backend import batches
 from pipeline.training.losses import SCORES
 from pipeline.training.network import StackedNetwork
 from pipeline.training.techniques import along_trials
@@ -247,9 +248,7 @@ def fit(supervision: Supervision, indices: np.ndarray) -> None:
     network, cohort = supervision.network, supervision.cohort
     rest = indices[supervision.epochs * network.steps_per_epoch * network.batch_size :]
     network.model.fit(
-        rest,
-        network.resident.known_labels[rest],
-        batch_size=network.batch_size,
+        **batches(rest, network.resident.known_labels[rest], network.batch_size),
         epochs=cohort.epochs - supervision.epochs,
         steps_per_epoch=network.steps_per_epoch,
         shuffle=False,

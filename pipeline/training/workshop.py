@@ -21,7 +21,7 @@ class WorkshopSpec:
         dataset: The dataset to load.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
-        num_threads: CPU threads; None for one per core.
+        num_threads: Threads that share one operation on the CPU; None for one per core.
     """
 
     dataset: DatasetSpec

@@ -5,6 +5,7 @@ A job is a tuple, its verb first. Kept apart from the tests because worker proce
 
 import os
 import signal
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,13 @@ class OnceDyingDesk:
             self.mark.touch()
             os._exit(7)
         return do
+
+
+def temporary(emit, inbox):
+    """Leaves a file in the temporary folder, as libraries do; returns its path."""
+    descriptor, path = tempfile.mkstemp()
+    os.close(descriptor)
+    return path
 
 
 def do(job, emit, inbox):
@@ -131,7 +139,7 @@ VERBS = {
     function.__name__: function
     for function in (
         double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, tick, hoard,
-        meet,
+        meet, temporary,
     )
 }  # fmt: skip
 

@@ -55,6 +55,14 @@ def test_the_sampler_is_asked_in_several_rounds():
     assert sizing.round(64) == 32
 
 
+def test_later_rounds_are_halved_where_a_half_still_fills_a_cohort():
+    large, small = automatic(256, 0, SMALL), automatic(64, 0, SMALL)
+    assert (large.ahead, large.cohort(0), large.cohort(64)) == (16, 256, 16)
+    assert (small.later, small.ahead, small.cohort(16)) == (8, 0, 256)
+    assert Sizing(10, 40, 12, 20).cohort(10) == 12
+    assert fixed(40).ahead == 0
+
+
 def test_the_first_round_is_the_random_start_and_holds_the_references():
     assert automatic(30, 6, SMALL).first == 10
     assert automatic(30, 14, SMALL).first == 14

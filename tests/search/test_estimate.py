@@ -1,5 +1,6 @@
 """The estimate grows in proportion to what has to be computed, and speaks plainly."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from small_space import small_space
 
 from pipeline.records import StepTiming, TrialConfig
 from pipeline.search import space
-from pipeline.search.estimate import CALL_COST, DataSize, Estimate, spoken, typical_configs
+from pipeline.search.estimate import CALL_COST, DataSize, Estimate, spoken, threads, typical_configs
 
 DATA = DataSize((64,), num_train=1000, num_validation=300)
 CONFIG = TrialConfig(depth=1, width=64, batch_size=100)
@@ -113,3 +114,12 @@ def test_typical_configs_are_the_same_every_time_and_repeat_in_turn():
     assert drawn == typical_configs(chosen, 70)
     assert drawn[64:] == drawn[:6]
     assert typical_configs(chosen, 0) == []
+
+
+def test_small_networks_get_one_thread_and_larger_ones_their_share():
+    small, large = TrialConfig(depth=1, width=16, batch_size=32), TrialConfig(depth=1, width=1024)
+    assert threads([small], DATA) == 1
+    assert threads([small], DATA, workers=3) == 1
+    assert threads([small, large], DATA) is None
+    assert threads([small, large], DATA, workers=2) == max((os.cpu_count() or 1) // 2, 1)
+    assert threads([large], DATA, workers=10_000) == 1

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +26,12 @@ from pipeline.search.executors.interface import (
     Progressed,
     fault_of,
 )
-from pipeline.search.executors.processes import JOBS_PER_WORKER, MAX_OPENING_FAILURES
+from pipeline.search.executors.processes import (
+    JOBS_PER_WORKER,
+    MAX_OPENING_FAILURES,
+    PREFIX,
+    sweep,
+)
 
 
 @pytest.fixture(scope="module", params=executors.names())
@@ -265,6 +271,26 @@ def test_a_worker_that_grew_too_large_is_replaced(processes, monkeypatch):
 def test_two_workers_run_two_jobs_at_once(processes, tmp_path):
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     assert results(processes(Desk(), 2), ("meet", one, two), ("meet", two, one)) == [True, True]
+
+
+def test_what_a_worker_leaves_in_temporary_folders_goes_with_the_supervisor(processes):
+    started = processes(Desk())
+    (place,) = results(started, ("temporary",))
+    assert Path(place).exists()
+    assert Path(place).parent.name.startswith(f"{PREFIX}{os.getpid()}-")
+    started.close()
+    assert not Path(place).exists()
+
+
+def test_the_folders_of_killed_supervisors_are_swept(tmp_path, monkeypatch):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = [f"{PREFIX}{ended}-abc", f"{PREFIX}{os.getpid()}-abc", f"{PREFIX}old", "another"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 
 
 def test_close_leaves_no_process_even_of_a_busy_worker():

@@ -33,7 +33,6 @@ from pipeline.search.preparation import (
     plan_lines,
     prepare,
     source,
-    threads,
 )
 from pipeline.search.study import open_study
 
@@ -217,12 +216,6 @@ def test_a_files_source_is_its_absolute_path_and_a_names_its_name(folder):
     features("mine.npz")
     assert source(SearchOptions("mine.npz")) == str((folder / "mine.npz").resolve())
     assert source(SearchOptions("digits")) == "digits"
-
-
-def test_threads_are_shared_by_workers():
-    assert threads(1) is None
-    assert threads(2) == max((os.cpu_count() or 1) // 2, 1)
-    assert threads(10_000) == 1
 
 
 def test_the_opening_hides_the_storages_password(folder):

@@ -20,7 +20,7 @@ from pipeline.records import (
 )
 from pipeline.report.selection import select
 from pipeline.search import executors
-from pipeline.search.cohorts import fixed, grouped
+from pipeline.search.cohorts import Sizing, fixed, grouped
 from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
 from pipeline.search.estimate import DataSize, Estimate
 from pipeline.search.failures import MAX_FAILURES
@@ -29,6 +29,7 @@ from pipeline.search.supervisor import Plan, Supervisor
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")
+ONE_STRUCTURE = (ONE_DEPTH, NO_REFERENCES, ("trials: 8", "trials: 27"))
 LONG = ("epochs: 4", "epochs: 14")
 
 
@@ -126,7 +127,7 @@ class Search:
         self.study.calls = self.calls
         self.study.resume(references=True)
         self.executor_name = executor
-        plan["sizing"] = fixed(plan.pop("cohort_size", 1))
+        plan.setdefault("sizing", fixed(plan.pop("cohort_size", 1)))
         self.plan = Plan(self.space, plan.pop("trials", self.space.trials), **plan)
 
     def run(self, earlier=EMPTY):
@@ -204,6 +205,37 @@ def test_cohorts_hold_trials_of_one_structure():
     assert sorted(itertools.chain(*made.cohorts)) == list(range(15))
     assert max(len(cohort) for cohort in made.cohorts) > 1
     assert all(len(cohort) <= 6 for cohort in made.cohorts)
+
+
+def test_the_next_trials_are_asked_for_while_the_last_cohort_trains():
+    made = search(space=small_space(*ONE_STRUCTURE), sizing=Sizing(3, 8, 99, 4))
+    asked = []
+    ask = made.study.ask
+
+    def noting():
+        asked.append((made.study.num_ended, made.study.num_running))
+        return ask()
+
+    made.study.ask = noting
+    made.run()
+    assert states(made.supervisor._record()) == "C" * 27
+    # Nothing ahead of the first round; then half a round, as soon as the other half is known.
+    assert [len(cohort) for cohort in made.cohorts[-6:]] == [4] * 6
+    assert max(running for _, running in asked) == 7
+    assert {ended for ended, _ in asked} == {0, 3, 7, 11, 15, 19}
+
+
+def test_nothing_is_asked_ahead_of_a_stop():
+    made = search(space=small_space(*ONE_STRUCTURE), sizing=Sizing(3, 8, 99, 4))
+
+    def stop(message):
+        if message.startswith("trial 4"):
+            made.supervisor.stopping = True
+
+    made.view.on_note = stop
+    made.run()
+    # The other half was training when it came.
+    assert (made.study.num_ended, made.study.num_running) == (11, 0)
 
 
 def test_groups_keep_the_order_of_asking():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -42,6 +43,8 @@ GROWN_BYTES = 2**31
 """A worker that has grown by this much since it opened is replaced after its job: TensorFlow keeps
 part of the memory of every large network that is no longer there."""
 CLOSING_SECONDS = 5.0
+PREFIX = "least-overfit-workers-"
+"""Of the temporary folder with all that workers write; the supervisor's process id follows."""
 MAX_OPENING_FAILURES = 3
 """Workers that may die while opening up, in a row, before the search stops."""
 
@@ -52,7 +55,8 @@ class ProcessesExecutor(Executor):
     def __init__(self, opener: Opener, workers: int = 1) -> None:
         self.workers = workers
         self._opener = opener
-        self._folder = tempfile.TemporaryDirectory(prefix="least-overfit-workers-")
+        sweep()
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
         self._jobs: deque[tuple[int, Any, Limits | None]] = deque()
         self._opening_failures = 0
         self._count = 0
@@ -251,6 +255,14 @@ class Worker:
         return f"the worker process died ({how})" + (f": {last[:300]}" if last else "")
 
 
+def sweep() -> None:
+    """Removes the temporary folders of supervisors that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def resident_bytes(pid: int | None) -> int:
     """Returns the memory that a process holds; 0 for one that is gone."""
     try:
@@ -267,6 +279,8 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 2)
+    # What libraries leave behind goes with the supervisor's folder, however this process ends.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(log.parent)
     try:
         try:
             run = opener.open()
@@ -277,7 +291,8 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
         while True:
             kind, job = connection.recv()
             if kind == "end":
-                return
+                # TensorFlow takes a second or two to tidy up what is gone with the process anyway.
+                os._exit(0)
             if kind == "job":
                 connection.send(_result(run, job, connection))
     except (EOFError, OSError, SupervisorGoneError):
