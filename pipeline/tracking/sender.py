@@ -26,6 +26,7 @@ from pipeline.tracking.outbox import Outbox
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until an entry is tried again; doubled each time."""
 SWITCH_SECONDS = 0.0005
+CLOSING_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 """How long the end of a search waits for a store that does not answer."""
 Say = Callable[[str], None]
@@ -180,11 +181,14 @@ class Background:
                 self._changed.wait(left)
 
     def close(self) -> None:
-        """Ends the thread, after the entry that it is delivering; removes an empty outbox."""
+        """Ends the thread; removes an empty outbox.
+
+        An entry that a slow store is still taking is delivered again by the next search.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(LONGEST_PAUSE)
+        self._thread.join(CLOSING_SECONDS)
         sys.setswitchinterval(self._switch_interval)
         self._outbox.close()
 
