@@ -49,6 +49,11 @@ def run_to_end(
     if waited := store.deliver_waiting(folder):
         view.note(f"delivered to MLflow what an earlier search had to keep: {waited} entries")
     known = check_known(store, study, options)
+    if known and (lost := set(study.ended) - {trial.number for trial in known.trials}):
+        view.note(
+            f"{len(lost)} trials that ended are not in MLflow at {store.address}: they wait in the "
+            "outbox of another machine, folder or address, or their runs were deleted"
+        )
     asked_for = {
         "device": options.device,
         "executor": options.executor,
@@ -67,7 +72,12 @@ def run_to_end(
             record = supervisor.run(
                 earlier, Estimate(data_size(prepared.dataset), plan.space.epochs)
             )
-        log.drain()
+        try:
+            log.drain()
+        except TrackingError as error:
+            if supervisor.interrupted:
+                raise StoppedError(f"stopped, and {error}") from error
+            raise
         because = reasons(record.trials, supervisor.verdicts, supervisor.reference)
         store.set_verdicts(record, supervisor.verdicts, because)
         if supervisor.interrupted:

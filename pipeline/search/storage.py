@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 DEFAULT_STORAGE = "studies.journal"
@@ -20,12 +21,17 @@ def outbox_folder(storage: str, study: str, tracking_uri: str) -> Path:
 
     A search that continues the study with the same storage finds it.
     """
-    key = hashlib.sha256(f"{tracking_uri}\n{study}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{_place(tracking_uri)}\n{study}".encode()).hexdigest()[:16]
     if "://" not in storage:
         return Path(f"{storage}.outbox") / key
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    place = hashlib.sha256(storage.encode()).hexdigest()[:16]
+    place = hashlib.sha256(_place(storage).encode()).hexdigest()[:16]
     return Path(state) / "least-overfit" / place / key
+
+
+def _place(address: str) -> str:
+    """Returns an address without what may change while the place stays: who asks, a slash."""
+    return re.sub(r"://[^/]*@", "://", address).rstrip("/")
 
 
 def is_journal(path: Path) -> bool:

@@ -55,7 +55,7 @@ class Study:
 
     Attributes:
         name: The study's name.
-        stale: Numbers of trials that a killed search left running; closed and enqueued again.
+        stale: Numbers of trials that killed searches left running; closed and enqueued again.
         num_ended: Trials that ended, in whatever state, and count towards the total.
     """
 
@@ -78,12 +78,14 @@ class Study:
 
     def _resume(self, references: bool) -> None:
         trials = self._study.get_trials(deepcopy=False)
-        self.stale = tuple(trial.number for trial in trials if trial.state == TrialState.RUNNING)
-        all_stale = {*self._study.user_attrs.get("stale", ()), *self.stale}
+        running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+        all_stale = {*self._study.user_attrs.get("stale", ()), *running}
+        # Those of earlier commands, too: tracking may not have heard of them before the next kill.
+        self.stale = tuple(sorted(all_stale))
         # Written down before anything is closed: a kill between two of these steps loses nothing.
-        if self.stale:
+        if running:
             self._study.set_user_attr("stale", sorted(all_stale))
-        for number in self.stale:
+        for number in running:
             self._study.tell(number, state=TrialState.FAIL)
         self._enqueue_again([trials[number] for number in sorted(all_stale)], trials)
         if references:

@@ -238,9 +238,12 @@ class Supervisor:
             del self._flying[event.key]
             trials = flight.cohort.trials
             self._capacity.fitted(trials[0].config.structure, len(trials))
-            # The worker trains on while this process writes.
-            self._submit_waiting()
-            self._end(event.result)
+            try:
+                # The worker trains on while this process writes.
+                self._submit_waiting()
+            finally:
+                # What was trained is kept, even where MLflow takes no new trial any more.
+                self._end(event.result)
         else:
             del self._flying[event.key]
             self._failed(flight, event)

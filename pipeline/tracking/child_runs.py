@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -15,7 +16,7 @@ from mlflow.entities import Run
 from pipeline.errors import TrackingError
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import send
-from pipeline.tracking.connection import refusals
+from pipeline.tracking.connection import is_lasting, refusals
 from pipeline.tracking.entries import Entry, Head
 from pipeline.tracking.outbox import Outbox
 from pipeline.tracking.runs import CONTINUED_TAG, PARENT_TAG, TRIAL_ROLE, children_of
@@ -52,9 +53,16 @@ def deliver_waiting(client: MlflowClient, outbox: Outbox) -> int:
     for path in waiting:
         entry, parent_id = outbox.read(path)
         if parent_id not in runs:
-            parent = _successor(client, parent_id)
-            runs[parent_id] = ChildRuns(client, parent, children_of(client, [parent]))
-        runs[parent_id].deliver(entry)
+            try:
+                with refusals(client.tracking_uri, entry.action):
+                    parent = _successor(client, parent_id)
+                    runs[parent_id] = ChildRuns(client, parent, children_of(client, [parent]))
+            except TrackingError as error:
+                raise _with_its_file(error, path) from error.__cause__
+        try:
+            runs[parent_id].deliver(entry)
+        except TrackingError as error:
+            raise _with_its_file(error, path) from error.__cause__
         outbox.remove(path)
     outbox.close()
     return len(waiting)
@@ -63,9 +71,20 @@ def deliver_waiting(client: MlflowClient, outbox: Outbox) -> int:
 def _successor(client: MlflowClient, run_id: str) -> Run:
     """Returns the parent run that has taken over the children of this one, or itself."""
     run = client.get_run(run_id)
-    while CONTINUED_TAG in run.data.tags:
+    # One that was taken over may have become the parent again: its role says so.
+    while run.data.tags.get("role") == "continued":
         run = client.get_run(run.data.tags[CONTINUED_TAG])
     return run
+
+
+def _with_its_file(error: TrackingError, path: Path) -> TrackingError:
+    """Returns a refusal that will last with where the entry is and how to give it up."""
+    if not is_lasting(error):
+        return error
+    return TrackingError(
+        f"{error}; it waits in {path}: bring the run back, or remove that file to give up what it "
+        "holds"
+    )
 
 
 class ChildRuns:
@@ -103,6 +122,8 @@ class ChildRuns:
         """
         with refusals(self._client.tracking_uri, entry.action):
             new = entry.number not in self._known and not self._found(entry.number)
+            if new and entry.head is None and entry.status == "FAILED":
+                return  # Closing a run that somebody has deleted.
             child = self._made(entry) if new else self._known[entry.number]
             params = entry.head.params if entry.head and not child.described else {}
             uri = self._client.tracking_uri

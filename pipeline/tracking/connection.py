@@ -28,9 +28,11 @@ _REMOTE = ("http", "https", "databricks", "databricks-uc")
 _LASTING = (
     "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS",
     "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "INVALID_STATE",
-    "ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "MALFORMED_REQUEST", "BAD_REQUEST",
+    "NOT_IMPLEMENTED", "MALFORMED_REQUEST",
 )  # fmt: skip
-"""Error codes of MLflow that mean no."""
+"""Error codes of MLflow that mean no. Not among them: BAD_REQUEST, into which it makes a database's
+lost connection, and ENDPOINT_NOT_FOUND, a proxy's 404 while the server behind it restarts."""
+_PASSING_STATUS = (408, 425, 429)
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -57,7 +59,12 @@ def is_lasting(error: TrackingError) -> bool:
     Anything else, such as a lost connection, a server's 5xx or a locked database, may pass.
     """
     cause = error.__cause__
-    return cause is None or getattr(cause, "error_code", None) in _LASTING
+    if cause is None or isinstance(cause, TrackingError):
+        return True
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if status is not None and 400 <= status < 500 and status not in _PASSING_STATUS:
+        return True
+    return getattr(cause, "error_code", None) in _LASTING
 
 
 def reach(tracking_uri: str) -> MlflowClient:

@@ -8,7 +8,9 @@ params and files are replaced by themselves, and a run that is there is not made
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -18,6 +20,11 @@ from pipeline.errors import TrackingError
 Point = tuple[str, float, int, int]
 """A metric: its key, its value, when (milliseconds since 1970) and its step."""
 _HEADER = "entry.json"
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, KeyError, TypeError,
+    RuntimeError,
+)  # fmt: skip
+"""What a changed archive makes its reader raise."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,6 @@ def unpack(packed: bytes) -> tuple[Entry, str]:
                 "files": files,
             }
         )  # fmt: skip
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise TrackingError(f"it is damaged ({error})") from error
     return entry, str(parent)

@@ -50,9 +50,9 @@ class Outbox:
                 file.write(pack(entry, parent))
                 file.flush()
                 os.fsync(file.fileno())
+            self._next += 1
             unfinished.rename(path)
             _flush_folder(self.folder)
-        self._next += 1
         return path
 
     def waiting(self) -> list[Path]:

@@ -40,11 +40,14 @@ def parents_of(
 def children_of(client: MlflowClient, parents: list[Run]) -> dict[int, Run]:
     """Returns the child runs of these parents by trial number.
 
-    There are several parents only where a change of parents was interrupted.
+    There are several parents only where a change of parents was interrupted, and several runs of a
+    trial only where a server made one and its answer was lost: the one that was written counts.
     """
     children: dict[int, Run] = {}
     for run in _below(client, parents, TRIAL_ROLE):
-        children.setdefault(int(run.data.tags["trial"]), run)
+        number = int(run.data.tags["trial"])
+        if number not in children or "state" not in children[number].data.tags:
+            children[number] = run
     return dict(sorted(children.items()))
 
 

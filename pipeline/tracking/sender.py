@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.addresses import masked
 from pipeline.errors import SpoolError, TrackingError
-from pipeline.tracking.connection import is_lasting
+from pipeline.tracking.connection import is_lasting, requests_tried
 from pipeline.tracking.entries import Entry
 from pipeline.tracking.outbox import Outbox
 
@@ -27,6 +28,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until an entry is tried again; doubled each time."""
 SWITCH_SECONDS = 0.0005
 CLOSING_SECONDS = 5.0
+TOLD_SECONDS = 3.0
+ANSWER_SECONDS = 30
 PATIENCE_SECONDS = 60.0
 """How long the end of a search waits for a store that does not answer."""
 Say = Callable[[str], None]
@@ -128,9 +131,10 @@ class Background:
 
         Raises:
             SpoolError: It cannot be kept on disk.
-            TrackingError: The store refused an earlier one for good.
+            TrackingError: The store refused an earlier one for good. What is to last is kept even
+                so.
         """
-        if self._refused is not None:
+        if self._refused is not None and not lasting:
             raise self._refused
         path = self._outbox.put(entry, self._parent) if lasting else None
         parcel = Parcel(None if lasting else entry, path, entry.number)
@@ -148,23 +152,24 @@ class Background:
         """Returns when everything was delivered.
 
         Raises:
-            TrackingError: The store did not answer for so many seconds, or refused for good. What
-                was to last is in the outbox.
+            TrackingError: The store took nothing for so many seconds, or refused for good. What was
+                to last is in the outbox.
         """
         told = False
         with self._changed:
             last_progress = time.monotonic()
             left = len(self._queue)
             while self._queue and self._refused is None:
-                if self._trouble is not None and not told and not self._gave_up:
-                    self._say("waiting for MLflow")
-                    told = True
                 if len(self._queue) != left:
                     left, last_progress = len(self._queue), time.monotonic()
-                over = time.monotonic() - last_progress > patience
-                if self._trouble is not None and (over or self._gave_up):
+                silent = time.monotonic() - last_progress
+                if not told and not self._gave_up and (self._trouble or silent > TOLD_SECONDS):
+                    self._say("waiting for MLflow")
+                    told = True
+                if silent > patience or (self._trouble is not None and self._gave_up):
                     self._gave_up = True
-                    raise self._undelivered(self._trouble)
+                    hangs = TrackingError(f"MLflow at {self._address} gives no answer")
+                    raise self._undelivered(self._trouble or hangs)
                 self._changed.wait(0.5)
             if self._refused is not None:
                 raise self._refused
@@ -202,8 +207,11 @@ class Background:
                     return
                 parcel = self._queue[0]
             try:
-                self._hand_over(parcel)
-            except TrackingError as error:
+                # This thread tries again by itself, and looks first what a lost request has done.
+                with requests_tried(again=0, timeout_seconds=ANSWER_SECONDS):
+                    self._hand_over(parcel)
+            except Exception as unsorted:
+                error = self._as_refusal(unsorted)
                 if is_lasting(error):
                     self._stop(error)
                     return
@@ -224,6 +232,15 @@ class Background:
             self._deliver(entry)
         if parcel.path is not None:
             self._forget(parcel.path)
+
+    def _as_refusal(self, error: Exception) -> TrackingError:
+        """Returns the error; what an artifact store's own library raised, as one that may pass."""
+        if isinstance(error, TrackingError):
+            return error
+        reason = masked(f"{type(error).__name__}: {error}")[:500]
+        refusal = TrackingError(f"MLflow at {self._address} could not take a result: {reason}")
+        refusal.__cause__ = error
+        return refusal
 
     def _forget(self, path: Path) -> None:
         try:

@@ -24,7 +24,7 @@ from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import metrics, now, points, run_tags
 from pipeline.tracking.child_runs import ChildRuns
-from pipeline.tracking.connection import refusals, requests_tried
+from pipeline.tracking.connection import refusals
 from pipeline.tracking.entries import Entry, Head, Point
 from pipeline.tracking.outbox import Outbox
 from pipeline.tracking.runs import PARENT_TAG, TRIAL_ROLE
@@ -46,7 +46,6 @@ _MAX_DIGEST = 36
 FLUSH_SECONDS = 30.0
 """Epochs of a running trial are gathered for this long before they are sent."""
 AT_ONCE_SECONDS = 2.0
-ANSWER_SECONDS = 60
 
 
 @dataclass
@@ -120,9 +119,7 @@ class StudyRun:
         )
         self._channel = channel
         try:
-            # The sender has a patience of its own, and says so.
-            with requests_tried(again=1, timeout_seconds=ANSWER_SECONDS):
-                yield
+            yield
         finally:
             channel.close()
             self._channel = Direct(self._runs.deliver)

@@ -1,6 +1,7 @@
 """One suite over every executor; what only separate processes can do; one more by adding a file."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from pipeline.search.executors.interface import (
     fault_of,
 )
 from pipeline.search.executors.processes import (
+    IN_USE,
     JOBS_PER_WORKER,
     MAX_OPENING_FAILURES,
     PREFIX,
@@ -277,19 +279,21 @@ def test_what_a_worker_leaves_in_temporary_folders_goes_with_the_supervisor(proc
     started = processes(Desk())
     (place,) = results(started, ("temporary",))
     assert Path(place).exists()
-    assert Path(place).parent.name.startswith(f"{PREFIX}{os.getpid()}-")
+    assert Path(place).parent.name.startswith(PREFIX)
     started.close()
     assert not Path(place).exists()
 
 
 def test_the_folders_of_killed_supervisors_are_swept(tmp_path, monkeypatch):
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    names = [f"{PREFIX}{ended}-abc", f"{PREFIX}{os.getpid()}-abc", f"{PREFIX}old", "another"]
+    names = [f"{PREFIX}killed", f"{PREFIX}alive", f"{PREFIX}new", "another"]
     for name in names:
         (tmp_path / name).mkdir()
-    sweep()
+        if name != f"{PREFIX}new":
+            (tmp_path / name / IN_USE).touch()
+    with (tmp_path / f"{PREFIX}alive" / IN_USE).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        sweep()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
 
 

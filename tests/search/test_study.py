@@ -221,6 +221,8 @@ def test_what_was_running_is_closed_and_asked_again_once(journal):
     assert again.num_ended == 1
     states = [trial.state for trial in in_optuna(journal).trials]
     assert states == [TrialState.COMPLETE, *[TrialState.FAIL] * 4, *[TrialState.WAITING] * 4]
+    # Killed before tracking had heard of it: the next command says so again.
+    assert opened(journal).stale == (1, 2, 3, 4)
     repeated = [again.ask() for _ in range(4)]
     assert [s.number for s in repeated] == [5, 6, 7, 8]
     for first, second in zip(running[1:], repeated, strict=True):

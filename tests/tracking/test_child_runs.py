@@ -11,6 +11,7 @@ from pipeline.records import TrialConfig
 from pipeline.tracking.child_runs import ChildRuns
 from pipeline.tracking.entries import Entry, Head
 from pipeline.tracking.outbox import Outbox
+from pipeline.tracking.runs import children_of
 from pipeline.tracking.sender import Background
 
 POINTS = tuple(
@@ -119,3 +120,44 @@ def test_a_search_killed_while_the_store_was_away_is_delivered_as_if_nothing_had
     assert len(client.get_metric_history(late.mlflow_run_id, "epoch/val_ce")) == 1
     tags = client.get_run(late.mlflow_run_id).data.tags
     assert (tags["seed"], tags["verdict"], tags["name"]) == ("5", "healthy", "baseline")
+
+
+def test_a_parent_that_took_over_and_gave_back_is_found(
+    tracking, open_study, tmp_path, monkeypatch
+):
+    client = MlflowClient(tracking.tracking_uri)
+    one, two = (client.create_run("0").info.run_id for _ in range(2))
+    for run_id in (one, two, one):
+        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+        assert open_study().run_id == run_id
+    Outbox(tmp_path / "o").put(end_of(client.get_run(two)), two)
+    assert tracking.deliver_waiting(tmp_path / "o") == 1
+    (trial,) = tracking.read_study("first").trials
+    assert client.get_run(trial.mlflow_run_id).data.tags["mlflow.parentRunId"] == one
+
+
+def test_what_waits_for_a_parent_that_is_gone_is_named(tracking, open_study, tmp_path):
+    run = open_study()
+    client = MlflowClient(tracking.tracking_uri)
+    path = Outbox(tmp_path / "o").put(end_of(client.get_run(run.run_id)), "0" * 32)
+    with pytest.raises(TrackingError) as raised:
+        tracking.deliver_waiting(tmp_path / "o")
+    assert f"it waits in {path}: bring the run back, or remove that file" in str(raised.value)
+    assert path.exists()
+
+
+def test_closing_a_run_that_was_deleted_says_nothing_more(parent):
+    client, run = parent
+    runs = ChildRuns(client, run, {})
+    runs.deliver(Entry(4, "finish trial 4", status="FAILED", ended=1))
+    assert runs.run_id(4) is None
+
+
+def test_of_two_runs_of_a_trial_the_written_one_counts(parent):
+    client, run = parent
+    tags = dict(end_of(run).head.tags)
+    ids = [client.create_run("0", tags=tags, start_time=5).info.run_id for _ in "ab"]
+    for written in ids:
+        client.set_tag(written, "state", "COMPLETE")
+        assert children_of(client, [run])[4].info.run_id == written
+        client.delete_tag(written, "state")

@@ -3,10 +3,12 @@ import sys
 import time
 
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
 
 from pipeline.errors import AddressError, TrackingError
 from pipeline.tracking import connect
-from pipeline.tracking.connection import artifact_location, refusals
+from pipeline.tracking.connection import artifact_location, is_lasting, refusals
 
 
 def test_an_unreachable_server_is_one_line_within_seconds_and_without_credentials():
@@ -99,3 +101,39 @@ def test_what_is_no_address_is_refused_in_a_line(address):
         connect(address)
     assert "pw" not in str(raised.value)
     assert raised.value.exit_code == 2
+
+
+def answered(status):
+    error = requests.HTTPError("no")
+    error.response = requests.Response()
+    error.response.status_code = status
+    return error
+
+
+def coded(code):
+    error = MlflowException("no")
+    error.error_code = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "lasting"),
+    [
+        (ConnectionError("refused"), False),
+        (answered(503), False),
+        (answered(429), False),
+        (answered(413), True),
+        (answered(403), True),
+        (coded("TEMPORARILY_UNAVAILABLE"), False),
+        (coded("BAD_REQUEST"), False),
+        (coded("ENDPOINT_NOT_FOUND"), False),
+        (coded("PERMISSION_DENIED"), True),
+        (coded("RESOURCE_DOES_NOT_EXIST"), True),
+        (TrackingError("it is damaged"), True),
+        (OSError(28, "No space left on device"), False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_will_not(cause, lasting):
+    error = TrackingError("MLflow could not")
+    error.__cause__ = cause
+    assert is_lasting(error) == lasting

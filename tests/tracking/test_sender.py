@@ -125,8 +125,6 @@ def test_a_refusal_for_good_stops_the_search_and_keeps_what_was_not_delivered(ma
         TrackingError, match=r"could not finish trial 0; what it did not take is kept"
     ):
         channel.drain()
-    with pytest.raises(TrackingError, match="could not finish trial 0"):
-        channel.put(Entry(1, "finish trial 1", HEAD), lasting=True)
     assert store.tries == 1
     assert len(outbox.waiting()) == 1
 
@@ -166,3 +164,45 @@ def test_nobody_waits_long_for_a_store_that_is_away(made):
     started = time.monotonic()
     channel.wait_until(lambda: False, 20)
     assert time.monotonic() - started < 10
+
+
+def test_a_store_that_hangs_ends_the_patience_too(made):
+    channel, store, outbox, _ = made
+    store.gate.clear()
+    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    with pytest.raises(TrackingError) as raised:
+        channel.drain(patience=0.1)
+    assert str(raised.value).startswith("MLflow at sqlite:///x gives no answer; what it did not ")
+    assert len(outbox.waiting()) == 1
+
+
+def test_an_error_of_another_library_is_tried_again(made, monkeypatch):
+    channel, store, _, lines = made
+
+    class ClientError(Exception):
+        """As an object store's library raises it."""
+
+    def broken(entry):
+        store.tries += 1
+        if store.tries < 3:
+            raise ClientError("https://me:secret@bucket is slow")
+        store.taken.append(entry.number)
+
+    monkeypatch.setattr(channel, "_deliver", broken)
+    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    channel.drain()
+    assert store.taken == [0]
+    assert "could not take a result: ClientError: https://***@bucket is slow" in lines[0]
+
+
+def test_what_was_trained_is_kept_although_the_store_has_refused(made):
+    channel, store, outbox, _ = made
+    store.error = MlflowException("no")
+    store.error.error_code = "PERMISSION_DENIED"
+    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    with pytest.raises(TrackingError):
+        channel.drain()
+    channel.put(Entry(1, "finish trial 1", HEAD), lasting=True)
+    assert len(outbox.waiting()) == 2
+    with pytest.raises(TrackingError, match="could not finish trial 0"):
+        channel.put(Entry(2, "start trial 2", HEAD))

@@ -7,6 +7,8 @@ of jobs, and after one that ran out of memory: TensorFlow's only shrinks when a 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -44,7 +46,9 @@ GROWN_BYTES = 2**31
 part of the memory of every large network that is no longer there."""
 CLOSING_SECONDS = 5.0
 PREFIX = "least-overfit-workers-"
-"""Of the temporary folder with all that workers write; the supervisor's process id follows."""
+"""Of the temporary folder with all that workers write."""
+IN_USE = "in-use"
+"""A file in it that the supervisor holds a lock on, for as long as it lives."""
 MAX_OPENING_FAILURES = 3
 """Workers that may die while opening up, in a row, before the search stops."""
 
@@ -56,7 +60,9 @@ class ProcessesExecutor(Executor):
         self.workers = workers
         self._opener = opener
         sweep()
-        self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+        self._in_use = (Path(self._folder.name) / IN_USE).open("w")
+        fcntl.flock(self._in_use, fcntl.LOCK_EX)
         self._jobs: deque[tuple[int, Any, Limits | None]] = deque()
         self._opening_failures = 0
         self._count = 0
@@ -99,6 +105,7 @@ class ProcessesExecutor(Executor):
         for worker in self._pool:
             worker.join()
         self._pool.clear()
+        self._in_use.close()
         self._folder.cleanup()
 
     def _receive(self, worker: Worker, handle: Callable[[Event], None]) -> bool:
@@ -173,7 +180,8 @@ class ProcessesExecutor(Executor):
 
     def _assign(self) -> None:
         for worker in self._pool:
-            if self._jobs and worker.key is None:
+            # A dead one is replaced once its end is read; the job is not to blame for it.
+            if self._jobs and worker.key is None and worker.process.is_alive():
                 worker.key, worker.job, worker.limits = self._jobs.popleft()
                 worker.begun = worker.heard = time.monotonic()
                 worker.send(("job", worker.job))
@@ -257,10 +265,10 @@ class Worker:
 
 def sweep() -> None:
     """Removes the temporary folders of supervisors that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    for file in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{IN_USE}"):
+        with contextlib.suppress(OSError), file.open("r+") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def resident_bytes(pid: int | None) -> int:
