@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow.keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -130,12 +131,24 @@ def test_every_page_is_kept_and_a_second_report_shows_the_same(folder):
     assert as_json(report()[0]) == kept
 
 
+@contextlib.contextmanager
+def users_mlflow(tracking_uri):
+    """MLflow as a user's own script has it, which loads the model without this package."""
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
 def test_the_registered_model_is_the_delivered_seed(folder, recwarn):
     """What was recorded per test example is what the registered model predicts."""
     shown, _ = report()
     store, _ = stored()
-    model = store.load_model("models:/digits-least-overfit@champion")
-    assert model.optimizer.built
+    address = "models:/digits-least-overfit@champion"
+    model = store.load_model(address)
+    with users_mlflow(store.tracking_uri):
+        assert mlflow.keras.load_model(address).optimizer.built
     assert not [w for w in recwarn if "optimizer" in str(w.message)]
     dataset = module.load_dataset(shown.study, None)
     part = dataset.validation
