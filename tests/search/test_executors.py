@@ -279,9 +279,19 @@ def test_what_a_worker_leaves_in_temporary_folders_goes_with_the_supervisor(proc
     started = processes(Desk())
     (place,) = results(started, ("temporary",))
     assert Path(place).exists()
-    assert Path(place).parent.name.startswith(PREFIX)
+    assert Path(place).parents[1].name.startswith(PREFIX)
     started.close()
     assert not Path(place).exists()
+
+
+def test_a_replaced_workers_files_are_gone(processes, monkeypatch):
+    started = processes(Desk())
+    (place,) = results(started, ("temporary",))
+    monkeypatch.setattr(processes_module, "GROWN_BYTES", -1)
+    results(started, ("whoami",))
+    assert not Path(place).exists()
+    (again,) = results(started, ("temporary",))
+    assert Path(again).parent != Path(place).parent
 
 
 def test_the_folders_of_killed_supervisors_are_swept(tmp_path, monkeypatch):

@@ -176,6 +176,7 @@ class ProcessesExecutor(Executor):
     def _replace(self, worker: Worker) -> None:
         worker.end()
         worker.join()
+        shutil.rmtree(worker.log.parent, ignore_errors=True)
         self._pool[self._pool.index(worker)] = self._new_worker()
 
     def _assign(self) -> None:
@@ -188,7 +189,9 @@ class ProcessesExecutor(Executor):
 
     def _new_worker(self) -> Worker:
         self._count += 1
-        return Worker(self._opener, Path(self._folder.name) / f"worker-{self._count}.log")
+        folder = Path(self._folder.name) / f"worker-{self._count}"
+        folder.mkdir()
+        return Worker(self._opener, folder / "stderr.txt")
 
 
 class Worker:
@@ -287,7 +290,7 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 2)
-    # What libraries leave behind goes with the supervisor's folder, however this process ends.
+    # What libraries leave behind goes with the worker's folder, however this process ends.
     os.environ["TMPDIR"] = tempfile.tempdir = str(log.parent)
     try:
         try:
