@@ -320,3 +320,11 @@ def test_help_imports_nothing_heavy(arguments):
 
 def test_the_sources_are_those_that_are_imported():
     assert Path(importlib.import_module("pipeline").__file__ or "").parent == PACKAGE
+
+
+@pytest.mark.parametrize("module", ["pipeline.search.launch", "pipeline.report.deliver"])
+def test_a_command_begins_without_the_stores_libraries(module):
+    """Workers start before Optuna and MLflow are imported; a report may need neither."""
+    code = f"import sys, {module}; print({{'optuna', 'mlflow', 'keras'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.records import TrialOutcome
 from pipeline.search.cohorts import in_parts
 from pipeline.search.executors.interface import MEMORY, TIMEOUT, Failed, Limits
-from pipeline.search.study import Suggestion
+
+if TYPE_CHECKING:
+    from pipeline.search.study import Suggestion
 
 MAX_FAILURES = 5
 _DEATH = re.compile(r"the worker process died \([^)]*\)")

@@ -186,17 +186,21 @@ def footprints(configs: Iterable[TrialConfig], dataset: Outline) -> tuple[Footpr
     return tuple(footprint(config, shape) for config in configs)
 
 
+def every_config(chosen: SearchSpace) -> list[TrialConfig]:
+    """Returns configurations drawn from a space, and its references."""
+    return [*typical_configs(chosen), *(entry.config for entry in chosen.references)]
+
+
 def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Outline) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits the study."""
     if options.cohort_size is not None:
         return fixed(options.cohort_size)
     configs, data = typical_configs(chosen), data_size(dataset)
     layers = [models.layers_of(config, dataset.input_shape) for config in configs]
-    every = [*configs, *(entry.config for entry in chosen.references)]
     load = Load(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
-        footprints=footprints(every, dataset),
+        footprints=footprints(every_config(chosen), dataset),
         # A GPU's own memory is not this process's to see.
         memory=float("inf") if options.device == "gpu" else memory_per_worker(options.workers),
     )
@@ -214,11 +218,8 @@ def source(options: SearchOptions) -> str:
 
 def opener(options: SearchOptions, prepared: Prepared) -> WorkshopSpec:
     """Returns how a worker opens up."""
-    every = [
-        *typical_configs(prepared.space),
-        *(entry.config for entry in prepared.space.references),
-    ]
-    shared = threads(every, data_size(prepared.dataset), options.workers)
+    data = data_size(prepared.dataset)
+    shared = threads(every_config(prepared.space), data, options.workers)
     return WorkshopSpec(options.spec, options.device, options.precision, shared)
 
 

@@ -52,14 +52,11 @@ def deliver_waiting(client: MlflowClient, outbox: Outbox) -> int:
     waiting = outbox.waiting()
     for path in waiting:
         entry, parent_id = outbox.read(path)
-        if parent_id not in runs:
-            try:
+        try:
+            if parent_id not in runs:
                 with refusals(client.tracking_uri, entry.action):
                     parent = _successor(client, parent_id)
                     runs[parent_id] = ChildRuns(client, parent, children_of(client, [parent]))
-            except TrackingError as error:
-                raise _with_its_file(error, path) from error.__cause__
-        try:
             runs[parent_id].deliver(entry)
         except TrackingError as error:
             raise _with_its_file(error, path) from error.__cause__

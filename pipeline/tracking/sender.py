@@ -61,6 +61,9 @@ class Channel(Protocol):
     def drain(self, patience: float = PATIENCE_SECONDS) -> None:
         """Returns when everything was delivered."""
 
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Gives what was put a moment to be delivered."""
+
     @property
     def troubled(self) -> bool:
         """Whether the store does not answer now."""
@@ -85,6 +88,9 @@ class Direct:
 
     def drain(self, patience: float = PATIENCE_SECONDS) -> None:
         """Returns at once: nothing waits."""
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Returns at once: what was put is delivered."""
 
 
 class Background:

@@ -114,15 +114,14 @@ class StudyRun:
             folder: Where what is not delivered waits.
             say: Tells the user when the store stops answering, and when it answers again.
         """
-        channel = Background(
-            self._runs.deliver, Outbox(folder), self.run_id, masked(self._uri), say
-        )
+        deliver, at_once = self._runs.deliver, self._channel
+        channel = Background(deliver, Outbox(folder), self.run_id, masked(self._uri), say)
         self._channel = channel
         try:
             yield
         finally:
             channel.close()
-            self._channel = Direct(self._runs.deliver)
+            self._channel = at_once
 
     def drain(self, patience: float = PATIENCE_SECONDS) -> None:
         """Returns when MLflow has everything that was written.
@@ -213,13 +212,12 @@ class StudyRun:
 
     def run_ids(self, numbers: Sequence[int]) -> dict[int, str]:
         """Returns the runs of these trials that are made, after giving them a moment to be."""
-        if isinstance(self._channel, Background):
-            last = self._runs.run_id
-            self._channel.wait_until(
-                lambda: all(last(number) is not None for number in numbers), AT_ONCE_SECONDS
-            )
-        found = {number: self._runs.run_id(number) for number in numbers}
-        return {number: run_id for number, run_id in found.items() if run_id is not None}
+        run_id = self._runs.run_id
+        self._channel.wait_until(
+            lambda: all(run_id(number) is not None for number in numbers), AT_ONCE_SECONDS
+        )
+        found = {number: run_id(number) for number in numbers}
+        return {number: known for number, known in found.items() if known is not None}
 
     def _trial_tags(self, number: int, name: str | None, tags: Mapping[str, str]) -> dict[str, str]:
         """Returns the tags of a new child run; ours win over the caller's, but for ``trial``."""
