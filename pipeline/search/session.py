@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pipeline import tracking
 from pipeline.addresses import masked
-from pipeline.errors import InputError, SpoolError, StoppedError, TrackingError
+from pipeline.errors import InputError, SpoolError, StoppedError, StorageError, TrackingError
 from pipeline.records import StudyRecord
 from pipeline.report.verdicts import reasons
 from pipeline.search.estimate import Estimate
@@ -62,7 +62,7 @@ def run_to_end(
     }
     definition = prepared.definition | {"source": source(options)}
     log = store.open_study(prepared.study, prepared.dataset.name, definition, asked_for)
-    with log.in_background(folder, view.note), ended(log):
+    with log.in_background(folder, view.note), ended(study, log):
         earlier = caught_up(Sides(store, study, log), known, options, prepared)
         view.note(opening(options, prepared, study.num_ended, store.address))
         executor.ready()
@@ -98,14 +98,16 @@ class Sides:
 
 
 @contextmanager
-def ended(log: tracking.StudyRun) -> Iterator[None]:
+def ended(study: Study, log: tracking.StudyRun) -> Iterator[None]:
     """Ends the study's run, however the search ends; what stopped it matters more than this."""
     try:
         yield
+        study.put_back()
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | StoppedError)
+        with suppress(StorageError):
+            study.put_back()
         with suppress(TrackingError, SpoolError):
-            # Optuna's side of them is closed, and enqueued again, when the study continues.
             log.close_stale(cause="the search stopped while it ran")
             log.study_finished("KILLED" if stopped else "FAILED", patience=LAST_WORDS_SECONDS)
         raise

@@ -77,20 +77,32 @@ class Study:
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
-        trials = self._study.get_trials(deepcopy=False)
-        running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
-        all_stale = {*self._study.user_attrs.get("stale", ()), *running}
+        all_stale = self._close_running()
         # Those of earlier commands, too: tracking may not have heard of them before the next kill.
-        self.stale = tuple(sorted(all_stale))
-        # Written down before anything is closed: a kill between two of these steps loses nothing.
-        if running:
-            self._study.set_user_attr("stale", sorted(all_stale))
-        for number in running:
-            self._study.tell(number, state=TrialState.FAIL)
-        self._enqueue_again([trials[number] for number in sorted(all_stale)], trials)
+        self.stale = tuple(all_stale)
+        trials = self._study.get_trials(deepcopy=False)
+        self._enqueue_again([trials[number] for number in all_stale], trials)
         if references:
             self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
         self.num_ended = sum(t.state in _ENDED and t.number not in all_stale for t in trials)
+
+    def put_back(self) -> None:
+        """Closes what was asked for and not told; it is enqueued when the study continues."""
+        with _refusals():
+            self._close_running()
+        self._asked.clear()
+
+    def _close_running(self) -> list[int]:
+        """Closes what is running; returns all that was ever closed so."""
+        trials = self._study.get_trials(deepcopy=False)
+        running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+        all_stale = sorted({*self._study.user_attrs.get("stale", ()), *running})
+        # Written down before anything is closed: a kill between two of these steps loses nothing.
+        if running:
+            self._study.set_user_attr("stale", all_stale)
+        for number in running:
+            self._study.tell(number, state=TrialState.FAIL)
+        return all_stale
 
     def _enqueue_again(
         self, stale: list[optuna.trial.FrozenTrial], trials: list[optuna.trial.FrozenTrial]

@@ -11,22 +11,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.records import (
     Cohort,
     EpochReport,
-    RuleSettings,
     StepTiming,
     StudyRecord,
     Trial,
     TrialOutcome,
-    TrialRecord,
 )
-from pipeline.report.rounding import decimal
-from pipeline.report.selection import select
 from pipeline.search.cohorts import Sizing, grouped
 from pipeline.search.endings import as_pruned, as_record, attributes_of, shortcuts, told
 from pipeline.search.estimate import Estimate, spoken, typical_configs
@@ -48,6 +44,7 @@ from pipeline.search.failures import (
 )
 from pipeline.search.progress import Running, Snapshot, View
 from pipeline.search.space import SearchSpace
+from pipeline.search.standing import Standing
 from pipeline.search.study import Study, Suggestion
 
 if TYPE_CHECKING:
@@ -122,12 +119,9 @@ class Supervisor:
         self._suggestions: dict[int, Suggestion] = {}
         self._pruned: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
-        self._records: dict[int, TrialRecord] = {}
-        self._counts = {"PRUNED": 0, "FAIL": 0}
         self._failures = FailureCount(plan.max_failures)
         self._capacity = Capacity()
         self._next_cohort = log.next_cohort
-        self._best = ""
         self._typical = typical_configs(plan.space, plan.trials)
         self._left: float | None = None
 
@@ -144,28 +138,23 @@ class Supervisor:
         Raises:
             PipelineError: Too many trials failed in a row, or a worker cannot start.
         """
-        self._base, self._estimate = earlier, estimate
-        self._records = {trial.number: trial for trial in earlier.trials}
-        for trial in earlier.trials:
-            if trial.state in self._counts and trial.number not in self.study.stale:
-                self._counts[trial.state] += 1
-        self._choose()
+        self._standing, self._estimate = Standing(earlier, self.study.stale), estimate
         while True:
             self._fill()
             if not self._flying:
-                return self._record()
+                return self._standing.record
             self._show()
             self.executor.wait(self._handle, WAIT_SECONDS)
 
     @property
     def verdicts(self) -> dict[int, str]:
         """The verdict of every trial, judged by all that ended so far."""
-        return dict(self._selection.verdicts)
+        return dict(self._standing.selection.verdicts)
 
     @property
     def reference(self) -> int | None:
         """The best-validation trial of all that ended so far."""
-        return self._selection.reference
+        return self._standing.selection.reference
 
     def _fill(self) -> None:
         """Keeps every worker busy, up to the total; asks for a round when none is waiting.
@@ -298,12 +287,10 @@ class Supervisor:
     def _end(self, outcomes: Sequence[TrialOutcome]) -> None:
         """Writes the ends of a cohort's trials to tracking, each before Optuna is told of it."""
         ended = [self._as_decided(outcome) for outcome in outcomes]
-        for outcome in ended:
-            record = as_record(self._suggestions[outcome.number], outcome, self._base.split_id)
-            self._records[outcome.number] = record
-        self._choose()
+        split = self._standing.split_id
+        self._standing.add([as_record(self._suggestions[o.number], o, split) for o in ended])
         for kept in self.log.kept_weights():
-            if not self._worth_keeping(self._records[kept]):
+            if not self._standing.worth_keeping(kept):
                 self.log.drop_weights(kept)
         runs = self.log.run_ids([outcome.number for outcome in ended])
         for outcome in ended:
@@ -326,35 +313,11 @@ class Supervisor:
         """Writes a trial's end to tracking, then tells Optuna."""
         number = outcome.number
         suggestion = self._suggestions.pop(number)
-        verdict = self._selection.verdicts[number]
-        keep = self._worth_keeping(self._records[number])
+        verdict = self._standing.selection.verdicts[number]
+        keep = self._standing.worth_keeping(number)
         self.log.trial_finished(outcome, verdict, keep_weights=keep)
         self.study.tell(outcome, attributes_of(outcome, verdict, run_id))
-        if outcome.state in self._counts:
-            self._counts[outcome.state] += 1
         self.view.note(told(suggestion, outcome))
-
-    def _choose(self) -> None:
-        """Applies the default rule to what is there, for the view and for what to keep."""
-        self._selection = select(self._record(), RuleSettings())
-        winner = self._records.get(-1 if self._selection.winner is None else self._selection.winner)
-        if winner is not None and winner.measurement is not None:
-            measured = winner.measurement
-            name = f" ({winner.name})" if winner.name else ""
-            self._best = (
-                f"trial {winner.number}{name}, val CE {decimal(measured.val_ce)}, "
-                f"gap {decimal(measured.gap_ce)} +- {decimal(1.96 * measured.gap_ce_se)}, "
-                f"{len(self._selection.eligible)} as good as the best"
-            )
-
-    def _worth_keeping(self, record: TrialRecord) -> bool:
-        """Whether a trial's weights may be needed: it may win, or the report compares with it."""
-        chosen = {*self._selection.eligible, self._selection.reference}
-        return record.number in chosen or record.name == "baseline"
-
-    def _record(self) -> StudyRecord:
-        trials = tuple(self._records[number] for number in sorted(self._records))
-        return replace(self._base, trials=trials)
 
     def _seconds_left(self) -> float | None:
         asked = [s.config for group in self._waiting for s in group]
@@ -362,7 +325,7 @@ class Supervisor:
             trial.config for flight in self._flying.values() for trial in flight.cohort.trials
         ]
         missing = self.plan.trials - self.study.num_ended - self.study.num_running
-        known = {record.name for record in self._records.values()}
+        known = self._standing.names
         known |= {name for flight in self._flying.values() for name in flight.names.values()}
         known |= {suggestion.name for group in self._waiting for suggestion in group}
         waiting = [r.config for r in self.plan.space.references if r.name not in known]
@@ -379,10 +342,10 @@ class Supervisor:
             Snapshot(
                 total=self.plan.trials,
                 ended=self.study.num_ended,
-                pruned=self._counts["PRUNED"],
-                failed=self._counts["FAIL"],
+                pruned=self._standing.count("PRUNED"),
+                failed=self._standing.count("FAIL"),
                 running=running,
-                best=self._best,
+                best=self._standing.best,
                 seconds=time.monotonic() - self._start,
                 seconds_left=self._left,
             )

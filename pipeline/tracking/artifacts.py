@@ -12,12 +12,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from requests.exceptions import HTTPError
 
 from pipeline.errors import TrackingError
+from pipeline.tracking.outbox import flush
 
 
 @contextmanager
@@ -29,12 +32,18 @@ def uploading(artifact_uri: str, tracking_uri: str) -> Iterator[Path]:
 
 
 def write(artifact_uri: str, tracking_uri: str, files: Mapping[str, str | bytes]) -> None:
-    """Writes files of a run; existing ones are replaced."""
+    """Writes files of a run; existing ones are replaced. Local ones survive a power loss."""
     with uploading(artifact_uri, tracking_uri) as folder:
         for name, content in files.items():
             path = folder / _inside(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+    if _is_local(artifact_uri):
+        # MLflow copies without flushing: the power may fail after what waited here is forgotten.
+        root = _local_folder(artifact_uri)
+        written = [root / name for name in files]
+        for path in (*written, *{path.parent for path in written}, root, root.parent):
+            flush(path)
 
 
 def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
@@ -87,6 +96,13 @@ def _beside(artifact_uri: str, tracking_uri: str, name: str) -> list[str]:
 
 def _absent(error: MlflowException) -> bool:
     return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+
+
+def _local_folder(artifact_uri: str) -> Path:
+    """Returns the folder of a local address."""
+    if artifact_uri.startswith("/"):
+        return Path(artifact_uri)
+    return Path(url2pathname(urlsplit(artifact_uri).path))
 
 
 def _is_local(artifact_uri: str) -> bool:

@@ -32,6 +32,8 @@ _LASTING = (
 )  # fmt: skip
 """Error codes of MLflow that mean no. Not among them: BAD_REQUEST, into which it makes a database's
 lost connection, and ENDPOINT_NOT_FOUND, a proxy's 404 while the server behind it restarts."""
+_REFUSED_STATUS = re.compile(r"failed with error code (401|403|413|414|431)\b")
+"""How MLflow's client words what a proxy says in its own page: the request will never pass it."""
 _PASSING_STATUS = (408, 425, 429)
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
@@ -64,7 +66,8 @@ def is_lasting(error: TrackingError) -> bool:
     status = getattr(getattr(cause, "response", None), "status_code", None)
     if status is not None and 400 <= status < 500 and status not in _PASSING_STATUS:
         return True
-    return getattr(cause, "error_code", None) in _LASTING
+    refused = _REFUSED_STATUS.search(str(cause))
+    return refused is not None or getattr(cause, "error_code", None) in _LASTING
 
 
 def reach(tracking_uri: str) -> MlflowClient:

@@ -26,14 +26,17 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
-from pipeline.errors import TrackingError
+from pipeline.addresses import masked
+from pipeline.errors import InputError
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import metrics, run_tags, send
 from pipeline.tracking.runs import (
     CONTINUED_TAG,
     OPENED_TAG,
     PARENT_TAG,
+    UNKNOWN,
     children_of,
     experiment_id,
     finalists_of,
@@ -98,10 +101,18 @@ def _adopted(client: MlflowClient, study: str) -> Run | None:
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     if not run_id:
         return None
-    run = client.get_run(run_id)
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+        raise InputError(
+            f"MLFLOW_RUN_ID names run {run_id!a}, which is not at {masked(client.tracking_uri)}: "
+            "unset it, or set MLFLOW_TRACKING_URI to the store that has it"
+        ) from error
     owner = run.data.tags.get("study", study)
     if owner != study:
-        raise TrackingError(
+        raise InputError(
             f"MLFLOW_RUN_ID names run {run_id}, which belongs to study '{owner}', not to "
             f"'{study}': unset MLFLOW_RUN_ID"
         )

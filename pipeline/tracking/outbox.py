@@ -52,7 +52,7 @@ class Outbox:
                 os.fsync(file.fileno())
             self._next += 1
             unfinished.rename(path)
-            _flush_folder(self.folder)
+            flush(self.folder)
         return path
 
     def waiting(self) -> list[Path]:
@@ -95,9 +95,9 @@ class Outbox:
             ) from error
 
 
-def _flush_folder(folder: Path) -> None:
-    """Flushes a folder's own entry, without which a renamed file may be lost with the power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Writes a file, or a folder's own entries, through to the disk: a power loss leaves them."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
+from pipeline.addresses import masked
 from pipeline.errors import InputError, TrackingError
 from pipeline.tracking.connection import artifact_location
 
@@ -24,6 +26,8 @@ FINALIST_ROLE = "finalist"
 OPENED_TAG = "opened_at"
 CONTINUED_TAG = "continued_in"
 """Tag of a parent run: the run that took its place."""
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Error codes with which stores say that there is no such run or experiment."""
 _PAGE = 1_000
 
 
@@ -72,7 +76,7 @@ def _below(client: MlflowClient, parents: list[Run], role: str) -> list[Run]:
 def experiment_id(client: MlflowClient) -> str:
     """Returns the experiment for a new study: MLflow's variables decide, else ``least-overfit``."""
     if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return chosen
+        return _chosen_experiment(client, chosen)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -85,6 +89,24 @@ def experiment_id(client: MlflowClient) -> str:
             "another one in MLFLOW_EXPERIMENT_NAME"
         )
     return experiment.experiment_id
+
+
+def _chosen_experiment(client: MlflowClient, chosen: str) -> str:
+    """Returns the id of MLFLOW_EXPERIMENT_ID, if there is such an experiment.
+
+    Raises:
+        InputError: There is none.
+    """
+    try:
+        return str(client.get_experiment(chosen).experiment_id)
+    except (MlflowException, ValueError) as error:
+        # A SQL store makes a number of it before it looks.
+        if isinstance(error, MlflowException) and error.error_code not in UNKNOWN:
+            raise
+        raise InputError(
+            f"MLFLOW_EXPERIMENT_ID names experiment {chosen!a}, which is not at "
+            f"{masked(client.tracking_uri)}: give the id of one that is, or unset it"
+        ) from error
 
 
 def _search(client: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:

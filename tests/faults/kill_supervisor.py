@@ -152,6 +152,11 @@ def running(folder: Path) -> list[str]:
     return [run.info.run_name for run in runs]
 
 
+def unfinished(folder: Path) -> list[int]:
+    """Returns the trials that Optuna believes to be running."""
+    return [t.number for t in optuna_trials(folder) if t.state == TrialState.RUNNING]
+
+
 def ended(folder: Path) -> dict:
     """Checks the books of a study that reached its total; returns its winner and references."""
     store = tracking.connect(f"sqlite:///{folder}/mlflow.db")
@@ -252,6 +257,7 @@ class Kills:
             self.exit_codes[process.exitcode] += 1
             if SOFTLY in said(study).splitlines()[-1]:
                 assert in_fork(running, study) == [], "runs left RUNNING by a stop in good order"
+                assert in_fork(unfinished, study) == [], "trials left RUNNING in Optuna by it"
             after = in_fork(completed, study)
             assert before.items() <= after.items(), f"complete before {before}, then {after}"
             before = after

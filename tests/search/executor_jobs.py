@@ -54,6 +54,21 @@ class OnceDyingDesk:
         return do
 
 
+@dataclass(frozen=True)
+class StuckDesk:
+    """Hangs while it is opened: the first time only, or every time."""
+
+    mark: Path
+    forever: bool
+
+    def open(self):
+        if self.forever or not self.mark.exists():
+            self.mark.touch()
+            os.write(2, b"still opening\n")
+            time.sleep(60)
+        return do
+
+
 def temporary(emit, inbox):
     """Leaves a file in the temporary folder, as libraries do; returns its path."""
     descriptor, path = tempfile.mkstemp()

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from executor_jobs import Desk, DyingDesk, OnceDyingDesk, RefusingDesk, gather, results
+from executor_jobs import Desk, DyingDesk, OnceDyingDesk, RefusingDesk, StuckDesk, gather, results
 
 from pipeline.errors import DeviceError, InputError, PipelineError
 from pipeline.search import executors
-from pipeline.search.executors import processes as processes_module
 from pipeline.search.executors.interface import (
     ERROR,
     MEMORY,
@@ -27,13 +26,10 @@ from pipeline.search.executors.interface import (
     Progressed,
     fault_of,
 )
-from pipeline.search.executors.processes import (
-    IN_USE,
-    JOBS_PER_WORKER,
-    MAX_OPENING_FAILURES,
-    PREFIX,
-    sweep,
-)
+from pipeline.search.executors.processes import pool
+from pipeline.search.executors.processes import worker as worker_side
+from pipeline.search.executors.processes.folder import IN_USE, PREFIX, sweep
+from pipeline.search.executors.processes.pool import JOBS_PER_WORKER, MAX_OPENING_FAILURES
 
 
 @pytest.fixture(scope="module", params=executors.names())
@@ -241,6 +237,21 @@ def test_workers_that_keep_dying_while_they_open_stop_the_search(processes):
     )
 
 
+def test_a_worker_that_does_not_open_is_ended_and_another_tried(processes, monkeypatch, tmp_path):
+    monkeypatch.setattr(worker_side, "OPENING_SECONDS", 1.0)
+    monkeypatch.setattr(pool, "LOOK_SECONDS", 0.2)
+    started = processes(StuckDesk(tmp_path / "mark", forever=False))
+    started.ready()
+    assert results(started, ("double", 4)) == [8]
+    with pytest.raises(PipelineError) as caught:
+        processes(StuckDesk(tmp_path / "mark", forever=True)).ready()
+    assert str(caught.value) == (
+        f"{MAX_OPENING_FAILURES} worker processes in a row died while starting: the worker process "
+        "died (it had not started after 1 s): still opening. Try --executor inline to see the "
+        "error."
+    )
+
+
 def test_a_job_given_to_a_worker_that_never_opened_is_not_lost(processes, tmp_path):
     assert results(processes(OnceDyingDesk(tmp_path / "mark")), ("double", 4)) == [8]
 
@@ -265,7 +276,7 @@ def test_a_worker_is_replaced_after_its_share_of_jobs(processes):
 def test_a_worker_that_grew_too_large_is_replaced(processes, monkeypatch):
     started = processes(Desk())
     first = results(started, ("whoami",), ("whoami",))
-    monkeypatch.setattr(processes_module, "GROWN_BYTES", -1)
+    monkeypatch.setattr(pool, "GROWN_BYTES", -1)
     later = results(started, ("whoami",), ("whoami",))
     assert first[0] == first[1] == later[0] != later[1]
 
@@ -287,7 +298,7 @@ def test_what_a_worker_leaves_in_temporary_folders_goes_with_the_supervisor(proc
 def test_a_replaced_workers_files_are_gone(processes, monkeypatch):
     started = processes(Desk())
     (place,) = results(started, ("temporary",))
-    monkeypatch.setattr(processes_module, "GROWN_BYTES", -1)
+    monkeypatch.setattr(pool, "GROWN_BYTES", -1)
     results(started, ("whoami",))
     assert not Path(place).exists()
     (again,) = results(started, ("temporary",))

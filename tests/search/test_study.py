@@ -229,6 +229,23 @@ def test_what_was_running_is_closed_and_asked_again_once(journal):
         assert (first.name, first.seed, first.config) == (second.name, second.seed, second.config)
 
 
+def test_what_was_asked_for_and_not_trained_is_put_back_when_the_search_ends(journal):
+    study = opened(journal)
+    asked = [study.ask() for _ in range(4)]
+    study.tell(ended(0), {})
+    study.put_back()
+    states = [trial.state for trial in in_optuna(journal).trials]
+    assert states == [TrialState.COMPLETE, *[TrialState.FAIL] * 3]
+    assert study.num_running == 0
+
+    again = opened(journal)
+    assert (again.stale, again.num_ended) == ((1, 2, 3), 1)
+    repeated = [again.ask() for _ in range(3)]
+    assert [(s.name, s.seed, s.config) for s in repeated] == [
+        (s.name, s.seed, s.config) for s in asked[1:]
+    ]
+
+
 def test_a_trial_killed_twice_is_asked_a_third_time(journal):
     space = small_space(NO_REFERENCES)
     configs = [opened(journal, space).ask().config for _ in range(3)]

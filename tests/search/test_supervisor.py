@@ -217,8 +217,7 @@ def test_the_next_trials_are_asked_for_while_the_last_cohort_trains():
         return ask()
 
     made.study.ask = noting
-    made.run()
-    assert states(made.supervisor._record()) == "C" * 27
+    assert states(made.run()) == "C" * 27
     # Nothing ahead of the first round; then half a round, as soon as the other half is known.
     assert [len(cohort) for cohort in made.cohorts[-6:]] == [4] * 6
     assert max(running for _, running in asked) == 7

@@ -56,6 +56,24 @@ def test_an_end_makes_the_run_and_a_second_delivery_changes_nothing(parent):
     assert len(client.search_runs([run.info.experiment_id])) == 2
 
 
+def test_what_is_delivered_to_a_local_folder_is_on_the_disk_before_it_is_forgotten(
+    parent, monkeypatch
+):
+    client, run = parent
+    flushed = {}
+
+    def seen_by(path):
+        flushed[path.name] = path.read_bytes() if path.is_file() else sorted(path.iterdir())
+
+    monkeypatch.setattr("pipeline.tracking.artifacts.flush", seen_by)
+    runs = ChildRuns(client, run, {})
+    runs.deliver(end_of(run))
+    assert flushed["validation.npz"] == b"results"
+    # The entries of the folder, and of the run's folder that holds it.
+    assert [path.name for path in flushed["artifacts"]] == ["validation.npz"]
+    assert [path.name for path in flushed[runs.run_id(4)]] == ["artifacts"]
+
+
 def test_a_run_whose_answer_was_lost_is_not_made_twice(parent, monkeypatch):
     client, run = parent
     runs = ChildRuns(client, run, {})

@@ -5,6 +5,7 @@ import time
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
+from mlflow.utils.rest_utils import verify_rest_response
 
 from pipeline.errors import AddressError, TrackingError
 from pipeline.tracking import connect
@@ -116,6 +117,16 @@ def coded(code):
     return error
 
 
+def paged(status):
+    """Returns what MLflow's client raises for a proxy's own page."""
+    response = requests.Response()
+    response.status_code = status
+    response._content = b"<html>no</html>"
+    with pytest.raises(MlflowException) as raised:
+        verify_rest_response(response, "/api/2.0/mlflow/runs/log-batch")
+    return raised.value
+
+
 @pytest.mark.parametrize(
     ("cause", "lasting"),
     [
@@ -124,6 +135,9 @@ def coded(code):
         (answered(429), False),
         (answered(413), True),
         (answered(403), True),
+        (paged(413), True),
+        (paged(502), False),
+        (paged(404), False),
         (coded("TEMPORARILY_UNAVAILABLE"), False),
         (coded("BAD_REQUEST"), False),
         (coded("ENDPOINT_NOT_FOUND"), False),

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 from tracking_samples import CHANCE, complete
 
-from pipeline.errors import TrackingError
+from pipeline.errors import InputError, TrackingError
 from pipeline.records import TestExamples, TestResult, TrialConfig
 from pipeline.tracking import opening
 from pipeline.tracking.runs import children_of
@@ -130,14 +130,26 @@ def test_a_run_of_another_study_is_not_adopted(open_study, monkeypatch):
     other = open_study("other")
     monkeypatch.setenv("MLFLOW_RUN_ID", other.run_id)
     with pytest.raises(
-        TrackingError, match="belongs to study 'other', not to 'first': unset MLFLOW_RUN_ID"
+        InputError, match="belongs to study 'other', not to 'first': unset MLFLOW_RUN_ID"
     ):
         open_study("first")
 
 
 def test_a_run_id_that_does_not_exist_is_an_error(open_study, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
-    with pytest.raises(TrackingError, match="could not open study 'first': Run with id=0000"):
+    with pytest.raises(
+        InputError, match=r"MLFLOW_RUN_ID names run '0{32}', which is not at sqlite:///.*: unset it"
+    ):
+        open_study("first")
+
+
+@pytest.mark.parametrize("chosen", ["77", "abc", "1; drop table runs"])
+def test_an_experiment_id_that_does_not_exist_is_an_error(open_study, monkeypatch, chosen):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", chosen)
+    with pytest.raises(
+        InputError,
+        match=f"MLFLOW_EXPERIMENT_ID names experiment '{chosen}', which is not at sqlite.*: give",
+    ):
         open_study("first")
 
 

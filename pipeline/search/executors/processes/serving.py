@@ -1,0 +1,67 @@
+"""What runs in a worker process: opens up, then takes jobs from the pipe until told to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.search.executors.interface import Opener, fault_of, one_line
+
+
+def serve(connection: Connection, opener: Opener, log: Path) -> None:
+    """Runs jobs until the supervisor ends or says so; the worker's main function."""
+    # A worker that inherits the run of `mlflow run` would take it over.
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    # Ctrl-C reaches the whole process group; what happens then is the supervisor's to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with log.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 2)
+    # What libraries leave behind goes with the worker's folder, however this process ends.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(log.parent)
+    try:
+        try:
+            run = opener.open()
+        except PipelineError as error:
+            connection.send(("refused", error))
+            return
+        connection.send(("opened", None))
+        while True:
+            kind, job = connection.recv()
+            if kind == "end":
+                # TensorFlow takes a second or two to tidy up what is gone with the process anyway.
+                os._exit(0)
+            if kind == "job":
+                connection.send(_result(run, job, connection))
+    except (EOFError, OSError, SupervisorGoneError):
+        return
+
+
+class SupervisorGoneError(BaseException):
+    """The pipe to the supervisor broke: there is nobody left to work for."""
+
+
+def _result(run: Any, job: Any, connection: Connection) -> tuple[str, Any]:
+    def emit(data: Any) -> None:
+        try:
+            connection.send(("progressed", data))
+        except OSError as error:
+            raise SupervisorGoneError from error
+
+    def inbox() -> list[Any]:
+        messages = []
+        try:
+            while connection.poll():
+                messages.append(connection.recv()[1])
+        except (EOFError, OSError) as error:
+            raise SupervisorGoneError from error
+        return messages
+
+    try:
+        return "finished", run(job, emit, inbox)
+    except Exception as error:
+        return "failed", (one_line(error), fault_of(error))
