@@ -58,9 +58,10 @@ class Footprint:
     Attributes:
         weights: With gradients, the optimizer's numbers and best copies.
         batch: Activations of a training batch, kept for the gradient, and what exists in passing.
-        widest: Values of one example between two layers, the input counted.
+        widest: Values of one example between two layers, the shared input not counted.
         scored: Activations of one scored example.
         scores: Scores of all scored examples.
+        shared: Values of one example's input, which all trials share.
     """
 
     weights: int
@@ -68,14 +69,16 @@ class Footprint:
     widest: int
     scored: int
     scores: int
+    shared: int = 0
 
     def bytes(self, trials: int) -> int:
         """Returns what a cohort of so many trials takes beside the data and the libraries.
 
         Training and scoring take turns, but what one frees does not all return to the system.
         """
-        scoring = scored_at_once(self.widest, trials) * self.scored + self.scores
-        return trials * (self.weights + self.batch + scoring)
+        at_once = scored_at_once(self.widest, trials, self.shared)
+        scoring = at_once * self.scored + self.scores
+        return trials * (self.weights + self.batch + scoring) + at_once * self.shared * FLOAT_BYTES
 
     def most(self, memory: float, trials: int) -> int:
         """Returns how many of so many trials fit into this many bytes together, 1 at least."""
@@ -101,17 +104,19 @@ def footprint(config: TrialConfig, data: DataShape) -> Footprint:
         weights=num_parameters(layers, data.input_shape) * copies * FLOAT_BYTES,
         batch=config.batch_size * (kept + PASSING * widest) * FLOAT_BYTES,
         widest=widest_activation(config, data.input_shape),
+        shared=prod(data.input_shape),
         scored=PASSING * widest * FLOAT_BYTES,
         scores=2 * SCORES * data.num_scored * FLOAT_BYTES,
     )
 
 
 def widest_activation(config: TrialConfig, input_shape: Shape) -> int:
-    """Returns the largest number of values that one example takes between two layers."""
+    """Returns the largest number of values that a trial has between two layers of one example."""
     layers = models.layers_of(config, input_shape)
-    return max(prod(shape) for _, shape in walk(layers, input_shape))
+    return max(prod(layer.output_shape(shape)) for layer, shape in walk(layers, input_shape))
 
 
-def scored_at_once(widest: int, trials: int) -> int:
+def scored_at_once(widest: int, trials: int, shared: int = 0) -> int:
     """Returns how many examples a network for so many trials scores in one call."""
-    return min(max(SCORED_ACTIVATIONS // (widest * trials), FEWEST_SCORED), MOST_SCORED)
+    values = max(widest * trials, shared)
+    return min(max(SCORED_ACTIVATIONS // values, FEWEST_SCORED), MOST_SCORED)

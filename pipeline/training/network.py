@@ -7,6 +7,7 @@ weights, in the order of the ordinary model that ``training.ordinary`` builds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,8 +83,9 @@ class StackedNetwork:
         self.batch_size = min(blueprint.config.batch_size, len(resident.train))
         # The incomplete last batch is left out: each epoch's order leaves out other examples.
         self.steps_per_epoch = len(resident.train) // self.batch_size
-        widest = widest_activation(blueprint.config, resident.dataset.input_shape)
-        self.scored = scored_at_once(widest, blueprint.trials)
+        shape = resident.dataset.input_shape
+        widest = widest_activation(blueprint.config, shape)
+        self.scored = scored_at_once(widest, blueprint.trials, math.prod(shape))
         self.layers: list[Any] = []
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)

@@ -66,6 +66,9 @@ def test_a_network_scores_as_many_examples_at_once_as_foreseen(workshop):
     assert network.scored == scored_at_once(64, network.blueprint.trials) == 4096
     assert scored_at_once(2**20, 4) == 32
     assert scored_at_once(1000, 100) == 2**24 // 100_000
+    # Ten thousand words are an input of all trials, not of each.
+    assert scored_at_once(64, 16, 10_000) == 2**24 // 10_000
+    assert scored_at_once(64, 256, 10_000) == 1024
 
 
 TEN_EACH = Footprint(weights=6, batch=4, widest=2**30, scored=0, scores=0)
@@ -83,3 +86,4 @@ def test_scoring_counts_what_is_scored_at_once():
     found = Footprint(weights=0, batch=0, widest=64, scored=3, scores=5)
     assert found.bytes(2) == 2 * (4096 * 3 + 5)
     assert found.bytes(256) == 256 * (1024 * 3 + 5)
+    assert replace(found, shared=2).bytes(2) == 2 * (4096 * 3 + 5) + 4096 * 2 * 4
