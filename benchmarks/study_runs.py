@@ -9,7 +9,7 @@ a study of 40 trials costs seconds. To search in another way: an entry in MODES.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +86,8 @@ class Finished:
 class MemoryLog:
     """Stands in for ``tracking.StudyRun``: keeps every complete trial's weights."""
 
+    next_cohort = 0
+
     def __init__(self) -> None:
         self.weights: dict[int, tuple[np.ndarray, ...]] = {}
 
@@ -95,13 +97,14 @@ class MemoryLog:
     def trial_epochs(self, *_: Any) -> None:
         """Nothing to write: the outcome has the curves."""
 
-    def trial_finished(self, outcome: TrialOutcome, verdict: str) -> None:
-        """Keeps the weights."""
+    def trial_finished(self, outcome: TrialOutcome, verdict: str, *, keep_weights: bool) -> None:
+        """Keeps the weights, whether they may win or not."""
         if outcome.weights is not None:
             self.weights[outcome.number] = outcome.weights
 
-    def keep_weights(self, *_: Any) -> None:
-        """All are kept anyway."""
+    def run_ids(self, numbers: Sequence[int]) -> dict[int, str]:
+        """There are no runs."""
+        return {}
 
     def drop_weights(self, *_: Any) -> None:
         """All are kept anyway."""
@@ -177,7 +180,7 @@ def search_space(trials: int | None) -> SearchSpace:
 def in_memory() -> Iterator[None]:
     """Lets ``open_study`` make the product's own study, in memory: a journal syncs every report."""
     storage = optuna.storages.InMemoryStorage()
-    with mock.patch("pipeline.search.study._open_storage", lambda _: storage):
+    with mock.patch("pipeline.search.study._open_storage", lambda *_: storage):
         yield
 
 

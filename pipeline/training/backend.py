@@ -161,6 +161,20 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def biased(outputs: Any, bias: Any) -> Any:
+    """Returns outputs [..., units] + bias [units].
+
+    TensorFlow makes one operation of a convolution, a bias in this form and the ReLU behind it.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return outputs + bias
+    import tensorflow as tf
+
+    return tf.nn.bias_add(outputs, tf.cast(bias, outputs.dtype))
+
+
 def embedding_bag(kernel: Any, tokens: Any) -> Any:
     """Returns the sum of the kernel's rows at each example's tokens: multi-hot rows @ kernel.
 

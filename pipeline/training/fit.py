@@ -25,6 +25,10 @@ from pipeline.training.techniques import along_trials
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 """Per-epoch curves, all in inference mode but ``running_ce`` (Keras's running training mean)."""
 
+MOST_PROBED = 2_000
+"""Training examples that the train curves stand on: two hundredths of a nat are seen. What is
+measured at the end stands on all measured ones."""
+
 Emit = Callable[[EpochReport | StepTiming], None]
 Inbox = Callable[[], Iterable[int]]
 """Returns the numbers of the trials that were pruned since it was last asked."""
@@ -267,14 +271,15 @@ def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
 def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarray:
     """Scores the network and adds an epoch to every trial that early stopping has not ended.
 
-    The train curve stands on as many examples as the validation curve, a prefix of the measured.
+    The train curve stands on as many examples as the validation curve, but :data:`MOST_PROBED` at
+    most: a prefix of the measured ones.
 
     Returns:
         bool [slots], which hold trials that reached their best so far.
     """
     resident = network.resident
     num_validation = len(resident.validation)
-    probe = resident.measured[:num_validation]
+    probe = resident.measured[: min(num_validation, MOST_PROBED)]
     scores = network.score(np.concatenate([resident.validation, probe]))
     columns = [SCORES.index("nll"), SCORES.index("correct")]
     validation = scores[:num_validation, :, columns].mean(axis=0, dtype=np.float64)

@@ -135,13 +135,16 @@ class StackedConv(Weighted):
 
     def call(self, inputs: Any) -> Any:
         """Returns activation(convolution + bias), [K, B, h - 2, w - 2, units]."""
-        outputs = self.shared(inputs) if len(inputs.shape) == 4 else self.separate(inputs)
+        shared = len(inputs.shape) == 4
+        if self.trials == 1:
+            outputs = ops.conv(inputs if shared else inputs[0], self.kernel[0])
+            outputs = self.activation(backend.biased(outputs, self.bias[0]))
+            return ops.expand_dims(outputs, 0)
+        outputs = self.shared(inputs) if shared else self.separate(inputs)
         return self.activation(outputs + self.bias[:, None, None, None, :])
 
     def shared(self, inputs: Any) -> Any:
         """Returns the convolution of one input with every trial's kernel."""
-        if self.trials == 1:
-            return ops.expand_dims(ops.conv(inputs, self.kernel[0]), 0)
         _, height, width, channels, units = self.kernel.shape
         wide = ops.reshape(
             ops.transpose(self.kernel, (1, 2, 3, 0, 4)),
