@@ -17,6 +17,7 @@ from pipeline.records import StepTiming, TrialConfig
 from pipeline.search.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import multiply_adds
+from pipeline.training.footprint import MOST_PROBED
 
 CALL_COST = 2e7
 """Multiply-adds that take as long as the constant part of a training step."""
@@ -72,7 +73,8 @@ class Estimate:
 
     def _trial_seconds(self, config: TrialConfig, rate: float) -> float:
         steps = max(self.data.num_train // config.batch_size, 1)
-        scoring = 1.0 + 2.0 * self.data.num_validation / (3.0 * self.data.num_train)
+        scored = self.data.num_validation + min(self.data.num_validation, MOST_PROBED)
+        scoring = 1.0 + scored / (3.0 * self.data.num_train)
         return self.epochs * steps * scoring * rate * (step_work(config, self.data) + CALL_COST)
 
 

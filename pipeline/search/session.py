@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 
 from pipeline import tracking
 from pipeline.addresses import masked
-from pipeline.errors import InputError, SpoolError, StoppedError, StorageError, TrackingError
+from pipeline.errors import (
+    InputError,
+    PipelineError,
+    SpoolError,
+    StoppedError,
+    StorageError,
+    TrackingError,
+)
 from pipeline.records import StudyRecord
 from pipeline.report.verdicts import reasons
 from pipeline.search.estimate import Estimate
@@ -62,16 +69,15 @@ def run_to_end(
     }
     definition = prepared.definition | {"source": source(options)}
     log = store.open_study(prepared.study, prepared.dataset.name, definition, asked_for)
-    with log.in_background(folder, view.note), ended(study, log):
+    with log.in_background(folder, view.note), ended(log):
         earlier = caught_up(Sides(store, study, log), known, options, prepared)
         view.note(opening(options, prepared, study.num_ended, store.address))
         executor.ready()
         plan = plan_of(options, prepared)
         supervisor = Supervisor(plan, study, executor, log, view)
         with interruptible(supervisor, view):
-            record = supervisor.run(
-                earlier, Estimate(data_size(prepared.dataset), plan.space.epochs)
-            )
+            estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
+            record = searched(supervisor, study, earlier, estimate)
         try:
             log.drain()
         except TrackingError as error:
@@ -88,6 +94,26 @@ def run_to_end(
     return record
 
 
+def searched(
+    supervisor: Supervisor, study: Study, earlier: StudyRecord, estimate: Estimate
+) -> StudyRecord:
+    """Searches; what was asked for and not trained is put back where the storage is sound.
+
+    After a write that failed or was cut short, nothing may be written behind it: a journal's torn
+    last record can be mended, one in its middle cannot. The next command puts it back then.
+    """
+    try:
+        record = supervisor.run(earlier, estimate)
+    except StorageError:
+        raise
+    except PipelineError:
+        with suppress(StorageError):
+            study.put_back()
+        raise
+    study.put_back()
+    return record
+
+
 @dataclass(frozen=True)
 class Sides:
     """Both sides of a study, open: MLflow's store, Optuna's study, what is written of it."""
@@ -98,15 +124,12 @@ class Sides:
 
 
 @contextmanager
-def ended(study: Study, log: tracking.StudyRun) -> Iterator[None]:
+def ended(log: tracking.StudyRun) -> Iterator[None]:
     """Ends the study's run, however the search ends; what stopped it matters more than this."""
     try:
         yield
-        study.put_back()
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | StoppedError)
-        with suppress(StorageError):
-            study.put_back()
         with suppress(TrackingError, SpoolError):
             log.close_stale(cause="the search stopped while it ran")
             log.study_finished("KILLED" if stopped else "FAILED", patience=LAST_WORDS_SECONDS)

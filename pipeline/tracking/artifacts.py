@@ -9,14 +9,13 @@ artifact repository, its documented plugin interface, is used for all three.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.file_utils import local_file_uri_to_path
 from requests.exceptions import HTTPError
 
 from pipeline.errors import TrackingError
@@ -40,10 +39,14 @@ def write(artifact_uri: str, tracking_uri: str, files: Mapping[str, str | bytes]
             path.write_bytes(content.encode() if isinstance(content, str) else content)
     if _is_local(artifact_uri):
         # MLflow copies without flushing: the power may fail after what waited here is forgotten.
-        root = _local_folder(artifact_uri)
+        root = Path(local_file_uri_to_path(artifact_uri))
         written = [root / name for name in files]
-        for path in (*written, *{path.parent for path in written}, root, root.parent):
+        for path in written:
             flush(path)
+        # Their folders may be new, and that of the run, and that of the experiment.
+        for folder in {*(path.parent for path in written), root, *list(root.parents)[:3]}:
+            with suppress(OSError):  # not every file system can
+                flush(folder)
 
 
 def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
@@ -96,13 +99,6 @@ def _beside(artifact_uri: str, tracking_uri: str, name: str) -> list[str]:
 
 def _absent(error: MlflowException) -> bool:
     return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
-
-
-def _local_folder(artifact_uri: str) -> Path:
-    """Returns the folder of a local address."""
-    if artifact_uri.startswith("/"):
-        return Path(artifact_uri)
-    return Path(url2pathname(urlsplit(artifact_uri).path))
 
 
 def _is_local(artifact_uri: str) -> bool:

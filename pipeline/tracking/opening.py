@@ -110,6 +110,11 @@ def _adopted(client: MlflowClient, study: str) -> Run | None:
             f"MLFLOW_RUN_ID names run {run_id!a}, which is not at {masked(client.tracking_uri)}: "
             "unset it, or set MLFLOW_TRACKING_URI to the store that has it"
         ) from error
+    if run.info.lifecycle_stage != "active":
+        raise InputError(
+            f"MLFLOW_RUN_ID names run {run_id}, which was deleted: bring it back with "
+            f"`mlflow runs restore --run-id {run_id}`, or unset it"
+        )
     owner = run.data.tags.get("study", study)
     if owner != study:
         raise InputError(

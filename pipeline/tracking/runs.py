@@ -28,6 +28,8 @@ CONTINUED_TAG = "continued_in"
 """Tag of a parent run: the run that took its place."""
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """Error codes with which stores say that there is no such run or experiment."""
+MOST_DIGITS = 19
+"""Of an experiment's id: more are no number of a database."""
 _PAGE = 1_000
 
 
@@ -97,16 +99,25 @@ def _chosen_experiment(client: MlflowClient, chosen: str) -> str:
     Raises:
         InputError: There is none.
     """
+    missing = InputError(
+        f"MLFLOW_EXPERIMENT_ID names experiment {chosen[:80]!a}, which is not at "
+        f"{masked(client.tracking_uri)}: give the id of one that is, or unset it"
+    )
+    if len(chosen) > MOST_DIGITS:
+        raise missing
     try:
-        return str(client.get_experiment(chosen).experiment_id)
+        found = client.get_experiment(chosen)
     except (MlflowException, ValueError) as error:
         # A SQL store makes a number of it before it looks.
         if isinstance(error, MlflowException) and error.error_code not in UNKNOWN:
             raise
+        raise missing from error
+    if found.lifecycle_stage != "active":
         raise InputError(
-            f"MLFLOW_EXPERIMENT_ID names experiment {chosen!a}, which is not at "
-            f"{masked(client.tracking_uri)}: give the id of one that is, or unset it"
-        ) from error
+            f"MLFLOW_EXPERIMENT_ID names experiment {chosen}, which was deleted: bring it back "
+            f"with `mlflow experiments restore --experiment-id {chosen}`, or unset it"
+        )
+    return str(found.experiment_id)
 
 
 def _search(client: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:

@@ -18,16 +18,13 @@ from keras import ops
 
 from pipeline.records import Cohort, EpochReport, StepTiming
 from pipeline.training.backend import batches
+from pipeline.training.footprint import MOST_PROBED
 from pipeline.training.losses import SCORES
 from pipeline.training.network import StackedNetwork
 from pipeline.training.techniques import along_trials
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 """Per-epoch curves, all in inference mode but ``running_ce`` (Keras's running training mean)."""
-
-MOST_PROBED = 2_000
-"""Training examples that the train curves stand on: two hundredths of a nat are seen. What is
-measured at the end stands on all measured ones."""
 
 Emit = Callable[[EpochReport | StepTiming], None]
 Inbox = Callable[[], Iterable[int]]

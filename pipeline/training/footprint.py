@@ -33,6 +33,9 @@ SCORES = 4
 """Columns that scoring gives per example; they exist twice while they are joined."""
 SCORED_ACTIVATIONS = 2**24
 """Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
+MOST_PROBED = 2_000
+"""Training examples that the train curves stand on: two hundredths of a nat are seen. What is
+measured at the end stands on all measured ones."""
 FEWEST_SCORED, MOST_SCORED = 32, 4096
 
 
@@ -58,7 +61,7 @@ class Footprint:
     Attributes:
         weights: With gradients, the optimizer's numbers and best copies.
         batch: Activations of a training batch, kept for the gradient, and what exists in passing.
-        widest: Values of one example between two layers, the shared input not counted.
+        widest: Most values that a layer makes of one example, the shared input not counted.
         scored: Activations of one scored example.
         scores: Scores of all scored examples.
         shared: Values of one example's input, which all trials share.
@@ -103,16 +106,16 @@ def footprint(config: TrialConfig, data: DataShape) -> Footprint:
     return Footprint(
         weights=num_parameters(layers, data.input_shape) * copies * FLOAT_BYTES,
         batch=config.batch_size * (kept + PASSING * widest) * FLOAT_BYTES,
-        widest=widest_activation(config, data.input_shape),
+        widest=widest_activation(config, data.input_shape, data.num_classes),
         shared=prod(data.input_shape),
         scored=PASSING * widest * FLOAT_BYTES,
         scores=2 * SCORES * data.num_scored * FLOAT_BYTES,
     )
 
 
-def widest_activation(config: TrialConfig, input_shape: Shape) -> int:
-    """Returns the largest number of values that a trial has between two layers of one example."""
-    layers = models.layers_of(config, input_shape)
+def widest_activation(config: TrialConfig, input_shape: Shape, num_classes: int) -> int:
+    """Returns the largest number of values that a trial's layers make of one example."""
+    layers = (*models.layers_of(config, input_shape), Dense(num_classes))
     return max(prod(layer.output_shape(shape)) for layer, shape in walk(layers, input_shape))
 
 

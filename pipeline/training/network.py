@@ -84,7 +84,7 @@ class StackedNetwork:
         # The incomplete last batch is left out: each epoch's order leaves out other examples.
         self.steps_per_epoch = len(resident.train) // self.batch_size
         shape = resident.dataset.input_shape
-        widest = widest_activation(blueprint.config, shape)
+        widest = widest_activation(blueprint.config, shape, resident.dataset.num_classes)
         self.scored = scored_at_once(widest, blueprint.trials, math.prod(shape))
         self.layers: list[Any] = []
         indices = keras.Input(shape=(), dtype="int32", name="indices")

@@ -238,7 +238,7 @@ def test_workers_that_keep_dying_while_they_open_stop_the_search(processes):
 
 
 def test_a_worker_that_does_not_open_is_ended_and_another_tried(processes, monkeypatch, tmp_path):
-    monkeypatch.setattr(worker_side, "OPENING_SECONDS", 1.0)
+    monkeypatch.setattr(worker_side, "OPENING_SECONDS", 4.0)
     monkeypatch.setattr(pool, "LOOK_SECONDS", 0.2)
     started = processes(StuckDesk(tmp_path / "mark", forever=False))
     started.ready()
@@ -247,7 +247,7 @@ def test_a_worker_that_does_not_open_is_ended_and_another_tried(processes, monke
         processes(StuckDesk(tmp_path / "mark", forever=True)).ready()
     assert str(caught.value) == (
         f"{MAX_OPENING_FAILURES} worker processes in a row died while starting: the worker process "
-        "died (it had not started after 1 s): still opening. Try --executor inline to see the "
+        "died (it had not started after 4 s): still opening. Try --executor inline to see the "
         "error."
     )
 

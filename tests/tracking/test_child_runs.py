@@ -72,6 +72,8 @@ def test_what_is_delivered_to_a_local_folder_is_on_the_disk_before_it_is_forgott
     # The entries of the folder, and of the run's folder that holds it.
     assert [path.name for path in flushed["artifacts"]] == ["validation.npz"]
     assert [path.name for path in flushed[runs.run_id(4)]] == ["artifacts"]
+    assert runs.run_id(4) in [path.name for path in flushed["least-overfit"]]
+    assert "least-overfit" in [path.name for path in flushed["mlartifacts"]]
 
 
 def test_a_run_whose_answer_was_lost_is_not_made_twice(parent, monkeypatch):

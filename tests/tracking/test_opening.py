@@ -143,7 +143,25 @@ def test_a_run_id_that_does_not_exist_is_an_error(open_study, monkeypatch):
         open_study("first")
 
 
-@pytest.mark.parametrize("chosen", ["77", "abc", "1; drop table runs"])
+def test_ids_of_what_was_deleted_are_errors_that_say_how_to_bring_it_back(
+    open_study, client, monkeypatch
+):
+    run = client.get_run(open_study("a").run_id)
+    client.delete_run(run.info.run_id)
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    with pytest.raises(
+        InputError, match=f"deleted: .*mlflow runs restore --run-id {run.info.run_id}"
+    ):
+        open_study("b")
+    client.delete_experiment(run.info.experiment_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", run.info.experiment_id)
+    with pytest.raises(
+        InputError, match="MLFLOW_EXPERIMENT_ID names experiment 1, which was deleted: bring it"
+    ):
+        open_study("b")
+
+
+@pytest.mark.parametrize("chosen", ["77", "abc", "9" * 30, "1; drop table runs"])
 def test_an_experiment_id_that_does_not_exist_is_an_error(open_study, monkeypatch, chosen):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", chosen)
     with pytest.raises(

@@ -137,9 +137,9 @@ class ProcessesExecutor(Executor):
         return bool(overdue)
 
     def _end_stuck(self) -> None:
-        """Kills workers that do not open; their end is read like any other's."""
-        for worker in self._pool:
-            worker.end_if_stuck()
+        """Replaces workers that do not open."""
+        for worker in [worker for worker in self._pool if worker.end_if_stuck()]:
+            self._bury(worker, lambda event: None)
 
     def _bury(self, worker: Worker, handle: Callable[[Event], None]) -> bool:
         """Replaces a dead worker and reports its job as failed."""

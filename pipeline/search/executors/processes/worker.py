@@ -61,14 +61,17 @@ class Worker:
         self.process.join(CLOSING_SECONDS)
         if self.process.is_alive():
             self.process.kill()
-            self.process.join()
+            # One that waits in the kernel, for a disk or a driver, does not die of it: given up.
+            self.process.join(CLOSING_SECONDS)
         self.connection.close()
 
-    def end_if_stuck(self) -> None:
-        """Kills it where it should have opened long ago; its end is read like any other's."""
-        if not self.opened and time.monotonic() - self.started > OPENING_SECONDS:
+    def end_if_stuck(self) -> bool:
+        """Kills it where it should have opened long ago and has nothing to say; returns whether."""
+        late = time.monotonic() - self.started > OPENING_SECONDS
+        if not self.opened and late and not self.connection.poll():
             self.stuck = True
             self.process.kill()
+        return self.stuck
 
     def overdue(self) -> str | None:
         """Returns which limit its job is past; None while it is not, or has yet to be listened to.
