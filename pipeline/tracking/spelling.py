@@ -14,6 +14,7 @@ import json
 import math
 import re
 import sys
+import threading
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -178,6 +179,9 @@ def finite_or_infinite(value: float) -> float:
     return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
 
 
+_PARSING = threading.Lock()
+
+
 def pack_results(outcome: TrialOutcome) -> bytes | None:
     """Returns ``validation.npz``: per-example results and curves; None where there are neither.
 
@@ -193,7 +197,9 @@ def pack_results(outcome: TrialOutcome) -> bytes | None:
 
 def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[float, ...]]]:
     """Returns the per-example results (or None) and the curves of a ``validation.npz``."""
-    with np.load(BytesIO(data), allow_pickle=False) as stored:
+    # NumPy parses an array's header with ``ast``, which Python 3.11 cannot do in two threads at once
+    # (SystemError: AST constructor recursion depth mismatch); trials are read in several.
+    with _PARSING, np.load(BytesIO(data), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     curves = {
         name.removeprefix(_CURVE_KEY): tuple(values.tolist())

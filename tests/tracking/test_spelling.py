@@ -1,4 +1,5 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
 import numpy as np
@@ -123,3 +124,10 @@ def test_a_cause_is_one_line_of_bounded_length():
     tags = spelling.outcome_tags(TrialOutcome(0, "FAIL", cause="out of\n  memory" + "!" * 5_000))
     assert tags["cause"].startswith("out of memory!!!")
     assert len(tags["cause"]) == spelling.MAX_CAUSE_LENGTH
+
+
+def test_results_are_unpacked_in_many_threads_at_once():
+    packed = spelling.pack_results(complete(0))
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(spelling.unpack_results, [packed] * 400))
+    assert all(curves == dict(complete(0).curves) for _, curves in found)
