@@ -197,7 +197,7 @@ def pack_results(outcome: TrialOutcome) -> bytes | None:
 
 def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[float, ...]]]:
     """Returns the per-example results (or None) and the curves of a ``validation.npz``."""
-    # NumPy parses an array's header with ``ast``, which Python 3.11 cannot do in two threads at once
+    # NumPy parses an array header with ``ast``, which Python 3.11 cannot do in two threads at once
     # (SystemError: AST constructor recursion depth mismatch); trials are read in several.
     with _PARSING, np.load(BytesIO(data), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
