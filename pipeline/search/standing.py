@@ -24,6 +24,7 @@ class Standing:
 
     Attributes:
         selection: By the default rule, of all that ended.
+        best: The least overfitting of those as good as the best, in words; empty while none is.
     """
 
     def __init__(self, earlier: StudyRecord, stale: Iterable[int] = ()) -> None:
@@ -31,13 +32,18 @@ class Standing:
         self._records = {trial.number: trial for trial in earlier.trials}
         set_aside = frozenset(stale)
         self._counts = Counter(t.state for t in earlier.trials if t.number not in set_aside)
-        self.selection = select(earlier, RuleSettings())
+        self._judge()
 
     def add(self, ended: Sequence[TrialRecord]) -> None:
         """Takes what ended, and applies the rule anew."""
         self._records |= {record.number: record for record in ended}
         self._counts.update(record.state for record in ended)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Applies the rule; once per end, as the view asks for the outcome at every epoch."""
         self.selection = select(self.record, RuleSettings())
+        self.best = self._in_words()
 
     @property
     def record(self) -> StudyRecord:
@@ -55,9 +61,16 @@ class Standing:
         """Names of the references that ended."""
         return {record.name for record in self._records.values()}
 
-    @property
-    def best(self) -> str:
-        """The least overfitting of those as good as the best, in words; empty while none is."""
+    def count(self, state: str) -> int:
+        """Returns how many trials ended in this state."""
+        return self._counts[state]
+
+    def worth_keeping(self, number: int) -> bool:
+        """Whether a trial's weights may be needed: it may win, or the report compares with it."""
+        chosen = {*self.selection.eligible, self.selection.reference}
+        return number in chosen or self._records[number].name == "baseline"
+
+    def _in_words(self) -> str:
         chosen = self.selection.winner
         if chosen is None or (measured := self._records[chosen].measurement) is None:
             return ""
@@ -67,12 +80,3 @@ class Standing:
             f"gap {decimal(measured.gap_ce)} +- {decimal(1.96 * measured.gap_ce_se)}, "
             f"{len(self.selection.eligible)} as good as the best"
         )
-
-    def count(self, state: str) -> int:
-        """Returns how many trials ended in this state."""
-        return self._counts[state]
-
-    def worth_keeping(self, number: int) -> bool:
-        """Whether a trial's weights may be needed: it may win, or the report compares with it."""
-        chosen = {*self.selection.eligible, self.selection.reference}
-        return number in chosen or self._records[number].name == "baseline"

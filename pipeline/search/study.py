@@ -77,10 +77,10 @@ class Study:
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
-        all_stale = self._close_running()
+        trials = self._study.get_trials(deepcopy=False)
+        all_stale = self._close_running(trials)
         # Those of earlier commands, too: tracking may not have heard of them before the next kill.
         self.stale = tuple(all_stale)
-        trials = self._study.get_trials(deepcopy=False)
         self._enqueue_again([trials[number] for number in all_stale], trials)
         if references:
             self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
@@ -89,12 +89,11 @@ class Study:
     def put_back(self) -> None:
         """Closes what was asked for and not told; it is enqueued when the study continues."""
         with _refusals():
-            self._close_running()
+            self._close_running(self._study.get_trials(deepcopy=False))
         self._asked.clear()
 
-    def _close_running(self) -> list[int]:
-        """Closes what is running; returns all that was ever closed so."""
-        trials = self._study.get_trials(deepcopy=False)
+    def _close_running(self, trials: list[optuna.trial.FrozenTrial]) -> list[int]:
+        """Closes those of all trials that are running; returns all that were ever closed so."""
         running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
         all_stale = sorted({*self._study.user_attrs.get("stale", ()), *running})
         # Written down before anything is closed: a kill between two of these steps loses nothing.

@@ -179,9 +179,6 @@ def finite_or_infinite(value: float) -> float:
     return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
 
 
-_PARSING = threading.Lock()
-
-
 def pack_results(outcome: TrialOutcome) -> bytes | None:
     """Returns ``validation.npz``: per-example results and curves; None where there are neither.
 
@@ -197,10 +194,7 @@ def pack_results(outcome: TrialOutcome) -> bytes | None:
 
 def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[float, ...]]]:
     """Returns the per-example results (or None) and the curves of a ``validation.npz``."""
-    # NumPy parses an array header with ``ast``, which Python 3.11 cannot do in two threads at once
-    # (SystemError: AST constructor recursion depth mismatch); trials are read in several.
-    with _PARSING, np.load(BytesIO(data), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = _unpacked(data)
     curves = {
         name.removeprefix(_CURVE_KEY): tuple(values.tolist())
         for name, values in arrays.items()
@@ -224,8 +218,7 @@ def pack_test_examples(examples: TestExamples) -> bytes:
 
 def unpack_test_examples(data: bytes) -> TestExamples:
     """Returns what such a file holds."""
-    with np.load(BytesIO(data), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = _unpacked(data)
     numbers = dict.fromkeys(int(name.split(":")[0]) for name in arrays if ":" in name)
     return TestExamples(
         labels=arrays["labels"],
@@ -247,6 +240,17 @@ def _packed(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
+_PARSING = threading.Lock()
+
+
+def _unpacked(data: bytes) -> dict[str, np.ndarray]:
+    """Returns the arrays of an npz file; nothing in it is unpickled."""
+    # NumPy parses an array header with ``ast``, which Python 3.11 cannot do in two threads at once
+    # (SystemError: AST constructor recursion depth mismatch); trials are read in several.
+    with _PARSING, np.load(BytesIO(data), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
 def pack_weights(weights: Sequence[np.ndarray]) -> bytes:
     """Returns weights as an npz file, in their order; floats as float32, not compressed."""
     arrays = {f"{index:04d}": _single(array) for index, array in enumerate(weights)}
@@ -257,8 +261,8 @@ def pack_weights(weights: Sequence[np.ndarray]) -> bytes:
 
 def unpack_weights(data: bytes) -> tuple[np.ndarray, ...]:
     """Returns the weights of such a file, in their order."""
-    with np.load(BytesIO(data), allow_pickle=False) as stored:
-        return tuple(stored[name] for name in sorted(stored.files))
+    arrays = _unpacked(data)
+    return tuple(arrays[name] for name in sorted(arrays))
 
 
 def _single(array: np.ndarray) -> np.ndarray:
