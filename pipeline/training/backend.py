@@ -5,7 +5,9 @@ shipped; ``KERAS_BACKEND=jax`` works, too.
 """
 
 import os
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +19,7 @@ from pipeline.quiet import native_chatter_off
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "mixed_bfloat16")
 BAG_PARTS = min(os.cpu_count() or 1, 4)
+TIMINGS = 5
 
 
 def prepare(device: str, precision: str, num_threads: int | None) -> str:
@@ -92,6 +95,62 @@ def _jax_device(device: str, num_threads: int | None) -> str:
         jax.config.update("jax_default_device", jax.devices("cpu")[0])
         return "cpu"
     return f"gpu: {gpus[0].device_kind}"
+
+
+def on_gpu() -> bool:
+    """Whether this process trains on a GPU; call it after :func:`prepare`."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        chosen = jax.config.jax_default_device or jax.devices()[0]
+        return str(chosen.platform) != "cpu"
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def seconds(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], dtype: str) -> float:
+    """Returns how long one compiled call of a function takes, its gradients included.
+
+    Args:
+        function: Of tensors of these shapes.
+        shapes: One per argument.
+        dtype: The arguments' type.
+
+    Returns:
+        Seconds: the median of :data:`TIMINGS` calls behind one that compiles.
+    """
+    import keras
+    from keras import ops
+
+    arguments = [ops.zeros(shape, dtype=dtype) for shape in shapes]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def loss(arguments: Any) -> Any:
+            return ops.sum(ops.square(function(*arguments)))
+
+        compiled = jax.jit(lambda arguments: [ops.sum(g) for g in jax.grad(loss)(arguments)])
+    else:
+        import tensorflow as tf
+
+        @tf.function
+        def compiled(arguments: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(arguments)
+                loss = ops.sum(ops.square(function(*arguments)))
+            return [ops.sum(gradient) for gradient in tape.gradient(loss, arguments)]
+
+    taken = []
+    for _ in range(1 + TIMINGS):
+        start = time.perf_counter()
+        # It is over when its results are here.
+        for value in compiled(arguments):
+            ops.convert_to_numpy(value)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
 
 
 def inference(model: Any) -> Callable[[np.ndarray], np.ndarray]:

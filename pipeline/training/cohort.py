@@ -26,12 +26,12 @@ from pipeline.training.resident import Resident
 KEPT_PARAMETERS = 2e7
 """Parameters of the compiled networks that a worker keeps; the least recently used go first."""
 SHARED_PARAMETERS = 2e6
-"""Up to this size a cohort's network is built with every technique and with a number of slots of
-the ladder: compiling another one would take longer than what the spare work costs."""
-COMPILATION_WORK = 1.5e10
-"""Multiply-adds that take as long as compiling a small network: some 3 s on two cores."""
-LADDER = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
-"""Cohort sizes that small networks are built for; spare slots idle."""
+"""Up to this size a network is built with every technique, so that other cohorts can use it."""
+COMPILATION_WORK = 3e10
+"""Multiply-adds that take as long as compiling a small network: some 2 s on two cores."""
+LADDER = (1, 8, 16, 32, 64, 96, 128, 192, 256)
+"""Numbers of slots that such networks are built with, where what the spare ones cost is less than
+compiling another network."""
 
 
 class Workshop:
@@ -68,14 +68,19 @@ class Workshop:
     def blueprint(self, cohort: Cohort) -> Blueprint:
         """Returns the program that trains a cohort: for small networks one that others share."""
         configs = [trial.config for trial in cohort.trials]
-        slots, shared = self.slots(configs[0], len(configs))
-        return Blueprint(configs[0], slots, frozenset(TECHNIQUES) if shared else in_use(configs))
+        slots = self.slots(configs[0], len(configs), cohort.epochs)
+        techniques = TECHNIQUES if self.shared(configs[0], slots) else in_use(configs)
+        return Blueprint(configs[0], slots, frozenset(techniques))
 
-    def slots(self, config: TrialConfig, trials: int) -> tuple[int, bool]:
-        """Returns for how many trials a network is built, and whether others may share it."""
-        slots = next((size for size in LADDER if size >= trials), trials)
-        shared = self.parameters(config) * slots <= SHARED_PARAMETERS
-        return (slots if shared else trials), shared
+    def slots(self, config: TrialConfig, trials: int, epochs: int) -> int:
+        """Returns for how many trials a network is built that trains so many of them so long."""
+        rung = next((size for size in LADDER if size >= trials), trials)
+        spare = (rung - trials) * self.work(config) * epochs
+        return rung if self.shared(config, rung) and spare < COMPILATION_WORK else trials
+
+    def shared(self, config: TrialConfig, slots: int) -> bool:
+        """Whether a network for so many trials is small enough to serve other cohorts, too."""
+        return self.parameters(config) * slots <= SHARED_PARAMETERS
 
     def network(self, cohort: Cohort) -> StackedNetwork:
         """Returns the compiled network of a cohort, kept or new."""
@@ -97,21 +102,21 @@ class Workshop:
         By counts alone, not by the clock: the same study must be trained the same way again.
         """
         blueprint = network.blueprint
-        slots, _ = self.slots(blueprint.config, trials)
-        spared = (blueprint.trials - slots) * self.work(network) * network.steps_per_epoch * epochs
+        slots = self.slots(blueprint.config, trials, epochs)
+        spared = (blueprint.trials - slots) * self.work(blueprint.config) * epochs
         if 2 * slots > blueprint.trials or spared < COMPILATION_WORK:
             return None
         return self.built(replace(blueprint, trials=slots))
 
-    def work(self, network: StackedNetwork) -> float:
-        """Returns about how many multiply-adds a step of one trial takes, its update included."""
-        config = network.blueprint.config
+    def work(self, config: TrialConfig) -> float:
+        """Returns about how many multiply-adds an epoch of one trial takes, updates included."""
         # Of multi-hot rows no product is formed: rows of the kernel are summed, which is part of
         # the traffic over the weights.
         words = self.dataset.kind == "multi_hot"
         shape = (0,) if words else self.dataset.input_shape
         products = multiply_adds(self.layers(config), shape)
-        return 3.0 * network.batch_size * products + 16.0 * self.parameters(config)
+        examples, steps = self.resident.full_batches(config.batch_size)
+        return steps * (3.0 * examples * products + 16.0 * self.parameters(config))
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""

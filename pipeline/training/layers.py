@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipeline.training import backend
+from pipeline.training import backend, convolutions
 
 
 class Weighted(keras.layers.Layer):
@@ -121,17 +121,27 @@ class SharedBag(SharedDense):
 class StackedConv(Weighted):
     """3x3 convolution without padding: inputs [B, h, w, c] (shared) or [K, B, h, w, c].
 
-    On the CPU the trials are split and looped over inside the graph: a grouped convolution was
-    measured 27 times slower there. Trials that share their input make one wide convolution.
+    Trials that share their input make one wide convolution; those with inputs of their own are
+    convolved in the form that the device computes fastest (``training.convolutions``).
+
+    Args:
+        examples: The training batch B, for which that form is chosen.
     """
 
-    def __init__(self, trials: int, units: int, kernel: int = 3, **options: Any) -> None:
+    def __init__(
+        self, trials: int, units: int, kernel: int = 3, examples: int = 1, **options: Any
+    ) -> None:
         super().__init__(trials, units, **options)
-        self.kernel_size = kernel
+        self.kernel_size, self.examples = kernel, examples
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights for inputs of this shape."""
         self.add_kernel((self.kernel_size, self.kernel_size, int(input_shape[-1] or 0), self.units))
+        if len(input_shape) == 5 and self.trials > 1:
+            image = tuple(int(size or 0) for size in input_shape[2:])
+            self.separate = convolutions.fastest(
+                (self.trials, self.examples, *image), tuple(self.kernel.shape), self.compute_dtype
+            )
 
     def call(self, inputs: Any) -> Any:
         """Returns activation(convolution + bias), [K, B, h - 2, w - 2, units]."""
@@ -140,7 +150,7 @@ class StackedConv(Weighted):
             outputs = ops.conv(inputs if shared else inputs[0], self.kernel[0])
             outputs = self.activation(backend.biased(outputs, self.bias[0]))
             return ops.expand_dims(outputs, 0)
-        outputs = self.shared(inputs) if shared else self.separate(inputs)
+        outputs = self.shared(inputs) if shared else self.separate(inputs, self.kernel)
         return self.activation(outputs + self.bias[:, None, None, None, :])
 
     def shared(self, inputs: Any) -> Any:
@@ -153,10 +163,6 @@ class StackedConv(Weighted):
         outputs = ops.conv(inputs, wide)
         shape = (-1, *outputs.shape[1:3], self.trials, units)
         return ops.transpose(ops.reshape(outputs, shape), (3, 0, 1, 2, 4))
-
-    def separate(self, inputs: Any) -> Any:
-        """Returns each trial's convolution of its own input."""
-        return ops.stack([ops.conv(inputs[k], self.kernel[k]) for k in range(self.trials)])
 
 
 class StackedBatchNorm(keras.layers.Layer):

@@ -80,9 +80,8 @@ class StackedNetwork:
 
     def __init__(self, blueprint: Blueprint, resident: Resident) -> None:
         self.blueprint, self.resident = blueprint, resident
-        self.batch_size = min(blueprint.config.batch_size, len(resident.train))
-        # The incomplete last batch is left out: each epoch's order leaves out other examples.
-        self.steps_per_epoch = len(resident.train) // self.batch_size
+        batches = resident.full_batches(blueprint.config.batch_size)
+        self.batch_size, self.steps_per_epoch = batches
         shape = resident.dataset.input_shape
         widest = widest_activation(blueprint.config, shape, resident.dataset.num_classes)
         self.scored = scored_at_once(widest, blueprint.trials, math.prod(shape))
@@ -250,7 +249,7 @@ def _dense(layer: Any, network: StackedNetwork, index: int) -> Any:
 
 def _conv(layer: Any, network: StackedNetwork, index: int) -> Any:
     trials, options = network.blueprint.trials, _on_kernel(layer, network)
-    return StackedConv(trials, layer.filters, layer.kernel, **options)
+    return StackedConv(trials, layer.filters, layer.kernel, network.batch_size, **options)
 
 
 def _dropout(layer: Any, network: StackedNetwork, index: int) -> Any:

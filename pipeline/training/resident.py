@@ -100,6 +100,15 @@ class Resident:
         self.measured = dataset.measured.astype(np.int32)
         self.known_labels = labels
 
+    def full_batches(self, batch_size: int) -> tuple[int, int]:
+        """Returns the examples of a step and the steps of an epoch.
+
+        The incomplete last batch is left out: each epoch's order leaves out other examples. A
+        batch is smaller than asked for where there are fewer training examples.
+        """
+        examples = min(batch_size, len(self.train))
+        return examples, len(self.train) // examples
+
 
 def padded(rows: sparse.csr_array) -> np.ndarray:
     """Returns each row's columns, padded with :data:`PADDING`, int32 [num_rows, longest]."""

@@ -233,7 +233,7 @@ def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(
     monkeypatch.setattr(cohort_module, "COMPILATION_WORK", 0)
     moved, whole = run(shop, cohort), run(calm, cohort)
     sizes = sorted(network.blueprint.trials for network in shop.networks.values())
-    assert sizes == [4, 8] and len(calm.networks) == 1
+    assert sizes == [3, 8] and len(calm.networks) == 1
     assert [len(outcome.curves["val_ce"]) for outcome in moved.outcomes][3:6] == [12] * 3
     assert not any(outcome.measurement.diverged for outcome in moved.outcomes)
     assert [set(report.curves) for report in moved.reports] == [
@@ -300,16 +300,26 @@ def test_what_is_pruned_and_when_leaves_no_trace_in_the_neighbours(monkeypatch):
     ],
     ids=["mlp", "cnn", "words"],
 )
-def test_work_counts_every_product_of_a_step(workshop, load, config, products):
+def test_work_counts_every_product_of_an_epoch(workshop, load, config, products):
     shop = workshop(load())
     network = shop.network(cohort_of(config))
     parameters = sum(weight.size for weight in network.per_trial()[0])
-    assert shop.work(network) == 3 * 10 * products + 16 * parameters
+    steps = len(shop.dataset.train.labels) // 10
+    assert shop.work(config) == steps * (3 * 10 * products + 16 * parameters)
+
+
+def test_spare_slots_are_taken_where_they_cost_less_than_compiling():
+    shop, short, long = Workshop(digits()), 30, 30_000
+    assert [shop.slots(SMALL, trials, short) for trials in (1, 2, 8, 9, 40)] == [1, 8, 8, 16, 64]
+    assert [shop.slots(SMALL, trials, long) for trials in (1, 2, 8, 9, 40)] == [1, 2, 8, 9, 40]
+    assert shop.slots(SMALL, 300, short) == 300, "beyond the ladder"
+    large = replace(SMALL, width=2048)
+    assert shop.slots(large, 2, epochs=1) == 2, "too large to be shared"
 
 
 def test_a_smaller_network_is_built_only_where_it_pays():
     shop = Workshop(digits())
     network = shop.network(cohort_of(*[SMALL] * 32))
-    assert shop.smaller(network, 20, 10_000) is None, "it would have as many slots"
+    assert shop.smaller(network, 20, 10_000) is None, "most are left"
     assert shop.smaller(network, 4, 2) is None, "compiling takes longer than two epochs"
     assert shop.smaller(network, 4, 10_000).blueprint.trials == 4

@@ -83,7 +83,7 @@ def test_lambda_changes_keras_val_loss_by_the_penalty_but_not_the_scores(worksho
     )
     assert first[1] - first[0] == pytest.approx(9 * outcome.measurement.penalty, rel=1e-3)
     scores = network.score(shop.resident.validation)
-    network.model.optimizer.numbers["l2"].assign(np.array([1.0, 1.0], np.float32))
+    network.model.optimizer.numbers["l2"].assign(np.ones(network.blueprint.trials, np.float32))
     np.testing.assert_array_equal(network.score(shop.resident.validation), scores)
 
 

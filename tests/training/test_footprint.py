@@ -30,13 +30,14 @@ def shape_of(dataset):
 )
 def test_weights_and_slots_are_those_that_keras_makes(workshop, load, config, optimizer):
     config = replace(config, optimizer=optimizer)
-    network = workshop(load()).network(cohort_of(config, config))
+    network = workshop(load()).network(cohort_of(*[config] * 8))
     trainable = network.model.trainable_variables
     shapes = {tuple(variable.shape) for variable in trainable}
     slots = [v for v in network.model.optimizer.variables if tuple(v.shape) in shapes]
     made = sum(int(np.prod(variable.shape)) * 4 for variable in (*trainable, *slots))
     foreseen = footprint(config, shape_of(load())).weights
-    assert made == 2 * foreseen // (COPIES + 2 * (1 + SLOTS[optimizer])) * (1 + SLOTS[optimizer])
+    kept = 1 + SLOTS[optimizer]
+    assert made == 8 * foreseen // (COPIES + 2 * kept) * kept
 
 
 def test_every_optimizer_has_its_slots():
