@@ -2,12 +2,13 @@
 
 One command sets the peers up (an environment of their own in .benchmarks/), runs everything in
 turn and prints a table of medians and ranges for each dataset; start-up is included. All get the
-same arrays, space, epochs, patience and cores. Peers need the same time for every trial: they run
-fewer, and trials per minute are compared. Where there is a GPU, cohorts of 1, 4, 16 and 64 are
+same arrays, space, epochs, patience and cores, and the same number of trials: as peers need the
+same time for every trial, each is timed with few and with more, and the time for as many as ours
+follows from its start-up and its time a trial. Where there is a GPU, cohorts of 1, 4, 16 and 64 are
 compared on it, too. Datasets other than digits are read from PIPELINE_DATA_DIR or downloaded.
 
 Run: python benchmarks/throughput.py
-     python benchmarks/throughput.py --dataset digits --trials 64 --peer-trials 24 --repeats 1
+     python benchmarks/throughput.py --dataset digits --trials 64 --repeats 1
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -43,22 +43,22 @@ class Contest:
 
     Attributes:
         trials: Ours runs with each of these numbers of trials.
-        peer_trials: The peers run with this number.
+        peer_trials: Each peer is timed with these two numbers.
         train_examples: As of ``pipeline search``; None for all.
         ours: Options of ours, each a contestant.
     """
 
     trials: tuple[int, ...]
-    peer_trials: int
+    peer_trials: tuple[int, int]
     train_examples: int | None = None
     ours: tuple[str, ...] = ("",)
 
 
 CONTESTS = {
-    "digits": Contest((64, 256), 24),
-    "reuters": Contest((32, 128), 8, ours=("", "--workers 2")),
+    "digits": Contest((64, 256), (4, 20)),
+    "reuters": Contest((32, 128), (3, 12), ours=("", "--workers 2")),
     "cifar10": Contest(
-        (16,), 12, 8_000, ours=("--workers 2", "--workers 2 --precision mixed_bfloat16")
+        (16,), (3, 9), 8_000, ours=("--workers 2", "--workers 2 --precision mixed_bfloat16")
     ),
 }
 """The most expensive one last: on two cores the whole takes hours."""
@@ -90,34 +90,37 @@ def export(dataset: str, data_dir: Path | None, train_examples: int | None, fold
 
 def kerastuner_python() -> Path:
     """Returns the Python of KerasTuner's environment, made at the first call."""
-    python = CACHE / "kerastuner" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", CACHE / "kerastuner"], check=True)
+    environment = CACHE / "kerastuner"
+    python, complete = environment / "bin" / "python", environment / "complete"
+    if not complete.exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
         packages = ["keras-tuner", "tensorflow", "keras", "tensorboard"]
         subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-        subprocess.run([python, "-m", "compileall", "-q", CACHE / "kerastuner"], check=False)
+        subprocess.run([python, "-m", "compileall", "-q", environment], check=False)
+        complete.touch()
     return python
 
 
-def commands(dataset: str, contest: Contest, peers: list[str], task: Path) -> dict[str, Any]:
-    """Returns the contestants: name -> number of trials and command, run in an empty folder."""
-    ours = [sys.executable, "-m", "pipeline", "search", "--dataset", dataset]
-    ours += ["--search-space", str(HERE / "spaces" / f"{dataset}.yaml")]
+def ours(dataset: str, contest: Contest) -> dict[tuple[str, int], list[str]]:
+    """Returns our contestants: options and number of trials -> command."""
+    command = [sys.executable, "-m", "pipeline", "search", "--dataset", dataset]
+    command += ["--search-space", str(HERE / "spaces" / f"{dataset}.yaml")]
     if contest.train_examples:
-        ours += ["--train-examples", str(contest.train_examples)]
-    found = {
-        f"ours{' ' if more else ''}{more}, {trials}": (
-            trials,
-            [*ours, "--trials", str(trials), *more.split()],
-        )
+        command += ["--train-examples", str(contest.train_examples)]
+    return {
+        (more, trials): [*command, "--trials", str(trials), *more.split()]
         for trials in contest.trials
         for more in contest.ours
     }
-    for name in peers:
-        python = kerastuner_python() if name == "kerastuner" else Path(sys.executable)
-        command = [python, HERE / "peers" / PEERS[name], task, contest.peer_trials]
-        found[f"{name}, {contest.peer_trials}"] = (contest.peer_trials, [str(c) for c in command])
-    return found
+
+
+def peer_seconds(peer: str, task: Path, sizes: tuple[int, int]) -> tuple[float, float]:
+    """Returns a peer's start-up and its time a trial, from two runs."""
+    python = kerastuner_python() if peer == "kerastuner" else Path(sys.executable)
+    command = [str(python), str(HERE / "peers" / PEERS[peer]), str(task)]
+    few, more = (timed([*command, str(trials)]) for trials in sizes)
+    each = (more - few) / (sizes[1] - sizes[0])
+    return few - sizes[0] * each, each
 
 
 def has_gpu() -> bool:
@@ -143,7 +146,8 @@ def said(command: list[str]) -> str:
     Raises:
         SystemExit: It failed; its last lines are printed.
     """
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    others = ("PYTHONDONTWRITEBYTECODE", "MLFLOW_TRACKING_URI")
+    environment = {k: v for k, v in os.environ.items() if k not in others}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -160,48 +164,62 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     only = parser.add_argument_group("instead of what is run by default for each dataset")
     only.add_argument("--trials", type=int, nargs="+")
-    only.add_argument("--peer-trials", type=int)
+    only.add_argument("--peer-trials", type=int, nargs=2)
     only.add_argument("--train-examples", type=int)
     only.add_argument("--ours", nargs="+", help="options of ours, each a contestant")
     options = parser.parse_args()
     chosen = {name: getattr(options, name) for name in Contest.__dataclass_fields__}
-    cohorts = [f"--cohort-size {size}" for size in GPU_COHORTS] if has_gpu() else []
+    gpu = not options.ours and has_gpu()
     CACHE.mkdir(exist_ok=True)
     for dataset in options.dataset:
         contest = replace(CONTESTS[dataset], **{k: v for k, v in chosen.items() if v is not None})
-        if not options.ours:
-            contest = replace(contest, ours=(*contest.ours, *cohorts))
-        show(dataset, options.repeats, rates(dataset, contest, options))
+        show(dataset, *measured(dataset, contest, options.peers, options.repeats))
+        if gpu:
+            cohorts = tuple(f"--cohort-size {size}" for size in GPU_COHORTS)
+            contest = replace(contest, trials=(max(GPU_COHORTS),), ours=cohorts)
+            taken, _ = measured(dataset, contest, [], options.repeats)
+            first = taken[cohorts[0], max(GPU_COHORTS)]
+            show(dataset, taken, {"one by one": [(seconds, 0.0) for seconds in first]})
 
 
-def rates(dataset: str, contest: Contest, options: argparse.Namespace) -> dict[str, list[float]]:
-    """Returns trials a minute by contestant, one figure per repeat; all run in turn."""
+Taken = dict[tuple[str, int], list[float]]
+"""(options of ours, trials) -> seconds of the whole command, one figure per repeat."""
+Peers = dict[str, list[tuple[float, float]]]
+"""Peer -> seconds of start-up and of a trial, one pair per repeat."""
+
+
+def measured(dataset: str, contest: Contest, peers: list[str], repeats: int) -> tuple[Taken, Peers]:
+    """Runs ours and the peers in turn; every repeat has all of them."""
     data_dir = os.environ.get("PIPELINE_DATA_DIR")
+    contestants = ours(dataset, contest)
+    taken: Taken = {name: [] for name in contestants}
+    others: Peers = {name: [] for name in peers}
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         task = Path(folder)
         export(dataset, Path(data_dir) if data_dir else None, contest.train_examples, task)
-        contestants = commands(dataset, contest, options.peers, task)
-        found: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(options.repeats):
-            for name, (trials, command) in contestants.items():
-                found[name].append(60 * trials / timed(command))
-                print(f"{dataset}, {name}: {found[name][-1]:.1f} a minute", file=sys.stderr)
-    return found
-
-
-def show(dataset: str, repeats: int, rates: dict[str, list[float]]) -> None:
-    """Prints trials per minute, and how many times each peer's each of ours reaches."""
-    peers = [name for name in rates if not name.startswith("ours")]
-    print(f"{dataset}, {repeats} repeats, whole commands, trials a minute")
-    heads = "".join(f"{'/ ' + name:>28}" for name in peers)
-    print(f"{'':<44}{'median (range)':>28}{heads}")
-    for name, values in rates.items():
-        line = f"{name:<44}{spread(values):>28}"
-        if name not in peers:
+        for repeat in range(1, repeats + 1):
+            for name, command in contestants.items():
+                taken[name].append(timed(command))
+                print(f"{dataset} {repeat}: ours {name} {taken[name][-1]:.1f} s", file=sys.stderr)
             for peer in peers:
-                paired = zip(values, rates[peer], strict=True)
-                line += f"{spread([ours / theirs for ours, theirs in paired]):>28}"
-        print(line)
+                others[peer].append(peer_seconds(peer, task, contest.peer_trials))
+                start, each = others[peer][-1]
+                print(f"{dataset} {repeat}: {peer} {start:.1f} + {each:.2f} n s", file=sys.stderr)
+    return taken, others
+
+
+def show(dataset: str, taken: Taken, peers: Peers) -> None:
+    """Prints ours in trials per minute, and how many times a peer's with as many trials."""
+    repeats = len(next(iter(taken.values())))
+    print(f"{dataset}, {repeats} repeats, whole commands, trials a minute, median (range)")
+    print(f"{'':<48}{'ours':>28}" + "".join(f"{'/ ' + peer:>28}" for peer in peers))
+    for (more, trials), seconds in taken.items():
+        line = f"{f'{trials} trials {more}':<48}{spread([60 * trials / s for s in seconds]):>28}"
+        for lines in peers.values():
+            paired = zip(seconds, lines, strict=True)
+            ratios = [(start + trials * each) / ours for ours, (start, each) in paired]
+            line += f"{spread(ratios):>28}"
+        print(line, flush=True)
 
 
 def spread(values: list[float]) -> str:
