@@ -86,9 +86,11 @@ class TrialConfig:
     def structure(self) -> tuple[Any, ...]:
         """What decides the graph: trials with equal structure can train in one cohort.
 
-        The regularization's numbers (lambdas, dropout rate, max-norm) are not part of it.
+        The regularization's numbers (lambdas, dropout rate, max-norm) and learning rates are not
+        part of it.
         """
         numbers = {"regularizer", "lambda_l1", "lambda_l2", "dropout_rate", "max_norm"}
+        numbers |= {"learning_rate", "learning_rate_decay"}
         return tuple(getattr(self, f.name) for f in fields(self) if f.name not in numbers)
 
     def as_dict(self) -> dict[str, Any]:
@@ -99,6 +101,24 @@ class TrialConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
         """Returns the config with these hyperparameters; unknown names raise TypeError."""
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a worker trains on.
+
+    Attributes:
+        name: ``cpu``, or ``gpu: `` and what it calls itself.
+        free_bytes: Of a GPU, when the worker opened; None where that is not known.
+    """
+
+    name: str
+    free_bytes: float | None = None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.name != "cpu"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BESIDE_PYTHON = Path(sys.executable).parent
 TRIALS, EPOCHS = 7, 3
+JAX = {"KERAS_BACKEND": "jax"}
+"""Where what is trained does not matter: it is imported and compiled sooner."""
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
 SQLALCHEMY_NOLOAD = "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
@@ -61,9 +63,9 @@ def environment() -> dict[str, str]:
     return kept | {"PATH": f"{BESIDE_PYTHON}{os.pathsep}{os.environ['PATH']}"}
 
 
-def mlflow_run(folder: Path, *arguments: str, manager: str = "local") -> Ran:
+def mlflow_run(folder: Path, *arguments: str, manager: str = "local", **variables: str) -> Ran:
     words = [str(BESIDE_PYTHON / "mlflow"), "run", ".", "--env-manager", manager, *arguments]
-    own = environment() | {"MLFLOW_ENV_ROOT": str(folder / "environments")}
+    own = environment() | {"MLFLOW_ENV_ROOT": str(folder / "environments")} | variables
     done = subprocess.run(
         words, cwd=folder, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=500,
@@ -170,7 +172,7 @@ def test_the_champion_is_registered(runs, reported):
 def test_a_switch_can_be_turned_off_and_the_search_entry_point_reports_nothing(tmp_path):
     folder = copy_of_the_project(tmp_path)
     quick = ("-P", "trials=2", "-P", "epochs=1", "-P", "references=no-references")
-    done = mlflow_run(folder, "-e", "search", *quick)
+    done = mlflow_run(folder, "-e", "search", *quick, **JAX)
     assert done.status == 0, done.output
     assert "(baseline)" not in done.output
     assert "overfits least" not in done.output
@@ -183,7 +185,8 @@ def test_a_file_of_ones_own_is_searched_and_reported(tmp_path):
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(600, 5)).astype("float32")
     np.savez(folder / "mine.npz", x=inputs, y=(inputs[:, 0] > 0).astype("int32"))
-    done = mlflow_run(folder, "-P", "dataset=mine.npz", "-P", "trials=2", "-P", "epochs=3")
+    few = ("-P", "trials=2", "-P", "epochs=3", "-P", "seeds=2", "-P", "finalists=2")
+    done = mlflow_run(folder, "-P", "dataset=mine.npz", *few, **JAX)
     assert done.status == 0, done.output
     assert "overfits least on mine" in done.output
 

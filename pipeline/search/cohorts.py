@@ -3,9 +3,9 @@
 Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
 The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
 references, which are part of the sampler's random start, a quarter of the trials at least, then
-:data:`ROUNDS` more. A cohort has to fit into memory, too: what ``training.footprint`` foresees into
-its worker's share. Where that was too much (a GPU's memory is known to its worker alone), the
-cohort fails and is tried again in halves (``failures.Capacity``).
+:data:`ROUNDS` more. They go by the study's total: one that was killed goes on in the same rounds.
+A cohort has to fit into memory, too: what ``training.footprint`` foresees into its worker's share.
+Where that was too much, the cohort fails and is tried again in halves (``failures.Capacity``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.datasets.bounds import available_bytes
-from pipeline.records import Trial
+from pipeline.records import Device, Trial
 from pipeline.training.footprint import Footprint
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ LEAST_HALVED = 16
 LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
-few milliseconds. Convolutions lie far above: they fill the machine by themselves."""
+few milliseconds. Convolutions lie far above: they fill the machine by themselves. A GPU is filled
+by no single trial of these families."""
 COHORT_BYTES = 3 * 2**27
 """Of a cohort's weights while it trains. Their best ones travel to the supervisor, which holds them
 twice for a moment and has 400 MB in all."""
@@ -66,7 +67,8 @@ class Sizing:
         """Returns the most trials in one cohort of that round.
 
         Where the next trials are asked for ahead, a later round is at least two cohorts: while one
-        trains, the sampler is told of the other. Nor are more than a round of trials unknown to it.
+        trains, the sampler is told of the other. With one worker no more than a round of trials is
+        unknown to it.
         """
         return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest
 
@@ -80,12 +82,14 @@ class Load:
         num_parameters: Trainable parameters.
         footprints: What trials take while they train; each has to fit.
         memory: Bytes that a cohort may take.
+        small_step: Multiply-adds of a step up to which stacking pays.
     """
 
     step_work: float
     num_parameters: int
     footprints: tuple[Footprint, ...] = ()
     memory: float = float("inf")
+    small_step: float = SMALL_STEP
 
 
 def fixed(size: int) -> Sizing:
@@ -101,7 +105,7 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
         references: Reference configurations among them.
         load: What a trial costs.
     """
-    if load.step_work > SMALL_STEP:
+    if load.step_work > load.small_step:
         return Sizing()
     fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
     largest = max(min(LARGEST_COHORT, fitting), 1)
@@ -112,9 +116,11 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
     return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)
 
 
-def memory_per_worker(workers: int) -> float:
-    """Returns the bytes that each worker's cohort may take on this machine now."""
-    return MEMORY_SHARE * available_bytes() / workers
+def memory_per_worker(workers: int, device: Device | None = None) -> float:
+    """Returns the bytes that each worker's cohort may take: of this machine now, or of its GPU."""
+    if device is None or not device.is_gpu:
+        return MEMORY_SHARE * available_bytes() / workers
+    return float("inf") if device.free_bytes is None else MEMORY_SHARE * device.free_bytes / workers
 
 
 def by_structure(members: Iterable[Member]) -> list[list[Member]]:

@@ -1,8 +1,8 @@
 """How long a study will take on this machine, from timed steps of its first cohorts.
 
-A trial's step is taken to cost time in proportion to its multiply-adds, plus a constant for the
-call; scoring after each epoch costs a third of training per example. Early stopping and pruning
-are not foreseen: the estimate is an upper bound.
+A cohort's step is taken to cost time in proportion to its trials' multiply-adds, plus a constant
+for the call, which they share; scoring after each epoch costs a third of training per example.
+Early stopping and pruning are not foreseen: the estimate is an upper bound.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pipeline.training.footprint import MOST_PROBED
 
 CALL_COST = 2e7
 """Multiply-adds that take as long as the constant part of a training step."""
+UNTIMED_TRIALS = 10
+"""Trials of a first cohort whose time is limited and not known yet."""
 SAMPLED_CONFIGS = 64
 ONE_THREAD_WORK = 4e6
 """Multiply-adds of a step up to which a second thread costs more than it gives (2 cores)."""
@@ -49,33 +51,52 @@ class Estimate:
         data: Shape and sizes of the data.
         epochs: Largest number of epochs of a trial.
         rates: Seconds per unit of work of the timed cohorts.
-        setups: Seconds before their first step.
+        setups: Seconds before their first step, per trial.
+        together: How many trials they had.
     """
 
     data: DataSize
     epochs: int
     rates: list[float] = field(default_factory=list)
     setups: list[float] = field(default_factory=list)
+    together: list[int] = field(default_factory=list)
 
     def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
         """Takes the timing of a cohort's step."""
         work = sum(step_work(config, self.data) for config in configs) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
         self.setups.append(timing.setup_seconds / len(configs))
+        self.together.append(len(configs))
 
     def seconds(self, configs: Sequence[TrialConfig], workers: int) -> float | None:
-        """Returns the longest that training these trials takes; None before the first timing."""
+        """Returns the longest that training these trials takes; None before the first timing.
+
+        Their cohorts are taken to be as large as those that were timed.
+        """
         if not self.rates:
             return None
-        rate = float(np.median(self.rates))
-        setup = float(np.mean(self.setups))
-        return sum(setup + self._trial_seconds(config, rate) for config in configs) / workers
+        call = CALL_COST / float(np.mean(self.together))
+        rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
+        work = (self._steps(c) * (step_work(c, self.data) + call) for c in configs)
+        return (rate * sum(work) + setup * len(configs)) / workers
 
-    def _trial_seconds(self, config: TrialConfig, rate: float) -> float:
+    def most(self, configs: Sequence[TrialConfig], seconds: float) -> int:
+        """Returns how many of these trials of one structure train together in so much time.
+
+        At least one; :data:`UNTIMED_TRIALS` before the first timing.
+        """
+        if not self.rates:
+            return min(len(configs), UNTIMED_TRIALS)
+        each_step = float(np.median(self.rates)) * self._steps(configs[0])
+        each_trial = float(np.mean(self.setups)) + each_step * step_work(configs[0], self.data)
+        fitting = (seconds - each_step * CALL_COST) // each_trial
+        return int(min(max(fitting, 1), len(configs)))
+
+    def _steps(self, config: TrialConfig) -> float:
+        """Returns the steps of a whole training, scoring counted as steps."""
         steps = max(self.data.num_train // config.batch_size, 1)
         scored = self.data.num_validation + min(self.data.num_validation, MOST_PROBED)
-        scoring = 1.0 + scored / (3.0 * self.data.num_train)
-        return self.epochs * steps * scoring * rate * (step_work(config, self.data) + CALL_COST)
+        return self.epochs * steps * (1.0 + scored / (3.0 * self.data.num_train))
 
 
 def step_work(config: TrialConfig, data: DataSize) -> float:

@@ -18,9 +18,16 @@ from pipeline.addresses import masked
 from pipeline.datasets.outline import Outline, outline
 from pipeline.datasets.splits import MEASURED_AT_LEAST
 from pipeline.errors import InputError
-from pipeline.records import DatasetSpec, TrialConfig
+from pipeline.records import DatasetSpec, Device, TrialConfig
 from pipeline.search import executors, space
-from pipeline.search.cohorts import Load, Sizing, automatic, fixed, memory_per_worker
+from pipeline.search.cohorts import (
+    SMALL_STEP,
+    Load,
+    Sizing,
+    automatic,
+    fixed,
+    memory_per_worker,
+)
 from pipeline.search.estimate import DataSize, step_work, threads, typical_configs
 from pipeline.search.failures import MAX_FAILURES
 from pipeline.search.naming import check_name
@@ -191,8 +198,17 @@ def every_config(chosen: SearchSpace) -> list[TrialConfig]:
     return [*typical_configs(chosen), *(entry.config for entry in chosen.references)]
 
 
-def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Outline) -> Sizing:
-    """Returns how many trials are asked for at once: as asked, or what suits the study."""
+def cohort_sizing(
+    options: SearchOptions, chosen: SearchSpace, dataset: Outline, device: Device | None = None
+) -> Sizing:
+    """Returns how many trials are asked for at once: as asked, or what suits study and device.
+
+    Args:
+        options: What was asked for.
+        chosen: The search space.
+        dataset: What a trial's cost depends on.
+        device: What the workers train on; None for this machine's processor.
+    """
     if options.cohort_size is not None:
         return fixed(options.cohort_size)
     configs, data = typical_configs(chosen), data_size(dataset)
@@ -201,8 +217,8 @@ def cohort_sizing(options: SearchOptions, chosen: SearchSpace, dataset: Outline)
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
         footprints=footprints(every_config(chosen), dataset),
-        # A GPU's own memory is not this process's to see.
-        memory=float("inf") if options.device == "gpu" else memory_per_worker(options.workers),
+        memory=memory_per_worker(options.workers, device),
+        small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
     )
     return automatic(chosen.trials, len(chosen.references), load)
 

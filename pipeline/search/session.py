@@ -20,7 +20,7 @@ from pipeline.errors import (
     StorageError,
     TrackingError,
 )
-from pipeline.records import StudyRecord
+from pipeline.records import Device, StudyRecord
 from pipeline.report.verdicts import reasons
 from pipeline.search.estimate import Estimate
 from pipeline.search.executors.interface import Executor
@@ -73,7 +73,7 @@ def run_to_end(
         earlier = caught_up(Sides(store, study, log), known, options, prepared)
         view.note(opening(options, prepared, study.num_ended, store.address))
         executor.ready()
-        plan = plan_of(options, prepared)
+        plan = plan_of(options, prepared, executor.about)
         supervisor = Supervisor(plan, study, executor, log, view)
         with interruptible(supervisor, view):
             estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
@@ -155,14 +155,14 @@ def caught_up(
     return sides.store.read_study(study=prepared.study)
 
 
-def plan_of(options: SearchOptions, prepared: Prepared) -> Plan:
-    """Returns how the study is run."""
+def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -> Plan:
+    """Returns how the study is run on what its workers train on."""
     chosen = prepared.space if options.references else replace(prepared.space, references=())
     return Plan(
         chosen,
         chosen.trials,
         options.seed,
-        cohort_sizing(options, chosen, prepared.dataset),
+        cohort_sizing(options, chosen, prepared.dataset, device),
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,

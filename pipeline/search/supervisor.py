@@ -166,6 +166,7 @@ class Supervisor:
         if limit is not None and time.monotonic() - self._start > limit and not self.stopping:
             self.view.note(f"--timeout {spoken(limit)} is over: no more trials are started")
             self.stopping = True
+            self._left = self._seconds_left()
         while not self.stopping and len(self._flying) < self.executor.workers:
             if not self._waiting and not self._ask():
                 return
@@ -180,8 +181,20 @@ class Supervisor:
         """Hands what was asked for to free workers."""
         while self._waiting and not self.stopping and len(self._flying) < self.executor.workers:
             first, *others = self._capacity.split(self._waiting.popleft())
-            self._waiting.extendleft(reversed(others))
-            self._submit(first)
+            soon, later = self._in_time(first)
+            self._waiting.extendleft(reversed([later, *others] if later else others))
+            self._submit(soon)
+
+    def _in_time(self, group: list[Suggestion]) -> tuple[list[Suggestion], list[Suggestion]]:
+        """Returns how much of a cohort is over before ``--timeout``, one trial at least; the rest.
+
+        What trains when the time is over is trained to its end.
+        """
+        if self.plan.timeout_seconds is None:
+            return group, []
+        left = self.plan.timeout_seconds - (time.monotonic() - self._start)
+        most = self._estimate.most([suggestion.config for suggestion in group], left)
+        return group[:most], group[most:]
 
     def _ask(self, unknown: int = 0) -> bool:
         """Asks for a round of trials and groups them; returns whether there are any.
@@ -320,10 +333,12 @@ class Supervisor:
         self.view.note(told(suggestion, outcome))
 
     def _seconds_left(self) -> float | None:
-        asked = [s.config for group in self._waiting for s in group]
-        configs = asked + [
+        configs = [
             trial.config for flight in self._flying.values() for trial in flight.cohort.trials
         ]
+        if self.stopping:
+            return self._estimate.seconds(configs, self.executor.workers)
+        configs += [suggestion.config for group in self._waiting for suggestion in group]
         missing = self.plan.trials - self.study.num_ended - self.study.num_running
         known = self._standing.names
         known |= {name for flight in self._flying.values() for name in flight.names.values()}

@@ -6,6 +6,7 @@ shipped; ``KERAS_BACKEND=jax`` works, too.
 
 import os
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -111,6 +112,31 @@ def on_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
+def free_bytes() -> float | None:
+    """Returns the free memory of the GPU that this process trains on.
+
+    None on a CPU, and where neither the backend nor the driver's ``nvidia-smi`` knows.
+    """
+    if not on_gpu():
+        return None
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.config.jax_default_device or jax.devices()[0]
+        held = device.memory_stats() or {}
+        known = {"bytes_limit", "bytes_in_use"} <= held.keys()
+        return float(held["bytes_limit"] - held["bytes_in_use"]) if known else None
+    # TensorFlow says what it holds, not what there is.
+    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+        return float(answer.stdout.split()[0]) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
 def seconds(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], dtype: str) -> float:
     """Returns how long one compiled call of a function takes, its gradients included.
 
@@ -126,13 +152,17 @@ def seconds(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], dty
     from keras import ops
 
     arguments = [ops.zeros(shape, dtype=dtype) for shape in shapes]
+
+    def total(tensor: Any) -> Any:
+        return ops.sum(ops.cast(tensor, "float32"))
+
+    def loss(arguments: Any) -> Any:
+        return total(ops.square(function(*arguments)))
+
     if keras.backend.backend() == "jax":
         import jax
 
-        def loss(arguments: Any) -> Any:
-            return ops.sum(ops.square(function(*arguments)))
-
-        compiled = jax.jit(lambda arguments: [ops.sum(g) for g in jax.grad(loss)(arguments)])
+        compiled = jax.jit(lambda arguments: [total(g) for g in jax.grad(loss)(arguments)])
     else:
         import tensorflow as tf
 
@@ -140,8 +170,8 @@ def seconds(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], dty
         def compiled(arguments: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(arguments)
-                loss = ops.sum(ops.square(function(*arguments)))
-            return [ops.sum(gradient) for gradient in tape.gradient(loss, arguments)]
+                value = loss(arguments)
+            return [total(gradient) for gradient in tape.gradient(value, arguments)]
 
     taken = []
     for _ in range(1 + TIMINGS):

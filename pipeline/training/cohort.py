@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Dataset
-from pipeline.records import Cohort, Trial, TrialConfig, TrialOutcome
-from pipeline.training import models
+from pipeline.records import Cohort, Device, Trial, TrialConfig, TrialOutcome
+from pipeline.training import backend, models
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
 from pipeline.training.evaluation import Course, ModelSize, measure, penalty, per_example
-from pipeline.training.fit import Emit, Inbox, Progress, train
+from pipeline.training.fit import Emit, Inbox, Progress, num_watched, train
 from pipeline.training.network import Blueprint, StackedNetwork
 from pipeline.training.regularization import TECHNIQUES, in_use
 from pipeline.training.resident import Resident
@@ -40,10 +40,14 @@ class Workshop:
     Args:
         dataset: The dataset; its test part stays sealed.
         device: What it trains on, for the record.
+
+    Attributes:
+        about: The same, with its free memory before the data came.
     """
 
     def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
         self.dataset, self.device = dataset, device
+        self.about = Device(device, backend.free_bytes())
         self.resident = Resident(dataset)
         self.networks: dict[Any, StackedNetwork] = {}
 
@@ -109,14 +113,15 @@ class Workshop:
         return self.built(replace(blueprint, trials=slots))
 
     def work(self, config: TrialConfig) -> float:
-        """Returns about how many multiply-adds an epoch of one trial takes, updates included."""
+        """Returns about how many multiply-adds an epoch of one trial takes, with its scoring."""
         # Of multi-hot rows no product is formed: rows of the kernel are summed, which is part of
         # the traffic over the weights.
         words = self.dataset.kind == "multi_hot"
         shape = (0,) if words else self.dataset.input_shape
         products = multiply_adds(self.layers(config), shape)
         examples, steps = self.resident.full_batches(config.batch_size)
-        return steps * (3.0 * examples * products + 16.0 * self.parameters(config))
+        training = steps * (3.0 * examples * products + 16.0 * self.parameters(config))
+        return training + num_watched(self.resident) * products
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""

@@ -44,8 +44,8 @@ def fastest(inputs: tuple[int, ...], kernels: tuple[int, ...], dtype: str) -> Fo
     """Returns the form for inputs and kernels of these shapes.
 
     On a CPU it is :func:`split`: :func:`grouped` was measured 27 times slower there. On a GPU it
-    depends on the shapes, the card and its library, so both are timed, once per process. They
-    differ by rounding, as two runs on a GPU do anyway.
+    depends on the shapes, the card and its library, so both are timed, once per process for each
+    shape. They differ by rounding, as two runs on a GPU do anyway.
 
     Args:
         inputs: (K, B, h, w, c), B the training batch.

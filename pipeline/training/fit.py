@@ -21,6 +21,7 @@ from pipeline.training.backend import batches
 from pipeline.training.footprint import MOST_PROBED
 from pipeline.training.losses import SCORES
 from pipeline.training.network import StackedNetwork
+from pipeline.training.resident import Resident
 from pipeline.training.techniques import along_trials
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
@@ -171,8 +172,8 @@ class Supervision(keras.callbacks.Callback):
         """The slots of trials that stay: early stopping has not ended them.
 
         Pruned ones count: when the word to prune arrives depends on the machine, and what the
-        other trials are trained in must not. So do diverged ones: they must leave no trace in
-        their neighbours, not even of rounding.
+        other trials are trained in must not. So do diverged ones: a trial that diverges must not
+        change what its neighbours are trained in.
         """
         states = [self.progress[k] for k in self.members]
         return [slot for slot, state in enumerate(states) if not state.stopped or state.diverged]
@@ -268,15 +269,12 @@ def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
 def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarray:
     """Scores the network and adds an epoch to every trial that early stopping has not ended.
 
-    The train curve stands on as many examples as the validation curve, but :data:`MOST_PROBED` at
-    most: a prefix of the measured ones.
-
     Returns:
         bool [slots], which hold trials that reached their best so far.
     """
     resident = network.resident
     num_validation = len(resident.validation)
-    probe = resident.measured[: min(num_validation, MOST_PROBED)]
+    probe = resident.measured[: num_watched(resident) - num_validation]
     scores = network.score(np.concatenate([resident.validation, probe]))
     columns = [SCORES.index("nll"), SCORES.index("correct")]
     validation = scores[:num_validation, :, columns].mean(axis=0, dtype=np.float64)
@@ -288,3 +286,13 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
             values = (*validation[k].tolist(), *train[k].tolist(), float(running[k]))
             improved[k] = state.record(dict(zip(CURVES, values, strict=True)))
     return improved
+
+
+def num_watched(resident: Resident) -> int:
+    """Returns how many examples are scored after an epoch.
+
+    The train curve stands on as many examples as the validation curve, but :data:`MOST_PROBED` at
+    most: a prefix of the measured ones.
+    """
+    num_validation = len(resident.validation)
+    return num_validation + min(num_validation, MOST_PROBED, len(resident.measured))

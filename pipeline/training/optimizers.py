@@ -1,10 +1,11 @@
 """Keras's optimizers, and their stacked form: penalty, update and max-norm of a kernel in one pass.
 
 A config's optimizer comes out plain (:func:`plain`, for the exported model) or stacked
-(:func:`stacked`, for a cohort). The stacked one runs Keras's own update rule; around it, it adds
-the penalty's gradient and applies the max-norm limit, so that a large kernel is read and written
-once a step, not a dozen times. (10,000 words x 32 trials x 64 units, RMSprop: 27 ms instead of 114
-as regularizer and constraint; docs/experiments.md.) To add an optimizer: an entry in ``RULES``.
+(:func:`stacked`, for a cohort). The stacked one runs Keras's own update rule with a learning rate
+per trial; around it, it adds the penalty's gradient and applies the max-norm limit, so that a large
+kernel is read and written once a step, not a dozen times. (10,000 words x 32 trials x 64 units,
+RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To add an
+optimizer: an entry in ``RULES``.
 """
 
 from __future__ import annotations
@@ -19,21 +20,39 @@ from keras import ops
 from pipeline.records import TrialConfig
 from pipeline.training import backend
 from pipeline.training.regularization import vector
-from pipeline.training.techniques import penalty_gradient, projected
+from pipeline.training.techniques import along_trials, penalty_gradient, projected
 
 FUSED_SIZE = 2**17
 """Entries of a kernel from which compiling its update pays: smaller ones stay in the cache."""
+
+
+class Rates(keras.optimizers.schedules.LearningRateSchedule):
+    """Every trial's learning rate [K] at a step: Keras's ``InverseTimeDecay`` of 1 decay step."""
+
+    rate: Any
+    decay: Any
+
+    def __call__(self, step: Any) -> Any:
+        """Returns rate / (1 + decay * step)."""
+        return self.rate / (1.0 + self.decay * ops.cast(step, "float32"))
 
 
 class Stacked:
     """What a stacked optimizer adds to Keras's own; mixed in before one of its optimizers.
 
     Attributes:
-        numbers: Technique -> variable [K]; of the optimizer, because with JAX no other variable is
-            in reach where weights are updated.
+        rates: The trials' learning rates.
+        numbers: Technique -> variable [K]; these and the rates are the optimizer's, because with
+            JAX no other variable is in reach where weights are updated.
     """
 
+    rates: Rates
     numbers: dict[str, Any]
+
+    def __init__(self) -> None:
+        rates = Rates()
+        super().__init__(learning_rate=rates)  # type: ignore[call-arg]
+        self.rates = rates
 
     def dress(self, trials: int, kernels: Sequence[Any], variables: Sequence[Any]) -> None:
         """Builds the optimizer and tells it which kernels carry which techniques.
@@ -47,23 +66,32 @@ class Stacked:
         optimizer.build(variables)
         names = sorted({name for layer in kernels for name in layer.techniques})
         self.numbers = {name: optimizer.add_variable((trials,), name=name) for name in names}
+        self.rates.rate = optimizer.add_variable((trials,), name="rate")
+        self.rates.decay = optimizer.add_variable((trials,), name="decay")
         # With TensorFlow an update gets the backend's variable, with JAX Keras's own.
         self._layers = {
             id(one): layer for layer in kernels for one in (layer.kernel, layer.kernel.value)
         }
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable by its rule, with the techniques of its kernel around it."""
+        """Updates one variable by its rule, with the techniques of its kernel around it.
+
+        Args:
+            gradient: The loss's.
+            variable: Has the trials along its first axis, a kernel along its layer's.
+            learning_rate: [K].
+        """
         layer = self._layers.get(id(variable))
         if layer is None:
-            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+            rate = along_trials(learning_rate, len(variable.shape))
+            super().update_step(gradient, variable, rate)  # type: ignore[misc]
             return
 
         def step(gradient: Any, rate: Any) -> None:
             self._update(layer, gradient, variable, rate)
 
         large = int(np.prod(layer.kernel.shape)) >= FUSED_SIZE
-        rate = ops.cast(learning_rate, "float32")
+        rate = along_trials(learning_rate, len(variable.shape), layer.trial_axis)
         (backend.fused(step) if large else step)(gradient, rate)
 
     def _update(self, layer: Any, gradient: Any, variable: Any, rate: Any) -> None:
@@ -78,13 +106,14 @@ class Stacked:
             optimizer.assign(variable, limited)
 
     def start(self, configs: Sequence[TrialConfig]) -> None:
-        """Forgets all earlier steps and takes the techniques' numbers of a new cohort."""
+        """Forgets all earlier steps and takes the numbers of a new cohort."""
         optimizer: Any = self
         for variable in optimizer.variables:
-            if variable is not optimizer.learning_rate:
-                variable.assign(zeros(variable))
+            variable.assign(zeros(variable))
         for name, variable in self.numbers.items():
             variable.assign(vector(name, configs))
+        self.rates.rate.assign(np.array([c.learning_rate for c in configs], np.float32))
+        self.rates.decay.assign(np.array([c.learning_rate_decay for c in configs], np.float32))
 
 
 class StackedAdam(Stacked, keras.optimizers.Adam):
@@ -118,8 +147,8 @@ def plain(config: TrialConfig) -> Any:
 
 
 def stacked(config: TrialConfig) -> Any:
-    """Returns the same for stacked weights; its ``dress`` comes before its first step."""
-    return RULES[config.optimizer][1](learning_rate=learning_rate(config))
+    """Returns the same rule for stacked weights; ``dress`` and ``start`` come before its steps."""
+    return RULES[config.optimizer][1]()
 
 
 def learning_rate(config: TrialConfig) -> Any:

@@ -25,6 +25,21 @@ class Desk:
 
 
 @dataclass(frozen=True)
+class TalkativeDesk:
+    """Opens up a worker that says something of itself."""
+
+    def open(self):
+        return Talkative()
+
+
+class Talkative:
+    about = ("this", 1.5)
+
+    def __call__(self, job, emit, inbox):
+        return do(job, emit, inbox)
+
+
+@dataclass(frozen=True)
 class RefusingDesk:
     """Cannot be opened: the user asked for what is not there."""
 

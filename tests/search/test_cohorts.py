@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.datasets.outline import outline
-from pipeline.records import TrialConfig
+from pipeline.records import Device, TrialConfig
 from pipeline.search import cohorts, space
 from pipeline.search.cohorts import Load, Sizing, automatic, fixed, grouped, memory_per_worker
 from pipeline.search.preparation import SearchOptions, cohort_sizing
@@ -104,9 +104,9 @@ def test_workers_share_half_of_what_is_free(monkeypatch):
     assert (memory_per_worker(1), memory_per_worker(4)) == (500, 125)
 
 
-def sized(**options):
+def sized(device=None, **options):
     chosen = SearchOptions("digits", **options)
-    return cohort_sizing(chosen, space.load("digits"), outline(chosen.spec))
+    return cohort_sizing(chosen, space.load("digits"), outline(chosen.spec), device)
 
 
 def test_a_search_sizes_its_cohorts_by_the_memory_that_is_free(monkeypatch):
@@ -116,4 +116,21 @@ def test_a_search_sizes_its_cohorts_by_the_memory_that_is_free(monkeypatch):
     one, two = sized().largest, sized(workers=2).largest
     assert 256 > one > two >= 1
     assert sized(cohort_size=200).largest == 200, "as the user asked"
-    assert sized(device="gpu").largest == 256, "a GPU's memory is its own"
+
+
+def test_on_a_gpu_its_own_free_memory_counts_and_every_family_is_stacked(monkeypatch):
+    monkeypatch.setattr(cohorts, "available_bytes", lambda: 2**28)
+    unknown, roomy, tight = (Device("gpu: a card", free) for free in (None, 2.0**40, 2.0**28))
+    assert sized(device=unknown).largest == sized(device=roomy).largest == 256
+    assert sized(device=Device("cpu")).largest == sized().largest < 256
+    one, two = sized(device=tight).largest, sized(device=tight, workers=2).largest
+    assert 256 > one > two >= 1
+    digits = outline(SearchOptions("digits").spec)
+    pictures = replace(digits, kind="image", input_shape=(32, 32, 3), row_size=(32, 32, 3))
+    options, chosen = SearchOptions("cifar10"), space.load("cifar10")
+    assert cohort_sizing(options, chosen, pictures) == Sizing()
+    stacked = cohort_sizing(options, chosen, pictures, roomy)
+    assert stacked.largest > 1 and stacked.first > 1
+    assert cohort_sizing(options, chosen, pictures, Device("gpu: small", 1e9)).largest < (
+        stacked.largest
+    )

@@ -10,10 +10,20 @@ from small_space import small_space
 
 from pipeline.records import StepTiming, TrialConfig
 from pipeline.search import space
-from pipeline.search.estimate import CALL_COST, DataSize, Estimate, spoken, threads, typical_configs
+from pipeline.search.estimate import (
+    CALL_COST,
+    UNTIMED_TRIALS,
+    DataSize,
+    Estimate,
+    spoken,
+    threads,
+    typical_configs,
+)
 
 DATA = DataSize((64,), num_train=1000, num_validation=300)
 CONFIG = TrialConfig(depth=1, width=64, batch_size=100)
+SCORING = 1 + 2 * 300 / (3 * 1000)
+"""An epoch with its scoring, in epochs without."""
 
 
 def timed(config=CONFIG, seconds_per_step=0.01, data=DATA, epochs=5, setup_seconds=0.0):
@@ -27,8 +37,7 @@ def test_nothing_is_said_before_the_first_timing():
 
 
 def test_the_timed_config_takes_its_steps_and_a_third_more_per_scored_example():
-    scoring = 1 + 2 * 300 / (3 * 1000)
-    assert timed().seconds([CONFIG], 1) == pytest.approx(5 * 10 * 0.01 * scoring)
+    assert timed().seconds([CONFIG], 1) == pytest.approx(5 * 10 * 0.01 * SCORING)
 
 
 def test_setting_up_counts_once_per_trial():
@@ -60,11 +69,31 @@ def test_smaller_batches_pay_for_more_calls():
     assert timed().seconds([small], 1) > 2 * timed().seconds([CONFIG], 1)
 
 
-def test_a_cohorts_step_is_shared_by_its_trials():
-    alone, together = Estimate(DATA, 5), Estimate(DATA, 5)
-    alone.time([CONFIG], StepTiming(0.01, 10))
-    together.time([CONFIG] * 4, StepTiming(0.01, 10))
-    assert together.seconds([CONFIG], 1) < alone.seconds([CONFIG], 1)
+def together(trials, setup_seconds=0.0):
+    estimate = Estimate(DATA, 5)
+    estimate.time([CONFIG] * trials, StepTiming(0.01, 10, setup_seconds))
+    return estimate
+
+
+def test_a_cohort_takes_its_own_steps_whatever_it_holds():
+    assert together(4).seconds([CONFIG] * 4, 1) == pytest.approx(5 * 10 * 0.01 * SCORING)
+    assert together(100).seconds([CONFIG] * 100, 1) == pytest.approx(5 * 10 * 0.01 * SCORING)
+    assert together(100).seconds([CONFIG] * 200, 2) == pytest.approx(5 * 10 * 0.01 * SCORING)
+
+
+@pytest.mark.parametrize("setup_seconds", [0.0, 8.0])
+def test_as_many_train_together_as_the_time_allows(setup_seconds):
+    estimate = together(4, setup_seconds)
+    seconds = 5 * 10 * 0.01 * SCORING + setup_seconds
+    assert estimate.most([CONFIG] * 50, 1.001 * seconds) == 4
+    assert estimate.most([CONFIG] * 50, 0.999 * seconds) == 3
+    assert estimate.most([CONFIG] * 3, 1e9) == 3
+    assert estimate.most([CONFIG] * 50, 0.0) == estimate.most([CONFIG] * 50, -1.0) == 1
+
+
+def test_before_the_first_timing_a_few_train_together():
+    assert Estimate(DATA, 5).most([CONFIG] * 50, 1e9) == UNTIMED_TRIALS
+    assert Estimate(DATA, 5).most([CONFIG] * 3, 0.0) == 3
 
 
 def test_one_slow_cohort_does_not_spoil_the_estimate():

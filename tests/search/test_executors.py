@@ -12,7 +12,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from executor_jobs import Desk, DyingDesk, OnceDyingDesk, RefusingDesk, StuckDesk, gather, results
+from executor_jobs import (
+    Desk,
+    DyingDesk,
+    OnceDyingDesk,
+    RefusingDesk,
+    StuckDesk,
+    TalkativeDesk,
+    gather,
+    results,
+)
 
 from pipeline.errors import DeviceError, InputError, PipelineError
 from pipeline.search import executors
@@ -49,6 +58,15 @@ def processes():
 
 def test_the_executors_are_the_files_of_the_folder():
     assert executors.names() == ("inline", "processes")
+
+
+@pytest.mark.parametrize("name", ["inline", "processes"])
+def test_what_an_opened_worker_says_of_itself_is_the_executors(name):
+    for desk, about in ((TalkativeDesk(), ("this", 1.5)), (Desk(), None)):
+        with executors.start(name, desk, 1) as started:
+            assert started.about is None
+            started.ready()
+            assert started.about == about
 
 
 def test_results_arrive_under_their_keys(executor):
@@ -238,7 +256,7 @@ def test_workers_that_keep_dying_while_they_open_stop_the_search(processes):
 
 
 def test_a_worker_that_does_not_open_is_ended_and_another_tried(processes, monkeypatch, tmp_path):
-    monkeypatch.setattr(worker_side, "OPENING_SECONDS", 4.0)
+    monkeypatch.setattr(worker_side, "OPENING_SECONDS", 2.5)
     monkeypatch.setattr(pool, "LOOK_SECONDS", 0.2)
     started = processes(StuckDesk(tmp_path / "mark", forever=False))
     started.ready()
@@ -247,7 +265,7 @@ def test_a_worker_that_does_not_open_is_ended_and_another_tried(processes, monke
         processes(StuckDesk(tmp_path / "mark", forever=True)).ready()
     assert str(caught.value) == (
         f"{MAX_OPENING_FAILURES} worker processes in a row died while starting: the worker process "
-        "died (it had not started after 4 s): still opening. Try --executor inline to see the "
+        "died (it had not started after 2.5 s): still opening. Try --executor inline to see the "
         "error."
     )
 

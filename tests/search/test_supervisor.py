@@ -22,7 +22,7 @@ from pipeline.report.selection import select
 from pipeline.search import executors
 from pipeline.search.cohorts import Sizing, fixed, grouped
 from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
-from pipeline.search.estimate import DataSize, Estimate
+from pipeline.search.estimate import UNTIMED_TRIALS, DataSize, Estimate
 from pipeline.search.failures import MAX_FAILURES
 from pipeline.search.study import Study, Suggestion
 from pipeline.search.supervisor import Plan, Supervisor
@@ -359,6 +359,19 @@ def test_no_trial_starts_after_the_timeout():
     assert made.view.notes.count("--timeout 1 s is over: no more trials are started") == 1
 
 
+def test_with_a_timeout_a_cohort_is_no_larger_than_the_time_left_allows():
+    space = small_space(*ONE_STRUCTURE)
+    script = Script(epoch_seconds=0.02, step_seconds=0.01)
+    made = search(script, space, cohort_size=27, timeout_seconds=0.3)
+    made.run()
+    first, *later = [len(cohort.trials) for cohort in made.opener.workshop.cohorts]
+    assert first == UNTIMED_TRIALS, "how long it takes is not known yet"
+    assert sum((first, *later)) < 27 and all(size < first for size in later)
+    whole = search(script, space, cohort_size=27)
+    whole.run()
+    assert [len(cohort.trials) for cohort in whole.opener.workshop.cohorts] == [27]
+
+
 def test_a_round_of_several_structures_stops_between_its_cohorts():
     space = small_space(("trials: 8", "trials: 15"))
     made = search(Script(epoch_seconds=0.03), space, cohort_size=15, timeout_seconds=0.05)
@@ -382,6 +395,7 @@ def test_stopping_finishes_what_is_training():
     record = made.run()
     assert states(record) == "C"
     assert made.study.num_running == 0
+    assert made.view.snapshots[-1].seconds_left == 0.0, "what is not started takes no time"
 
 
 def test_the_same_seed_gives_the_same_numbers_in_any_executor():

@@ -67,3 +67,35 @@ def test_inference_is_the_model_in_inference_mode_with_its_current_weights():
         model.layers[1].kernel.assign(kernel)
         np.testing.assert_allclose(call(examples), examples @ kernel, rtol=1e-5)
     assert call(examples[:2]).shape == (2, 2)
+
+
+def pretend_gpu(monkeypatch, folder, answer):
+    """A GPU of TensorFlow's whose driver's tool answers so."""
+    tool = folder / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{answer}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(backend, "on_gpu", lambda: True)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+
+
+@pytest.mark.parametrize(
+    ("answer", "free"),
+    [
+        ("echo 1024", 2.0**30),
+        ("echo 1024; echo 2048", 2.0**30),
+        ("echo '[N/A]'", None),
+        ("true", None),
+        ("exit 9", None),
+    ],
+)
+def test_a_gpus_free_memory_is_what_its_driver_says(monkeypatch, tmp_path, answer, free):
+    pretend_gpu(monkeypatch, tmp_path, answer)
+    assert backend.free_bytes() == free
+
+
+def test_without_a_gpu_or_its_tool_no_free_memory_is_known(no_gpu, monkeypatch, tmp_path):
+    assert backend.free_bytes() is None
+    monkeypatch.setattr(backend, "on_gpu", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert backend.free_bytes() is None

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from training_samples import as_array
+from training_samples import SMALL_CNN, as_array, cohort_of, pictures, run
 
 from pipeline.training import backend, convolutions
+from pipeline.training.cohort import Workshop
 from pipeline.training.convolutions import FORMS, fastest, grouped, split
 from pipeline.training.layers import StackedConv
 
@@ -76,15 +77,34 @@ def test_a_layer_asks_for_its_own_shapes_and_computes_the_same_in_both_forms(mon
     np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
 
 
-def test_a_wide_form_costs_more_than_a_narrow_one():
-    """What times them tells work apart: fifty convolutions in a row from one."""
-
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_times_them_tells_fifty_convolutions_from_one(dtype):
     def long(inputs, kernels):
         return sum(split(inputs * step, kernels) for step in range(1, 51))
 
     shapes = ((2, 32, 16, 16, 8), (2, 3, 3, 8, 8))
-    one, fifty = (backend.seconds(form, shapes, "float32") for form in (split, long))
+    one, fifty = (backend.seconds(form, shapes, dtype) for form in (split, long))
     assert 0 < 3 * one < fifty
+
+
+@pytest.mark.parametrize("precision", backend.PRECISIONS)
+def test_a_cohort_where_forms_are_timed_trains_as_one_where_they_are_not(monkeypatch, precision):
+    monkeypatch.setattr(convolutions, "FORMS", (grouped,))
+    kept = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        cohort = cohort_of(*[SMALL_CNN] * 3, epochs=1)
+        plain = run(Workshop(pictures()), cohort).outcomes
+        monkeypatch.setattr(backend, "on_gpu", lambda: True)
+        fastest.cache_clear()
+        timed = run(Workshop(pictures()), cohort).outcomes
+    finally:
+        keras.config.set_dtype_policy(kept)
+    tolerance = 1e-4 if precision == "float32" else 2e-2
+    assert fastest.cache_info().misses > 0
+    for one, other in zip(plain, timed, strict=True):
+        assert one.state == other.state == "COMPLETE"
+        assert one.curves["val_ce"] == pytest.approx(other.curves["val_ce"], rel=tolerance)
 
 
 def test_a_machine_without_a_gpu_is_known_as_such():

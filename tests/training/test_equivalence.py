@@ -1,11 +1,13 @@
 """A cohort of K trials is K plain Keras models, trained by Keras's own ``fit``.
 
-One cohort mixes every technique; each trial is compared with a ``keras.Sequential`` with Keras's
-regularizers and constraints, the same initial weights and the same order of examples.
+One cohort mixes every technique and several learning rates; each trial is compared with a
+``keras.Sequential`` with Keras's regularizers and constraints, the same optimizer, the same initial
+weights and the same order of examples.
 """
 
 from dataclasses import replace
 from functools import cache
+from itertools import cycle
 
 import keras
 import numpy as np
@@ -106,7 +108,16 @@ def trained(structure):
     """Returns the cohort, the initial weights of its trials, the order, and what came of it."""
     load, base = STRUCTURES[structure]
     workshop = Workshop(load())
-    cohort = cohort_of(*(replace(base, **TECHNIQUES[name]) for name in NAMES), epochs=EPOCHS)
+    configs = [
+        replace(
+            base,
+            **TECHNIQUES[name],
+            learning_rate=base.learning_rate * factor,
+            learning_rate_decay=base.learning_rate_decay * factor,
+        )
+        for name, factor in zip(NAMES, cycle((1.0, 0.5, 1.5)), strict=False)
+    ]
+    cohort = cohort_of(*configs, epochs=EPOCHS)
     network = workshop.network(cohort)
     network.start(cohort.trials)
     initial = [per_trial_weights(network, k) for k in range(len(NAMES))]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_samples import SMALL, TECHNIQUES, cohort_of, newswires, run
+from training_samples import SMALL, TECHNIQUES, as_array, cohort_of, digits, newswires, run
 
 from pipeline.records import TrialConfig
 from pipeline.training import optimizers
@@ -36,9 +36,25 @@ def test_a_fused_update_is_the_plain_one(monkeypatch):
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
 def test_a_config_s_optimizer_has_its_rate_and_its_decay(name):
     config = TrialConfig(optimizer=name, learning_rate=0.02)
-    for made in (optimizers.plain(config), optimizers.stacked(config)):
-        assert float(made.learning_rate) == pytest.approx(0.02)
-        assert name in type(made).__name__.lower()
+    made = optimizers.plain(config)
+    assert float(made.learning_rate) == pytest.approx(0.02)
+    assert name in type(made).__name__.lower()
     decaying = optimizers.plain(replace(config, learning_rate_decay=0.5))
     decaying.iterations.assign(2)
     assert float(decaying.learning_rate) == pytest.approx(0.02 / (1 + 0.5 * 2))
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
+def test_a_stacked_optimizer_has_the_rate_and_the_decay_of_every_trial(workshop, name):
+    configs = [
+        replace(SMALL, optimizer=name, learning_rate=rate, learning_rate_decay=decay)
+        for rate, decay in ((0.02, 0.0), (0.1, 0.5), (0.3, 2.0))
+    ]
+    cohort = cohort_of(*configs)
+    network = workshop(digits()).network(cohort)
+    optimizer = network.model.optimizer
+    assert name in type(optimizer).__name__.lower()
+    for steps, rates in ((0, [0.02, 0.1, 0.3]), (2, [0.02, 0.05, 0.06])):
+        network.start(cohort.trials)
+        optimizer.iterations.assign(steps)
+        np.testing.assert_allclose(as_array(optimizer.learning_rate)[:3], rates, rtol=1e-6)

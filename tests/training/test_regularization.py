@@ -56,11 +56,10 @@ def test_the_numbers_do_not_decide_the_structure_and_everything_else_does():
         "standardize": False,
         "first_activation": "linear",
         "optimizer": "sgd",
-        "learning_rate": 2e-3,
-        "learning_rate_decay": 1e-6,
         "batch_size": 33,
     }
     numbers = {"regularizer", "lambda_l1", "lambda_l2", "dropout_rate", "max_norm"}
+    numbers |= {"learning_rate", "learning_rate_decay"}
     assert set(others) | numbers == set(PLAIN.as_dict())
     for name, value in others.items():
         assert TrialConfig(**{name: value}).structure != PLAIN.structure, name

@@ -80,6 +80,7 @@ class InlineExecutor(Executor):
     def _opened(self) -> Run:
         if self._run is None:
             self._run = self._opener.open()
+            self.about = getattr(self._run, "about", None)
         return self._run
 
     def _inbox(self) -> list[Any]:

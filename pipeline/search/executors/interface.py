@@ -25,7 +25,10 @@ class Opener(Protocol):
     """Opens up a worker; picklable."""
 
     def open(self) -> Run:
-        """Returns what runs a job; called once per worker, where the worker is."""
+        """Returns what runs a job; called once per worker, where the worker is.
+
+        What it has as ``about``, picklable, becomes the executor's.
+        """
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Executor(ABC):
     workers: int
     ends_jobs: bool = True
     """Whether a job that goes past its limits can be ended."""
+    about: Any = None
+    """What the worker that opened last said of itself; None before, and where it says nothing."""
 
     def ready(self) -> None:  # noqa: B027 - an executor may have nothing to wait for
         """Returns when a worker has opened, so that what it cannot do is known before any job.

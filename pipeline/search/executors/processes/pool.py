@@ -103,6 +103,7 @@ class ProcessesExecutor(Executor):
         worker.heard = time.monotonic()
         if kind == "opened":
             self._opening_failures = 0
+            self.about = content
             worker.opened = True
             worker.opened_bytes = resident_bytes(worker.process.pid)
             worker.begun = worker.heard

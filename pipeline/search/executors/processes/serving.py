@@ -29,7 +29,7 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
         except PipelineError as error:
             connection.send(("refused", error))
             return
-        connection.send(("opened", None))
+        connection.send(("opened", getattr(run, "about", None)))
         while True:
             kind, job = connection.recv()
             if kind == "end":
