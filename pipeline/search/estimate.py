@@ -51,34 +51,36 @@ class Estimate:
         data: Shape and sizes of the data.
         epochs: Largest number of epochs of a trial.
         rates: Seconds per unit of work of the timed cohorts.
-        setups: Seconds before their first step, per trial.
-        together: How many trials they had.
+        setups: Seconds before their first step.
     """
 
     data: DataSize
     epochs: int
     rates: list[float] = field(default_factory=list)
     setups: list[float] = field(default_factory=list)
-    together: list[int] = field(default_factory=list)
 
     def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
         """Takes the timing of a cohort's step."""
         work = sum(step_work(config, self.data) for config in configs) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
-        self.setups.append(timing.setup_seconds / len(configs))
-        self.together.append(len(configs))
+        self.setups.append(timing.setup_seconds)
 
-    def seconds(self, configs: Sequence[TrialConfig], workers: int) -> float | None:
+    def seconds(
+        self, configs: Sequence[TrialConfig], workers: int, together: float = 1.0
+    ) -> float | None:
         """Returns the longest that training these trials takes; None before the first timing.
 
-        Their cohorts are taken to be as large as those that were timed.
+        Args:
+            configs: The trials'.
+            workers: Cohorts at once.
+            together: Trials in a cohort, on average.
         """
         if not self.rates:
             return None
-        call = CALL_COST / float(np.mean(self.together))
         rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
+        call = CALL_COST / together
         work = (self._steps(c) * (step_work(c, self.data) + call) for c in configs)
-        return (rate * sum(work) + setup * len(configs)) / workers
+        return (rate * sum(work) + setup * len(configs) / together) / workers
 
     def most(self, configs: Sequence[TrialConfig], seconds: float) -> int:
         """Returns how many of these trials of one structure train together in so much time.
@@ -87,9 +89,9 @@ class Estimate:
         """
         if not self.rates:
             return min(len(configs), UNTIMED_TRIALS)
-        each_step = float(np.median(self.rates)) * self._steps(configs[0])
-        each_trial = float(np.mean(self.setups)) + each_step * step_work(configs[0], self.data)
-        fitting = (seconds - each_step * CALL_COST) // each_trial
+        rate = float(np.median(self.rates)) * self._steps(configs[0])
+        left = seconds - float(np.mean(self.setups)) - rate * CALL_COST
+        fitting = left // (rate * step_work(configs[0], self.data))
         return int(min(max(fitting, 1), len(configs)))
 
     def _steps(self, config: TrialConfig) -> float:

@@ -124,6 +124,7 @@ class Supervisor:
         self._next_cohort = log.next_cohort
         self._typical = typical_configs(plan.space, plan.trials)
         self._left: float | None = None
+        self._together = 1.0
 
     def run(self, earlier: StudyRecord, estimate: Estimate) -> StudyRecord:
         """Trains until the study has its total, the time is over or :attr:`stopping` is set.
@@ -206,7 +207,10 @@ class Supervisor:
         sizing, before = self.plan.sizing, self.study.num_ended + self.study.num_running
         missing = self.plan.trials - before
         asked = [self.study.ask() for _ in range(min(missing, sizing.round(before) - unknown))]
-        self._waiting.extend(grouped(asked, sizing.cohort(before)))
+        groups = grouped(asked, sizing.cohort(before))
+        self._waiting.extend(groups)
+        if groups:
+            self._together = len(asked) / len(groups)
         return bool(self._waiting)
 
     def _submit(self, group: list[Suggestion]) -> None:
@@ -337,7 +341,7 @@ class Supervisor:
             trial.config for flight in self._flying.values() for trial in flight.cohort.trials
         ]
         if self.stopping:
-            return self._estimate.seconds(configs, self.executor.workers)
+            return self._estimate.seconds(configs, self.executor.workers, self._together)
         configs += [suggestion.config for group in self._waiting for suggestion in group]
         missing = self.plan.trials - self.study.num_ended - self.study.num_running
         known = self._standing.names
@@ -346,7 +350,7 @@ class Supervisor:
         waiting = [r.config for r in self.plan.space.references if r.name not in known]
         configs += waiting[:missing]
         configs += self._typical[: max(missing - len(waiting), 0)]
-        return self._estimate.seconds(configs, self.executor.workers)
+        return self._estimate.seconds(configs, self.executor.workers, self._together)
 
     def _show(self) -> None:
         running = tuple(

@@ -40,10 +40,11 @@ def test_the_timed_config_takes_its_steps_and_a_third_more_per_scored_example():
     assert timed().seconds([CONFIG], 1) == pytest.approx(5 * 10 * 0.01 * SCORING)
 
 
-def test_setting_up_counts_once_per_trial():
+def test_setting_up_counts_once_per_cohort():
     calm, slow = timed(), timed(setup_seconds=2.0)
-    trials = [CONFIG] * 3
-    assert slow.seconds(trials, 1) == pytest.approx(calm.seconds(trials, 1) + 6.0)
+    trials = [CONFIG] * 6
+    assert slow.seconds(trials, 1) == pytest.approx(calm.seconds(trials, 1) + 12.0)
+    assert slow.seconds(trials, 1, 3.0) == pytest.approx(calm.seconds(trials, 1, 3.0) + 4.0)
 
 
 def test_time_is_shared_by_workers_and_grows_with_trials_and_epochs():
@@ -76,9 +77,16 @@ def together(trials, setup_seconds=0.0):
 
 
 def test_a_cohort_takes_its_own_steps_whatever_it_holds():
-    assert together(4).seconds([CONFIG] * 4, 1) == pytest.approx(5 * 10 * 0.01 * SCORING)
-    assert together(100).seconds([CONFIG] * 100, 1) == pytest.approx(5 * 10 * 0.01 * SCORING)
-    assert together(100).seconds([CONFIG] * 200, 2) == pytest.approx(5 * 10 * 0.01 * SCORING)
+    seconds = 5 * 10 * 0.01 * SCORING
+    assert together(4).seconds([CONFIG] * 4, 1, together=4) == pytest.approx(seconds)
+    assert together(100).seconds([CONFIG] * 100, 1, together=100) == pytest.approx(seconds)
+    assert together(100).seconds([CONFIG] * 200, 2, together=100) == pytest.approx(seconds)
+
+
+def test_trials_of_small_cohorts_take_longer():
+    estimate = together(100, setup_seconds=3.0)
+    large, small = (estimate.seconds([CONFIG] * 100, 1, size) for size in (100, 2))
+    assert small > 10 * large
 
 
 @pytest.mark.parametrize("setup_seconds", [0.0, 8.0])
