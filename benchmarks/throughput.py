@@ -55,10 +55,10 @@ class Contest:
 
 
 CONTESTS = {
-    "digits": Contest((64, 256), (4, 20)),
-    "reuters": Contest((32, 128), (3, 12), ours=("", "--workers 2")),
+    "digits": Contest((64, 256), (4, 32)),
+    "reuters": Contest((32, 128), (4, 32), ours=("", "--workers 2")),
     "cifar10": Contest(
-        (16,), (3, 9), 8_000, ours=("--workers 2", "--workers 2 --precision mixed_bfloat16")
+        (16,), (3, 12), 8_000, ours=("--workers 2", "--workers 2 --precision mixed_bfloat16")
     ),
 }
 """The most expensive one last: on two cores the whole takes hours."""
