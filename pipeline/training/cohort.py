@@ -74,7 +74,8 @@ class Workshop:
         configs = [trial.config for trial in cohort.trials]
         slots = self.slots(configs[0], len(configs), cohort.epochs)
         techniques = TECHNIQUES if self.shared(configs[0], slots) else in_use(configs)
-        return Blueprint(configs[0], slots, frozenset(techniques))
+        rates = {(config.learning_rate, config.learning_rate_decay) for config in configs}
+        return Blueprint(configs[0], slots, frozenset(techniques), own_rates=len(rates) > 1)
 
     def slots(self, config: TrialConfig, trials: int, epochs: int) -> int:
         """Returns for how many trials a network is built that trains so many of them so long."""

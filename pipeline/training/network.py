@@ -56,16 +56,18 @@ class Blueprint:
         config: Any config of the structure.
         trials: Number of trials K.
         techniques: The techniques that at least one trial uses.
+        own_rates: Whether the trials' learning rates differ; a common one costs a tenth less.
     """
 
     config: TrialConfig
     trials: int
     techniques: frozenset[str]
+    own_rates: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal keys share one compiled program."""
-        return (self.config.structure, self.trials, self.techniques)
+        return (self.config.structure, self.trials, self.techniques, self.own_rates)
 
 
 class StackedNetwork:
@@ -99,7 +101,12 @@ class StackedNetwork:
             steps_per_execution=steps_per_execution(self.steps_per_epoch),
             jit_compile=keras.backend.backend() == "jax",
         )
-        self.model.optimizer.dress(blueprint.trials, self.weighted, self.model.trainable_variables)
+        self.model.optimizer.dress(
+            blueprint.trials,
+            self.weighted,
+            self.model.trainable_variables,
+            num_rates=blueprint.trials if blueprint.own_rates else 1,
+        )
 
     def _stack(self, indices: Any) -> Any:
         config, dataset = self.blueprint.config, self.resident.dataset

@@ -27,7 +27,10 @@ FUSED_SIZE = 2**17
 
 
 class Rates(keras.optimizers.schedules.LearningRateSchedule):
-    """Every trial's learning rate [K] at a step: Keras's ``InverseTimeDecay`` of 1 decay step."""
+    """Every trial's learning rate [K] at a step, or the one that all share [1].
+
+    As Keras's ``InverseTimeDecay`` of 1 decay step.
+    """
 
     rate: Any
     decay: Any
@@ -54,20 +57,23 @@ class Stacked:
         super().__init__(learning_rate=rates)  # type: ignore[call-arg]
         self.rates = rates
 
-    def dress(self, trials: int, kernels: Sequence[Any], variables: Sequence[Any]) -> None:
+    def dress(
+        self, trials: int, kernels: Sequence[Any], variables: Sequence[Any], num_rates: int
+    ) -> None:
         """Builds the optimizer and tells it which kernels carry which techniques.
 
         Args:
             trials: Number of trials K.
             kernels: Stacked layers with ``kernel``, ``trial_axis`` and ``techniques``.
             variables: The network's trainable variables.
+            num_rates: Learning rates: K, or 1 that all trials share.
         """
         optimizer: Any = self
         optimizer.build(variables)
         names = sorted({name for layer in kernels for name in layer.techniques})
         self.numbers = {name: optimizer.add_variable((trials,), name=name) for name in names}
-        self.rates.rate = optimizer.add_variable((trials,), name="rate")
-        self.rates.decay = optimizer.add_variable((trials,), name="decay")
+        self.rates.rate = optimizer.add_variable((num_rates,), name="rate")
+        self.rates.decay = optimizer.add_variable((num_rates,), name="decay")
         # With TensorFlow an update gets the backend's variable, with JAX Keras's own.
         self._layers = {
             id(one): layer for layer in kernels for one in (layer.kernel, layer.kernel.value)
@@ -79,7 +85,7 @@ class Stacked:
         Args:
             gradient: The loss's.
             variable: Has the trials along its first axis, a kernel along its layer's.
-            learning_rate: [K].
+            learning_rate: [K] or [1].
         """
         layer = self._layers.get(id(variable))
         if layer is None:
@@ -112,8 +118,9 @@ class Stacked:
             variable.assign(zeros(variable))
         for name, variable in self.numbers.items():
             variable.assign(vector(name, configs))
-        self.rates.rate.assign(np.array([c.learning_rate for c in configs], np.float32))
-        self.rates.decay.assign(np.array([c.learning_rate_decay for c in configs], np.float32))
+        own = configs[: self.rates.rate.shape[0]]
+        self.rates.rate.assign(np.array([c.learning_rate for c in own], np.float32))
+        self.rates.decay.assign(np.array([c.learning_rate_decay for c in own], np.float32))
 
 
 class StackedAdam(Stacked, keras.optimizers.Adam):

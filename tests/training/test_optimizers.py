@@ -58,3 +58,14 @@ def test_a_stacked_optimizer_has_the_rate_and_the_decay_of_every_trial(workshop,
         network.start(cohort.trials)
         optimizer.iterations.assign(steps)
         np.testing.assert_allclose(as_array(optimizer.learning_rate)[:3], rates, rtol=1e-6)
+
+
+def test_a_learning_rate_that_all_trials_share_is_one_number(workshop):
+    shop = workshop(digits())
+    shared, own = (
+        shop.network(cohort_of(*[replace(SMALL, learning_rate=rate) for rate in rates]))
+        for rates in ((0.02, 0.02), (0.02, 0.1))
+    )
+    shared.start(cohort_of(replace(SMALL, learning_rate=0.02)).trials)
+    np.testing.assert_allclose(as_array(shared.model.optimizer.learning_rate), [0.02], rtol=1e-6)
+    assert shared is not own and len(own.model.optimizer.learning_rate) == own.blueprint.trials
