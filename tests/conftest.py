@@ -44,3 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     folder = os.environ.get("PIPELINE_DATA_DIR")
     if item.get_closest_marker("data") and not (folder and Path(folder).is_dir()):
         pytest.skip("PIPELINE_DATA_DIR is not set to a folder with the official files")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write the golden pages anew")
