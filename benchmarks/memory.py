@@ -3,7 +3,7 @@
 ``search`` runs a whole search as a user would and follows supervisor and workers; ``repeat``
 trains the same cohorts over and over in one process; ``cohorts`` trains single cohorts of growing
 size, each in a fresh process, and compares their high-water marks with what
-``pipeline.training.footprint`` foresees. Figures: docs/experiments.md.
+``pipeline.training.memory_model`` foresees. Figures: docs/experiments.md.
 
 Run: nice python benchmarks/memory.py search --trials 200 --backend tensorflow
      nice python benchmarks/memory.py repeat
@@ -133,7 +133,7 @@ def repeat(arguments: argparse.Namespace) -> None:
     """Trains the same cohorts of six structures over and over; prints what the process holds."""
     os.environ["KERAS_BACKEND"] = arguments.backend
     from pipeline.records import DatasetSpec, TrialConfig
-    from pipeline.training.workshop import WorkshopSpec
+    from pipeline.training.worker import WorkshopSpec
 
     shop = WorkshopSpec(DatasetSpec("digits"), device="cpu").open()
     structures = [TrialConfig(depth=d, batch_norm=b) for d in (1, 2, 3) for b in (False, True)]
@@ -221,7 +221,7 @@ def one_cohort(arguments: argparse.Namespace) -> None:
     """Trains one cohort in this process; prints its high-water mark and what was foreseen."""
     from pipeline.records import TrialConfig
     from pipeline.training import backend
-    from pipeline.training.footprint import DataShape, footprint
+    from pipeline.training.memory_model import DataShape, footprint
 
     load, options, _ = CASES[arguments.case]
     config, dataset = TrialConfig(**options), load()

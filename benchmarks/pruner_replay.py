@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from study_tables import Key, Pairs, epochs_of, picked, pooled
 
-from pipeline.records import RuleSettings, TrialRecord
+from pipeline.records import TrialRecord
+from pipeline.selection.records import RuleSettings
 
 FIRST_ROUND, LATER_ROUND = 10, 5
 """Rounds of a study of 40 trials, as the product sizes them."""

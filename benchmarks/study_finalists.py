@@ -17,11 +17,12 @@ from study_runs import Bench, Finished, load, scores, search_space
 from study_tables import Key, Measures, Pairs, picked, print_differences
 
 from pipeline.datasets import SelectionLock
-from pipeline.records import Cohort, RuleSettings, StudyRecord, Trial, TrialRecord
-from pipeline.report.confirmation import confirmed, wanted
-from pipeline.report.selection import select
+from pipeline.records import Cohort, StudyRecord, Trial, TrialRecord
 from pipeline.search.endings import as_record
 from pipeline.search.study import Suggestion
+from pipeline.selection.confirm import confirmed, wanted
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 
 SETTINGS = RuleSettings(seeds=3)
 SHOWN = ("gap", "test gap", "test CE", "test accuracy")

@@ -22,14 +22,15 @@ from problems import PROBLEMS, archive
 
 from pipeline import datasets
 from pipeline.datasets import Dataset, Part, SelectionLock
-from pipeline.datasets.outline import Outline
+from pipeline.datasets.summary import Outline
 from pipeline.records import DatasetSpec, StudyRecord, TrialOutcome
-from pipeline.search import executors, space
-from pipeline.search.cohorts import Sizing
-from pipeline.search.estimate import Estimate
-from pipeline.search.preparation import SearchOptions, cohort_sizing, data_size
+from pipeline.search import executors
+from pipeline.search.cohort_sizing import Sizing
+from pipeline.search.cost import Estimate
+from pipeline.search.options import SearchOptions, cohort_sizing, data_size
 from pipeline.search.progress import Snapshot
-from pipeline.search.space import SearchSpace
+from pipeline.search.space import space
+from pipeline.search.space.space import SearchSpace
 from pipeline.search.study import Study, open_study, trial_seed
 from pipeline.search.supervisor import Plan, Supervisor
 from pipeline.training import backend

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pipeline.records import RuleSettings, StudyRecord, TrialRecord
-from pipeline.report.selection import RULES, select
+from pipeline.records import StudyRecord, TrialRecord
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import RULES, select
 
 Key = tuple[str, str, int]
 Measures = dict[str, float]

@@ -29,7 +29,7 @@ from scipy import sparse
 
 from pipeline import datasets
 from pipeline.records import DatasetSpec
-from pipeline.search import space
+from pipeline.search.space import space
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".benchmarks"

@@ -56,7 +56,7 @@ class Address(click.ParamType[Any, Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Returns it as it is."""
-        from pipeline.addresses import remember
+        from pipeline.redaction import remember
 
         remember(str(value))
         return value
@@ -68,7 +68,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
         from pipeline.errors import PipelineError
-        from pipeline.telling import mask_logs, mask_tracebacks, shown, unexpected
+        from pipeline.redaction import mask_logs, mask_tracebacks, redacted, unexpected_error
 
         mask_logs()
         try:
@@ -77,17 +77,17 @@ class Commands(click.Group):
             if ctx.params.get("debug"):
                 mask_tracebacks()
                 raise
-            click.echo(f"Error: {shown(str(error))}", err=True)
+            click.echo(f"Error: {redacted(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except click.UsageError as error:
-            raise click.UsageError(shown(error.format_message()), error.ctx) from error
+            raise click.UsageError(redacted(error.format_message()), error.ctx) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             if ctx.params.get("debug"):
                 mask_tracebacks()
                 raise
-            message, code = unexpected(error)
+            message, code = unexpected_error(error)
             click.echo(f"Error: {message}", err=True)
             ctx.exit(code)
         except KeyboardInterrupt:
@@ -232,7 +232,7 @@ def search(dry_run: bool, **options: Any) -> None:
 
     from pipeline.doctor import backend_chosen
     from pipeline.search.launch import launch
-    from pipeline.search.preparation import SearchOptions, plan_lines, prepare
+    from pipeline.search.options import SearchOptions, plan_lines, prepare
     from pipeline.search.progress import open_view
 
     backend_chosen()
@@ -321,10 +321,10 @@ def report(
     The first report on a study trains the finalists again with other seeds, locks the choice and
     reads the test part; every later one shows the same in seconds.
     """
-    from pipeline.report.deliver import ReportOptions, deliver
     from pipeline.report.gates import unmet
-    from pipeline.report.pages import render
     from pipeline.report.publishing import write, write_html
+    from pipeline.report.render.json import render
+    from pipeline.report.run import ReportOptions, deliver
 
     finished = deliver(ReportOptions(**options), lambda line: click.echo(line, err=True))
     if output is not None:
@@ -410,7 +410,7 @@ def space() -> None:
 @click.argument("file")
 def check_space(file: str) -> None:
     """Validate a search space (a YAML file or a shipped name) and print what may vary."""
-    from pipeline.search.space import load
+    from pipeline.search.space.space import load
 
     checked = load(file)
     rows = [("hyperparameter", "", "values", "asked when")]
@@ -462,8 +462,8 @@ def predict(
 ) -> None:
     """Predict classes of raw inputs by a saved model, as CSV: row, class, probability."""
     from pipeline.doctor import backend_chosen
-    from pipeline.report.prediction import as_csv, write
-    from pipeline.report.prediction import predict as predict_file
+    from pipeline.predict.predict import as_csv, write
+    from pipeline.predict.predict import predict as predict_file
 
     backend_chosen()
     lines = as_csv(predict_file(model, input_, batch_size), every_class=probabilities)
@@ -491,7 +491,7 @@ def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     is written. Exit code 0: they agree; 1: they do not.
     """
     from pipeline.doctor import backend_chosen
-    from pipeline.search.reproduce import as_text, retrain
+    from pipeline.reproduce import as_text, retrain
 
     backend_chosen()
     comparison = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))

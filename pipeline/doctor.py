@@ -16,10 +16,10 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.addresses import masked, tracking_address
 from pipeline.errors import InputError, PipelineError
+from pipeline.redaction import masked, redacted
 from pipeline.search.storage import DEFAULT_STORAGE, is_journal
-from pipeline.telling import shown
+from pipeline.tracking.address import tracking_address
 
 DISTRIBUTION = "least-overfit"
 SHOWN = ("keras", "tensorflow", "jax", "optuna", "mlflow", "numpy", "scipy", "scikit-learn")
@@ -53,7 +53,7 @@ class Finding:
     def as_line(self) -> str:
         """Returns it for a terminal."""
         end = f". {self.remedy}" if self.remedy else ""
-        return shown(f"{self.status:<8} {self.subject:<16} {self.text}{end}")
+        return redacted(f"{self.status:<8} {self.subject:<16} {self.text}{end}")
 
 
 def examine(
@@ -193,7 +193,7 @@ def storage_found(storage: str | None) -> Finding:
 
 def database_found(address: str) -> Finding:
     """Returns whether a database of Optuna's answers."""
-    from pipeline.tracking.probing import count_rows
+    from pipeline.tracking.probe import count_rows
 
     try:
         found = count_rows(address, "studies", "an Optuna storage")
@@ -205,7 +205,7 @@ def database_found(address: str) -> Finding:
 
 def tracking_found() -> Finding:
     """Returns whether MLflow's tracking store answers."""
-    from pipeline.tracking.probing import probe_store
+    from pipeline.tracking.probe import probe_store
 
     try:
         return Finding("ok", "mlflow store", f"{masked(tracking_address())}: {probe_store()}")

@@ -3,9 +3,13 @@ is skipped, visibly, where PIPELINE_DATA_DIR names no folder with official files
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_studies import build_study, build_trial
+
+from pipeline.records import StudyRecord, TrialRecord
 
 # Before anything imports TensorFlow: its greetings are not what a failing test should show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -38,6 +42,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _no_mlflow_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in MLFLOW_ADDRESSES:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def make_trial() -> Callable[..., TrialRecord]:
+    return build_trial
+
+
+@pytest.fixture
+def make_study() -> Callable[..., StudyRecord]:
+    return build_study
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.search import space
+from pipeline.search.space import space
 
 TEXT = """\
 family: mlp

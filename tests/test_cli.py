@@ -22,7 +22,7 @@ from scripted_workshop import write_executor
 from pipeline import tracking
 from pipeline.cli import Auto, Duration, main
 from pipeline.errors import DatasetError
-from pipeline.report.rounding import decimal
+from pipeline.formatting import decimal
 from pipeline.search import executors
 
 pytestmark = pytest.mark.filterwarnings(

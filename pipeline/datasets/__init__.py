@@ -17,11 +17,11 @@ from pathlib import Path
 
 from pipeline.datasets.assembly import assemble
 from pipeline.datasets.dataset import Dataset, Part, SealedTest, SelectionLock
-from pipeline.datasets.files import Fetch, Shelf, keras_fetch
 from pipeline.datasets.listing import describe, status
-from pipeline.datasets.paths import PATH_READERS, exists, load_path, name_of
+from pipeline.datasets.official_files import Fetch, Shelf, keras_fetch
 from pipeline.datasets.pictures import sample_grid
 from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.user.paths import PATH_READERS, exists, load_path, name_of
 from pipeline.errors import DatasetError, closest, printable
 from pipeline.records import DatasetSpec
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.datasets.dataset import Dataset, Part, SealedTest
-from pipeline.datasets.fitting import chance_level, fingerprint, standardization
+from pipeline.datasets.preprocessing import chance_level, fingerprint, standardization
 from pipeline.datasets.source import RawData
 from pipeline.datasets.splits import Sizes, Split, measured_examples, split_examples, split_id
 from pipeline.errors import DatasetError

@@ -9,8 +9,8 @@ torchvision publishes them, SHA-256 of the archive as in Keras's loader.
 from functools import partial
 
 from pipeline.datasets.dataset import Part
-from pipeline.datasets.files import Layout, OfficialFile, Shelf
 from pipeline.datasets.formats.cifar import read_batches
+from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
 from pipeline.datasets.source import RawData, Source
 
 FOLDER = "cifar-100-python"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.files import Shelf
+from pipeline.datasets.official_files import Shelf
 from pipeline.datasets.source import RawData, Source
 
 FILE = "datasets/data/digits.csv.gz"

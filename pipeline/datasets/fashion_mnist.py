@@ -9,8 +9,8 @@ the MD5s published there.
 from functools import partial
 
 from pipeline.datasets.dataset import Part
-from pipeline.datasets.files import Layout, OfficialFile, Shelf
 from pipeline.datasets.formats.idx import read_idx
+from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
 from pipeline.datasets.source import RawData, Source
 
 FOLDER = "fashion-mnist"

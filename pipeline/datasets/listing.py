@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets.dataset import Dataset, Part
-from pipeline.datasets.files import Shelf
+from pipeline.datasets.official_files import Shelf
 from pipeline.datasets.source import Source
 
 

@@ -10,9 +10,9 @@ archive as in Keras's loader.
 from functools import partial
 
 from pipeline.datasets.dataset import Part
-from pipeline.datasets.files import Layout, OfficialFile, Shelf
 from pipeline.datasets.formats.idx import read_idx
 from pipeline.datasets.formats.npz import read_array
+from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
 from pipeline.datasets.source import RawData, Source
 
 ARCHIVE = "mnist.npz"

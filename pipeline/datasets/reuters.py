@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.dataset import Part
-from pipeline.datasets.files import Layout, OfficialFile, Shelf
 from pipeline.datasets.formats.npz import read_array, read_sequences
 from pipeline.datasets.formats.tokens import keras_tokens, multi_hot
+from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
 from pipeline.datasets.source import RawData, Source
 
 NUM_WORDS = 10_000

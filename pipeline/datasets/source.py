@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Kind, Part
-from pipeline.datasets.files import Layout, Shelf
+from pipeline.datasets.official_files import Layout, Shelf
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,8 @@ class Source:
         name: What the user types.
         summary: What it is, in a sentence.
         read: Reads everything but an official test part.
-        layouts: Its official files (see :class:`~pipeline.datasets.files.Shelf`); empty where it
-            comes with a library.
+        layouts: Its official files (see :class:`~pipeline.datasets.official_files.Shelf`);
+            empty where it comes with a library.
         page: Where a person gets the files.
         ships_with: The library it comes with; empty where it has files.
     """

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.datasets import Dataset
-from pipeline.datasets.outline import Outline
+from pipeline.datasets.summary import Outline
+from pipeline.formatting import decimal
 from pipeline.records import (
     Cohort,
     DatasetSpec,
@@ -26,14 +27,13 @@ from pipeline.records import (
     TrialConfig,
     TrialOutcome,
 )
-from pipeline.report.rounding import decimal
 from pipeline.search import executors
-from pipeline.search.cohorts import Load, automatic, by_structure, in_parts, memory_per_worker
-from pipeline.search.estimate import step_work, threads
+from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
+from pipeline.search.cost import step_work, threads
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
-from pipeline.search.preparation import data_size, footprints
+from pipeline.search.options import data_size, footprints
 from pipeline.training import backend
-from pipeline.training.workshop import WorkshopSpec
+from pipeline.training.worker import WorkshopSpec
 
 if TYPE_CHECKING:
     from pipeline.tracking import StudyRun, Tracking
@@ -219,7 +219,7 @@ class Rounds:
 
         The cohorts to come are taken to cost per member what this one does.
         """
-        from pipeline.search.estimate import spoken
+        from pipeline.search.cost import spoken
 
         if self.foretold or report.epoch < 2:
             return

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
+from pipeline.formatting import between, decimal
 from pipeline.records import Measurement, TrialRecord
-from pipeline.report.rounding import between, decimal
-from pipeline.report.rows import Report
-from pipeline.report.statistics import Interval, wilson_interval
-from pipeline.report.verdicts import gap_interval_of
+from pipeline.report.report import Report
+from pipeline.selection.statistics import Interval, wilson_interval
+from pipeline.selection.verdicts import gap_interval_of
 
 
 def unmet(report: Report, max_gap: float | None, min_accuracy: float | None) -> list[str]:

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.report.pages import render
-from pipeline.report.rows import Report
+from pipeline.report.render.json import render
+from pipeline.report.report import Report
 
 PAGES = {"report.json": "json", "report.md": "markdown", "report.html": "html"}
 """File name -> format of what MLflow keeps; a folder gets the terminal's text, too."""

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.records import Selection, StudyRecord, TestResult
-from pipeline.report.confirmation import Decision
-from pipeline.report.rounding import between, decimal
-from pipeline.report.rows import Report
-from pipeline.tracking.spelling import (
+from pipeline.formatting import between, decimal
+from pipeline.records import StudyRecord, TestResult
+from pipeline.report.report import Report
+from pipeline.selection.confirm import Decision
+from pipeline.selection.records import Selection
+from pipeline.tracking.codec import (
     LOCK_TAG,
     MODEL_TAG,
     REGISTERED_TAG,

@@ -10,10 +10,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from pipeline.formatting import decimal
 from pipeline.records import TrialOutcome, TrialRecord
-from pipeline.report.rounding import decimal
-from pipeline.search.estimate import spoken
-from pipeline.search.space import SearchSpace
+from pipeline.search.cost import spoken
+from pipeline.search.space.space import SearchSpace
 from pipeline.search.study import Suggestion
 
 

@@ -5,14 +5,14 @@ In: what ``preparation`` made of the user's wishes. Out: the study with all its 
 
 from __future__ import annotations
 
-from pipeline.addresses import tracking_address
 from pipeline.records import StudyRecord
 from pipeline.search import executors
 from pipeline.search.interrupts import terminable
-from pipeline.search.preparation import Prepared, SearchOptions, opener
+from pipeline.search.options import Prepared, SearchOptions, opener
 from pipeline.search.progress import View
-from pipeline.search.single import alone
 from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.search.study_lock import alone
+from pipeline.tracking.address import tracking_address
 
 
 def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
@@ -30,6 +30,6 @@ def launch(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecor
         executors.start(options.executor, opener(options, prepared), options.workers) as executor,
     ):
         # Workers import Keras and load the data while this process imports MLflow and Optuna.
-        from pipeline.search.session import run_to_end
+        from pipeline.search.run import run_to_end
 
         return run_to_end(options, prepared, view, executor)

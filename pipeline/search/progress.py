@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.search.estimate import spoken
+from pipeline.search.cost import spoken
 
 PLAIN_SECONDS = 15.0
 """Seconds between two plain lines about trials still running."""

@@ -22,11 +22,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
-from pipeline.addresses import masked
 from pipeline.errors import InputError, StorageError, StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
+from pipeline.redaction import masked
 from pipeline.search.journal import mend
-from pipeline.search.space import SearchSpace, changes
+from pipeline.search.space.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, is_journal
 
 Say = Callable[[str], None]

@@ -23,9 +23,9 @@ from pipeline.records import (
     Trial,
     TrialOutcome,
 )
-from pipeline.search.cohorts import Sizing, grouped
+from pipeline.search.cohort_sizing import Sizing, grouped
+from pipeline.search.cost import Estimate, spoken, typical_configs
 from pipeline.search.endings import as_pruned, as_record, attributes_of, shortcuts, told
-from pipeline.search.estimate import Estimate, spoken, typical_configs
 from pipeline.search.executors.interface import (
     MEMORY,
     Event,
@@ -34,7 +34,9 @@ from pipeline.search.executors.interface import (
     Finished,
     Progressed,
 )
-from pipeline.search.failures import (
+from pipeline.search.leaderboard import Standing
+from pipeline.search.progress import Running, Snapshot, View
+from pipeline.search.retries import (
     MAX_FAILURES,
     Capacity,
     FailureCount,
@@ -42,9 +44,7 @@ from pipeline.search.failures import (
     limits_of,
     tried_again,
 )
-from pipeline.search.progress import Running, Snapshot, View
-from pipeline.search.space import SearchSpace
-from pipeline.search.standing import Standing
+from pipeline.search.space.space import SearchSpace
 from pipeline.search.study import Study, Suggestion
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from requests.exceptions import HTTPError
 
 from pipeline.errors import TrackingError
-from pipeline.tracking.outbox import flush
+from pipeline.tracking.delivery.outbox import flush
 
 
 @contextmanager

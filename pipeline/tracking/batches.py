@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from pipeline.tracking.entries import Point
+from pipeline.tracking.delivery.message import Point
 
 MAX_METRICS = 1_000
 MAX_PARAMS = 100

@@ -16,9 +16,9 @@ from mlflow import MlflowClient
 
 from pipeline.records import StudyRecord, TrialRecord
 from pipeline.tracking.batches import run_tags
-from pipeline.tracking.reading import READERS, read_trial
-from pipeline.tracking.runs import FINALIST_ROLE, finalists_of
-from pipeline.tracking.spelling import DELIVERED_TAG
+from pipeline.tracking.codec import DELIVERED_TAG
+from pipeline.tracking.queries import FINALIST_ROLE, finalists_of
+from pipeline.tracking.read import READERS, read_trial
 from pipeline.tracking.study_run import StudyRun
 
 CUT_OFF = "the report was killed while it ran"

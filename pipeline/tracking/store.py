@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 from mlflow import MlflowClient
 
-from pipeline.addresses import masked, tracking_address
 from pipeline.errors import TrackingError
 from pipeline.records import StudyRecord, TestExamples, TestResult, TrialRecord
-from pipeline.tracking import artifacts, conclusions, finalist_runs, reading, registry
-from pipeline.tracking.child_runs import deliver_waiting
-from pipeline.tracking.connection import reach, refusals
-from pipeline.tracking.opening import StudyHead, open_parent
-from pipeline.tracking.outbox import Outbox
-from pipeline.tracking.spelling import (
+from pipeline.redaction import masked
+from pipeline.tracking import artifacts, finalist_runs, read, selection_record
+from pipeline.tracking.address import tracking_address
+from pipeline.tracking.client import reach, refusals
+from pipeline.tracking.codec import (
     MODEL_TAG,
     TEST_EXAMPLES_FILE,
     WEIGHTS_FILE,
@@ -32,6 +30,10 @@ from pipeline.tracking.spelling import (
     unpack_test_examples,
     unpack_weights,
 )
+from pipeline.tracking.delivery.child_runs import deliver_waiting
+from pipeline.tracking.delivery.outbox import Outbox
+from pipeline.tracking.models import registry
+from pipeline.tracking.parent_run import StudyHead, open_parent
 from pipeline.tracking.study_run import StudyRun
 
 
@@ -90,7 +92,7 @@ class Tracking:
             InputError: There is none; the message lists those that exist.
         """
         with self._refusals("read the study"):
-            return reading.read_study(self._client, study, dataset)
+            return read.read_study(self._client, study, dataset)
 
     def open_finalists(self, run_id: str) -> StudyRun:
         """Returns a writer of a study's finalists; see ``pipeline.tracking.finalist_runs``."""
@@ -127,12 +129,12 @@ class Tracking:
         With ``replace`` another record may take the place of a locked one.
         """
         with self._refusals("lock the selection"):
-            return conclusions.lock_selection(self._client, run_id, record, replace=replace)
+            return selection_record.lock_selection(self._client, run_id, record, replace=replace)
 
     def read_selection(self, run_id: str) -> dict[str, Any] | None:
         """Returns the locked record, verified; None where none is locked. Keys are text (JSON)."""
         with self._refusals("read the selection"):
-            return conclusions.read_selection(self._client, run_id)
+            return selection_record.read_selection(self._client, run_id)
 
     def tag(self, run_id: str, name: str) -> str | None:
         """Returns a tag of a run; None where it is not set."""
@@ -163,22 +165,22 @@ class Tracking:
     def count_test_read(self, run_id: str) -> int:
         """Counts one more read of the test part; returns the number of reads so far."""
         with self._refusals("count a read of the test part"):
-            return conclusions.count_test_read(self._client, run_id)
+            return selection_record.count_test_read(self._client, run_id)
 
     def test_reads(self, run_id: str) -> int:
         """Returns how often the test part was read."""
         with self._refusals("read the count of test reads"):
-            return conclusions.test_reads(self._client, run_id)
+            return selection_record.test_reads(self._client, run_id)
 
     def log_test_result(self, run_id: str, result: TestResult) -> None:
         """Logs the result on the test part as metrics ``test_*`` of a parent run."""
         with self._refusals("log the test result"):
-            conclusions.log_test_result(self._client, run_id, result)
+            selection_record.log_test_result(self._client, run_id, result)
 
     def read_test_result(self, run_id: str) -> TestResult | None:
         """Returns the last result on the test part; None before the first read."""
         with self._refusals("read the test result"):
-            return conclusions.read_test_result(self._client, run_id)
+            return selection_record.read_test_result(self._client, run_id)
 
     def keep_test_examples(self, run_id: str, examples: TestExamples) -> None:
         """Keeps the results per test example of what was measured there."""
@@ -192,7 +194,7 @@ class Tracking:
     def log_report(self, run_id: str, files: Mapping[str, str | bytes]) -> None:
         """Writes pages under ``report/``; Markdown becomes the run's description, too."""
         with self._refusals("keep the report"):
-            conclusions.log_report(self._client, run_id, files)
+            selection_record.log_report(self._client, run_id, files)
 
     def set_verdicts(
         self,
@@ -202,12 +204,12 @@ class Tracking:
     ) -> None:
         """Tags the trials of a study with their verdicts and, where given, the numbers behind."""
         with self._refusals("tag verdicts"):
-            conclusions.set_verdicts(self._client, record, verdicts, reasons or {})
+            selection_record.set_verdicts(self._client, record, verdicts, reasons or {})
 
     def mark_winner(self, record: StudyRecord, number: int, delivered: str | None = None) -> None:
         """Tags the winner, and only it, ``winner=true``, and the delivered run ``delivered``."""
         with self._refusals("mark the winner"):
-            conclusions.mark_winner(self._client, record, number)
+            selection_record.mark_winner(self._client, record, number)
             if record.run_id is not None and delivered is not None:
                 finalist_runs.mark_delivered(self._client, record.run_id, delivered)
 

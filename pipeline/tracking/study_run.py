@@ -18,18 +18,13 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 
-from pipeline.addresses import masked
 from pipeline.errors import TrackingError
 from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
+from pipeline.redaction import masked
 from pipeline.tracking import artifacts
 from pipeline.tracking.batches import metrics, now, points, run_tags
-from pipeline.tracking.child_runs import ChildRuns
-from pipeline.tracking.connection import refusals
-from pipeline.tracking.entries import Entry, Head, Point
-from pipeline.tracking.outbox import Outbox
-from pipeline.tracking.runs import PARENT_TAG, TRIAL_ROLE
-from pipeline.tracking.sender import PATIENCE_SECONDS, Background, Channel, Direct, Parcel, Say
-from pipeline.tracking.spelling import (
+from pipeline.tracking.client import refusals
+from pipeline.tracking.codec import (
     CURVE_PREFIX,
     RESULTS_FILE,
     RESULTS_TAG,
@@ -40,6 +35,18 @@ from pipeline.tracking.spelling import (
     pack_weights,
     summary_metrics,
 )
+from pipeline.tracking.delivery.child_runs import ChildRuns
+from pipeline.tracking.delivery.message import Entry, Head, Point
+from pipeline.tracking.delivery.outbox import Outbox
+from pipeline.tracking.delivery.sender import (
+    PATIENCE_SECONDS,
+    Background,
+    Channel,
+    Direct,
+    Parcel,
+    Say,
+)
+from pipeline.tracking.queries import PARENT_TAG, TRIAL_ROLE
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 _MAX_DIGEST = 36

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DeviceError
-from pipeline.quiet import native_chatter_off
+from pipeline.native_stderr import native_chatter_off
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "mixed_bfloat16")

@@ -17,11 +17,11 @@ from pipeline.datasets.dataset import Dataset
 from pipeline.records import Cohort, Device, Trial, TrialConfig, TrialOutcome
 from pipeline.training import backend, models
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
-from pipeline.training.evaluation import Course, ModelSize, measure, penalty, per_example
+from pipeline.training.device_data import Resident
 from pipeline.training.fit import Emit, Inbox, Progress, num_watched, train
+from pipeline.training.measure import Course, ModelSize, measure, penalty, per_example
 from pipeline.training.network import Blueprint, StackedNetwork
 from pipeline.training.regularization import TECHNIQUES, in_use
-from pipeline.training.resident import Resident
 
 KEPT_PARAMETERS = 2e7
 """Parameters of the compiled networks that a worker keeps; the least recently used go first."""

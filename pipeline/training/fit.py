@@ -18,10 +18,10 @@ from keras import ops
 
 from pipeline.records import Cohort, EpochReport, StepTiming
 from pipeline.training.backend import batches
-from pipeline.training.footprint import MOST_PROBED
+from pipeline.training.device_data import Resident
 from pipeline.training.losses import SCORES
+from pipeline.training.memory_model import MOST_PROBED
 from pipeline.training.network import StackedNetwork
-from pipeline.training.resident import Resident
 from pipeline.training.techniques import along_trials
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")

@@ -27,7 +27,7 @@ from pipeline.training.architecture import (
     Layer,
     MaxPool,
 )
-from pipeline.training.footprint import scored_at_once, widest_activation
+from pipeline.training.device_data import Resident
 from pipeline.training.layers import (
     SharedBag,
     SharedDense,
@@ -39,8 +39,8 @@ from pipeline.training.layers import (
     Weighted,
 )
 from pipeline.training.losses import RunningCrossEntropy, Scores, StackedCrossEntropy
+from pipeline.training.memory_model import scored_at_once, widest_activation
 from pipeline.training.regularization import vector
-from pipeline.training.resident import Resident
 from pipeline.training.techniques import StackedDropout
 
 LONGEST_EXECUTION = 64

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.datasets import RawData
 from pipeline.datasets.assembly import assemble
-from pipeline.datasets.files import OfficialFile, Shelf
 from pipeline.datasets.formats.tokens import keras_tokens, multi_hot
+from pipeline.datasets.official_files import OfficialFile, Shelf
 from pipeline.records import DatasetSpec
 
 

@@ -9,7 +9,7 @@ from told_lines import Notes
 
 from pipeline.search import executors
 from pipeline.search.launch import launch
-from pipeline.search.preparation import SearchOptions, prepare
+from pipeline.search.options import SearchOptions, prepare
 
 SPACE = """\
 family: mlp

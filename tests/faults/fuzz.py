@@ -150,7 +150,7 @@ def _sources(kind: str) -> tuple[Callable, Any]:
 def judge_space(path: Path) -> tuple[bool, str]:
     """Loads a search space, and resolves and reads it again where it is valid."""
     from pipeline.errors import PipelineError
-    from pipeline.search import space
+    from pipeline.search.space import space
 
     try:
         found = space.load(path)

@@ -11,8 +11,8 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from pipeline.search import space
-from pipeline.search.hyperparameters import HYPERPARAMETERS
+from pipeline.search.space import space
+from pipeline.search.space.hyperparameters import HYPERPARAMETERS
 
 SHIPPED = [space.load(name).path.read_bytes() for name in space.names()]
 PIECES = [

@@ -40,14 +40,14 @@ from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 from scripted_workshop import write_executor  # noqa: E402
 
-import pipeline.search.session  # noqa: E402 - imported before any fork
+import pipeline.search.run  # noqa: E402 - imported before any fork
 import pipeline.tracking.store  # noqa: E402, F401 - imported before any fork
 from pipeline import tracking  # noqa: E402
 from pipeline.cli import main as command  # noqa: E402
-from pipeline.records import RuleSettings  # noqa: E402
-from pipeline.report.selection import select  # noqa: E402
 from pipeline.search import executors  # noqa: E402
-from pipeline.tracking.entries import unpack  # noqa: E402
+from pipeline.selection.records import RuleSettings  # noqa: E402
+from pipeline.selection.select import select  # noqa: E402
+from pipeline.tracking.delivery.message import unpack  # noqa: E402
 
 FORK = multiprocessing.get_context("fork")
 TRIALS = 10

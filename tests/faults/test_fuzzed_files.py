@@ -5,7 +5,7 @@ from random import Random
 import fuzz
 import pytest
 
-from pipeline.datasets.paths import PATH_READERS
+from pipeline.datasets.user.paths import PATH_READERS
 
 
 @pytest.mark.slow

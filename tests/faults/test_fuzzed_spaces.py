@@ -15,7 +15,7 @@ def test_a_hostile_search_space_is_valid_or_refused_in_lines(tmp_path):
 
 def test_the_judge_sees_a_message_of_too_many_lines_and_a_traceback(tmp_path, monkeypatch):
     from pipeline.errors import SearchSpaceError
-    from pipeline.search import space
+    from pipeline.search.space import space
 
     path = tmp_path / "any.yaml"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.tracking.saved_models import fetched
+from pipeline.tracking.models.load import fetched
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings(
@@ -167,7 +167,7 @@ def test_keras_would_refuse_it_too(tmp_path, monkeypatch):
     """Safe mode stands behind the look at the archive."""
     import keras
 
-    from pipeline.tracking import registry
+    from pipeline.tracking.models import registry
 
     monkeypatch.chdir(tmp_path)
     touch = keras.layers.Lambda(lambda inputs: (Path(TRACE).touch(), inputs)[1], output_shape=(3,))

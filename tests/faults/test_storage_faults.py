@@ -13,7 +13,8 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.errors import PipelineError, SpoolError, StorageError, TrackingError
-from pipeline.tracking import StudyRun, sender
+from pipeline.tracking import StudyRun
+from pipeline.tracking.delivery import sender
 
 pytestmark = [
     pytest.mark.slow,

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline import tracking
 from pipeline.errors import InputError, PipelineError
-from pipeline.search.preparation import SearchOptions, prepare
+from pipeline.search.options import SearchOptions, prepare
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.

@@ -5,18 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.records import (
-    Confirmation,
-    Finalist,
-    PerExample,
-    RuleSettings,
-    TestExamples,
-    TestResult,
-    TrialConfig,
-)
-from pipeline.report.rows import Report
-from pipeline.report.selection import select
-from pipeline.report.statistics import mean_interval, wilson_interval
+from pipeline.records import PerExample, TestExamples, TestResult, TrialConfig
+from pipeline.report.report import Report
+from pipeline.selection.records import Confirmation, Finalist, RuleSettings
+from pipeline.selection.select import select
+from pipeline.selection.statistics import mean_interval, wilson_interval
 
 SPACE = {
     "epochs": 6,

@@ -13,14 +13,14 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.datasets import SealedTest
-from pipeline.report import deliver as module
-from pipeline.report import sealed
-from pipeline.report.deliver import ReportOptions, deliver
-from pipeline.report.pages import render
+from pipeline.report import run as module
+from pipeline.report import test_part
+from pipeline.report.render.json import render
+from pipeline.report.run import ReportOptions, deliver
 from pipeline.search import executors
 from pipeline.search.launch import launch
-from pipeline.search.preparation import SearchOptions, prepare
-from pipeline.tracking.spelling import MODEL_TAG
+from pipeline.search.options import SearchOptions, prepare
+from pipeline.tracking.codec import MODEL_TAG
 
 SPACE = """
 family: mlp
@@ -103,7 +103,7 @@ def scripted_study(migrated, tmp_path, monkeypatch):
         made.restored = [trial.mlflow_run_id for trial in trials]
         for trial in trials:
             store.load_weights(trial.mlflow_run_id)
-        return {t.number: sealed.Restored(t.mlflow_run_id, Logits(), np.ones(9)) for t in trials}
+        return {t.number: test_part.Restored(t.mlflow_run_id, Logits(), np.ones(9)) for t in trials}
 
     def register(store, run_id, model, example_input, name=None, class_names=()):
         made.registered.append(model)
@@ -114,7 +114,7 @@ def scripted_study(migrated, tmp_path, monkeypatch):
         return read(part, lock)
 
     read = SealedTest.read
-    monkeypatch.setattr(sealed, "restore", restore)
+    monkeypatch.setattr(test_part, "restore", restore)
     monkeypatch.setattr(tracking.Tracking, "register_model", register)
     monkeypatch.setattr(SealedTest, "read", counted)
     monkeypatch.setattr(module, "pages_of", lambda report: {"report.json": render(report, "json")})

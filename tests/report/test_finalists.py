@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from pipeline.datasets import load
-from pipeline.records import DatasetSpec, RuleSettings, Trial
-from pipeline.report.confirmation import wanted
+from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohorts_of, setup_of, train
-from pipeline.report.selection import select
+from pipeline.selection.confirm import wanted
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 from pipeline.tracking.finalist_runs import CUT_OFF
 
 pytestmark = pytest.mark.filterwarnings(

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.records import Confirmation, RuleSettings, TestResult
-from pipeline.report.confirmation import finalist
+from pipeline.records import TestResult
 from pipeline.report.gates import unmet
-from pipeline.report.rows import Report
-from pipeline.report.selection import select
+from pipeline.report.report import Report
+from pipeline.selection.confirm import finalist
+from pipeline.selection.records import Confirmation, RuleSettings
+from pipeline.selection.select import select
 
 TEST = TestResult(
     ce=0.3, ce_low=0.28, ce_high=0.32, accuracy=0.92, accuracy_low=0.90, accuracy_high=0.94,

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from full_reports import full_report
 
-from pipeline.records import RuleSettings
-from pipeline.report.pages import FORMATS, render
-from pipeline.report.rows import Report
-from pipeline.report.selection import select
+from pipeline.report.render.json import FORMATS, render
+from pipeline.report.report import Report
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 
 FOLDER = Path(__file__).parent / "golden"
-PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
+DRAWN = re.compile(r"(?<=<defs>).*?</svg>", re.DOTALL)
 DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
@@ -55,7 +55,7 @@ def report_of(name, make_trial, make_study):
 
 def rounded(page):
     """The page with the numbers in its pictures rounded to whole ones."""
-    return PICTURE.sub(lambda svg: DECIMAL.sub(lambda n: f"{float(n[0]):.0f}", svg[0]), page)
+    return DRAWN.sub(lambda svg: DECIMAL.sub(lambda n: f"{float(n[0]):.0f}", svg[0]), page)
 
 
 def test_the_reports_are_what_their_names_say(make_trial, make_study):

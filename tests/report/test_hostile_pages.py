@@ -7,8 +7,8 @@ import pytest
 from full_reports import full_report
 from odd_names import ODD
 
-from pipeline.report.pages import as_markdown, as_text, render
 from pipeline.report.publishing import write_html
+from pipeline.report.render.json import as_markdown, as_text, render
 
 EVIL = "\"><img src=x onerror=alert(1)> {{ 7*7 }} '&<script>"
 

@@ -7,14 +7,15 @@ from html.parser import HTMLParser
 import pytest
 from full_reports import full_report, searched_study
 
-from pipeline.records import RuleSettings, TrialConfig
+from pipeline.formatting import between, decimal
+from pipeline.records import TrialConfig
 from pipeline.report import figures
 from pipeline.report.evidence import evidence_of
-from pipeline.report.html import commands
-from pipeline.report.pages import as_json, as_markdown, as_text, render
-from pipeline.report.rounding import between, decimal
-from pipeline.report.rows import Report
-from pipeline.report.selection import select
+from pipeline.report.render.html import commands
+from pipeline.report.render.json import as_json, as_markdown, as_text, render
+from pipeline.report.report import Report
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 
 VOID = {"meta", "br", "hr", "img", "link"}
 EVIL = '<script>alert("x")</script>$\\frac{'

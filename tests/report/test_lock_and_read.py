@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.datasets import SealedTest
 from pipeline.errors import InputError
-from pipeline.report import deliver as module
-from pipeline.report import finalists, sealed
-from pipeline.report.confirmation import ONE_SEED
-from pipeline.report.pages import as_json
-from pipeline.search.single import alone
+from pipeline.report import finalists, test_part
+from pipeline.report import run as module
+from pipeline.report.render.json import as_json
+from pipeline.search.study_lock import alone
+from pipeline.selection.confirm import ONE_SEED
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
@@ -141,7 +141,7 @@ def test_nothing_touches_the_test_part_before_the_lock(scripted_study, monkeypat
 
 def test_a_report_that_was_killed_while_it_read_ends_what_is_left(scripted_study, refuse):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sealed, "read_once", killed)
+        patch.setattr(test_part, "read_once", killed)
         with pytest.raises(KeyboardInterrupt):
             scripted_study.report(seeds=2, finalists=2)
     refuse(TRAINING)
@@ -182,7 +182,7 @@ def test_a_report_that_was_killed_after_it_registered_writes_its_pages(scripted_
 def test_a_replaced_choice_never_shows_the_test_result_of_the_one_before(scripted_study):
     before, _ = scripted_study.report(seeds=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sealed, "read_once", killed)
+        patch.setattr(test_part, "read_once", killed)
         with pytest.raises(KeyboardInterrupt):
             scripted_study.report(rule="fewest_params", seeds=1, read_test_again=True)
     again, said = scripted_study.report(rule="fewest_params", seeds=1)
@@ -193,7 +193,7 @@ def test_a_replaced_choice_never_shows_the_test_result_of_the_one_before(scripte
 
 def test_a_model_that_cannot_be_restored_locks_nothing(scripted_study):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sealed, "restore", killed)
+        patch.setattr(test_part, "restore", killed)
         with pytest.raises(KeyboardInterrupt):
             scripted_study.report(seeds=1)
     assert locked_of(scripted_study) is None and reads_of(scripted_study) == (0, 0)

@@ -9,12 +9,13 @@ import pytest
 from full_reports import full_report
 
 from pipeline.errors import InputError
-from pipeline.records import RuleSettings, TestResult, TrialConfig
-from pipeline.report.pages import WIDTH, as_json, as_markdown, as_text, render
-from pipeline.report.rivals import compared
-from pipeline.report.rounding import between, decimal, probability
-from pipeline.report.rows import NUM_ROWS, Report, describe
-from pipeline.report.selection import RULES, select
+from pipeline.formatting import between, decimal, probability
+from pipeline.records import TestResult, TrialConfig
+from pipeline.report.render.json import WIDTH, as_json, as_markdown, as_text, render
+from pipeline.report.report import NUM_ROWS, Report, describe
+from pipeline.report.sections.rivals import compared
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import RULES, select
 
 NAN = float("nan")
 TEST = TestResult(0.31234567, 0.29, 0.33, 0.91, 0.89, 0.93, 0.06, 0.04, 0.08, 1)

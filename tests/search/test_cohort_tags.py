@@ -10,7 +10,7 @@ from told_lines import Notes
 from pipeline import tracking
 from pipeline.search import executors
 from pipeline.search.launch import launch
-from pipeline.search.preparation import SearchOptions, prepare
+from pipeline.search.options import SearchOptions, prepare
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.

@@ -13,13 +13,14 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.datasets import load
-from pipeline.records import DatasetSpec, RuleSettings
-from pipeline.report.confirmation import wanted
+from pipeline.records import DatasetSpec
 from pipeline.report.finalists import setup_of, train
-from pipeline.report.selection import select
 from pipeline.search import executors
 from pipeline.search.launch import launch
-from pipeline.search.preparation import SearchOptions, prepare
+from pipeline.search.options import SearchOptions, prepare
+from pipeline.selection.confirm import wanted
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.

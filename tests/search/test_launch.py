@@ -24,16 +24,11 @@ from pipeline.errors import (
     TrackingError,
 )
 from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
-from pipeline.search import executors, space
+from pipeline.search import executors
 from pipeline.search.interrupts import interruptible
 from pipeline.search.launch import launch
-from pipeline.search.preparation import (
-    SearchOptions,
-    opening,
-    plan_lines,
-    prepare,
-    source,
-)
+from pipeline.search.options import SearchOptions, opening, plan_lines, prepare, source
+from pipeline.search.space import space
 from pipeline.search.study import open_study
 
 pytestmark = pytest.mark.filterwarnings(

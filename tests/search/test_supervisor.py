@@ -10,22 +10,16 @@ from scripted_workshop import Script, Workshop
 from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import PipelineError
-from pipeline.records import (
-    ChanceLevel,
-    RuleSettings,
-    StudyRecord,
-    TrialConfig,
-    TrialOutcome,
-    TrialRecord,
-)
-from pipeline.report.selection import select
+from pipeline.records import ChanceLevel, StudyRecord, TrialConfig, TrialOutcome, TrialRecord
 from pipeline.search import executors
-from pipeline.search.cohorts import Sizing, fixed, grouped
+from pipeline.search.cohort_sizing import Sizing, fixed, grouped
+from pipeline.search.cost import UNTIMED_TRIALS, DataSize, Estimate
 from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
-from pipeline.search.estimate import UNTIMED_TRIALS, DataSize, Estimate
-from pipeline.search.failures import MAX_FAILURES
+from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.study import Study, Suggestion
 from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")

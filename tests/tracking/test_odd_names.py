@@ -7,7 +7,7 @@ from odd_names import ODD
 
 from pipeline.errors import TrackingError
 from pipeline.tracking import artifacts, connect
-from pipeline.tracking.registry import model_name
+from pipeline.tracking.models.registry import model_name
 
 
 @pytest.mark.slow

@@ -175,9 +175,9 @@ def test_more_children_than_a_page_of_mlflows_table(tracking, open_study):
 
 
 def test_pages_are_followed(tracking, open_study, monkeypatch):
-    from pipeline.tracking import runs
+    from pipeline.tracking import queries
 
-    monkeypatch.setattr(runs, "_PAGE", 2)
+    monkeypatch.setattr(queries, "_PAGE", 2)
     for name in ("one", "two", "three"):
         run = open_study(name)
         for number in range(5):

@@ -25,7 +25,7 @@ from training_samples import (
     weights_of,
 )
 
-from pipeline.training import fit, ordinary
+from pipeline.training import export, fit
 from pipeline.training.cohort import Workshop
 
 EPOCHS = 3
@@ -151,7 +151,7 @@ def test_a_trial_of_a_mixed_cohort_is_a_plain_keras_model(structure, technique):
     config, outcome = cohort.trials[k].config, outcomes[k]
     trained_on = STRUCTURES[structure][0]()
     dataset, start_weights = dense(trained_on), without_padding(initial[k], trained_on)
-    model = ordinary.restore(config, dataset, start_weights, output="linear")
+    model = export.restore(config, dataset, start_weights, output="linear")
 
     curve, weights = keras_history(model, dataset, order, config.batch_size)
 

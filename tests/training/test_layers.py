@@ -9,6 +9,7 @@ from keras import ops
 from scipy import sparse
 from training_samples import as_array
 
+from pipeline.training.device_data import padded
 from pipeline.training.layers import (
     SharedBag,
     SharedDense,
@@ -18,7 +19,6 @@ from pipeline.training.layers import (
     StackedFlatten,
     StackedMaxPool,
 )
-from pipeline.training.resident import padded
 from pipeline.training.techniques import StackedDropout, mixed, penalty_gradient, projected
 
 EXAMPLES, UNITS = 200, 500

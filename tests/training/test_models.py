@@ -8,7 +8,7 @@ import pytest
 from training_samples import SMALL, TECHNIQUES, cohort_of, cross_entropies, digits, run
 
 from pipeline.errors import InputError
-from pipeline.training import models, ordinary
+from pipeline.training import export, models
 from pipeline.training.cohort import Workshop
 
 FUNNEL = '''
@@ -61,6 +61,6 @@ def test_a_family_added_as_one_file_builds_trains_and_is_exported(funnel):
         assert outcome.state == "COMPLETE"
         assert outcome.measurement.num_parameters == 64 * 65 + 32 * 65 + 16 * 33 + 10 * 17
         assert outcome.curves["val_ce"][-1] < outcome.curves["val_ce"][0]
-        model = ordinary.restore(config, digits(), outcome.weights)
+        model = export.restore(config, digits(), outcome.weights)
         expected = cross_entropies(model, digits().validation)
         np.testing.assert_allclose(outcome.validation.nll, expected, rtol=1e-4, atol=1e-5)

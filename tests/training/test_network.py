@@ -11,8 +11,8 @@ from pipeline import datasets
 from pipeline.datasets.assembly import assemble
 from pipeline.datasets.formats.tokens import multi_hot
 from pipeline.records import DatasetSpec
-from pipeline.search import space
-from pipeline.training import ordinary
+from pipeline.search.space import space
+from pipeline.training import export
 from pipeline.training.cohort import Workshop
 from pipeline.training.network import glorot_uniform
 
@@ -70,7 +70,7 @@ PARAMETERS = {
 @pytest.mark.parametrize(("dataset", "reference"), REFERENCES)
 def test_a_reference_builds_as_the_ordinary_net_people_made(shops, dataset, reference):
     name, config = reference.name, reference.config
-    model = ordinary.build(config, shops[dataset].dataset)
+    model = export.build(config, shops[dataset].dataset)
     default = {"cifar10": CIFAR10, "reuters": REUTERS}[dataset]
     assert tuple(type(layer).__name__ for layer in model.layers) == LAYERS.get(
         (dataset, name), default
@@ -101,7 +101,7 @@ def test_a_reference_builds_stacked(shops, dataset, reference):
     counted = sum(int(np.prod(v.shape)) for v in network.model.trainable_variables)
     assert counted == shop.parameters(reference.config)
     shapes = [weight.shape for weight in network.per_trial()[0]]
-    model = ordinary.build(reference.config, shop.dataset)
+    model = export.build(reference.config, shop.dataset)
     passive = (keras.layers.Normalization, keras.layers.Dropout)
     layers = [layer for layer in model.layers if not isinstance(layer, passive)]
     assert shapes == [tuple(v.shape) for layer in layers for v in layer.weights]

@@ -7,7 +7,6 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.datasets.bounds import check_memory
 from pipeline.datasets.formats.table import (
     Table,
     arrow_errors,
@@ -15,6 +14,7 @@ from pipeline.datasets.formats.table import (
     checked_table,
     reads_as_number,
 )
+from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError
 
 GROWTH = 4

@@ -6,8 +6,8 @@ import contextlib
 import re
 from pathlib import Path
 
-from pipeline.datasets.bounds import check_memory
 from pipeline.datasets.formats.table import Table, arrow_errors, check_names, checked_table
+from pipeline.datasets.user.limits import check_memory
 
 _INDEX = re.compile(r"__index_level_\d+__")  # pandas' row names, no data
 

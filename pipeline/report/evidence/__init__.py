@@ -22,7 +22,7 @@ from pipeline.report.evidence.techniques import Isolation, isolation
 
 if TYPE_CHECKING:
     from pipeline.records import TrialRecord
-    from pipeline.report.rows import Report
+    from pipeline.report.report import Report
 
 __all__ = ["Evidence", "evidence_of"]
 

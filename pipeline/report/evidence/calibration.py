@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import PerExample
-from pipeline.report.statistics import (
+from pipeline.selection.statistics import (
     NUM_BINS,
     Interval,
     expected_calibration_error,

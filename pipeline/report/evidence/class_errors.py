@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import TestExamples
-from pipeline.report.statistics import Interval, wilson_interval
+from pipeline.selection.statistics import Interval, wilson_interval
 
 _RESAMPLES = 1000
 

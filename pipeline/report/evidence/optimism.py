@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import TestExamples, TrialRecord
-from pipeline.report.statistics import standard_error
+from pipeline.selection.statistics import standard_error
 
 
 @dataclass(frozen=True)

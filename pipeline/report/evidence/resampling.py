@@ -17,10 +17,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.records import Confirmation, RuleSettings, StudyRecord
-from pipeline.report.candidates import Candidates, gather, of_finalists, unskilled
-from pipeline.report.rules import RULES, without
-from pipeline.report.statistics import paired_standard_error
+from pipeline.records import StudyRecord
+from pipeline.selection.candidates import Candidates, gather, of_finalists, unskilled
+from pipeline.selection.records import Confirmation, RuleSettings
+from pipeline.selection.rules import RULES, without
+from pipeline.selection.statistics import paired_standard_error
 
 REPEATS = 200
 """Resamples: a share of one half is known to +- 0.035."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
-from pipeline.report.statistics import Z_95, paired_standard_error, standard_error
+from pipeline.selection.statistics import Z_95, paired_standard_error, standard_error
 
 TECHNIQUES = ("l1", "l2", "l1_l2", "dropout", "max_norm", "batch_norm")
 """In the order of reports; ``l1_l2`` is one technique, the elastic net."""

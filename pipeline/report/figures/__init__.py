@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.figures import canvas, curves, errors, hyperparameters, techniques, tradeoff
-from pipeline.report.rows import Report
+from pipeline.report.report import Report
 
 Draw = Callable[[Report], tuple[Any, str]]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.formatting import decimal
 from pipeline.records import TrialRecord
 from pipeline.report.evidence import evidence_of
 from pipeline.report.figures import canvas
-from pipeline.report.rounding import decimal
-from pipeline.report.rows import Report
+from pipeline.report.report import Report
 
 _LINES = (
     (canvas.BLUE, "-", "o"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.formatting import between, decimal
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.calibration import Calibration
 from pipeline.report.evidence.class_errors import ClassError, ClassErrors
 from pipeline.report.figures import canvas
-from pipeline.report.rounding import between, decimal
-from pipeline.report.rows import Report
-from pipeline.report.statistics import CALIBRATION_FROM, wilson_interval
+from pipeline.report.report import Report
+from pipeline.selection.statistics import CALIBRATION_FROM, wilson_interval
 
 WORST = 20
 """Classes shown, those with the highest error rates."""

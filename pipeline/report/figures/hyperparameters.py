@@ -13,7 +13,7 @@ from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.importance import LOGARITHMIC, TARGETS, Importances
 from pipeline.report.evidence.place import EDGE_SHARE, Place
 from pipeline.report.figures import canvas
-from pipeline.report.rows import Report, differing_keys
+from pipeline.report.report import Report, differing_keys
 
 _COLUMNS = 4
 _MOST = 12

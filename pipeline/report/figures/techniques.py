@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.formatting import decimal
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.techniques import Difference, Effect
 from pipeline.report.figures import canvas
-from pipeline.report.rounding import decimal
-from pipeline.report.rows import Report
+from pipeline.report.report import Report
 
 _PANELS = (
     ("val_ce", "cross-entropy (nats)", "better \N{LEFTWARDS ARROW}"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.formatting import decimal
 from pipeline.records import Measurement, TrialRecord
 from pipeline.report.figures import canvas
-from pipeline.report.rounding import decimal
-from pipeline.report.rows import Report
+from pipeline.report.report import Report
 
 
 def draw(report: Report) -> tuple[Any, str]:

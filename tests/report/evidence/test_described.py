@@ -13,7 +13,7 @@ from pipeline.report.evidence.importance import FEWEST_TRIALS, _shuffled, encode
 from pipeline.report.evidence.optimism import optimism
 from pipeline.report.evidence.place import place_of
 from pipeline.report.evidence.techniques import isolation, used
-from pipeline.report.statistics import expected_calibration_error, paired_standard_error
+from pipeline.selection.statistics import expected_calibration_error, paired_standard_error
 
 
 def part(nll, correct=None, predicted=None, confidence=None):

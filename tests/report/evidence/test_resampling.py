@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.records import Confirmation, Finalist, RuleSettings
-from pipeline.report.candidates import Candidates
 from pipeline.report.evidence.resampling import frequencies, picks
-from pipeline.report.rules import RULES
+from pipeline.selection.candidates import Candidates
+from pipeline.selection.records import Confirmation, Finalist, RuleSettings
+from pipeline.selection.rules import RULES
 
 
 def candidates(num_seeds, num=12, num_examples=200):

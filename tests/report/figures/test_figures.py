@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from full_reports import full_report, searched_study
 
-from pipeline.records import RuleSettings
+from pipeline.formatting import decimal
 from pipeline.report import figures
 from pipeline.report.evidence.calibration import Calibration
 from pipeline.report.figures import canvas
 from pipeline.report.figures.errors import WORST, calibration_sentence
 from pipeline.report.figures.hyperparameters import across
-from pipeline.report.rounding import decimal
-from pipeline.report.rows import Report
-from pipeline.report.selection import select
+from pipeline.report.report import Report
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,152 @@
+"""The user's own ``.npz``: checked arrays in, :class:`RawData` out; nothing is ever unpickled.
+
+Either ``x`` and ``y``, which are split 60/20/20, or ``x_train``, ``y_train``, ``x_test`` and
+``y_test``: then ``x_test`` stays sealed (only its header is read before) and train is split 80/20.
+
+- ``x``: numbers, ``[n, features]``, images ``[n, h, w]`` or ``[n, h, w, channels]``; uint8 stays
+  uint8, everything else becomes float32.
+- ``y``: ``[n]`` classes: whole numbers or text (see ``datasets.labels``).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.dataset import Kind, Part
+from pipeline.datasets.formats.npz import members, read_array, read_header
+from pipeline.datasets.source import RawData
+from pipeline.datasets.user.labels import Classes, classes_of, encode
+from pipeline.errors import DatasetError
+
+POOLED = ("x", "y")
+PARTED = ("x_train", "y_train", "x_test", "y_test")
+
+
+def read_npz(path: Path) -> RawData:
+    """Returns the examples of a user's archive.
+
+    Raises:
+        DatasetError: The archive cannot be used; the message names file, array and remedy.
+    """
+    inputs_name, labels_name, *test_names = _array_names(path)
+    inputs, kind = _inputs(path, inputs_name)
+    distinct, codes = _label_values(path, labels_name, len(inputs))
+    where = f"{path}: '{labels_name}'"
+    classes = classes_of(distinct, len(inputs), where)
+    labels = encode(distinct, codes, classes, where)
+    if not test_names:
+        return RawData(kind, classes.names, inputs, labels)
+    num_test = _check_test_headers(path, inputs.shape[1:])
+    read_test = partial(_read_test, path, classes)
+    return RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
+
+
+def _array_names(path: Path) -> tuple[str, ...]:
+    present = set(members(path))
+    pooled, parted = set(POOLED) <= present, set(PARTED) <= present
+    if pooled != parted:
+        return POOLED if pooled else PARTED
+    problem = "both layouts" if pooled else f"the arrays {sorted(present)}"
+    raise DatasetError(
+        f"{path} has {problem}; expected either 'x' and 'y', or all of 'x_train', 'y_train',"
+        " 'x_test' and 'y_test'. Save it with np.savez(file, x=inputs, y=labels)."
+    )
+
+
+def _inputs(path: Path, name: str) -> tuple[np.ndarray, Kind]:
+    inputs = read_array(path, name)
+    if inputs.dtype.kind not in "biuf":
+        raise DatasetError(
+            f"{path}: '{name}' has dtype {inputs.dtype}; expected numbers. Encode other columns as"
+            " numbers first (one-hot, ordinal)."
+        )
+    inputs, kind = _shape_inputs(path, name, inputs)
+    if inputs.dtype != np.uint8:
+        # Out of float32's range becomes inf, which is reported below.
+        with np.errstate(over="ignore"):
+            inputs = inputs.astype(np.float32)
+        if not np.isfinite(inputs).all():
+            row = int(np.argwhere(~np.isfinite(inputs))[0, 0])
+            raise DatasetError(
+                f"{path}: '{name}' holds values that are not finite in float32, first in example"
+                f" {row}. Fill in or drop those examples before saving."
+            )
+    return inputs, kind
+
+
+def _shape_inputs(path: Path, name: str, inputs: np.ndarray) -> tuple[np.ndarray, Kind]:
+    if inputs.size == 0 or inputs.ndim not in (2, 3, 4):
+        hint = f" One feature? Save {name}.reshape(-1, 1)." if inputs.ndim == 1 else ""
+        raise DatasetError(
+            f"{path}: '{name}' has shape {inputs.shape}; expected [n, features], [n, height, width]"
+            f" or [n, height, width, channels], not empty.{hint}"
+        )
+    if inputs.ndim == 2:
+        return inputs, "features"
+    if inputs.ndim == 3:
+        return inputs[..., None], "image"
+    if inputs.shape[1] in (1, 3) and inputs.shape[3] > 4:
+        raise DatasetError(
+            f"{path}: '{name}' has shape {inputs.shape}, which looks like channels first; expected"
+            f" [n, height, width, channels]. Save np.moveaxis({name}, 1, -1)."
+        )
+    return inputs, "image"
+
+
+def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], np.ndarray]:
+    """Returns each label value once, and each example's position among them."""
+    values = read_array(path, name)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        hint = f" One-hot labels? Save {name}.argmax(axis=1)." if values.ndim == 2 else ""
+        raise DatasetError(
+            f"{path}: '{name}' has shape {values.shape}; expected [n], one class per example.{hint}"
+        )
+    if values.dtype.kind not in "biufU":
+        raise DatasetError(
+            f"{path}: '{name}' has dtype {values.dtype}; expected whole numbers or text, a class"
+            f" per example. Save {name}.astype(int) if they are classes, {name}.astype(str) if they"
+            " are bytes."
+        )
+    if len(values) != num_examples:
+        raise DatasetError(
+            f"{path}: {num_examples} inputs, but '{name}' has {len(values)} labels; expected as"
+            " many labels as inputs, in the same order."
+        )
+    distinct, codes = np.unique(values, return_inverse=True)
+    try:
+        return distinct.tolist(), codes
+    except (ValueError, SystemError) as error:  # four bytes that are no Unicode character
+        raise DatasetError(
+            f"{path}: '{name}' holds text that is no Unicode ({error}). Save class names or"
+            " numbers."
+        ) from error
+
+
+def _check_test_headers(path: Path, example_shape: tuple[int, ...]) -> int:
+    inputs_shape, _ = read_header(path, "x_test")
+    labels_shape, _ = read_header(path, "y_test")
+    if len(inputs_shape) == 3 and len(example_shape) == 3:
+        inputs_shape = (*inputs_shape, 1)
+    if not inputs_shape or inputs_shape[1:] != example_shape:
+        raise DatasetError(
+            f"{path}: 'x_test' has shape {inputs_shape}, but 'x_train' has examples of shape"
+            f" {example_shape}; expected the same."
+        )
+    if labels_shape[:1] != inputs_shape[:1]:
+        raise DatasetError(
+            f"{path}: 'x_test' has {inputs_shape[0]} examples, but 'y_test' has shape"
+            f" {labels_shape}; expected as many labels as inputs."
+        )
+    return inputs_shape[0]
+
+
+def _read_test(path: Path, classes: Classes) -> Part:
+    inputs, _ = _inputs(path, "x_test")
+    distinct, codes = _label_values(path, "y_test", len(inputs))
+    return Part(inputs, encode(distinct, codes, classes, f"{path}: 'y_test'"))

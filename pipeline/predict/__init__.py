@@ -1,0 +1,1 @@
+"""Predicts with a delivered model on raw inputs."""

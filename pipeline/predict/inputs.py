@@ -1,0 +1,233 @@
+"""A file of raw inputs in, an array that a model takes out; for ``pipeline predict``.
+
+The formats are those that datasets are made of: ``.npy`` and ``.npz`` (key ``x``, or the only
+array) for all; ``.csv`` for features; images for images; ``.jsonl`` and ``.txt`` with a line of
+token ids per example, or whole-number arrays padded with 0, for token lists. What a model takes is
+an :class:`Entrance`. Nothing is unpickled, resized or filled in: what does not fit is an error.
+
+To add a format: a reader in :data:`READERS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.formats.npz import members, read_array
+from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
+from pipeline.datasets.formats.tokens import multi_hot, token_rows
+from pipeline.datasets.user.tables import LABEL_NAMES
+from pipeline.errors import InputError, closest
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """What a model takes.
+
+    Attributes:
+        kind: ``image``, ``features`` or ``tokens``.
+        shape: Shape of one example; (None,) for tokens, whose lists have any length.
+        num_words: Size of the vocabulary; tokens only.
+    """
+
+    kind: str
+    shape: tuple[int | None, ...]
+    num_words: int = 0
+
+    def __str__(self) -> str:
+        """Returns it as an error message says it."""
+        if self.kind == "tokens":
+            return f"token ids from 0 (padding) to {self.num_words - 1}, [n, length]"
+        sizes = ", ".join(str(size) for size in self.shape)
+        return f"{'images' if self.kind == 'image' else 'features'} [n, {sizes}]"
+
+
+def read_inputs(path: Path, entrance: Entrance) -> np.ndarray:
+    """Returns a file's examples as the model takes them.
+
+    Returns:
+        float32 ``[num_examples, *shape]``; for tokens int32 ``[num_examples, longest]``, 0 for
+        padding, each row's distinct ids in increasing order.
+
+    Raises:
+        InputError: The file cannot be read, or does not fit the model; the message says what was
+            found and what is expected.
+    """
+    check_file(path)
+    found = READERS[path.suffix.lower()](path, entrance)
+    fit = _tokens if entrance.kind == "tokens" else _numbers
+    examples = fit(path, found, entrance)
+    if not len(examples):
+        raise InputError(f"{path} holds no examples; expected {entrance}")
+    return examples
+
+
+def check_file(path: Path) -> None:
+    """Checks that a file is there and of a kind that can be read.
+
+    Raises:
+        InputError: It is not.
+    """
+    if path.suffix.lower() not in READERS:
+        raise InputError(
+            f"{path}: files ending in '{path.suffix}' cannot be read"
+            f"{closest(path.suffix.lower(), READERS)}; expected one of {', '.join(READERS)}"
+        )
+    if not path.is_file():
+        raise InputError(f"there is no file {path} (looked in {Path.cwd()})")
+
+
+def _numbers(path: Path, values: np.ndarray, entrance: Entrance) -> np.ndarray:
+    """Returns finite float32 examples of the model's shape."""
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{path} has dtype {values.dtype}; expected numbers, {entrance}")
+    if entrance.kind == "image" and entrance.shape[-1] == 1 and values.ndim == 3:
+        values = values[..., None]
+    if values.shape[1:] != entrance.shape or not values.ndim:
+        single = values.shape == entrance.shape
+        raise InputError(
+            f"{path} has shape {list(values.shape)}; the model expects {entrance}"
+            + (", so save x[None] for a single example" if single else "")
+        )
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0, 0])
+        raise InputError(f"{path}: example {row} holds values that are not finite in float32")
+    return values
+
+
+def _tokens(path: Path, rows: Any, entrance: Entrance) -> np.ndarray:
+    """Returns padded token ids; ids outside the vocabulary are an error."""
+    if isinstance(rows, np.ndarray) and (rows.ndim != 2 or rows.dtype.kind not in "iu"):
+        raise InputError(
+            f"{path} has shape {list(rows.shape)} and dtype {rows.dtype}; the model expects "
+            f"{entrance}, whole numbers"
+        )
+    try:
+        return token_rows(multi_hot(rows, entrance.num_words))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_npy(path: Path, entrance: Entrance) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as a .npy array of numbers ({error}); write it with "
+            "np.save(file, np.asarray(x, 'float32'))"
+        ) from error
+
+
+def _read_npz(path: Path, entrance: Entrance) -> np.ndarray:
+    names = members(path)
+    if "x" not in names and len(names) != 1:
+        raise InputError(
+            f"{path} holds the arrays {sorted(names)}; expected 'x', or a single array"
+        )
+    return read_array(path, "x" if "x" in names else names[0])
+
+
+def _read_csv(path: Path, entrance: Entrance) -> np.ndarray:
+    """Returns a table of numbers; a first line that holds a word is the header.
+
+    A column whose name says that it holds labels is left out, as in a dataset.
+    """
+    rows = [row for row in csv.reader(_lines(path)) if row]
+    header = rows[0] if rows and not all(map(_is_number, rows[0])) else []
+    labels = [place for place, name in enumerate(header) if name.strip().lower() in LABEL_NAMES]
+    table = []
+    for number, row in enumerate(rows[bool(header) :]):
+        if len(row) != len(rows[0]):
+            raise InputError(
+                f"{path}: example {number} has {len(row)} values, the first line {len(rows[0])}"
+            )
+        cells = [cell for place, cell in enumerate(row) if place not in labels]
+        wrong = next((cell for cell in cells if not _is_number(cell)), None)
+        if wrong is not None:
+            raise InputError(f"{path}: example {number} holds '{wrong}'; expected numbers only")
+        table.append([float(cell) for cell in cells])
+    if not table:
+        raise InputError(f"{path} holds no examples; expected a line each, {entrance}")
+    return np.array(table)
+
+
+def _read_image(path: Path, entrance: Entrance) -> np.ndarray:
+    """Returns one picture, uint8 [1, height, width, channels], in the model's colours."""
+    if entrance.kind != "image":
+        raise InputError(f"{path} is a picture; the model expects {entrance}")
+    expected, found = Size(*(int(size or 0) for size in entrance.shape)), read_size(path)
+    if (found.height, found.width) != (expected.height, expected.width):
+        raise InputError(f"{path} is {found} pixels; the model expects {expected}: scale it first")
+    if found.channels > expected.channels:
+        raise InputError(f"{path} is a colour picture; the model expects grey ones: convert it")
+    return read_pixels(path, expected)[None]
+
+
+def _read_jsonl(path: Path, entrance: Entrance) -> list[list[int]]:
+    rows = []
+    for number, line in enumerate(filter(str.strip, _lines(path))):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, list) or any(type(entry) is not int for entry in row):
+            raise InputError(
+                f"{path}: line {number + 1} is no list of token ids; expected such as [1, 14, 22]"
+            )
+        rows.append(row)
+    return _bounded(path, rows, entrance)
+
+
+def _read_txt(path: Path, entrance: Entrance) -> list[list[int]]:
+    rows = []
+    for number, line in enumerate(filter(str.strip, _lines(path))):
+        try:
+            rows.append([int(word) for word in line.replace(",", " ").split()])
+        except ValueError:
+            raise InputError(
+                f"{path}: line {number + 1} holds more than token ids; expected such as 1 14 22"
+            ) from None
+    return _bounded(path, rows, entrance)
+
+
+def _bounded(path: Path, rows: list[list[int]], entrance: Entrance) -> list[list[int]]:
+    """Returns token lists, which are for a model that takes them."""
+    if entrance.kind != "tokens":
+        raise InputError(f"{path} holds lists of token ids; the model expects {entrance}")
+    if any(abs(entry) >= 2**63 for row in rows for entry in row):
+        raise InputError(f"{path} holds token ids beyond 64 bits; expected {entrance}")
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text in UTF-8 ({error})") from error
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+READERS: dict[str, Callable[[Path, Entrance], Any]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".csv": _read_csv,
+    **dict.fromkeys(SUFFIXES, _read_image),
+    ".jsonl": _read_jsonl,
+    ".txt": _read_txt,
+}
+"""File ending -> what reads such a file for a model with this entrance."""

@@ -1,0 +1,148 @@
+"""Which trials train together, and how many are asked for at once.
+
+Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
+The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
+references, which are part of the sampler's random start, a quarter of the trials at least, then
+:data:`ROUNDS` more. They go by the study's total: one that was killed goes on in the same rounds.
+A cohort has to fit into memory, too: what ``training.footprint`` foresees into its worker's share.
+Where that was too much, the cohort fails and is tried again in halves (``failures.Capacity``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipeline.datasets.user.limits import available_bytes
+from pipeline.records import Device, Trial
+from pipeline.training.memory_model import Footprint
+
+if TYPE_CHECKING:
+    from pipeline.search.study import Suggestion
+
+Member = TypeVar("Member", "Suggestion", Trial)
+
+ROUNDS = 6
+RANDOM_START = 10
+"""Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
+LEAST_HALVED = 16
+"""Smallest round of which a half still fills a cohort."""
+LARGEST_COHORT = 256
+SMALL_STEP = 2e8
+"""Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
+few milliseconds. Convolutions lie far above: they fill the machine by themselves. A GPU is filled
+by no single trial of these families."""
+COHORT_BYTES = 3 * 2**27
+"""Of a cohort's weights while it trains. Their best ones travel to the supervisor, which holds them
+twice for a moment and has 400 MB in all."""
+BYTES_PER_PARAMETER = 4 * 6
+"""Weights, gradient, two slots of the optimizer, the best weights and a copy in passing."""
+MEMORY_SHARE = 0.5
+"""Of the memory that is free: the estimate is rough, and others want some, too."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """How many trials are asked for at once.
+
+    Attributes:
+        first: In the first round.
+        later: In each later round.
+        largest: Most trials in one cohort.
+        ahead: Trials that may still be training when the next are asked for; 0 for none.
+    """
+
+    first: int = 1
+    later: int = 1
+    largest: int = 1
+    ahead: int = 0
+
+    def round(self, asked: int) -> int:
+        """Returns the size of the next round after so many trials ended or were asked for."""
+        return self.later if asked else self.first
+
+    def cohort(self, asked: int) -> int:
+        """Returns the most trials in one cohort of that round.
+
+        Where the next trials are asked for ahead, a later round is at least two cohorts: while one
+        trains, the sampler is told of the other. With one worker no more than a round of trials is
+        unknown to it.
+        """
+        return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a trial costs.
+
+    Attributes:
+        step_work: Multiply-adds of a training step.
+        num_parameters: Trainable parameters.
+        footprints: What trials take while they train; each has to fit.
+        memory: Bytes that a cohort may take.
+        small_step: Multiply-adds of a step up to which stacking pays.
+    """
+
+    step_work: float
+    num_parameters: int
+    footprints: tuple[Footprint, ...] = ()
+    memory: float = float("inf")
+    small_step: float = SMALL_STEP
+
+
+def fixed(size: int) -> Sizing:
+    """Returns the sizing for a cohort size that the user chose."""
+    return Sizing(size, size, size)
+
+
+def automatic(trials: int, references: int, load: Load) -> Sizing:
+    """Returns the sizing for a study.
+
+    Args:
+        trials: The study's total.
+        references: Reference configurations among them.
+        load: What a trial costs.
+    """
+    if load.step_work > load.small_step:
+        return Sizing()
+    fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
+    largest = max(min(LARGEST_COHORT, fitting), 1)
+    for footprint in set(load.footprints):
+        largest = footprint.most(load.memory, largest)
+    first = min(trials, max(references, RANDOM_START, trials // 4))
+    later = max(-(-(trials - first) // ROUNDS), 1)
+    return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)
+
+
+def memory_per_worker(workers: int, device: Device | None = None) -> float:
+    """Returns the bytes that each worker's cohort may take: of this machine now, or of its GPU."""
+    if device is None or not device.is_gpu:
+        return MEMORY_SHARE * available_bytes() / workers
+    return float("inf") if device.free_bytes is None else MEMORY_SHARE * device.free_bytes / workers
+
+
+def by_structure(members: Iterable[Member]) -> list[list[Member]]:
+    """Returns suggestions or trials in groups that can train together, in the order given."""
+    groups: dict[tuple[Any, ...], list[Member]] = {}
+    for member in members:
+        groups.setdefault(member.config.structure, []).append(member)
+    return list(groups.values())
+
+
+def in_parts(group: list[Member], size: int) -> list[list[Member]]:
+    """Returns the group in parts of at most this size, in order."""
+    return [group[start : start + size] for start in range(0, len(group), size)]
+
+
+def grouped(suggestions: list[Suggestion], largest: int) -> list[list[Suggestion]]:
+    """Returns the suggestions in cohorts: of equal structure, in the order they were asked."""
+    return [part for group in by_structure(suggestions) for part in _even(group, largest)]
+
+
+def _even(group: list[Suggestion], largest: int) -> list[list[Suggestion]]:
+    """Returns a group in as few parts as the largest allows, of sizes as equal as can be."""
+    parts = -(-len(group) // largest)
+    ends = [-(-len(group) * part // parts) for part in range(parts + 1)]
+    return [group[start:end] for start, end in pairwise(ends)]

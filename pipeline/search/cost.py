@@ -1,0 +1,156 @@
+"""How long a study will take on this machine, from timed steps of its first cohorts.
+
+A cohort's step is taken to cost time in proportion to its trials' multiply-adds, plus a constant
+for the call, which they share; scoring after each epoch costs a third of training per example.
+Early stopping and pruning are not foreseen: the estimate is an upper bound.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.records import StepTiming, TrialConfig
+from pipeline.search.space.space import SearchSpace
+from pipeline.training import models
+from pipeline.training.architecture import multiply_adds
+from pipeline.training.memory_model import MOST_PROBED
+
+CALL_COST = 2e7
+"""Multiply-adds that take as long as the constant part of a training step."""
+UNTIMED_TRIALS = 10
+"""Trials of a first cohort whose time is limited and not known yet."""
+SAMPLED_CONFIGS = 64
+ONE_THREAD_WORK = 4e6
+"""Multiply-adds of a step up to which a second thread costs more than it gives (2 cores)."""
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """What a trial's cost depends on.
+
+    Attributes:
+        input_shape: One example's shape; of multi-hot rows only the ones that are set count.
+        num_train: Training examples.
+        num_validation: Validation examples.
+    """
+
+    input_shape: tuple[int, ...]
+    num_train: int
+    num_validation: int
+
+
+@dataclass
+class Estimate:
+    """The running estimate of a study.
+
+    Attributes:
+        data: Shape and sizes of the data.
+        epochs: Largest number of epochs of a trial.
+        rates: Seconds per unit of work of the timed cohorts.
+        setups: Seconds before their first step.
+    """
+
+    data: DataSize
+    epochs: int
+    rates: list[float] = field(default_factory=list)
+    setups: list[float] = field(default_factory=list)
+
+    def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
+        """Takes the timing of a cohort's step."""
+        work = sum(step_work(config, self.data) for config in configs) + CALL_COST
+        self.rates.append(timing.seconds_per_step / work)
+        self.setups.append(timing.setup_seconds)
+
+    def seconds(
+        self, configs: Sequence[TrialConfig], workers: int, together: float = 1.0
+    ) -> float | None:
+        """Returns the longest that training these trials takes; None before the first timing.
+
+        Args:
+            configs: The trials'.
+            workers: Cohorts at once.
+            together: Trials in a cohort, on average.
+        """
+        if not self.rates:
+            return None
+        rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
+        call = CALL_COST / together
+        work = (self._steps(c) * (step_work(c, self.data) + call) for c in configs)
+        return (rate * sum(work) + setup * len(configs) / together) / workers
+
+    def most(self, configs: Sequence[TrialConfig], seconds: float) -> int:
+        """Returns how many of these trials of one structure train together in so much time.
+
+        At least one; :data:`UNTIMED_TRIALS` before the first timing.
+        """
+        if not self.rates:
+            return min(len(configs), UNTIMED_TRIALS)
+        rate = float(np.median(self.rates)) * self._steps(configs[0])
+        left = seconds - float(np.mean(self.setups)) - rate * CALL_COST
+        fitting = left // (rate * step_work(configs[0], self.data))
+        return int(min(max(fitting, 1), len(configs)))
+
+    def _steps(self, config: TrialConfig) -> float:
+        """Returns the steps of a whole training, scoring counted as steps."""
+        steps = max(self.data.num_train // config.batch_size, 1)
+        scored = self.data.num_validation + min(self.data.num_validation, MOST_PROBED)
+        return self.epochs * steps * (1.0 + scored / (3.0 * self.data.num_train))
+
+
+def step_work(config: TrialConfig, data: DataSize) -> float:
+    """Returns the multiply-adds of a training step: about three forward passes of a batch."""
+    hidden = models.layers_of(config, data.input_shape)
+    return 3.0 * config.batch_size * multiply_adds(hidden, data.input_shape)
+
+
+def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) -> int | None:
+    """Returns how many CPU threads share an operation in each worker; None for one per core.
+
+    Operations of small networks are over before a second thread has begun.
+    """
+    if max(step_work(config, data) for config in configs) <= ONE_THREAD_WORK:
+        return 1
+    return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)
+
+
+def typical_configs(space: SearchSpace, count: int = SAMPLED_CONFIGS) -> list[TrialConfig]:
+    """Returns configurations drawn at random from a space, ``count`` of them, repeated in turn."""
+    generators = (np.random.default_rng([0, index]) for index in range(SAMPLED_CONFIGS))
+    drawn = [space.suggest(_Random(generator)) for generator in generators]
+    return [drawn[index % SAMPLED_CONFIGS] for index in range(count)]
+
+
+class _Random:
+    """Suggests at random, as Optuna's trials do before there is anything to learn from."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if log:
+            return float(np.exp(self._generator.uniform(np.log(low), np.log(high))))
+        return float(self._generator.uniform(low, high))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        return int(self._generator.choice(np.arange(low, high + 1, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[object]) -> object:
+        return choices[int(self._generator.integers(len(choices)))]
+
+
+def spoken(seconds: float) -> str:
+    """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,252 @@
+"""What a search needs before anything is written: its dataset, its space and its definition.
+
+In: :class:`SearchOptions`. Out: :class:`Prepared`. Neither Optuna nor MLflow is imported for it, so
+that a mistake in an option is told in a second, and workers start before the two are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import datasets
+from pipeline.datasets.splits import MEASURED_AT_LEAST
+from pipeline.datasets.summary import Outline, outline
+from pipeline.errors import InputError
+from pipeline.records import DatasetSpec, Device, TrialConfig
+from pipeline.redaction import masked
+from pipeline.search import executors
+from pipeline.search.cohort_sizing import (
+    SMALL_STEP,
+    Load,
+    Sizing,
+    automatic,
+    fixed,
+    memory_per_worker,
+)
+from pipeline.search.cost import DataSize, step_work, threads, typical_configs
+from pipeline.search.naming import check_name
+from pipeline.search.retries import MAX_FAILURES
+from pipeline.search.space import space
+from pipeline.search.space.space import SearchSpace
+from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.training import models
+from pipeline.training.architecture import num_parameters
+from pipeline.training.memory_model import DataShape, Footprint, footprint
+from pipeline.training.worker import WorkshopSpec
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What ``pipeline search`` was asked for; None means as the search space says.
+
+    Attributes:
+        dataset: Name or path.
+        search_space: Name or path of a search space; None for the dataset's own.
+        data_dir: Folder with official files.
+        trials: The study's total.
+        timeout_seconds: No trial starts after this.
+        trial_timeout_seconds: Longest wall time of a trial.
+        max_failures: So many failures of one kind in a row stop the study.
+        epochs: Largest number of epochs.
+        train_examples: Training examples used.
+        seed: Seed of split, sampler, initial weights, masks and order.
+        study: Name; None for the dataset's.
+        storage: Optuna's storage.
+        references: Whether reference configurations run along.
+        executor: Name of the executor.
+        workers: Number of workers.
+        cohort_size: Most trials trained together; None for what suits the study.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        precision: ``float32`` or ``mixed_bfloat16``.
+    """
+
+    dataset: str = "digits"
+    search_space: str | None = None
+    data_dir: Path | None = None
+    trials: int | None = None
+    timeout_seconds: float | None = None
+    trial_timeout_seconds: float | None = None
+    max_failures: int = MAX_FAILURES
+    epochs: int | None = None
+    train_examples: int | None = None
+    seed: int = 0
+    study: str | None = None
+    storage: str | None = None
+    references: bool = True
+    executor: str = "processes"
+    workers: int = 1
+    cohort_size: int | None = None
+    device: str = "auto"
+    precision: str = "float32"
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """How the dataset is loaded, here and in every worker."""
+        return DatasetSpec(self.dataset, self.data_dir, self.seed, self.train_examples)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search that could start: its dataset, its space and its study's name and definition."""
+
+    dataset: Outline
+    space: SearchSpace
+    study: str
+    definition: dict[str, Any]
+
+
+def prepare(options: SearchOptions) -> Prepared:
+    """Loads and checks what a search needs; nothing is written.
+
+    Raises:
+        InputError: Dataset, search space or an option cannot be used.
+    """
+    if not executors.find(options.executor).ends_jobs and options.trial_timeout_seconds:
+        raise InputError(
+            f"--trial-timeout: --executor {options.executor} trains in this process and cannot end "
+            "a trial; use --executor processes, or leave the limit out"
+        )
+    dataset = outline(options.spec)
+    chosen = choose_space(options, dataset)
+    changed: dict[str, Any] = {}
+    if options.epochs is not None:
+        changed["epochs"] = options.epochs
+    if options.trials is not None:
+        changed["trials"] = options.trials
+    chosen = replace(chosen, **changed)
+    check_fit(chosen, dataset)
+    definition = {
+        "dataset": dataset.name,
+        "split_id": dataset.split_id,
+        "seed": options.seed,
+        "train_examples": options.train_examples,
+        "precision": options.precision,
+        "space": chosen.definition(),
+    }
+    study = options.study or dataset.name
+    check_name(study)
+    return Prepared(dataset, chosen, study, definition)
+
+
+def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
+    """Returns the search space asked for, the dataset's own, or the default for its kind."""
+    if options.search_space is not None:
+        return space.load(options.search_space)
+    if not datasets.is_path(options.dataset) and dataset.name in space.names():
+        return space.load(dataset.name)
+    return space.default_for(dataset.kind, dataset.input_shape)
+
+
+def check_fit(chosen: SearchSpace, dataset: Outline) -> None:
+    """Checks that networks of this space and every reference fit the inputs.
+
+    Raises:
+        InputError: One does not; the message says which and why.
+    """
+    configs = {f"depth {config.depth}": config for config in typical_configs(chosen)}
+    configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
+    for what, config in configs.items():
+        try:
+            num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
+        except InputError as error:
+            raise InputError(
+                f"{chosen.path}: {what} does not fit {dataset.name} (inputs of shape "
+                f"{list(dataset.input_shape)}): {error}"
+            ) from error
+
+
+def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
+    """Returns what a search would do, for ``--dry-run``."""
+    chosen, dataset = prepared.space, prepared.dataset
+    sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
+    rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
+    names = [entry.name for entry in chosen.references] if options.references else []
+    return [
+        f"study: {prepared.study}",
+        f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
+        f"search space: {chosen.path}",
+        *rows,
+        f"references, trained first: {', '.join(names) or 'none'}",
+        f"trials: {chosen.trials} of at most {chosen.epochs} epochs, patience {chosen.patience}",
+        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
+        f"{options.precision}",
+        "dry run: nothing was trained or written",
+    ]
+
+
+def data_size(dataset: Outline) -> DataSize:
+    """Returns what a trial's cost depends on."""
+    sizes = dataset.split_sizes
+    return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
+
+
+def footprints(configs: Iterable[TrialConfig], dataset: Outline) -> tuple[Footprint, ...]:
+    """Returns what trials of these configs take while they train."""
+    sizes = dataset.split_sizes
+    num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
+    num_scored = sizes["validation"] + num_measured
+    shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
+    return tuple(footprint(config, shape) for config in configs)
+
+
+def every_config(chosen: SearchSpace) -> list[TrialConfig]:
+    """Returns configurations drawn from a space, and its references."""
+    return [*typical_configs(chosen), *(entry.config for entry in chosen.references)]
+
+
+def cohort_sizing(
+    options: SearchOptions, chosen: SearchSpace, dataset: Outline, device: Device | None = None
+) -> Sizing:
+    """Returns how many trials are asked for at once: as asked, or what suits study and device.
+
+    Args:
+        options: What was asked for.
+        chosen: The search space.
+        dataset: What a trial's cost depends on.
+        device: What the workers train on; None for this machine's processor.
+    """
+    if options.cohort_size is not None:
+        return fixed(options.cohort_size)
+    configs, data = typical_configs(chosen), data_size(dataset)
+    layers = [models.layers_of(config, dataset.input_shape) for config in configs]
+    load = Load(
+        step_work=float(np.mean([step_work(config, data) for config in configs])),
+        num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
+        footprints=footprints(every_config(chosen), dataset),
+        memory=memory_per_worker(options.workers, device),
+        small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
+    )
+    return automatic(chosen.trials, len(chosen.references), load)
+
+
+def source(options: SearchOptions) -> str:
+    """Returns what the dataset was loaded from: a name, or the absolute path of the user's file."""
+    return (
+        str(Path(options.dataset).resolve())
+        if datasets.is_path(options.dataset)
+        else (options.dataset)
+    )
+
+
+def opener(options: SearchOptions, prepared: Prepared) -> WorkshopSpec:
+    """Returns how a worker opens up."""
+    data = data_size(prepared.dataset)
+    shared = threads(every_config(prepared.space), data, options.workers)
+    return WorkshopSpec(options.spec, options.device, options.precision, shared)
+
+
+def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
+    """Returns the first line of a search: what it does and where it writes."""
+    sizes = prepared.dataset.split_sizes
+    again = f", {ended} of them done" if ended else ""
+    return (
+        f"study '{prepared.study}': {prepared.space.trials} trials{again} on "
+        f"{prepared.dataset.name} ({sizes['train']:,} training and {sizes['validation']:,} "
+        f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
+        f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
+    )

@@ -1,0 +1,291 @@
+"""A search space: what may vary, what is fixed and which known systems run along.
+
+In: a YAML file of ``search_spaces/`` (read by ``search.yaml_document``, checked by
+``search.schema``). Out: a :class:`SearchSpace`, which turns a trial of Optuna, or of anything with
+its three ``suggest_*`` methods, into a ``records.TrialConfig``, and says what it consists of.
+
+To ask another question: one more YAML file in ``search_spaces/``, or anywhere by its path. To add
+a hyperparameter: an entry in ``search.hyperparameters.HYPERPARAMETERS``.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pipeline.errors import SearchSpaceError, closest, printable
+from pipeline.records import TrialConfig
+from pipeline.search.space import schema, yaml_document
+from pipeline.search.space.definition import as_yaml, changes
+from pipeline.search.space.hyperparameters import (
+    DEFAULTS,
+    HYPERPARAMETERS,
+    Value,
+    condition,
+    configure,
+    is_active,
+    spelled,
+)
+from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
+
+__all__ = [
+    "Choice",
+    "FloatRange",
+    "GridRow",
+    "IntRange",
+    "Reference",
+    "SearchSpace",
+    "changes",
+    "default_for",
+    "load",
+    "names",
+    "parse",
+]
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+_MIN_IMAGE_SIDE = 8  # what two 3x3 convolutions with 2x2 pooling in between need
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A known system that is trained beside the search, under its name.
+
+    Attributes:
+        name: Such as ``baseline``.
+        config: Its complete configuration.
+        in_space: Whether the search could suggest exactly this configuration.
+    """
+
+    name: str
+    config: TrialConfig
+    in_space: bool
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One hyperparameter of a search space, in words.
+
+    Attributes:
+        name: The hyperparameter.
+        role: ``searched``, ``fixed`` (in the file) or ``default`` (not mentioned).
+        values: Its range, choices or value.
+        condition: When it counts; empty for always.
+    """
+
+    name: str
+    role: str
+    values: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a study may suggest.
+
+    Attributes:
+        name: The file's name without its suffix.
+        path: The file.
+        family: Model family of all trials.
+        trials: The study's total, references included.
+        epochs: Largest number of epochs of a trial.
+        patience: Epochs without a smaller ``val_ce`` after which a trial stops.
+        fixed: Hyperparameters that stay, as in the file.
+        parameters: Hyperparameters that vary, what they depend on first.
+        references: Known systems, in the order of the file.
+    """
+
+    name: str
+    path: Path
+    family: str
+    trials: int
+    epochs: int
+    patience: int
+    fixed: Mapping[str, Value]
+    parameters: Mapping[str, Parameter]
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def constants(self) -> dict[str, Value]:
+        """The value of every hyperparameter that does not vary: the fixed ones and defaults."""
+        return {
+            name: self.fixed.get(name, DEFAULTS[name])
+            for name in HYPERPARAMETERS
+            if name not in self.parameters
+        }
+
+    def suggest(self, trial: Suggester) -> TrialConfig:
+        """Returns the configuration that a trial suggests; only active hyperparameters are asked.
+
+        Args:
+            trial: Has ``suggest_float``, ``suggest_int`` and ``suggest_categorical`` as Optuna's.
+        """
+        values = self.constants
+        for name, parameter in self.parameters.items():
+            if is_active(name, values):
+                values[name] = parameter.suggest(name, trial)
+            else:
+                values[name] = DEFAULTS[name]
+        return configure(self.family, values)
+
+    def parameters_of(self, config: TrialConfig) -> dict[str, Value] | None:
+        """Returns the suggestions that lead to a configuration; None if it is not in the space."""
+        values, constants = config.as_dict(), self.constants
+        if config.family != self.family:
+            return None
+        suggestions: dict[str, Value] = {}
+        for name in HYPERPARAMETERS:
+            if not is_active(name, values):
+                fits = values[name] == DEFAULTS[name]
+            elif name in self.parameters:
+                suggestions[name] = values[name]
+                fits = self.parameters[name].contains(values[name])
+            else:
+                fits = values[name] == constants[name]
+            if not fits:
+                return None
+        return suggestions
+
+    def grid(self) -> list[GridRow]:
+        """Returns a row per hyperparameter: first what may vary, then what is fixed."""
+        rows = [
+            GridRow(name, "searched", str(parameter), condition(name))
+            for name, parameter in self.parameters.items()
+        ]
+        for name, value in self.constants.items():
+            if name in self.fixed:
+                rows.append(GridRow(name, "fixed", spelled(value), condition(name)))
+            elif self._applies(name) and not condition(name):
+                rows.append(GridRow(name, "default", spelled(value), ""))
+        return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
+
+    def definition(self) -> dict[str, Any]:
+        """Returns what makes a study's trials comparable, as JSON values.
+
+        Defaults are written out, so that naming one in the file changes nothing. The number of
+        trials, the file's name and its comments are not included: a study may be continued.
+        """
+        return {
+            "family": self.family,
+            "epochs": self.epochs,
+            "patience": self.patience,
+            "fixed": self._shown(self.constants),
+            "search": {name: _plain(entry) for name, entry in self.parameters.items()},
+            "references": {entry.name: self._settings(entry.config) for entry in self.references},
+        }
+
+    @property
+    def text(self) -> str:
+        """The resolved search space: YAML that loads to the same space, defaults written out."""
+        return as_yaml(self.definition(), self.trials, self.path)
+
+    def _applies(self, name: str) -> bool:
+        return self.family not in HYPERPARAMETERS[name].not_in
+
+    def _settings(self, config: TrialConfig) -> dict[str, Value]:
+        return self._shown({name: config.as_dict()[name] for name in HYPERPARAMETERS})
+
+    def _shown(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Returns the values that count: no other family's, and no lambda that is not set."""
+        return {
+            name: value
+            for name, value in values.items()
+            if self._applies(name) and not (condition(name) and value is None)
+        }
+
+
+def load(path_or_name: str | Path, families: Collection[str] | None = None) -> SearchSpace:
+    """Returns the search space in a file, or the one shipped under a name.
+
+    Args:
+        path_or_name: A name of :func:`names`, or the path of a YAML file.
+        families: Valid model families; None for those in ``training/models/``.
+
+    Raises:
+        SearchSpaceError: There is no such file, or it is not valid; every fault is listed.
+    """
+    path = Path(path_or_name)
+    if isinstance(path_or_name, str) and path_or_name in names():
+        path = _folder() / f"{path_or_name}.yaml"
+    try:
+        with path.open("rb") as file:
+            content = file.read(yaml_document.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        named = printable(str(path_or_name))
+        raise SearchSpaceError(
+            f"cannot read the search space '{named}': {reason}; expected the path of a YAML "
+            f"file or one of {', '.join(names())}{closest(named, names())}"
+        ) from error
+    return parse(content, path, families)
+
+
+def parse(content: bytes, path: Path, families: Collection[str] | None = None) -> SearchSpace:
+    """Returns the search space in these bytes; ``path`` names it and stands in messages.
+
+    Raises:
+        SearchSpaceError: It is not valid; every fault is listed.
+    """
+    document = yaml_document.read(content, path)
+    checked = schema.check(document, _families() if families is None else families)
+    space = SearchSpace(
+        name=path.stem,
+        path=path,
+        family=checked.family,
+        trials=checked.trials,
+        epochs=checked.epochs,
+        patience=checked.patience,
+        fixed=MappingProxyType(dict(checked.fixed)),
+        parameters=MappingProxyType(dict(checked.parameters)),
+    )
+    references = tuple(
+        Reference(name, config, in_space=space.parameters_of(config) is not None)
+        for name, config in checked.references.items()
+    )
+    return replace(space, references=references)
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of the shipped search spaces: one per dataset, and the defaults."""
+    return tuple(sorted(file.stem for file in _folder().glob("*.yaml")))
+
+
+def default_for(kind: str, input_shape: tuple[int, ...] = ()) -> SearchSpace:
+    """Returns the search space for data that has none of its own, such as a user's file.
+
+    Args:
+        kind: The dataset's: ``features``, ``image`` or ``multi_hot``.
+        input_shape: Shape of one example. Images below 8x8 pixels leave no room for the
+            convolutions of ``default_image`` and are taken as features.
+
+    Raises:
+        SearchSpaceError: There is no default for this kind.
+    """
+    kinds = [name.removeprefix("default_") for name in names() if name.startswith("default_")]
+    if kind not in kinds:
+        raise SearchSpaceError(
+            f"no default search space for data of the kind '{kind}'; expected one of "
+            f"{', '.join(kinds)}{closest(kind, kinds)}; or give one with --search-space FILE"
+        )
+    small = kind == "image" and min(input_shape[:2], default=_MIN_IMAGE_SIDE) < _MIN_IMAGE_SIDE
+    return load("default_features" if small else f"default_{kind}")
+
+
+def _plain(parameter: Parameter) -> dict[str, Any]:
+    entry = asdict(parameter)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
+
+
+def _folder() -> Path:
+    """Returns the folder of the shipped files: in the installed package, or in the checkout."""
+    installed = _PACKAGE / "search_spaces"
+    return installed if installed.is_dir() else _PACKAGE.parent / "search_spaces"
+
+
+def _families() -> list[str]:
+    """Returns the model families by their files, so that no training code is imported here."""
+    modules = pkgutil.iter_modules([str(_PACKAGE / "training" / "models")])
+    return sorted(module.name for module in modules)

@@ -1,0 +1,232 @@
+"""The trials that a rule may choose from, as arrays: who is measured, who has skill, who is close.
+
+A study's records become :class:`Candidates` plus a reason for every trial that is none; the skill
+guard and the margins of "as good as the best" work on the arrays alone. Those carry a seed axis, so
+that finalists trained with several seeds (:func:`of_finalists`) go through the same code as trials.
+
+Source of the margins: Breiman et al., 1984 (one standard error of the best), here of the paired
+difference, with a fixed floor because standard errors vanish on large validation parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.errors import SplitMismatchError
+from pipeline.formatting import decimal, probability
+from pipeline.records import ChanceLevel, Measurement, StudyRecord, TrialRecord
+from pipeline.selection.records import Finalist, RuleSettings
+from pipeline.selection.statistics import binomial_tail, paired_standard_error
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Trials measured on the same examples, in the order of their numbers.
+
+    Attributes:
+        numbers: int [num_trials], the trials' numbers, ascending.
+        nll: float64 [num_trials, num_seeds, num_examples], validation cross-entropies, nats.
+        correct: float64, the same shape, 1 where the most probable class is right.
+        gap_ce: float64 [num_trials], generalization gaps, nats.
+        gap_ce_se: float64 [num_trials], their standard errors.
+        num_parameters: int [num_trials].
+    """
+
+    numbers: np.ndarray
+    nll: np.ndarray
+    correct: np.ndarray
+    gap_ce: np.ndarray
+    gap_ce_se: np.ndarray
+    num_parameters: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @cached_property
+    def val_ce(self) -> np.ndarray:
+        """float64 [num_trials], mean validation cross-entropy, nats."""
+        return self.nll.mean(axis=(1, 2))
+
+    @cached_property
+    def val_accuracy(self) -> np.ndarray:
+        """float64 [num_trials], mean validation accuracy."""
+        return self.correct.mean(axis=(1, 2))
+
+    @cached_property
+    def best(self) -> int:
+        """Index of the smallest val_ce; ties: fewer parameters, then the smaller number."""
+        return int(np.lexsort((self.numbers, self.num_parameters, self.val_ce))[0])
+
+    def take(self, indices: Sequence[int]) -> Candidates:
+        """Returns the candidates at these indices."""
+        rows = np.asarray(indices, dtype=int)
+        return Candidates(
+            numbers=self.numbers[rows],
+            nll=self.nll[rows],
+            correct=self.correct[rows],
+            gap_ce=self.gap_ce[rows],
+            gap_ce_se=self.gap_ce_se[rows],
+            num_parameters=self.num_parameters[rows],
+        )
+
+
+def of_finalists(finalists: Sequence[Finalist]) -> Candidates:
+    """Returns finalists as candidates; their gaps and standard errors are those over the seeds."""
+    chosen = sorted(finalists, key=lambda finalist: finalist.number)
+    return Candidates(
+        numbers=np.array([f.number for f in chosen]),
+        nll=np.stack([_over_seeds(f, "nll") for f in chosen]),
+        correct=np.stack([_over_seeds(f, "correct") for f in chosen]),
+        gap_ce=np.array([f.measurement.gap_ce for f in chosen]),
+        gap_ce_se=np.array([f.measurement.gap_ce_se for f in chosen]),
+        num_parameters=np.array([f.measurement.num_parameters for f in chosen]),
+    )
+
+
+def _over_seeds(finalist: Finalist, name: str) -> np.ndarray:
+    parts = [run.validation for run in finalist.runs if run.validation is not None]
+    return np.stack([np.asarray(getattr(part, name), np.float64) for part in parts])
+
+
+def gather(study: StudyRecord) -> tuple[Candidates | None, dict[int, str]]:
+    """Returns the study's candidates (None for none) and why each other trial is none.
+
+    Raises:
+        SplitMismatchError: The trials were not all measured on the study's split.
+    """
+    trials = sorted(study.trials, key=lambda trial: trial.number)
+    reasons = {trial.number: unfit(trial) for trial in trials}
+    chosen = [trial for trial in trials if reasons[trial.number] is None]
+    excluded = {number: reason for number, reason in reasons.items() if reason is not None}
+    _check_splits(study, chosen)
+    return (_stack(chosen) if chosen else None), excluded
+
+
+def unskilled(candidates: Candidates, chance: ChanceLevel, alpha: float) -> dict[int, str]:
+    """Returns number -> reason of the candidates that are no better than chance.
+
+    Skill takes an exact binomial tail P(X >= hits | n, chance accuracy) of at most alpha / N, N
+    the number of candidates, and a cross-entropy below that of the class prior. An approximate
+    tail (Wilson, normal) lets too many of a hundred guessing trials through.
+    """
+    num_examples = candidates.nll.shape[2]
+    level = alpha / len(candidates)
+    reasons = {}
+    for index, number in enumerate(candidates.numbers.tolist()):
+        # Averaged over seeds, hits are rounded down: to doubt skill, not to invent it.
+        hits = int(np.floor(candidates.val_accuracy[index] * num_examples + 1e-6))
+        tail = binomial_tail(hits, num_examples, chance.accuracy)
+        if tail > level:
+            reasons[number] = (
+                f"no better than chance: {hits} or more of {num_examples} right happen by "
+                f"guessing (accuracy {decimal(chance.accuracy)}) with probability "
+                f"{probability(tail)}, allowed is {probability(level)}"
+            )
+        elif candidates.val_ce[index] >= chance.ce:
+            reasons[number] = (
+                f"no better than chance: cross-entropy {decimal(candidates.val_ce[index])} is not "
+                f"below {decimal(chance.ce)}, that of predicting the class shares"
+            )
+    return reasons
+
+
+def worse_than_best(candidates: Candidates, settings: RuleSettings) -> dict[int, str]:
+    """Returns number -> reason of the candidates that are not as good as the best one.
+
+    As good means mean(l_i - l_b) <= max(k * SE, tau * mean l_b) and mean(c_b - c_i) <=
+    max(k * SE, tau_accuracy), SE the paired standard error of the difference. The best one itself
+    always is.
+    """
+    best = candidates.best
+    ce_floor = settings.tau * float(candidates.val_ce[best])
+    reasons = {}
+    for index, number in enumerate(candidates.numbers.tolist()):
+        if index == best:
+            continue
+        parts = []
+        loss, margin = _loss(candidates.nll, index, best, settings.k, ce_floor)
+        if loss > margin:
+            parts.append(_worse("cross-entropy", candidates.val_ce, (index, best), margin))
+        loss, margin = _loss(-candidates.correct, index, best, settings.k, settings.tau_accuracy)
+        if loss > margin:
+            parts.append(_worse("accuracy", candidates.val_accuracy, (index, best), margin))
+        if parts:
+            reasons[number] = "; ".join(parts)
+    return reasons
+
+
+def _loss(values: np.ndarray, index: int, best: int, k: float, floor: float) -> tuple[float, float]:
+    """How much worse ``index`` is than ``best``, and how much is allowed."""
+    error = paired_standard_error(values[index], values[best])
+    # With one example the error is unknown: only the fixed margin counts.
+    margin = max(k * error if np.isfinite(error) else 0.0, floor)
+    return float((values[index] - values[best]).mean()), margin
+
+
+def _worse(what: str, values: np.ndarray, pair: tuple[int, int], margin: float) -> str:
+    mine, best = (float(values[index]) for index in pair)
+    return (
+        f"{what} {decimal(mine)} worse than the best ({decimal(best)}) "
+        f"by more than the margin {decimal(margin)}"
+    )
+
+
+def unfit(trial: TrialRecord) -> str | None:
+    """Returns why a trial cannot be a candidate; None where it can."""
+    measured = trial.measurement
+    if trial.state == "RUNNING":
+        return "still running"
+    if trial.state == "PRUNED":
+        return "pruned"
+    if trial.state != "COMPLETE":
+        return f"failed: {trial.cause or 'no cause was recorded'}"
+    if measured is None:
+        return "failed: it ended without a measurement"
+    if not measured.finite:
+        return f"not finite: {_not_finite(measured)}"
+    if trial.validation is None or not trial.validation.nll.size:
+        return "its per-example validation results are missing"
+    if not np.isfinite(trial.validation.nll).all():
+        return "not finite: cross-entropy of single validation examples"
+    return None
+
+
+def _not_finite(measured: Measurement) -> str:
+    names = ("val_ce", "val_accuracy", "train_ce", "gap_ce", "gap_ce_se")
+    return ", ".join(name for name in names if not np.isfinite(getattr(measured, name)))
+
+
+def _check_splits(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    strangers = [trial for trial in trials if trial.split_id != study.split_id]
+    if strangers:
+        found = ", ".join(f"trial {t.number} on '{t.split_id}'" for t in strangers[:3])
+        raise SplitMismatchError(
+            f"Study '{study.study}' uses the split '{study.split_id}', but {found}"
+            f"{' and more' if len(strangers) > 3 else ''}: results on different validation "
+            "examples cannot be compared. Search again under a new --study name."
+        )
+    sizes = {(t.validation.nll.size, t.validation.correct.size) for t in trials if t.validation}
+    if any(nll != correct for nll, correct in sizes) or len(sizes) > 1:
+        found = ", ".join(str(nll) for nll, _ in sorted(sizes))
+        raise SplitMismatchError(
+            f"The trials of study '{study.study}' have validation results of different lengths "
+            f"({found} examples) although they name one split '{study.split_id}': a "
+            "validation.npz is damaged. Search again under a new --study name."
+        )
+
+
+def _stack(trials: Sequence[TrialRecord]) -> Candidates:
+    measured = [t.measurement for t in trials if t.measurement is not None]
+    parts = [t.validation for t in trials if t.validation is not None]
+    return Candidates(
+        numbers=np.array([t.number for t in trials]),
+        nll=np.array([part.nll for part in parts], dtype=np.float64)[:, None, :],
+        correct=np.array([part.correct for part in parts], dtype=np.float64)[:, None, :],
+        gap_ce=np.array([m.gap_ce for m in measured], dtype=np.float64),
+        gap_ce_se=np.array([m.gap_ce_se for m in measured], dtype=np.float64),
+        num_parameters=np.array([m.num_parameters for m in measured]),
+    )

@@ -1,0 +1,1 @@
+"""Keras models in MLflow: registered, loaded, checked before they are opened."""

@@ -1,0 +1,224 @@
+"""Which run is the parent of a study, and what it says about the study.
+
+In: a study's name, dataset, definition and tags. Out: the parent run, RUNNING, with its children.
+
+The parent is, in this order: the run that ``mlflow run`` made for us (MLFLOW_RUN_ID), an earlier
+parent of the same study, a new run. Where both of the first exist, ``mlflow run``'s becomes the
+parent: it takes over the children and what must not be forgotten (the locked selection and how
+often the test part was read); the earlier one is tagged ``continued_in`` and ``role=continued``,
+and keeps its files. An interrupted change of parents leaves two of them; the next time ends it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import InputError
+from pipeline.redaction import masked
+from pipeline.tracking import artifacts
+from pipeline.tracking.batches import metrics, run_tags, send
+from pipeline.tracking.codec import (
+    DELIVERED_TAG,
+    LOCK_TAG,
+    MODEL_TAG,
+    TEST_EXAMPLES_FILE,
+    TEST_FILE,
+    definition_params,
+)
+from pipeline.tracking.queries import (
+    CONTINUED_TAG,
+    OPENED_TAG,
+    PARENT_TAG,
+    UNKNOWN,
+    children_of,
+    experiment_id,
+    finalists_of,
+    parents_of,
+)
+
+DEFINITION_FILE = "definition.json"
+ENVIRONMENT_FILE = "environment.txt"
+SELECTION_FILE = "selection.json"
+CARRIED_TAGS = (
+    LOCK_TAG, "test_reads", "split_id", "winner", DELIVERED_TAG, MODEL_TAG,
+    "mlflow.note.content",
+)  # fmt: skip
+CARRIED_FILES = (TEST_FILE, TEST_EXAMPLES_FILE)
+"""Besides every record of a selection and every page of a report."""
+_PACKAGES = (
+    "keras", "tensorflow", "jax", "numpy", "optuna", "mlflow", "scikit-learn", "scipy",
+    "least-overfit",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StudyHead:
+    """What names and defines a study: its name, dataset, definition (JSON values) and more tags."""
+
+    study: str
+    dataset: str
+    definition: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+def open_parent(client: MlflowClient, head: StudyHead) -> tuple[Run, dict[int, Run]]:
+    """Returns the parent run of the study, set to RUNNING and described, and its children."""
+    earlier = parents_of(client, study=head.study)
+    adopted = _adopted(client, head.study)
+    if adopted is not None:
+        parent = adopted
+    elif earlier:
+        parent = earlier[0]
+    else:
+        # With its tags from the first: a search killed right after is continued in this run.
+        tags = {"role": "study", "study": head.study, "dataset": head.dataset}
+        parent = client.create_run(experiment_id(client), run_name=head.study, tags=tags)
+    others = [run for run in earlier if run.info.run_id != parent.info.run_id]
+    children = children_of(client, [parent, *others])
+    _describe(client, parent, head)
+    for other in others:
+        _take_over(client, parent, other, [*children.values(), *finalists_of(client, [other])])
+    return client.get_run(parent.info.run_id), children
+
+
+def _adopted(client: MlflowClient, study: str) -> Run | None:
+    """Returns ``mlflow run``'s run; its id leaves the environment, so that no worker sees it."""
+    run_id = os.environ.pop("MLFLOW_RUN_ID", None)
+    if not run_id:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+        raise InputError(
+            f"MLFLOW_RUN_ID names run {run_id!a}, which is not at {masked(client.tracking_uri)}: "
+            "unset it, or set MLFLOW_TRACKING_URI to the store that has it"
+        ) from error
+    if run.info.lifecycle_stage != "active":
+        raise InputError(
+            f"MLFLOW_RUN_ID names run {run_id}, which was deleted: bring it back with "
+            f"`mlflow runs restore --run-id {run_id}`, or unset it"
+        )
+    owner = run.data.tags.get("study", study)
+    if owner != study:
+        raise InputError(
+            f"MLFLOW_RUN_ID names run {run_id}, which belongs to study '{owner}', not to "
+            f"'{study}': unset MLFLOW_RUN_ID"
+        )
+    return run
+
+
+def _describe(client: MlflowClient, parent: Run, head: StudyHead) -> None:
+    """Writes the parent's tags, files and params; a param that exists keeps its value."""
+    run_id = parent.info.run_id
+    tags = {
+        **head.tags, **_origin(),
+        "role": "study", "study": head.study, "dataset": head.dataset,
+        OPENED_TAG: str(time.time_ns() // 1_000_000),
+    }  # fmt: skip
+    known = parent.data.params
+    new = {k: v for k, v in definition_params(head.definition).items() if k not in known}
+    client.log_batch(run_id, tags=run_tags(tags))
+    send(client, run_id, params=new)
+    files = {
+        DEFINITION_FILE: json.dumps(dict(head.definition), indent=2, default=str),
+        ENVIRONMENT_FILE: environment_text(),
+    }
+    artifacts.write(parent.info.artifact_uri, client.tracking_uri, files)
+    client.update_run(run_id, status="RUNNING", name=head.study)
+
+
+def _take_over(client: MlflowClient, parent: Run, other: Run, children: Sequence[Run]) -> None:
+    """Makes ``parent`` the parent in place of ``other``; may be repeated after an interruption."""
+    new, old = parent.info.run_id, other.info.run_id
+    if LOCK_TAG not in parent.data.tags:
+        found = {
+            name: artifacts.read(other.info.artifact_uri, client.tracking_uri, name)
+            for name in _carried_files(client, other)
+        }
+        files = {name: content for name, content in found.items() if content is not None}
+        if files:
+            artifacts.write(parent.info.artifact_uri, client.tracking_uri, files)
+    have = parent.data.tags
+    tags = {k: v for k, v in other.data.tags.items() if k in CARRIED_TAGS and k not in have}
+    values = {k: v for k, v in other.data.metrics.items() if k not in parent.data.metrics}
+    reads = int(other.data.tags.get("test_reads", 0))
+    client.log_batch(new, metrics(values, step=reads), tags=run_tags(tags))
+    for child in children:
+        if child.data.tags.get(PARENT_TAG) == old:
+            client.set_tag(child.info.run_id, PARENT_TAG, new)
+    client.log_batch(old, tags=run_tags({CONTINUED_TAG: new, "role": "continued"}))
+    if other.info.status == "RUNNING":
+        client.set_terminated(old, status="KILLED")
+
+
+def _carried_files(client: MlflowClient, run: Run) -> list[str]:
+    """Returns which of a run's files its successor needs to know what was chosen and reported."""
+    address = run.info.artifact_uri, client.tracking_uri
+    chosen = [
+        name
+        for name in artifacts.names(*address)
+        if name in CARRIED_FILES or re.fullmatch(r"selection.*\.json", name)
+    ]
+    return [*chosen, *artifacts.names(*address, folder="report")]
+
+
+def _origin() -> dict[str, str]:
+    """Returns tags that say who ran what: user, command, versions, git commit if there is one."""
+    tags = {"mlflow.source.name": "pipeline search", "mlflow.source.type": "LOCAL"}
+    tags["versions"] = ", ".join(environment_text().split("\n")[:4])
+    try:
+        tags["mlflow.user"] = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under an id without a name
+        tags["mlflow.user"] = "unknown"
+    if commit := git_commit(Path(__file__).parent):
+        tags["mlflow.source.git.commit"] = commit
+    return tags
+
+
+def environment_text() -> str:
+    """Returns Python's and the key packages' versions and the platform, a line each."""
+    lines = [f"python {platform.python_version()}"]
+    for name in _PACKAGES:
+        try:
+            lines.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return "\n".join([*lines, f"platform {platform.platform()}"]) + "\n"
+
+
+def git_commit(folder: Path) -> str | None:
+    """Returns the commit of the repository that tracks this folder; ``-dirty`` where it differs.
+
+    None outside a repository, for files that are not tracked (an installed package inside
+    somebody's repository) and without git.
+    """
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None

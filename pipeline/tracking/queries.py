@@ -1,0 +1,156 @@
+"""Finding runs: the parent of a study, its children, and the experiment for a new one.
+
+A parent carries the tags ``role=study`` and ``study``; a child ``role=trial``, ``trial`` (its
+number) and MLflow's own ``mlflow.parentRunId``; a finalist is a child with ``role=finalist`` and
+the ``trial`` whose configuration it trained again. Runs are looked for in every experiment, because
+``mlflow run`` may put the parent of a continued study into another one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import InputError, TrackingError
+from pipeline.redaction import masked
+from pipeline.tracking.client import artifact_location
+
+DEFAULT_EXPERIMENT = "least-overfit"
+PARENT_TAG = "mlflow.parentRunId"
+TRIAL_ROLE = "trial"
+FINALIST_ROLE = "finalist"
+OPENED_TAG = "opened_at"
+CONTINUED_TAG = "continued_in"
+"""Tag of a parent run: the run that took its place."""
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Error codes with which stores say that there is no such run or experiment."""
+MOST_DIGITS = 19
+"""Of an experiment's id: more are no number of a database."""
+_PAGE = 1_000
+
+
+def parents_of(
+    client: MlflowClient, study: str | None = None, dataset: str | None = None
+) -> list[Run]:
+    """Returns the parent runs of a study, of a dataset's studies, or of all; last opened first."""
+    wanted = {"role": "study", "study": study, "dataset": dataset}
+    clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
+    found = _search(client, _experiments(client), " and ".join(clauses))
+    return sorted(found, key=_opened, reverse=True)
+
+
+def children_of(client: MlflowClient, parents: list[Run]) -> dict[int, Run]:
+    """Returns the child runs of these parents by trial number.
+
+    There are several parents only where a change of parents was interrupted, and several runs of a
+    trial only where a server made one and its answer was lost: the one that was written counts.
+    """
+    children: dict[int, Run] = {}
+    for run in _below(client, parents, TRIAL_ROLE):
+        number = int(run.data.tags["trial"])
+        if number not in children or "state" not in children[number].data.tags:
+            children[number] = run
+    return dict(sorted(children.items()))
+
+
+def finalists_of(client: MlflowClient, parents: list[Run]) -> list[Run]:
+    """Returns the runs of finalists below these parents, the last started first."""
+    found = _below(client, parents, FINALIST_ROLE)
+    return sorted(found, key=lambda run: int(run.info.start_time), reverse=True)
+
+
+def _below(client: MlflowClient, parents: list[Run], role: str) -> list[Run]:
+    return [
+        run
+        for parent in parents
+        for run in _search(
+            client,
+            _experiments(client),
+            f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)} and tags.role = {_quoted(role)}",
+        )
+    ]
+
+
+def experiment_id(client: MlflowClient) -> str:
+    """Returns the experiment for a new study: MLflow's variables decide, else ``least-overfit``."""
+    if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return _chosen_experiment(client, chosen)
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = artifact_location(client.tracking_uri, name)
+        return client.create_experiment(name, artifact_location=location)
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"MLflow's experiment '{name}' was deleted: bring it back with "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name "
+            "another one in MLFLOW_EXPERIMENT_NAME"
+        )
+    return experiment.experiment_id
+
+
+def _chosen_experiment(client: MlflowClient, chosen: str) -> str:
+    """Returns the id of MLFLOW_EXPERIMENT_ID, if there is such an experiment.
+
+    Raises:
+        InputError: There is none.
+    """
+    missing = InputError(
+        f"MLFLOW_EXPERIMENT_ID names experiment {chosen[:80]!a}, which is not at "
+        f"{masked(client.tracking_uri)}: give the id of one that is, or unset it"
+    )
+    if len(chosen) > MOST_DIGITS:
+        raise missing
+    try:
+        found = client.get_experiment(chosen)
+    except (MlflowException, ValueError) as error:
+        # A SQL store makes a number of it before it looks.
+        if isinstance(error, MlflowException) and error.error_code not in UNKNOWN:
+            raise
+        raise missing from error
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"MLFLOW_EXPERIMENT_ID names experiment {chosen}, which was deleted: bring it back "
+            f"with `mlflow experiments restore --experiment-id {chosen}`, or unset it"
+        )
+    return str(found.experiment_id)
+
+
+def _search(client: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:
+    """Yields the active runs that meet a condition, over all pages."""
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(experiments, condition, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _experiments(client: MlflowClient) -> list[str]:
+    """Returns the ids of all active experiments."""
+    found: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        found += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _quoted(value: str) -> str:
+    """Returns a value as a string of MLflow's filter language, which has no escapes."""
+    if "'" not in value:
+        return f"'{value}'"
+    if '"' not in value:
+        return f'"{value}"'
+    raise InputError(f"the name {value} holds both kinds of quotes, which MLflow cannot look up")
+
+
+def _opened(run: Run) -> int:
+    return int(run.data.tags.get(OPENED_TAG, run.info.start_time))

@@ -1,0 +1,137 @@
+"""A study as the report needs it, read back from MLflow number for number.
+
+In: a study's name, a dataset's name, or neither. Out: a ``StudyRecord``. Two queries (parent,
+children) and one small file per trial; the files are fetched by a few threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipeline.errors import InputError, closest
+from pipeline.records import ChanceLevel, StudyRecord, TrialRecord
+from pipeline.redaction import masked
+from pipeline.tracking import artifacts
+from pipeline.tracking.codec import (
+    CURVE_PREFIX,
+    RESULTS_TAG,
+    config_from_params,
+    finite_or_infinite,
+    measurement_from,
+    unpack_results,
+)
+from pipeline.tracking.parent_run import DEFINITION_FILE
+from pipeline.tracking.queries import children_of, parents_of
+
+READERS = 8
+
+
+def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> StudyRecord:
+    """Returns the study of this name, or the one opened last (of this dataset, where given).
+
+    A trial that was killed before its params were written is left out.
+
+    Raises:
+        InputError: There is no such study; the message lists those that exist.
+    """
+    found = parents_of(client, study, dataset)
+    if not found:
+        raise InputError(_missing(client, study, dataset))
+    parent = found[0]
+    name = parent.data.tags["study"]
+    parents = [run for run in found if run.data.tags["study"] == name]
+    children = {n: run for n, run in children_of(client, parents).items() if run.data.params}
+    with ThreadPoolExecutor(READERS) as readers:
+        trials = tuple(readers.map(lambda item: read_trial(client, *item), children.items()))
+    return StudyRecord(
+        study=name,
+        dataset=parent.data.tags["dataset"],
+        split_id=parent.data.tags.get("split_id", ""),
+        run_id=parent.info.run_id,
+        chance=_chance(parent),
+        definition=_definition(client, parent),
+        trials=trials,
+    )
+
+
+def read_trial(client: MlflowClient, number: int, run: Run) -> TrialRecord:
+    """Returns the record of a trial's or finalist's run.
+
+    A FAIL has no measurement, whatever it had logged before.
+    """
+    tags, values = run.data.tags, run.data.metrics
+    state = _state(run)
+    validation, curves = None, _no_curves()
+    if file := tags.get(RESULTS_TAG):
+        packed = artifacts.read(run.info.artifact_uri, client.tracking_uri, file)
+        if packed is not None:
+            validation, curves = unpack_results(packed)
+    else:
+        curves = _logged_curves(client, run)
+    failed = state == "FAIL"
+    return TrialRecord(
+        number=number,
+        state=state,
+        config=config_from_params(run.data.params),
+        split_id=tags.get("split_id", ""),
+        name=tags.get("name"),
+        measurement=None if failed else measurement_from(values, tags),
+        validation=None if failed else validation,
+        curves=curves,
+        cause=tags.get("cause"),
+        seconds=values.get("seconds", 0.0),
+        mlflow_run_id=run.info.run_id,
+    )
+
+
+def _state(run: Run) -> str:
+    """Returns the trial's state; a run that says none is running, or was ended by somebody else."""
+    if run.info.status == "RUNNING":
+        return "RUNNING"
+    return run.data.tags.get("state", "FAIL")
+
+
+def _no_curves() -> dict[str, tuple[float, ...]]:
+    return {}
+
+
+def _logged_curves(client: MlflowClient, run: Run) -> dict[str, tuple[float, ...]]:
+    """Returns a trial's curves from MLflow's histories: slow, so only where it left no file."""
+    curves = {}
+    for key in run.data.metrics:
+        if key.startswith(CURVE_PREFIX):
+            history = client.get_metric_history(run.info.run_id, key)
+            by_epoch = {point.step: finite_or_infinite(point.value) for point in history}
+            curves[key.removeprefix(CURVE_PREFIX)] = tuple(by_epoch[e] for e in sorted(by_epoch))
+    return curves
+
+
+def _chance(parent: Run) -> ChanceLevel:
+    """Returns the chance level; NaN (which no trial beats) where the study never got to it."""
+    values = parent.data.metrics
+    return ChanceLevel(values.get("chance_accuracy", math.nan), values.get("chance_ce", math.nan))
+
+
+def _definition(client: MlflowClient, parent: Run) -> Mapping[str, Any]:
+    """Returns what the study was asked for, from its file."""
+    text = artifacts.read(parent.info.artifact_uri, client.tracking_uri, DEFINITION_FILE)
+    return json.loads(text) if text else {}
+
+
+def _missing(client: MlflowClient, study: str | None, dataset: str | None) -> str:
+    """Returns what to tell about a study that is not there."""
+    existing = [(run.data.tags["study"], run.data.tags["dataset"]) for run in parents_of(client)]
+    asked = f"study '{study}'" if study else "study"
+    asked += f" of dataset '{dataset}'" if dataset else ""
+    if not existing:
+        return f"there is no {asked} in {masked(client.tracking_uri)}: run `pipeline search` first"
+    near = closest(study or dataset or "", [entry[0 if study else 1] for entry in existing])
+    listed = ", ".join(f"{name} (dataset {data})" for name, data in existing[:20])
+    return f"there is no {asked} in {masked(client.tracking_uri)}{near}; there are: {listed}"

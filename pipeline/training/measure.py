@@ -1,0 +1,97 @@
+"""Measures trained trials: inference mode, plain cross-entropy, hard labels, per example.
+
+Scores of a cohort (``StackedNetwork.score``) come in, a :class:`Measurement` and the per-example
+results per trial go out. Source: the definitions in docs/measurement.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.records import Measurement, PerExample, TrialConfig
+from pipeline.selection.statistics import expected_calibration_error, gap_standard_error
+from pipeline.training.losses import SCORES
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a trial's training went.
+
+    Attributes:
+        best_epoch: Epoch of the smallest finite ``val_ce``, from 1; 0 if there was none.
+        epochs: Epochs trained.
+        diverged: Whether any epoch's numbers were not finite.
+        history_gap: ``val_ce`` minus the running training cross-entropy at the best epoch.
+    """
+
+    best_epoch: int
+    epochs: int
+    diverged: bool
+    history_gap: float
+
+
+def per_example(scores: np.ndarray) -> PerExample:
+    """Returns one trial's results from its columns of :data:`SCORES`, [num_examples, 4]."""
+    nll, correct, predicted, confidence = (scores[:, SCORES.index(name)] for name in SCORES)
+    return PerExample(
+        nll=nll.astype(np.float32),
+        correct=correct > 0.5,
+        predicted=predicted.astype(np.int32),
+        confidence=confidence.astype(np.float32),
+    )
+
+
+def measure(
+    validation: PerExample, train: PerExample, num_train: int, course: Course, size: ModelSize
+) -> Measurement:
+    """Returns the measurement of one trial.
+
+    Args:
+        validation: Results on the validation part.
+        train: Results on the measured training examples.
+        num_train: Size of the whole training part, for the finite population correction.
+        course: How its training went.
+        size: Parameters and penalty of the restored model.
+    """
+    val_ce = float(validation.nll.mean(dtype=np.float64))
+    train_ce = float(train.nll.mean(dtype=np.float64))
+    val_accuracy, train_accuracy = float(validation.correct.mean()), float(train.correct.mean())
+    return Measurement(
+        val_ce=val_ce,
+        val_accuracy=val_accuracy,
+        train_ce=train_ce,
+        train_accuracy=train_accuracy,
+        gap_ce=val_ce - train_ce,
+        gap_ce_se=gap_standard_error(validation.nll, train.nll, num_train),
+        gap_accuracy=train_accuracy - val_accuracy,
+        penalty=size.penalty,
+        best_epoch=course.best_epoch,
+        epochs=course.epochs,
+        num_parameters=size.num_parameters,
+        diverged=course.diverged,
+        history_gap=course.history_gap,
+        ece=expected_calibration_error(validation.confidence, validation.correct),
+    )
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Trainable parameters and the sum of the weight penalties of one restored model."""
+
+    num_parameters: int
+    penalty: float
+
+
+def penalty(kernels: Sequence[np.ndarray], config: TrialConfig) -> float:
+    """Returns l1 * sum|w| + l2 * sum w^2 over the penalized kernels (Keras's convention)."""
+    l1, l2 = config.lambda_l1 or 0.0, config.lambda_l2 or 0.0
+    total = 0.0
+    for kernel in kernels:
+        if l1:
+            total += l1 * float(np.abs(kernel).sum(dtype=np.float64))
+        if l2:
+            total += l2 * float(np.square(kernel).sum(dtype=np.float64))
+    return total

@@ -1,0 +1,166 @@
+"""A folder of pictures per class: what is accepted, and what each refusal says."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.datasets import SelectionLock, load
+from pipeline.datasets.user.image_folders import read_image_folder
+from pipeline.errors import DatasetError
+from pipeline.records import DatasetSpec
+
+LOCK = SelectionLock("r")
+
+
+def paint(path, value=0, size=(6, 5), mode="L", **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path, **options)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """Ten grey pictures, 6 wide and 5 high; each has its own value."""
+    root = tmp_path / "pets"
+    for number in range(5):
+        paint(root / "dog" / f"{number}.png", 10 + number)
+        paint(root / "cat" / f"{number}.bmp", 20 + number)
+    return root
+
+
+def test_classes_are_folders_and_pictures_come_by_class_and_name(pets):
+    raw = read_image_folder(pets)
+    assert (raw.kind, raw.class_names) == ("image", ("cat", "dog"))
+    assert (raw.inputs.shape, raw.inputs.dtype) == ((10, 5, 6, 1), np.uint8)
+    assert raw.inputs[:, 0, 0, 0].tolist() == [*range(20, 25), *range(10, 15)]
+    assert raw.labels.tolist() == [0] * 5 + [1] * 5
+    dataset = load(DatasetSpec(f"{pets}/"))
+    assert dataset.name == "pets"
+    assert dataset.split_sizes == {"train": 6, "validation": 2, "test": 2}
+
+
+def test_one_colour_picture_makes_all_of_them_colour(pets):
+    paint(pets / "dog" / "9.png", (1, 2, 3), mode="RGB")
+    raw = read_image_folder(pets)
+    assert raw.inputs.shape == (11, 5, 6, 3)
+    assert raw.inputs[-1, 0, 0].tolist() == [1, 2, 3]
+    assert raw.inputs[0, 0, 0].tolist() == [20, 20, 20]
+
+
+def test_numbered_classes_come_in_the_order_of_numbers(tmp_path):
+    for name in ("10", "9", "2"):
+        for number in range(3):
+            paint(tmp_path / name / f"{number}.png", int(name))
+    raw = read_image_folder(tmp_path)
+    assert raw.class_names == ("2", "9", "10")
+    assert raw.inputs[raw.labels == 2].max() == raw.inputs[raw.labels == 2].min() == 10
+
+
+def test_a_camera_that_was_turned_is_turned_back(pets):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    lying = Image.new("L", (5, 6))
+    lying.paste(250, (3, 0, 5, 6))
+    lying.transpose(Image.Transpose.ROTATE_270).save(pets / "dog" / "upright.png")
+    lying.save(pets / "dog" / "turned.jpg", exif=exif, quality=100)
+    raw = read_image_folder(pets)
+    assert raw.inputs.shape == (12, 5, 6, 1)
+    turned, upright = raw.inputs[-2:, ..., 0].astype(int)
+    assert abs(turned - upright).max() < 60 < abs(turned[::-1] - upright).max()
+
+
+def test_what_systems_leave_behind_is_passed_over(pets):
+    (pets / "cat" / "Thumbs.db").touch()
+    (pets / "cat" / ".DS_Store").touch()
+    (pets / "README.txt").touch()
+    (pets / "__MACOSX").mkdir()
+    assert len(read_image_folder(pets).labels) == 10
+
+
+@pytest.fixture
+def parted(tmp_path):
+    for part, count in (("train", 5), ("test", 2)):
+        for name in ("cat", "dog"):
+            for number in range(count):
+                paint(tmp_path / part / name / f"{number}.png", number)
+    return tmp_path
+
+
+def test_a_test_folder_stays_sealed_until_the_lock(parted):
+    broken = parted / "test" / "cat" / "0.png"
+    good = broken.read_bytes()
+    broken.write_bytes(b"")
+    dataset = load(DatasetSpec(str(parted)))
+    assert dataset.split_sizes == {"train": 8, "validation": 2, "test": 4}
+    with pytest.raises(DatasetError, match=r"test/cat/0.png cannot be read as a picture; expected"):
+        dataset.test.read(LOCK)
+    broken.write_bytes(good)
+    assert dataset.test.read(LOCK).labels.tolist() == [0, 0, 1, 1]
+    broken.unlink()
+    with pytest.raises(DatasetError, match=r"test/cat/0.png cannot be read: No such file"):
+        dataset.test.read(LOCK)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: paint(root / "train/dog/9.png", size=(7, 5)),
+         r"cat/0.png is 6x5 pixels, but .*/train/dog/9.png is 7x5; expected all of one size"),
+        (lambda root: paint(root / "test/cow/1.png"),
+         r"test has the classes \['cow'\], which the training part lacks; expected only \['cat'"),
+        (lambda root: (root / "more").mkdir(), r"holds 'train' and 'test', and \['more'\] beside"),
+        (lambda root: (root / "train/cow").mkdir(), r"train/cow is empty; expected pictures"),
+        (lambda root: paint(root / "train/loose.png"),
+         r"train holds the picture loose.png itself; expected a folder per class"),
+        (lambda root: (root / "train/cat/notes.txt").touch(), r"notes.txt is no picture; expected"),
+        (lambda root: (root / "train/cat/9.png").write_text("text"),
+         r"9.png cannot be read as a picture; expected PNG, JPEG or BMP. Replace or remove it"),
+        (lambda root: (root / "train/cat/9.png").mkdir(), r"9.png is not a file; expected a pictu"),
+        (lambda root: paint(root / "train/cat/9.png", (0, 0, 0, 0), mode="RGBA"),
+         r"9.png has pixels of the kind RGBA; expected 8-bit grey or RGB without transparency"),
+        (lambda root: paint(root / "train/cat/9.png", mode="I;16"), "pixels of the kind I;16"),
+        (lambda root: paint(root / "train/cat/9.png", mode="P", transparency=0),
+         "9.png has pixels of the kind P with transparency; expected"),
+        (lambda root: (root / "train/cat/9.png").symlink_to("/etc/hostname"),
+         r"9.png is a link that leads out of .*; expected pictures inside. Copy the pictures"),
+        (lambda root: (root / "train/cat/9.png").symlink_to("9.png"), r"9.png (is a link|cannot)"),
+        (lambda root: (root / "train/cat/9.png").symlink_to("gone"), r"gone cannot be read: No"),
+        (lambda root: paint(root / "train/a\nb/9.png"), r"has the class 'a\\nb', which cannot be"),
+        (lambda root: paint(root / "test/cat/9.png", (1, 2, 3), mode="RGB"),
+         r"9.png is a colour picture; expected grey ones like the others"),
+    ],
+)  # fmt: skip
+def test_refusals_name_the_picture_and_the_remedy(parted, change, message):
+    change(parted)
+    with pytest.raises(DatasetError, match=message) as caught:
+        load(DatasetSpec(str(parted))).test.read(LOCK)
+    assert str(caught.value).isprintable()
+
+
+def test_a_class_that_train_lacks_is_found_by_its_folder_alone(parted):
+    paint(parted / "test" / "cow" / "1.png")
+    with pytest.raises(DatasetError, match="which the training part lacks"):
+        load(DatasetSpec(str(parted)))
+
+
+def test_a_truncated_picture_is_found_when_its_pixels_are_read(pets):
+    noisy = pets / "cat" / "0.bmp"
+    noisy.write_bytes(noisy.read_bytes()[:-30])
+    with pytest.raises(DatasetError, match=r"0.bmp cannot be read as a picture \(.+\); expected"):
+        load(DatasetSpec(str(pets)))
+
+
+def test_a_link_within_the_folder_and_a_link_to_the_folder_are_fine(pets, tmp_path):
+    (pets / "cat" / "again.bmp").symlink_to("0.bmp")
+    (tmp_path / "link").symlink_to(pets)
+    assert len(read_image_folder(tmp_path / "link").labels) == 11
+
+
+def test_pictures_beyond_memory_are_refused_by_their_headers(pets, monkeypatch):
+    monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: 3 * 299)
+    with pytest.raises(DatasetError, match=r"10 pictures of 6x5, needs 0.0 MiB in memory"):
+        load(DatasetSpec(str(pets)))
+
+
+def test_an_empty_folder_says_what_was_expected(tmp_path):
+    with pytest.raises(DatasetError, match=r"holds no folders; expected a folder per class"):
+        load(DatasetSpec(str(tmp_path)))

@@ -1,0 +1,152 @@
+"""Files of raw inputs: every format, and what is said of files that do not fit the model."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.predict.inputs import Entrance, check_file, read_inputs
+
+FEATURES = Entrance("features", (3,))
+GREY = Entrance("image", (4, 5, 1))
+COLOUR = Entrance("image", (4, 5, 3))
+TOKENS = Entrance("tokens", (None,), num_words=20)
+TABLE = np.arange(6.0).reshape(2, 3)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(name, content):
+        path = tmp_path / name
+        if name.endswith(".npy"):
+            np.save(path, content)
+        elif name.endswith(".npz"):
+            np.savez(path, **content)
+        elif isinstance(content, bytes):
+            path.write_bytes(content)
+        elif isinstance(content, str):
+            path.write_text(content, encoding="utf-8")
+        else:
+            image = pytest.importorskip("PIL.Image")
+            image.fromarray(content).save(path)
+        return path
+
+    return written
+
+
+def pixels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.npy", TABLE),
+        ("x.npy", TABLE.astype(np.uint8)),
+        ("x.npz", {"x": TABLE, "y": np.arange(2)}),
+        ("x.npz", {"anything": TABLE}),
+        ("x.csv", "0,1,2\n3,4,5\n"),
+        ("x.csv", "a,b,c\n0,1,2\n\n3,4,5\n"),
+        ("x.csv", "\ufeffa,b,Label,c\n0,1,seven,2\n3,4,eight,5\n"),
+    ],
+)
+def test_features_are_read_from(write, name, content):
+    found = read_inputs(write(name, content), FEATURES)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, TABLE)
+
+
+def test_images_are_read_from_arrays_with_or_without_the_grey_channel(write):
+    images = pixels(2, 4, 5)
+    for stored in (images, images[..., None]):
+        np.testing.assert_array_equal(
+            read_inputs(write("x.npy", stored), GREY), images[..., None].astype(np.float32)
+        )
+
+
+def test_a_picture_is_one_example_in_the_models_colours(write):
+    grey, colour = pixels(4, 5), pixels(4, 5, 3)
+    np.testing.assert_array_equal(read_inputs(write("x.png", grey), GREY)[0, ..., 0], grey)
+    np.testing.assert_array_equal(read_inputs(write("x.png", colour), COLOUR)[0], colour)
+    shown = read_inputs(write("x.png", grey), COLOUR)
+    np.testing.assert_array_equal(shown[0], np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.npy", np.array([[7, 3, 7, 0], [19, 0, 0, 0]])),
+        ("x.jsonl", "[7, 3, 7]\n[19]\n"),
+        ("x.txt", "7 3 7\n19\n"),
+        ("x.txt", "7, 3, 7\n\n19,\n"),
+    ],
+)
+def test_token_ids_are_read_from(write, name, content):
+    found = read_inputs(write(name, content), TOKENS)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, [[3, 7], [19, 0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "entrance", "message"),
+    [
+        ("x.npy", np.ones((2, 4)), FEATURES, "has shape [2, 4]; the model expects features [n, 3]"),
+        ("x.npy", np.ones(3), FEATURES, "so save x[None] for a single example"),
+        ("x.npy", np.ones((0, 3)), FEATURES, "holds no examples; expected features [n, 3]"),
+        ("x.npy", np.array(5.0), FEATURES, "has shape []"),
+        ("x.npy", np.ones((4, 5, 3)), COLOUR, "so save x[None] for a single example"),
+        ("x.npy", np.array([["a", "b", "c"]]), FEATURES, "has dtype <U1; expected numbers"),
+        ("x.npy", np.array([[1.0, 2, 3], [1, np.nan, 1]]), FEATURES, "example 1 holds values that"),
+        ("x.npy", np.array([[1e300, 2, 3]]), FEATURES, "not finite in float32"),
+        ("x.npz", {"a": TABLE, "b": TABLE}, FEATURES, "holds the arrays ['a', 'b']; expected 'x'"),
+        ("x.npy", np.ones((2, 3)), TOKENS, "and dtype float64; the model expects token ids from 0"),
+        ("x.npy", np.array([[1, 20]]), TOKENS, "Row 0 holds the token id 20; ids are 0"),
+        ("x.jsonl", "[1, 2]\n[1.5]\n", TOKENS, "line 2 is no list of token ids"),
+        ("x.jsonl", "[true]\n", TOKENS, "line 1 is no list of token ids"),
+        ("x.jsonl", '{"a": 1}\n', TOKENS, "line 1 is no list of token ids"),
+        ("x.jsonl", "[" + "9" * 30 + "]\n", TOKENS, "token ids beyond 64 bits"),
+        ("x.txt", "1 2\nthree\n", TOKENS, "line 2 holds more than token ids"),
+        ("x.txt", "", TOKENS, "holds no examples"),
+        ("x.txt", "1 2\n", FEATURES, "holds lists of token ids; the model expects features [n, 3]"),
+        ("x.txt", b"\xff\xfe", TOKENS, "cannot be read as text in UTF-8"),
+        ("x.csv", "a,b,c\n1,2\n", FEATURES, "example 0 has 2 values, the first line 3"),
+        ("x.csv", "1,2,3\n1,,3\n", FEATURES, "example 1 holds ''; expected numbers only"),
+        ("x.csv", "a,b,c\n", FEATURES, "holds no examples"),
+        ("x.csv", "1,2,3,4\n", FEATURES, "has shape [1, 4]; the model expects features [n, 3]"),
+        ("x.png", pixels(4, 4), GREY, "is 4x4 pixels; the model expects 5x4: scale it first"),
+        ("x.png", pixels(4, 5, 3), GREY, "is a colour picture; the model expects grey ones"),
+        ("x.png", pixels(4, 5), FEATURES, "is a picture; the model expects features [n, 3]"),
+        ("x.png", b"no picture", GREY, "cannot be read as a picture"),
+    ],
+)
+def test_what_does_not_fit_is_one_message(write, name, content, entrance, message):
+    path = write(name, content)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        read_inputs(path, entrance)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_pickles_are_refused(write):
+    lists = np.array([[1], [1, 2]], dtype=object)
+    with pytest.raises(InputError, match=r"cannot be read as a \.npy array of numbers"):
+        read_inputs(write("x.npy", lists), TOKENS)
+    with pytest.raises(InputError, match="pickle"):
+        read_inputs(write("x.npz", {"x": lists}), TOKENS)
+
+
+def test_a_file_of_another_kind_or_none_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"files ending in '.npx' cannot be read \(did you mean"):
+        check_file(tmp_path / "x.npx")
+    with pytest.raises(InputError, match="there is no file"):
+        check_file(tmp_path / "x.npy")
+
+
+def test_json_lines_of_a_dataset_read_back(write):
+    rows = [[1, 5, 9], [2], [19, 18]]
+    path = write("x.jsonl", "\n".join(map(json.dumps, rows)))
+    found = read_inputs(path, TOKENS)
+    assert [sorted(row) for row in rows] == [[n for n in row.tolist() if n] for row in found]

@@ -1,0 +1,201 @@
+"""From a study to its report with real networks: killed, resumed, locked, read once, registered.
+
+What needs no network is tested on scripted studies, in ``test_lock_and_read``.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow.keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+from told_lines import Notes
+
+from pipeline import tracking
+from pipeline.cli import main
+from pipeline.datasets import SealedTest
+from pipeline.report import run as module
+from pipeline.report.render.json import as_json, as_text
+from pipeline.report.run import ReportOptions, deliver
+from pipeline.search.launch import launch
+from pipeline.search.options import SearchOptions, prepare
+
+pytestmark = [
+    pytest.mark.slow,
+    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
+]
+
+SPACE = """
+family: mlp
+trials: 4
+epochs: 4
+patience: 4
+fixed: {depth: 1, width: 32}
+search:
+  dropout_rate: {low: 0.0, high: 0.5}
+references:
+  baseline: {depth: 1, width: 32}
+"""
+
+
+def search(trials):
+    options = SearchOptions(search_space="small.yaml", executor="inline", trials=trials)
+    launch(options, prepare(options), Notes())
+
+
+def report(**options):
+    said = []
+    return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a searched study; the tests below run in order and share it."""
+    path = tmp_path_factory.mktemp("study")
+    with contextlib.chdir(path):
+        (path / "small.yaml").write_text(SPACE)
+        search(trials=4)
+        yield path
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The locks with which the test part was read."""
+    locks = []
+    original = SealedTest.read
+
+    def counted(self, lock):
+        locks.append(lock)
+        return original(self, lock)
+
+    monkeypatch.setattr(SealedTest, "read", counted)
+    return locks
+
+
+def stored():
+    store = tracking.connect()
+    run_id = store.read_study(study="digits").run_id
+    return store, run_id
+
+
+def finalists_of(store, run_id):
+    experiment = store._client.get_run(run_id).info.experiment_id
+    runs = store._client.search_runs([experiment], "tags.role = 'finalist'")
+    return {run.info.run_id: run.data.tags.get("state") for run in runs}
+
+
+def test_a_report_killed_among_its_finalists_loses_none_that_ended(folder):
+    arguments = [sys.executable, "-m", "pipeline", "report", "--seeds", "2", "--finalists", "2"]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as running:
+        said = next(line for line in running.stderr if "(1/" in line)
+        running.kill()
+        running.communicate()
+    assert said.startswith("finalist ")
+    store, run_id = stored()
+    assert store.tag(run_id, "selection_locked") is None
+    ended = {run for run, state in finalists_of(store, run_id).items() if state == "COMPLETE"}
+    first, said = report(seeds=2, finalists=2)
+    used = {run.mlflow_run_id for f in first.confirmation.finalists for run in f.runs}
+    assert ended and ended <= used
+    trained = [line for line in said if line.startswith("finalist ")]
+    assert len(trained) == len(used) - len(ended)
+    assert "RUNNING" not in {run.info.status for run in map(store._client.get_run, used)}
+
+
+def test_the_first_report_locked_and_read_the_test_part_once(folder, reads):
+    again, said = report()
+    store, run_id = stored()
+    assert (store.test_reads(run_id), reads, said) == (1, [], [])
+    assert store.read_selection(run_id)["winner"] == again.selection.winner
+    assert again.test.reads == 1
+    assert again.model_uri == store.tag(run_id, "model_uri") == "models:/digits-least-overfit/1"
+
+
+def test_every_page_is_kept_and_a_second_report_shows_the_same(folder):
+    store, run_id = stored()
+    pages = {entry.path for entry in store._client.list_artifacts(run_id, "report")}
+    assert pages >= {"report/report.json", "report/report.md", "report/report.html"}
+    pictures = [name for name in pages if name.endswith(".png")]
+    assert pictures
+    assert store.read_file(run_id, pictures[0]).startswith(b"\x89PNG")
+    assert b"<html" in store.read_file(run_id, "report/report.html")[:500]
+    kept = json.loads(store.read_file(run_id, "report/report.json"))
+    assert as_json(report()[0]) == kept
+
+
+@contextlib.contextmanager
+def users_mlflow(tracking_uri):
+    """MLflow as a user's own script has it, which loads the model without this package."""
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_the_registered_model_is_the_delivered_seed(folder, recwarn):
+    """What was recorded per test example is what the registered model predicts."""
+    shown, _ = report()
+    store, _ = stored()
+    address = "models:/digits-least-overfit@champion"
+    model = store.load_model(address)
+    with users_mlflow(store.tracking_uri):
+        assert mlflow.keras.load_model(address).optimizer.built
+    assert not [w for w in recwarn if "optimizer" in str(w.message)]
+    dataset = module.load_dataset(shown.study, None)
+    part = dataset.validation
+    probabilities = np.asarray(model.predict(part.inputs, verbose=0))
+    nll = -np.log(probabilities[np.arange(len(part.labels)), part.labels])
+    assert float(nll.mean()) == pytest.approx(shown.delivered.measurement.val_ce, rel=1e-3)
+    assert shown.delivered.mlflow_run_id == store.tag(shown.study.run_id, "delivered_run")
+
+
+def test_another_rule_is_a_what_if_beside_the_locked_result(folder, reads):
+    other, said = report(rule="best_val")
+    assert (other.test, other.model_uri, reads, said) == (None, None, [], [])
+    locked = report()[0]
+    page = " ".join(as_text(other).split())
+    assert f"what-if: the choice is locked on trial {locked.selection.winner}, made by" in page
+    assert other.extras[f"Test, locked trial {locked.selection.winner}"].startswith("accuracy ")
+    assert other.extras["Model of the locked trial"] == "models:/digits-least-overfit/1"
+
+
+def test_a_forced_second_reading_is_counted(folder, reads):
+    forced, said = report(seeds=2, finalists=2, read_test_again=True)
+    assert (forced.test.reads, len(reads)) == (2, 1)
+    assert not [line for line in said if line.startswith("training")]
+    assert "read 2 times" in " ".join(as_text(forced).split())
+
+
+def test_a_report_on_part_of_a_study_says_so(folder):
+    store, run_id = stored()
+    store._client.set_tag(run_id, "trials_total", "10")
+    assert report()[0].selection.notes[-1].startswith("the study has 4 of 10 trials: ")
+
+
+def test_shuffled_labels_deliver_nothing(folder, reads):
+    """A whole search where there is nothing to learn: no finalist, no model, exit code 3."""
+    inputs, labels = load_digits(return_X_y=True)
+    shuffled = np.random.default_rng(0).permutation(labels)
+    np.savez("shuffled.npz", x=inputs.astype(np.float32), y=shuffled)
+    options = SearchOptions(
+        dataset="shuffled.npz", search_space="small.yaml", executor="inline", trials=4
+    )
+    launch(options, prepare(options), Notes())
+    result = CliRunner().invoke(main, ["report", "--dataset", "shuffled.npz", "--format", "json"])
+    assert result.exit_code == 3, result.output
+    assert json.loads(result.stdout)["status"] == "no_skill"
+    store, _ = stored()
+    names = [model.name for model in store._client.search_registered_models()]
+    assert "shuffled-least-overfit" not in names
+    assert reads == []
+    run_id = store.read_study(study="shuffled").run_id
+    assert (store.tag(run_id, "selection_locked"), store.test_reads(run_id)) == (None, 0)

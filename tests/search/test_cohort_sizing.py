@@ -1,0 +1,137 @@
+"""How many trials are asked for at once, and which of them train together."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.datasets.summary import outline
+from pipeline.records import Device, TrialConfig
+from pipeline.search import cohort_sizing as sizes
+from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, grouped, memory_per_worker
+from pipeline.search.options import SearchOptions, cohort_sizing
+from pipeline.search.space import space
+from pipeline.search.study import Suggestion
+from pipeline.training.memory_model import Footprint
+
+SMALL = Load(step_work=1e6, num_parameters=10_000)
+TEN_BYTES = Footprint(weights=10, batch=0, widest=64, scored=0, scores=0)
+
+
+def suggestions(*depths: int) -> list[Suggestion]:
+    return [Suggestion(n, TrialConfig(depth=d), n, None) for n, d in enumerate(depths)]
+
+
+def numbers(groups: list[list[Suggestion]]) -> list[list[int]]:
+    return [[suggestion.number for suggestion in group] for group in groups]
+
+
+def test_equal_structures_train_together_in_the_order_they_were_asked():
+    assert numbers(grouped(suggestions(2, 1, 2, 3, 1), 8)) == [[0, 2], [1, 4], [3]]
+
+
+def test_no_cohort_is_larger_than_the_largest():
+    assert numbers(grouped(suggestions(2, 2, 2, 2, 2), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_regularization_does_not_part_trials():
+    configs = [
+        TrialConfig(),
+        TrialConfig(regularizer="l2", lambda_l2=0.1, dropout_rate=0.5, max_norm=2.0),
+    ]
+    made = [Suggestion(n, config, n, None) for n, config in enumerate(configs)]
+    assert numbers(grouped(made, 8)) == [[0, 1]]
+
+
+def test_batch_norm_parts_trials():
+    configs = [TrialConfig(), TrialConfig(batch_norm=True)]
+    made = [Suggestion(n, config, n, None) for n, config in enumerate(configs)]
+    assert numbers(grouped(made, 8)) == [[0], [1]]
+
+
+def test_the_sampler_is_asked_in_several_rounds():
+    sizing = automatic(256, 0, SMALL)
+    assert sizing.first == 64
+    assert sizing.later == 32
+    assert sizing.round(0) == 64
+    assert sizing.round(64) == 32
+
+
+def test_later_rounds_are_halved_where_a_half_still_fills_a_cohort():
+    large, small = automatic(256, 0, SMALL), automatic(64, 0, SMALL)
+    assert (large.ahead, large.cohort(0), large.cohort(64)) == (16, 256, 16)
+    assert (small.later, small.ahead, small.cohort(16)) == (8, 0, 256)
+    assert Sizing(10, 40, 12, 20).cohort(10) == 12
+    assert fixed(40).ahead == 0
+
+
+def test_the_first_round_is_the_random_start_and_holds_the_references():
+    assert automatic(30, 6, SMALL).first == 10
+    assert automatic(30, 14, SMALL).first == 14
+    assert automatic(30, 6, SMALL).later == 4
+
+
+def test_a_study_smaller_than_its_first_round_is_one_round():
+    assert automatic(4, 6, SMALL).first == 4
+
+
+def test_steps_that_fill_the_machine_train_alone():
+    assert automatic(256, 0, Load(step_work=1e10, num_parameters=10_000)) == Sizing()
+
+
+def test_large_networks_make_small_cohorts():
+    assert automatic(256, 0, Load(step_work=1e6, num_parameters=4_000_000)).largest == 4
+
+
+def test_a_chosen_size_is_the_size_of_rounds_and_cohorts():
+    assert fixed(12) == Sizing(12, 12, 12)
+
+
+@pytest.mark.parametrize(("memory", "largest"), [(5000, 256), (1000, 100), (35, 3), (0, 1)])
+def test_a_cohort_fits_into_memory(memory, largest):
+    load = replace(SMALL, footprints=(TEN_BYTES,), memory=memory)
+    sizing = automatic(256, 0, load)
+    assert sizing.largest == largest
+    assert (sizing.first, sizing.later) == (64, 32), "the sampler is asked as ever"
+
+
+def test_the_largest_trial_decides():
+    twice = replace(TEN_BYTES, weights=20)
+    for footprints in ((TEN_BYTES, twice), (twice, TEN_BYTES)):
+        assert automatic(256, 0, replace(SMALL, footprints=footprints, memory=200)).largest == 10
+
+
+def test_workers_share_half_of_what_is_free(monkeypatch):
+    monkeypatch.setattr(sizes, "available_bytes", lambda: 1000)
+    assert (memory_per_worker(1), memory_per_worker(4)) == (500, 125)
+
+
+def sized(device=None, **options):
+    chosen = SearchOptions("digits", **options)
+    return cohort_sizing(chosen, space.load("digits"), outline(chosen.spec), device)
+
+
+def test_a_search_sizes_its_cohorts_by_the_memory_that_is_free(monkeypatch):
+    monkeypatch.setattr(sizes, "available_bytes", lambda: 2**40)
+    assert sized().largest == 256
+    monkeypatch.setattr(sizes, "available_bytes", lambda: 2**28)
+    one, two = sized().largest, sized(workers=2).largest
+    assert 256 > one > two >= 1
+    assert sized(cohort_size=200).largest == 200, "as the user asked"
+
+
+def test_on_a_gpu_its_own_free_memory_counts_and_every_family_is_stacked(monkeypatch):
+    monkeypatch.setattr(sizes, "available_bytes", lambda: 2**28)
+    unknown, roomy, tight = (Device("gpu: a card", free) for free in (None, 2.0**40, 2.0**28))
+    assert sized(device=unknown).largest == sized(device=roomy).largest == 256
+    assert sized(device=Device("cpu")).largest == sized().largest < 256
+    one, two = sized(device=tight).largest, sized(device=tight, workers=2).largest
+    assert 256 > one > two >= 1
+    digits = outline(SearchOptions("digits").spec)
+    pictures = replace(digits, kind="image", input_shape=(32, 32, 3), row_size=(32, 32, 3))
+    options, chosen = SearchOptions("cifar10"), space.load("cifar10")
+    assert cohort_sizing(options, chosen, pictures) == Sizing()
+    stacked = cohort_sizing(options, chosen, pictures, roomy)
+    assert stacked.largest > 1 and stacked.first > 1
+    assert cohort_sizing(options, chosen, pictures, Device("gpu: small", 1e9)).largest < (
+        stacked.largest
+    )

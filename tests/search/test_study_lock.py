@@ -1,0 +1,91 @@
+"""One search at a time on a study: the second is told, a dead one blocks nobody."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.search.study_lock import alone, lock_path
+
+PLACES = ("sqlite:///mlflow.db", "studies.journal")
+HOLDER = """
+import sys, time
+from pipeline.search.study_lock import alone
+with alone("digits", sys.argv[1:]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+
+def locks(tmp_path):
+    return list((tmp_path / "tmp").rglob("*.lock"))
+
+
+@pytest.mark.parametrize("second", [PLACES[:1], PLACES[1:], ("other.journal", PLACES[0])])
+def test_a_second_search_on_the_study_is_told_which_process_has_it(second):
+    with alone("digits", PLACES):
+        with pytest.raises(InputError) as caught, alone("digits", second):
+            pass
+        assert str(caught.value) == (
+            f"another `pipeline search` (process {os.getpid()}) is running study 'digits' on this "
+            "machine: wait until it ends, stop it with Ctrl-C, or give --study NAME to start "
+            "another study"
+        )
+
+
+def test_another_study_or_another_place_is_free():
+    with alone("digits", PLACES), alone("other", PLACES), alone("digits", ("else.journal",)):
+        pass
+
+
+def test_nothing_is_left_behind_whatever_ends_it(tmp_path):
+    with pytest.raises(LookupError), alone("digits", PLACES):
+        assert len(locks(tmp_path)) == 2
+        raise LookupError
+    with alone("digits", PLACES[:1]), pytest.raises(InputError), alone("digits", PLACES[::-1]):
+        pass
+    assert locks(tmp_path) == []
+
+
+def test_the_same_place_is_known_however_it_is_spelled(tmp_path):
+    for spelled, absolute in (
+        ("studies.journal", str(tmp_path / "studies.journal")),
+        ("sqlite:///mlflow.db", f"sqlite:///{tmp_path / 'mlflow.db'}"),
+    ):
+        assert lock_path("digits", spelled) == lock_path("digits", absolute)
+    assert lock_path("a", "http://x:1/") != lock_path("a", "http://y:1/")
+
+
+def test_a_killed_search_blocks_nobody(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, *PLACES],
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(InputError, match=rf"\(process {holder.pid}\) is running study 'digits'"),
+            alone("digits", PLACES),
+        ):
+            pass
+        holder.send_signal(signal.SIGKILL)
+    assert len(locks(tmp_path)) == 2
+    with alone("digits", PLACES):
+        pass
+
+
+def test_a_folder_that_cannot_be_used_is_told(tmp_path):
+    (tmp_path / "tmp").write_text("in the way")
+    with pytest.raises(InputError, match=r"^cannot lock the study in .*: make that folder yours"):
+        alone("digits", PLACES).__enter__()

@@ -1,0 +1,238 @@
+"""Several seeds together: means and standard errors, the median seed, the confirmed choice."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.search.study import trial_seed
+from pipeline.selection.confirm import ONE_SEED, confirmed, finalist, median_of, seed_list, wanted
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.select import select, shortlist
+from pipeline.selection.statistics import gap_standard_error, seeds_gap_standard_error
+
+
+def study_of(make_study, *trials):
+    return replace(make_study(*trials), definition={"seed": 7})
+
+
+def trained(make_trial, study, settings, **changes):
+    """Trainings of every finalist: by default with the figures that their trial had."""
+    trials = {trial.number: trial for trial in study.trials}
+    found = {}
+    for place, (number, seed) in enumerate(wanted(study, select(study, settings))):
+        own = trials[number].measurement
+        figures = {"val_ce": own.val_ce, "gap_ce": own.gap_ce}
+        figures |= {
+            key: values[place % settings.seeds]
+            for key, values in changes.get(f"trial{number}", {}).items()
+        }
+        found[number, seed] = make_trial(number, mlflow_run_id=f"{number}/{seed}", **figures)
+    return found
+
+
+THREE = RuleSettings(seeds=3)
+
+
+# Seeds and who gets them
+
+
+def test_a_longer_list_of_seeds_begins_with_the_shorter_and_has_no_seed_of_a_trial():
+    seeds = seed_list(3, 5)
+    assert len(set(seeds)) == 5
+    assert seed_list(3, 3) == seeds[:3]
+    assert seed_list(4, 3) != seeds[:3]
+    assert not set(seeds) & {trial_seed(3, number) for number in range(2_000)}
+
+
+def test_finalists_are_the_smallest_gaps_among_the_eligible_and_the_best_trial(
+    make_trial, make_study
+):
+    gaps = {0: 0.20, 1: 0.05, 2: 0.04, 3: 0.03, 4: 0.02, 5: 0.01}
+    trials = [make_trial(n, val_ce=0.3 if n == 0 else 0.305, gap_ce=gap) for n, gap in gaps.items()]
+    bad = make_trial(6, val_ce=0.9, gap_ce=0.0)
+    study = study_of(make_study, *trials, bad)
+    assert shortlist(study, RuleSettings(finalists=5)) == (5, 4, 3, 2, 0)
+    assert shortlist(study, RuleSettings(finalists=2)) == (5, 0)
+    assert wanted(study, select(study, replace(THREE, finalists=2))) == tuple(
+        (number, seed) for number in (5, 0) for seed in seed_list(7, 3)
+    )
+    assert wanted(study, select(study, RuleSettings(seeds=1))) == ()
+
+
+@pytest.mark.parametrize("rule", ["best_val", "one_se", "penalised", "constraint", "fewest_params"])
+def test_the_finalists_of_any_rule_contain_its_own_choice(rule, make_trial, make_study):
+    trials = [
+        make_trial(n, val_ce=0.300 + 0.001 * n, gap_ce=0.15 - 0.01 * n, num_parameters=1000 + n)
+        for n in range(10)
+    ]
+    junk = [make_trial(10 + n, val_ce=2.0, gap_ce=0.0, accuracy=0.3) for n in range(5)]
+    study = study_of(make_study, *trials, *junk)
+    settings = RuleSettings(name=rule, seeds=3, epsilon=0.1)
+    chosen = shortlist(study, settings)
+    assert select(study, settings).winner in chosen
+    assert len(chosen) <= 5
+    assert not {*chosen} & {10, 11, 12, 13, 14}
+
+
+def test_a_rule_without_a_winner_has_no_finalists(make_trial, make_study):
+    study = study_of(make_study, make_trial(0), make_trial(1))
+    assert shortlist(study, RuleSettings(name="pareto")) == ()
+    assert shortlist(study_of(make_study), RuleSettings()) == ()
+
+
+# Figures over seeds
+
+
+def test_the_standard_error_of_a_gap_contains_the_variance_between_seeds():
+    nll = np.array([[0.0, 2.0], [0.0, 4.0], [0.0, 6.0]])
+    gaps = [0.10, 0.20, 0.30]
+    # Means over seeds 0 and 4: s^2 = 8, n = 2. Between seeds s^2 = 0.01, K = 3.
+    alone = [gap_standard_error(row, [0.0], 1) for row in nll]
+    expected = np.sqrt(8 / 2 + 0.01 / 3)
+    assert seeds_gap_standard_error(nll, gaps, alone) == pytest.approx(expected)
+    assert seeds_gap_standard_error(nll, [0.2] * 3, alone) == pytest.approx(2.0)
+
+
+def test_the_standard_error_keeps_the_part_of_the_training_examples():
+    nll, train = np.array([[0.0, 2.0], [0.0, 2.0]]), [0.0, 0.0, 1.0, 1.0]
+    error = gap_standard_error(nll[0], train, 40)
+    together = seeds_gap_standard_error(nll, [0.5, 0.5], [error, error])
+    assert together == pytest.approx(error)
+    assert error**2 > 1.0  # more than validation alone
+
+
+def test_one_seed_has_the_standard_error_of_its_own_gap():
+    assert seeds_gap_standard_error([[0.0, 2.0]], [0.3], [1.5]) == pytest.approx(1.5)
+
+
+def test_seeds_and_errors_have_to_be_as_many():
+    with pytest.raises(ValueError, match="expected one per seed, got 1, 2 and 1"):
+        seeds_gap_standard_error([[0.0, 1.0]], [0.1, 0.2], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [([3.0, 1.0, 2.0], 2), ([1.0], 0), ([2.0, 1.0], 1), ([4.0, 1.0, 3.0, 2.0], 3)],
+)
+def test_the_median_seed_and_of_an_even_number_the_lower_in_the_middle(values, place):
+    assert median_of(values) == place
+
+
+def test_a_finalist_is_the_mean_over_its_seeds_and_its_median_seed(make_trial):
+    runs = [
+        make_trial(4, val_ce=ce, gap_ce=gap, accuracy=hits, best_epoch=epoch, ece=None)
+        for ce, gap, hits, epoch in [(0.5, 0.2, 0.8, 3), (0.3, 0.1, 0.9, 5), (0.4, 0.3, 0.7, 6)]
+    ]
+    found = finalist(4, runs)
+    assert (found.number, found.median) == (4, 2)
+    mean = found.measurement
+    assert mean.val_ce == pytest.approx(0.4)
+    assert mean.gap_ce == pytest.approx(0.2)
+    assert mean.train_ce == pytest.approx(0.2)
+    assert mean.val_accuracy == pytest.approx(0.8)
+    assert (mean.best_epoch, mean.diverged, mean.ece) == (6, False, None)
+    # s^2 of the gaps is 0.01, over 3 seeds.
+    assert mean.gap_ce_se > np.sqrt(0.01 / 3)
+
+
+# What they confirm
+
+
+def test_finalists_confirm_a_choice_and_the_median_seed_is_delivered(make_trial, make_study):
+    study = study_of(make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1))
+    first = select(study, THREE)
+    spread = {"trial1": {"val_ce": [0.30, 0.29, 0.31]}}
+    decision = confirmed(study, first, trained(make_trial, study, THREE, **spread))
+    assert (first.winner, decision.selection.winner) == (1, 1)
+    found = decision.confirmation
+    assert [entry.number for entry in found.finalists] == [1, 0]
+    assert (found.first_choice, found.seeds) == (1, seed_list(7, 3))
+    assert found.finalists[0].median == 0
+    assert decision.selection.rule.seeds == 3
+    assert not [note for note in decision.selection.notes if "By one seed" in note]
+
+
+def test_over_its_seeds_a_lucky_trial_loses(make_trial, make_study):
+    study = study_of(
+        make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1), make_trial(2, gap_ce=0.15)
+    )
+    unlucky = {"trial1": {"val_ce": [0.5, 0.5, 0.5]}}
+    decision = confirmed(study, select(study, THREE), trained(make_trial, study, THREE, **unlucky))
+    selection = decision.selection
+    assert (selection.winner, selection.eligible) == (2, (2, 0))
+    assert selection.excluded[1].startswith("over 3 seeds: cross-entropy 0.5000 worse than the")
+    assert "By one seed each the rule chose trial 1; over 3 seeds each it is trial 2." in (
+        selection.notes
+    )
+
+
+def test_who_was_eligible_and_is_no_finalist_is_told_why(make_trial, make_study):
+    trials = [make_trial(n, gap_ce=0.2 - 0.01 * n) for n in range(4)]
+    study = study_of(make_study, make_trial(9, val_ce=0.29, gap_ce=0.2), *trials)
+    two = replace(THREE, finalists=2)
+    decision = confirmed(study, select(study, two), trained(make_trial, study, two))
+    assert [entry.number for entry in decision.confirmation.finalists] == [3, 9]
+    for number in (0, 1, 2):
+        assert decision.selection.excluded[number].startswith("no finalist: ")
+        assert number not in decision.selection.eligible
+
+
+def test_the_variance_between_seeds_widens_the_margin(make_trial, make_study):
+    """The same mean difference to the best one is a finding or noise, by how the seeds vary."""
+    study = study_of(
+        make_study,
+        make_trial(0, gap_ce=0.2, noise=0.001),
+        make_trial(1, gap_ce=0.1, noise=0.001),
+    )
+    strict = RuleSettings(seeds=3, tau=0.0)
+    worse = {"steady": [0.33, 0.33, 0.33], "varying": [0.29, 0.29, 0.41]}
+    winners = {
+        name: confirmed(
+            study,
+            select(study, strict),
+            trained(make_trial, study, strict, trial1={"val_ce": values}),
+        ).selection.winner
+        for name, values in worse.items()
+    }
+    assert winners == {"steady": 0, "varying": 1}
+
+
+def test_a_finalist_that_failed_with_a_seed_is_dropped_with_the_reason(make_trial, make_study):
+    study = study_of(make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1))
+    found = trained(make_trial, study, THREE)
+    seed = seed_list(7, 3)[1]
+    found[1, seed] = replace(found[1, seed], state="FAIL", measurement=None, cause="out of memory")
+    decision = confirmed(study, select(study, THREE), found)
+    assert decision.selection.winner == 0
+    assert decision.selection.excluded[1] == f"with seed {seed}: failed: out of memory"
+    assert decision.dropped == {1: decision.selection.excluded[1]}
+
+
+def test_where_all_finalists_failed_one_seed_decides_and_it_is_said(make_trial, make_study):
+    study = study_of(make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1))
+    found = {
+        key: replace(run, state="FAIL", measurement=None, cause="out of memory")
+        for key, run in trained(make_trial, study, THREE).items()
+    }
+    decision = confirmed(study, select(study, THREE), found)
+    assert decision.confirmation is None
+    assert (decision.selection.winner, decision.selection.rule.seeds) == (1, 1)
+    assert decision.selection.notes[-1].startswith(
+        f"None of the 2 finalists could be used (trial 1 with seed {seed_list(7, 3)[0]}: failed: "
+        "out of memory): the choice rests on one training per trial"
+    )
+
+
+def test_one_seed_says_what_it_costs(make_trial, make_study):
+    study = study_of(make_study, make_trial(0))
+    decision = confirmed(study, select(study, RuleSettings(seeds=1)), {})
+    assert decision.selection.notes[-1] == ONE_SEED
+    assert "the luck of its seed is part of the choice" in ONE_SEED
+
+
+def test_finalists_at_chance_are_not_delivered(make_trial, make_study):
+    study = study_of(make_study, make_trial(0))
+    guessing = {"trial0": {"val_ce": [2.5, 2.5, 2.5], "accuracy": [0.1, 0.1, 0.1]}}
+    decision = confirmed(study, select(study, THREE), trained(make_trial, study, THREE, **guessing))
+    assert (decision.selection.status, decision.selection.winner) == ("no_skill", None)

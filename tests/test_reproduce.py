@@ -1,0 +1,194 @@
+"""A trial trained again: what counts as agreement; a real one that agrees, and some that do not."""
+
+import contextlib
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pipeline import tracking
+from pipeline.cli import main
+from pipeline.errors import InputError
+from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome, TrialRecord
+from pipeline.reproduce import Row, as_text, check_comparable, compare
+from pipeline.search.launch import launch
+from pipeline.search.options import SearchOptions, prepare
+from pipeline.tracking.reproducible_run import RecordedRun
+
+DEFINITION = {
+    "source": "digits", "seed": 0, "train_examples": None, "precision": "float32",
+    "space": {"epochs": 4, "patience": 4},
+}  # fmt: skip
+NLL = np.random.default_rng(0).exponential(0.4, 400).astype(np.float32)
+VALIDATION = PerExample(NLL, NLL < 1.2, np.zeros(400, np.int32), np.full(400, 0.5, np.float32))
+MEASURED = Measurement(0.4, 0.95, 0.3, 0.97, 0.1, 0.02, 0.02, 0.0, 3, 4, 100)
+CURVES = {"val_ce": (0.9, 0.5, 0.4, 0.401), "val_accuracy": (0.7, 0.9, 0.95, 0.95),
+          "train_ce": (0.8, 0.4, 0.3, 0.25)}  # fmt: skip
+STANDARD_ERROR = float(NLL.std(ddof=1) / 20)
+
+
+def recorded(state="COMPLETE", measurement=MEASURED, **changes):
+    trial = TrialRecord(7, state, TrialConfig(), "split", measurement=measurement,
+                        validation=VALIDATION, curves=CURVES, **changes)  # fmt: skip
+    return RecordedRun("run7", "digits", 11, trial, DEFINITION, "cpu", "")
+
+
+def again(state="COMPLETE", **changes):
+    measured = replace(MEASURED, **changes)
+    return TrialOutcome(7, state, measured, VALIDATION, CURVES, device="cpu")
+
+
+def test_equal_numbers_agree():
+    found = compare(recorded(), again())
+    assert found.agrees
+    assert [row.name for row in found.rows] == [
+        "val_ce", "val_accuracy", "train_ce", "gap_ce", "best_epoch"
+    ]  # fmt: skip
+    text = as_text(found)
+    assert "run7: recorded on cpu, reproduced alone on cpu." in text
+    assert "The same class for 400 of 400 validation examples." in text
+    assert text.endswith("The numbers agree.\n")
+
+
+@pytest.mark.parametrize("name", ["val_ce", "train_ce", "gap_ce"])
+def test_a_quarter_of_a_standard_error_is_the_tolerance(name):
+    value = getattr(MEASURED, name)
+    assert compare(recorded(), again(**{name: value + 0.24 * STANDARD_ERROR})).agrees
+    found = compare(recorded(), again(**{name: value - 0.26 * STANDARD_ERROR}))
+    assert [row.name for row in found.rows if not row.agrees] == [name]
+    assert re.search(rf"^{name} .* differs$", as_text(found), re.M)
+    assert as_text(found).endswith("The numbers do not agree.\n")
+
+
+def test_on_large_parts_a_hundredth_is_the_tolerance():
+    exact = replace(VALIDATION, nll=np.full(400, 0.4, np.float32))
+    for change, agrees in ((0.0039, True), (0.0041, False)):
+        outcome = replace(again(val_ce=0.4 + change), validation=exact)
+        assert compare(recorded(), outcome).agrees is agrees
+
+
+def test_numbers_that_are_not_finite_never_agree():
+    assert not compare(recorded(), again(val_ce=float("nan"))).agrees
+    assert not Row("val_ce", float("nan"), float("nan"), 1.0).agrees
+
+
+def test_the_best_epoch_may_move_along_a_flat_curve_only():
+    assert compare(recorded(), again(best_epoch=4)).agrees
+    found = compare(recorded(), again(best_epoch=2))
+    assert [row.name for row in found.rows if not row.agrees] == ["best_epoch"]
+
+
+def test_a_pruned_trial_compares_its_curves_up_to_there():
+    run = recorded("PRUNED", None)
+    found = compare(run, again())
+    assert found.agrees
+    assert [row.name for row in found.rows] == [
+        "val_ce, epoch 1", "val_ce, epoch 4", "val_accuracy, epoch 4", "train_ce, epoch 4",
+    ]  # fmt: skip
+    assert "It was pruned after epoch 4" in as_text(found)
+    off = replace(again(), curves=CURVES | {"val_ce": (0.9, 0.7, 0.4, 0.401)})
+    found = compare(run, off)
+    assert [row.name for row in found.rows if not row.agrees] == ["val_ce, epoch 2"]
+
+
+def test_a_trial_that_diverged_has_to_diverge_again():
+    run = recorded("FAIL", None, cause="diverged: no finite validation cross-entropy in 2 epoch(s)")
+    check_comparable(run)
+    assert compare(run, TrialOutcome(7, "FAIL", cause="diverged: again")).agrees
+    found = compare(run, again())
+    assert not found.agrees
+    assert "Reproduced: it was measured." in as_text(found)
+    assert not compare(recorded(), TrialOutcome(7, "FAIL", cause="diverged: now")).agrees
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (recorded("RUNNING"), "run run7 has not ended"),
+        (recorded("FAIL", cause="out of memory"), r"run run7 failed \(out of memory\)"),
+        (recorded("FAIL"), "no cause is recorded"),
+        (replace(recorded(), definition={}), "has not ended"),
+    ],
+)
+def test_runs_without_numbers_are_refused(run, message):
+    with pytest.raises(InputError, match=message):
+        check_comparable(run)
+
+
+SPACE = """
+family: mlp
+trials: 2
+epochs: 4
+patience: 4
+fixed: {depth: 1, width: 16, batch_size: 16}
+search:
+  dropout_rate: {low: 0.1, high: 0.5}
+references: {}
+"""
+
+
+class Silent:
+    def note(self, message):
+        pass
+
+    def show(self, snapshot):
+        pass
+
+
+def save(path, seed):
+    random = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], 60)
+    np.savez(path, x=random.normal(labels[:, None], 1.0, (180, 5)), y=labels)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a searched study of a user's own file."""
+    path = tmp_path_factory.mktemp("reproduce")
+    with contextlib.chdir(path):
+        (path / "small.yaml").write_text(SPACE)
+        save("mine.npz", 0)
+        options = SearchOptions("mine.npz", search_space="small.yaml", executor="inline")
+        launch(options, prepare(options), Silent())
+        yield path
+
+
+def reproduce(run_id):
+    return CliRunner().invoke(main, ["reproduce", str(run_id)])
+
+
+@pytest.mark.slow
+# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
+def test_a_searched_trial_agrees_and_what_was_changed_does_not(folder):
+    """One test, because its steps change the store one after the other."""
+    from mlflow import MlflowClient
+
+    store = tracking.connect()
+    study = store.read_study("mine")
+    client = MlflowClient(store.tracking_uri)
+    count = len(client.search_runs(["0", "1"]))
+    first, second = study.trials
+    result = reproduce(first.mlflow_run_id)
+    assert result.exit_code == 0, result.output
+    assert "The numbers agree." in result.stdout
+    assert "training trial 0 again on" in result.stderr
+    client.set_tag(study.run_id, "winner", str(second.number))
+    assert "Trial 1 of study 'mine'" in reproduce(study.run_id).stdout
+    assert len(client.search_runs(["0", "1"])) == count
+
+    client.set_tag(first.mlflow_run_id, "seed", "5")
+    result = reproduce(first.mlflow_run_id)
+    assert result.exit_code == 1
+    assert "The numbers do not agree." in result.stdout
+
+    save("mine.npz", 1)
+    result = reproduce(second.mlflow_run_id)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"was measured on split {study.split_id}, but" in result.stderr
+    assert "the data changed" in result.stderr
+    assert json.dumps(result.stderr).count("\\n") == 1

@@ -1,0 +1,153 @@
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.utils.rest_utils import verify_rest_response
+
+from pipeline.errors import AddressError, TrackingError
+from pipeline.tracking import connect
+from pipeline.tracking.client import artifact_location, is_lasting, refusals
+
+
+def test_an_unreachable_server_is_one_line_within_seconds_and_without_credentials():
+    started = time.monotonic()
+    with pytest.raises(TrackingError) as raised:
+        connect("http://ada:hunter2@127.0.0.1:9")
+    assert time.monotonic() - started < 15
+    message = str(raised.value)
+    assert message.startswith(
+        "MLflow at http://***@127.0.0.1:9 could not be reached (is it running, is the address "
+    )
+    assert "hunter2" not in message
+    assert "\n" not in message
+
+
+def test_the_impatience_of_the_first_contact_does_not_last(monkeypatch):
+    import os
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with pytest.raises(TrackingError):
+        connect("http://127.0.0.1:9")
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+@pytest.mark.parametrize("address", ["./mlruns", "file:./mlruns", "sqllite:///x.db"])
+def test_a_store_that_cannot_be_written_is_refused(address):
+    with pytest.raises(TrackingError, match=r"is no tracking store .* expected sqlite:///FILE"):
+        connect(address)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "x.db").write_text("these are not the pages of a database" * 100)
+    with pytest.raises(TrackingError, match=r"could not be reached .*: file is not a database"):
+        connect(f"sqlite:///{tmp_path / 'x.db'}")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackingError, match="could not be reached"):
+        connect(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+
+
+def test_files_lie_beside_a_sqlite_database_and_elsewhere_where_the_store_says(tmp_path):
+    location = artifact_location(f"sqlite:///{tmp_path / 'my runs.db'}", "least overfit/2")
+    assert location == (tmp_path / "mlartifacts" / "least_overfit_2").as_uri()
+    assert artifact_location("http://tracking:5000", "least-overfit") is None
+
+
+def test_only_the_stores_own_errors_are_translated():
+    with (
+        pytest.raises(TrackingError, match="could not write: disk full"),
+        refusals("http://x", "write"),
+    ):
+        raise OSError("disk full\nmore")
+    with pytest.raises(KeyError), refusals("http://x", "write"):
+        raise KeyError("ours")
+
+
+def test_importing_the_door_opens_no_library():
+    code = (
+        "import sys, pipeline.tracking;"
+        "bad = {'mlflow', 'keras', 'tensorflow', 'optuna'} & set(sys.modules);"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_fresh_store_is_made_without_a_word(tmp_path):
+    code = (
+        "import sys; from pipeline.tracking import connect;"
+        "run = connect().open_study('s', 'digits', {}, {}); run.study_finished();"
+        "assert 'keras' not in sys.modules and 'tensorflow' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "postgresql://u:pw@host:port/x"])
+def test_what_is_no_address_is_refused_in_a_line(address):
+    with pytest.raises(
+        AddressError, match=r"is no address \(.*\): expected sqlite:///FILE"
+    ) as raised:
+        connect(address)
+    assert "pw" not in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+def answered(status):
+    error = requests.HTTPError("no")
+    error.response = requests.Response()
+    error.response.status_code = status
+    return error
+
+
+def coded(code):
+    error = MlflowException("no")
+    error.error_code = code
+    return error
+
+
+def paged(status):
+    """Returns what MLflow's client raises for a proxy's own page."""
+    response = requests.Response()
+    response.status_code = status
+    response._content = b"<html>no</html>"
+    with pytest.raises(MlflowException) as raised:
+        verify_rest_response(response, "/api/2.0/mlflow/runs/log-batch")
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("cause", "lasting"),
+    [
+        (ConnectionError("refused"), False),
+        (answered(503), False),
+        (answered(429), False),
+        (answered(413), True),
+        (answered(403), True),
+        (paged(413), True),
+        (paged(502), False),
+        (paged(404), False),
+        (coded("TEMPORARILY_UNAVAILABLE"), False),
+        (coded("BAD_REQUEST"), False),
+        (coded("ENDPOINT_NOT_FOUND"), False),
+        (coded("PERMISSION_DENIED"), True),
+        (coded("RESOURCE_DOES_NOT_EXIST"), True),
+        (TrackingError("it is damaged"), True),
+        (OSError(28, "No space left on device"), False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_will_not(cause, lasting):
+    error = TrackingError("MLflow could not")
+    error.__cause__ = cause
+    assert is_lasting(error) == lasting
