@@ -25,6 +25,7 @@ from pipeline.report.render.json import as_json, as_text
 from pipeline.report.run import ReportOptions, deliver
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.tracking.models.load import fetched
 
 pytestmark = [
     pytest.mark.slow,
@@ -146,7 +147,8 @@ def test_the_registered_model_is_the_delivered_seed(folder, recwarn):
     shown, _ = report()
     store, _ = stored()
     address = "models:/digits-least-overfit@champion"
-    model = store.load_model(address)
+    with fetched(address) as files:
+        model = files.load()
     with users_mlflow(store.tracking_uri):
         assert mlflow.keras.load_model(address).optimizer.built
     assert not [w for w in recwarn if "optimizer" in str(w.message)]
