@@ -47,7 +47,7 @@ _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 FLUSH_SECONDS = 30.0
 """Epochs of a running trial are gathered for this long before they are sent."""
 AT_ONCE_SECONDS = 2.0
-"""So long the ids of new runs are waited for, to tell them to the user."""
+"""The ids of new runs are waited for this long, to show them to the user."""
 
 
 def open_study(
@@ -73,11 +73,7 @@ class StudyRun:
     """
 
     def __init__(
-        self,
-        client: Client,
-        parent: Run,
-        children: Mapping[int, Run],
-        role: str = TRIAL_ROLE,
+        self, client: Client, parent: Run, children: Mapping[int, Run], role: str = TRIAL_ROLE
     ) -> None:
         self.run_id: str = parent.info.run_id
         self.study: str = parent.data.tags["study"]
