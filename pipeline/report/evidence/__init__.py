@@ -69,7 +69,7 @@ class Evidence:
     @cached_property
     def isolation(self) -> Isolation:
         """What each technique buys on its own."""
-        return isolation(self.report.study)
+        return isolation(self.report.study, self.report.baseline)
 
     @cached_property
     def importances(self) -> Importances:
@@ -79,7 +79,7 @@ class Evidence:
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Where the winner lies in the search space; empty without a winner."""
-        winner = self.report.trial(self.report.selection.winner)
+        winner = self.report.winner
         return places(self.report.study, winner.config) if winner else ()
 
     @cached_property

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -157,7 +157,3 @@ def log_axis(axes: Any, which: str, most: int = 8) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=most))
     axis.set_minor_locator(NullLocator())
     plain_ticks(axis)
-
-
-Draw = Callable[..., tuple[Any, str]]
-"""A picture's function: a report in, the drawn figure and its text alternative out."""

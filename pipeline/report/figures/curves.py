@@ -79,21 +79,19 @@ def draw_overlay(report: Report) -> tuple[Any, str]:
 
 def compared(report: Report) -> list[tuple[str, TrialRecord]]:
     """Returns the winner, the best-validation trial and the baseline, once each, as delivered."""
-    selection = report.selection
     roles: dict[int, list[str]] = {}
-    baseline = evidence_of(report).isolation.baseline
-    for number, role in (
-        (selection.winner, "winner"),
-        (selection.reference, "best validation"),
-        (baseline.number if baseline else None, "baseline"),
+    for trial, role in (
+        (report.winner, "winner"),
+        (report.best, "best validation"),
+        (report.baseline, "baseline"),
     ):
-        if number is not None:
-            roles.setdefault(number, []).append(role)
+        if trial is not None:
+            roles.setdefault(trial.number, []).append(role)
     found = []
     for number, words in roles.items():
-        trial = report.measured(number)
-        if trial is not None:
-            found.append((f"{', '.join(words)}: trial {number}", trial))
+        model = report.measured(number)
+        if model is not None:
+            found.append((f"{', '.join(words)}: trial {number}", model))
     return found
 
 

@@ -87,24 +87,26 @@ def _margin(axes: Any, report: Report) -> None:
 def _named(
     report: Report, trials: Sequence[TrialRecord]
 ) -> list[tuple[TrialRecord, str, str, str]]:
-    selection = report.selection
-    found = []
-    for trial in trials:
-        if trial.number == selection.winner:
-            found.append((trial, f"winner: {trial.number}", "*", canvas.VERMILLION))
-        if trial.number == selection.reference:
-            found.append((trial, f"best validation: {trial.number}", "D", canvas.GREEN))
-        if trial.name == "baseline":
-            found.append((trial, f"baseline: {trial.number}", "s", canvas.INK))
-    return found
+    """Returns the drawn trials that have a role, with its words, marker and color."""
+    roles = (
+        (report.winner, "winner", "*", canvas.VERMILLION),
+        (report.best, "best validation", "D", canvas.GREEN),
+        (report.baseline, "baseline", "s", canvas.INK),
+    )
+    return [
+        (trial, f"{words}: {trial.number}", marker, color)
+        for trial in trials
+        for role, words, marker, color in roles
+        if role is not None and role.number == trial.number
+    ]
 
 
 def _caption(report: Report, trials: Sequence[TrialRecord]) -> str:
     selection = report.selection
     said = [f"{len(trials)} measured trials, {len(selection.eligible)} of them eligible"]
-    for number, words in ((selection.winner, "winner"), (selection.reference, "best validation")):
-        trial = report.trial(number)
+    for trial, words in ((report.winner, "winner"), (report.best, "best validation")):
         if trial is not None and trial in trials:
+            number = trial.number
             val_ce, gap = _at(report.judged(number))
             finalist = report.finalist(number)
             over = f" (mean of {_seeds(len(finalist.runs))})" if finalist else ""

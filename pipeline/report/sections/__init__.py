@@ -1,1 +1,1 @@
-"""What a report says, by subject."""
+"""What a report says: one file per subject; ``order`` puts them on the page."""

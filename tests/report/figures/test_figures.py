@@ -27,16 +27,20 @@ def full(make_trial, make_study):
     return full_report(make_trial, make_study)
 
 
+def on_the_page(report):
+    return [figures.draw_figure(report, name) for name in figures.FIGURES]
+
+
 def drawn(report, name):
     with canvas.style(name):
-        return figures.PICTURES[name][1](report)
+        return figures.FIGURES[name][1](report)
 
 
 def test_every_picture_is_a_png_and_an_svg_with_a_text_alternative(full):
     files = figures.png_files(full)
-    assert list(files) == [f"{name}.png" for name in figures.PICTURES]
+    assert list(files) == [f"{name}.png" for name in figures.FIGURES]
     assert all(content.startswith(b"\x89PNG") for content in files.values())
-    for picture in figures.pictures(full):
+    for picture in on_the_page(full):
         assert picture.svg.startswith('<svg role="img"')
         assert "currentColor" in picture.svg
         assert canvas.INK not in picture.svg
@@ -108,7 +112,7 @@ def test_of_many_classes_the_worst_are_shown(make_trial, make_study):
 def test_where_nothing_can_be_drawn_the_caption_says_why(make_study):
     study = make_study()
     report = Report(study, select(study, RuleSettings()))
-    for picture in figures.pictures(report):
+    for picture in on_the_page(report):
         assert picture.svg == ""
         assert picture.caption.endswith(".")
     assert figures.png_files(report) == {}
