@@ -23,10 +23,12 @@ def introduction(report: Report) -> Text:
 
 def commands(report: Report) -> Text:
     """Returns the commands that make this study and this page again, as far as they are known."""
-    shown = ["pipeline", "report", "--study", report.study.study]
+    report_again = ["pipeline", "report", "--study", report.study.study]
     rule = report.selection.rule.name
     lines = [shlex.join(_search(report))]
-    lines.append(shlex.join([*shown, *(["--rule", rule] if rule != "least_overfit" else [])]))
+    lines.append(
+        shlex.join([*report_again, *(["--rule", rule] if rule != "least_overfit" else [])])
+    )
     if report.delivered is not None and report.delivered.mlflow_run_id:
         lines.append(shlex.join(["pipeline", "reproduce", report.delivered.mlflow_run_id]))
     return Text(tuple(lines), style="commands")
