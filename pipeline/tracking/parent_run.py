@@ -32,8 +32,11 @@ from pipeline.tracking.codec import (
     DELIVERED_TAG,
     LOCK_TAG,
     MODEL_TAG,
+    REGISTERED_TAG,
+    REPORTED_TAG,
     TEST_EXAMPLES_FILE,
     TEST_FILE,
+    TESTED_TAG,
     definition_params,
 )
 from pipeline.tracking.delivery.message import points
@@ -52,8 +55,9 @@ DEFINITION_FILE = "definition.json"
 ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
 CARRIED_TAGS = (
-    LOCK_TAG, "test_reads", "split_id", "winner", DELIVERED_TAG, MODEL_TAG,
-    "mlflow.note.content",
+    # What was done for a lock goes with it, or a repeated `mlflow run` would do it again.
+    LOCK_TAG, TESTED_TAG, REGISTERED_TAG, REPORTED_TAG, "test_reads", "split_id",
+    "winner", DELIVERED_TAG, MODEL_TAG, "mlflow.note.content",
 )  # fmt: skip
 _MAX_DIGEST = 36
 """What MLflow takes of a dataset's digest."""
