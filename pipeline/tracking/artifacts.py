@@ -1,7 +1,7 @@
-"""Files of a run, in and out, wherever the store keeps them (a folder, a server's proxy, a bucket).
+"""Reads, writes and deletes files of a run, wherever the store keeps them.
 
 In: a run's artifact address, a relative path, bytes. Out: bytes, or whatever error the place of the
-files has: ``Client`` calls these and translates them.
+files (a folder, a server's proxy, a bucket) has: ``Client`` calls these and translates them.
 
 MLflow's client can write and read files but not delete one, and looks the run up for each; so the
 artifact repository, its documented plugin interface, is used for all three.

@@ -1,4 +1,4 @@
-"""One client of MLflow's, wrapped: whatever MLflow raises becomes a ``TrackingError`` here.
+"""Wraps MLflow's client: whatever MLflow raises becomes a ``TrackingError`` here, and only here.
 
 In: an address. Out: a :class:`Client` that has answered once. It has MLflow's own methods
 (``get_run``, ``log_batch``, ...) and a few for files. A failed call says what was being done

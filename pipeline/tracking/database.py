@@ -1,4 +1,4 @@
-"""The database behind an address: which file it is, and whether it answers within seconds.
+"""Says which file the address of a database means, and whether it answers within seconds.
 
 In: an address of SQLAlchemy's, as MLflow and Optuna take them. Out: a path, an engine, or a
 :class:`~pipeline.errors.TrackingError`. Asked before MLflow is, which would try a refused database

@@ -1,4 +1,4 @@
-"""Whether a tracking store or a database answers, found out without leaving anything behind.
+"""Says whether a tracking store or a database answers, and leaves nothing behind.
 
 In: an address. Out: what is there, in words, or a :class:`~pipeline.errors.TrackingError` that says
 why not. MLflow itself would create a missing SQLite file, its tables and its folders.

@@ -1,4 +1,4 @@
-"""The tracking store: MLflow's client with one method per thing that a study writes or reads.
+"""Gives MLflow's client one method per thing that a study writes or reads.
 
 In: an address. Out: :class:`StudyRun` for a search, ``StudyRecord`` and a dozen short methods for a
 report. Most methods are functions of the module that does the work; they take the store as client.

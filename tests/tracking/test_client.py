@@ -9,7 +9,7 @@ from mlflow.utils.rest_utils import verify_rest_response
 
 from pipeline.errors import AddressError, TrackingError
 from pipeline.tracking import connect
-from pipeline.tracking.client import is_permanent, translated_errors
+from pipeline.tracking.client import error_code, is_permanent, translated_errors
 from pipeline.tracking.database import artifact_location
 
 
@@ -69,6 +69,41 @@ def test_only_the_stores_own_errors_are_translated():
         raise OSError("disk full\nmore")
     with pytest.raises(KeyError), translated_errors("http://x", "write"):
         raise KeyError("ours")
+
+
+def test_a_failed_call_says_what_was_being_done(tracking, fake_mlflow):
+    def refused(call):
+        raise ConnectionError("http://ada:hunter2@host refused\nmore")
+
+    fake_mlflow.handler = refused
+    with pytest.raises(TrackingError) as raised:
+        tracking.doing("lock the selection").get_run("abc")
+    assert str(raised.value) == (
+        f"MLflow at {tracking.address} could not lock the selection: http://***@host refused"
+    )
+    assert isinstance(raised.value.__cause__, ConnectionError)
+    with pytest.raises(TrackingError, match="could not answer: http"):
+        tracking.get_run("abc")
+
+
+def test_calls_of_files_are_seen_and_translated_like_those_of_runs(tracking, fake_mlflow):
+    def full(call):
+        if call.name == "write":
+            raise OSError(28, "No space left on device")
+        return call.forward()
+
+    run_id = tracking.create_run("0").info.run_id
+    fake_mlflow.handler = full
+    with pytest.raises(TrackingError, match=r"could not keep a.txt: .* No space left on device"):
+        tracking.log_files(run_id, {"a.txt": "text"})
+    assert tracking.read_file(run_id, "a.txt") is None
+
+
+def test_mlflows_code_of_an_error_is_found(tracking):
+    with pytest.raises(TrackingError) as raised:
+        tracking.get_run("0" * 32)
+    assert error_code(raised.value) == "RESOURCE_DOES_NOT_EXIST"
+    assert error_code(TrackingError("ours")) == ""
 
 
 @pytest.mark.parametrize("module", ["models.load", "probe"])

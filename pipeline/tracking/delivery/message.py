@@ -1,4 +1,4 @@
-"""One message to a child run: values that can wait on disk and be delivered twice.
+"""Holds one message to a child run: values that can wait on disk and be delivered twice.
 
 A :class:`Message` holds no connection. Whatever happens between two of its steps, delivering it
 once more leaves the run as one delivery would: metrics carry their own time and step; tags, params

@@ -1,4 +1,4 @@
-"""What waits for MLflow, on disk: messages in the order they were put, each whole or not there.
+"""Keeps on disk what waits for MLflow: messages in their order, each whole or not there.
 
 In: :class:`Message`s. Out: the same, after whatever killed this process. A message is a file of its
 own, written under another name, flushed to the disk and renamed; the folder goes when it is empty.

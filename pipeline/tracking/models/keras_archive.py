@@ -1,4 +1,4 @@
-"""A ``.keras`` file, looked at before Keras opens it: nothing in it may be code or a trap.
+"""Checks a ``.keras`` file before Keras opens it: nothing in it may be code or a trap.
 
 In: a path. Out: nothing, or an :class:`~pipeline.errors.InputError` that says what is wrong.
 Keras's safe mode refuses code as well; this comes before it, needs no Keras, and refuses what safe
