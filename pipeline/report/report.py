@@ -156,7 +156,8 @@ def cells(report: Report, trial: TrialRecord, keys: set[str]) -> tuple[str, ...]
     """Returns a trial's row of the table (``COLUMNS``)."""
     measured = trial.measurement
     first = (mark(report, trial), str(trial.number), label(trial, keys))
-    verdict = report.selection.verdicts.get(trial.number, MISSING)
+    judged = report.selection.verdicts.get(trial.number)
+    verdict = judged.name if judged else MISSING
     if measured is None:
         return (*first, verdict, MISSING, MISSING, MISSING, MISSING, MISSING)
     numbers = (measured.val_accuracy, measured.val_ce, measured.train_ce, measured.gap_ce)

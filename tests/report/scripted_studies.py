@@ -16,7 +16,7 @@ from pipeline.datasets import SealedTest
 from pipeline.report import run as module
 from pipeline.report import test_part
 from pipeline.report.render.json import render
-from pipeline.report.run import ReportOptions, deliver
+from pipeline.report.run import ReportOptions, make_report
 from pipeline.search import executors
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
@@ -68,7 +68,7 @@ class ScriptedStudy:
     def report(self, **options):
         """Returns a report and what was said."""
         said = []
-        return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+        return make_report(ReportOptions(**{"study": "digits"} | options), said.append), said
 
     @property
     def store(self):

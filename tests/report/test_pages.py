@@ -15,7 +15,8 @@ from pipeline.report.render.json import WIDTH, as_json, as_markdown, as_text, re
 from pipeline.report.report import NUM_ROWS, Report, describe
 from pipeline.report.sections.rivals import compared
 from pipeline.selection.records import RuleSettings
-from pipeline.selection.select import RULES, select
+from pipeline.selection.rules import RULES
+from pipeline.selection.select import select
 
 NAN = float("nan")
 TEST = TestResult(0.31234567, 0.29, 0.33, 0.91, 0.89, 0.93, 0.06, 0.04, 0.08, 1)
@@ -295,7 +296,7 @@ def test_pareto_lists_its_front(make_trial, report_on):
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_has_pages_that_say_what_it_chooses(make_trial, report_on, rule):
     report = report_on(make_trial(0, gap_ce=0.01), make_trial(1, val_ce=0.31), name=rule)
-    doc = RULES[rule].__doc__.splitlines()[0].rstrip(".")
+    doc = RULES[rule].summary.rstrip(".")
     expected = f"Rule {rule}: {doc[0].lower()}{doc[1:]} (k 1"
     assert expected in flat(as_text(report))
     assert expected in flat(as_markdown(report))

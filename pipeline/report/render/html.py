@@ -21,7 +21,7 @@ from pipeline.report.evidence import evidence_of
 from pipeline.report.report import Report, describe, differing_keys, mark, ordered
 from pipeline.report.sections import claims, layout, rivals, wording
 from pipeline.report.sections.claims import Table
-from pipeline.selection.verdicts import explain, gap_interval_of
+from pipeline.selection.verdicts import gap_interval_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -99,7 +99,7 @@ def _trials(report: Report) -> Table:
 def _trial_cells(
     report: Report, trial: TrialRecord, keys: set[str], best: TrialRecord | None
 ) -> tuple[str, ...]:
-    measured, name = trial.measurement, report.selection.verdicts.get(trial.number)
+    measured, verdict = trial.measurement, report.selection.verdicts.get(trial.number)
     config = describe(trial.config, keys) or "plain"
     numbers = [MISSING] * 6
     if measured is not None:
@@ -110,10 +110,10 @@ def _trial_cells(
         mark(report, trial),
         str(trial.number),
         f"{trial.name}: {config}" if trial.name else config,
-        name or MISSING,
+        verdict.name if verdict else MISSING,
         *numbers,
         wording.why_lost(report, trial),
-        explain(name, trial, best).because if name else "",
+        verdict.because if verdict else "",
     )
 
 

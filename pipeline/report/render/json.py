@@ -54,7 +54,7 @@ _TEST = (
     "reads",
 )
 
-_RULE = ("name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists")
+_RULE = ("name", "k", "tau", "tau_accuracy", "alpha", "weight", "epsilon", "seeds", "finalists")
 _OPTIMISM = ("ce", "ce_se", "accuracy", "accuracy_se")
 _SEEDED = ("val_ce", "val_accuracy", "gap_ce")
 
@@ -110,7 +110,7 @@ def render(report: Report, page: str, color: bool = False) -> str:
 
 
 def _trial_json(report: Report, trial: TrialRecord) -> dict[str, Any]:
-    measured = trial.measurement
+    measured, verdict = trial.measurement, report.selection.verdicts.get(trial.number)
     return {
         "number": trial.number,
         "state": trial.state,
@@ -118,7 +118,7 @@ def _trial_json(report: Report, trial: TrialRecord) -> dict[str, Any]:
         "config": {key: _plain(value) for key, value in trial.config.as_dict().items()},
         **_picked(measured, _MEASURES),
         "seconds": _plain(trial.seconds),
-        "verdict": report.selection.verdicts.get(trial.number),
+        "verdict": verdict.name if verdict else None,
         "diverged": bool(measured.diverged) if measured else None,
         "excluded_because": report.selection.excluded.get(trial.number),
         "mlflow_run_id": trial.mlflow_run_id,

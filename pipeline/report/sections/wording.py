@@ -13,9 +13,9 @@ from pipeline.formatting import between, decimal
 from pipeline.records import Measurement, TestResult, TrialRecord
 from pipeline.report.report import Report, describe, ordered, telling_keys
 from pipeline.selection.records import Finalist
-from pipeline.selection.select import RULES
+from pipeline.selection.rules import RULES
 from pipeline.selection.statistics import wilson_interval
-from pipeline.selection.verdicts import explain, gap_interval_of
+from pipeline.selection.verdicts import gap_interval_of
 
 NUM_REASONS = 5
 """Trials whose reason for losing is listed."""
@@ -41,14 +41,14 @@ def winner_lines(report: Report) -> list[str]:
     if winner is None or delivered is None or delivered.measurement is None:
         return []
     measured = delivered.measurement
-    why = explain(report.selection.verdicts[winner.number], winner, _reference(report))
+    verdict = report.selection.verdicts[winner.number]
     return [
         f"Validation{_which_seed(report)}: accuracy {decimal(measured.val_accuracy)}"
         f"{_accuracy_interval(delivered)}, cross-entropy {decimal(measured.val_ce)} nats.",
         _gap_line(report, measured),
         tested_line(report.test),
         f"Verdict{' on its training in the search' if report.confirmation else ''}: "
-        f"{why.name} - {why.because}.",
+        f"{verdict.name} - {verdict.because}.",
     ]
 
 
@@ -80,7 +80,7 @@ def _gap_line(report: Report, measured: Measurement) -> str:
 def rule_line(report: Report) -> str:
     """Returns the rule, what it chooses, and its constants."""
     rule = report.selection.rule
-    doc = (getattr(RULES.get(rule.name), "__doc__", None) or "").strip().split("\n")[0]
+    doc = RULES[rule.name].summary if rule.name in RULES else ""
     chosen = f": {doc[0].lower()}{doc[1:].rstrip('.')}" if doc else ""
     constants = {
         "k": rule.k,
