@@ -285,6 +285,8 @@ def test_a_what_if_trains_nothing_and_reads_nothing(scripted_study, refuse):
     [
         ({"rule": "best_val"}, "made by the rule least_overfit;"),
         ({"seeds": 1}, "made with --seeds 2;"),
+        ({"constants": {"k": 0.0}}, "made with --k 1;"),
+        ({"constants": {"tau_accuracy": 0.5}}, "made with --tau-accuracy 0.01;"),
     ],
 )
 def test_a_what_if_says_in_what_the_locked_choice_differs(scripted_study, other, made):
