@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.formatting import MISSING, between, decimal
 from pipeline.records import (
@@ -16,9 +15,9 @@ from pipeline.records import (
     StudyRecord,
     TestExamples,
     TestResult,
-    TrialConfig,
     TrialRecord,
 )
+from pipeline.report.configurations import trial_label
 from pipeline.selection.records import Confirmation, Finalist, Selection
 from pipeline.selection.verdicts import gap_interval_of
 
@@ -36,8 +35,6 @@ COLUMNS = (
     "gap",
     "95% of the gap",
 )
-
-_PENALTY = {"regularizer", "lambda_l1", "lambda_l2"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,39 +86,6 @@ class Report:
         return next((trial for trial in self.study.trials if trial.number == number), None)
 
 
-def describe(config: TrialConfig, keys: set[str]) -> str:
-    """Returns these hyperparameters of a configuration in words, leaving out what is off."""
-    values = config.as_dict()
-    phrases = []
-    for key, value in values.items():
-        if key == "regularizer" and keys & _PENALTY:
-            phrases.append(_penalty(values))
-        elif key in keys and key not in _PENALTY:
-            phrases.append(_phrase(key, value))
-    return ", ".join(phrase for phrase in phrases if phrase)
-
-
-def telling_keys(study: StudyRecord, config: TrialConfig) -> set[str]:
-    """Returns what describes a model: the basics, what the study varies, what is not default."""
-    usual = TrialConfig().as_dict()
-    unusual = {key for key, value in config.as_dict().items() if value != usual[key]}
-    return {"family", "depth", "width"} | differing_keys(study) | unusual
-
-
-def differing_keys(study: StudyRecord) -> set[str]:
-    """Returns the hyperparameters in which the study's trials differ."""
-    seen: dict[str, set[Any]] = {}
-    for trial in study.trials:
-        for key, value in trial.config.as_dict().items():
-            seen.setdefault(key, set()).add(value)
-    return {key for key, values in seen.items() if len(values) > 1}
-
-
-def label(trial: TrialRecord, keys: set[str]) -> str:
-    """Returns the name of a reference configuration, else what sets the trial apart."""
-    return trial.name or describe(trial.config, keys) or "plain"
-
-
 def ordered(report: Report) -> list[TrialRecord]:
     """Returns the trials: eligible first by gap, then the rest by val_ce, unmeasured ones last."""
     rank = {number: place for place, number in enumerate(report.selection.eligible)}
@@ -155,7 +119,7 @@ def mark(report: Report, trial: TrialRecord) -> str:
 def cells(report: Report, trial: TrialRecord, keys: set[str]) -> tuple[str, ...]:
     """Returns a trial's row of the table (``COLUMNS``)."""
     measured = trial.measurement
-    first = (mark(report, trial), str(trial.number), label(trial, keys))
+    first = (mark(report, trial), str(trial.number), trial_label(trial, keys))
     judged = report.selection.verdicts.get(trial.number)
     verdict = judged.name if judged else MISSING
     if measured is None:
@@ -163,23 +127,3 @@ def cells(report: Report, trial: TrialRecord, keys: set[str]) -> tuple[str, ...]
     numbers = (measured.val_accuracy, measured.val_ce, measured.train_ce, measured.gap_ce)
     interval = between(*gap_interval_of(measured)) if measured.finite else MISSING
     return (*first, verdict, *(decimal(number) for number in numbers), interval)
-
-
-def _penalty(values: Mapping[str, Any]) -> str:
-    name = values["regularizer"]
-    if name == "none":
-        return ""
-    factors = [values[key] for key in ("lambda_l1", "lambda_l2") if values[key] is not None]
-    return f"{name}({', '.join(f'{factor:.3g}' for factor in factors)})"
-
-
-def _phrase(key: str, value: Any) -> str:
-    """A hyperparameter in words; nothing for one that is off."""
-    if value is None or value is False or (key == "dropout_rate" and value == 0):
-        return ""
-    if key == "family":
-        return str(value)
-    words = "dropout" if key == "dropout_rate" else key.replace("_", " ")
-    if value is True:
-        return words
-    return f"{words} {value:.3g}" if isinstance(value, float) else f"{words} {value}"

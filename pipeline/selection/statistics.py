@@ -182,21 +182,6 @@ def wilson_interval(hits: float, num_examples: int) -> Interval:
     )
 
 
-def newcombe_interval(hits: float, num: int, other_hits: float, other_num: int) -> Interval:
-    """95% interval of hits / num - other_hits / other_num, two independent proportions.
-
-    Source: Newcombe, Stat. Med. 17:873, 1998, method 10 (Wilson intervals, squared and added).
-
-    Raises:
-        ValueError: As :func:`wilson_interval`.
-    """
-    first, second = wilson_interval(hits, num), wilson_interval(other_hits, other_num)
-    p, q = hits / num, other_hits / other_num
-    below = np.hypot(p - first.low, second.high - q)
-    above = np.hypot(first.high - p, q - second.low)
-    return Interval(float(p - q - below), float(p - q + above))
-
-
 def binomial_tail(hits: int, num_examples: int, chance: float) -> float:
     """Exact P(X >= hits) for X ~ Binomial(num_examples, chance)."""
     return float(special.bdtrc(hits - 1, num_examples, chance))

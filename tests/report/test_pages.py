@@ -11,8 +11,9 @@ from full_reports import full_report
 from pipeline.errors import InputError
 from pipeline.formatting import between, decimal, probability
 from pipeline.records import TestResult, TrialConfig
+from pipeline.report.configurations import describe
 from pipeline.report.render.json import WIDTH, as_json, as_markdown, as_text, render
-from pipeline.report.report import NUM_ROWS, Report, describe
+from pipeline.report.report import NUM_ROWS, Report
 from pipeline.report.sections.rivals import compared
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.rules import RULES

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.records import TrialRecord
+from pipeline.report.configurations import varying_keys
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.importance import LOGARITHMIC, TARGETS, Importances
 from pipeline.report.evidence.place import EDGE_SHARE, Place
 from pipeline.report.figures import canvas
-from pipeline.report.report import Report, differing_keys
+from pipeline.report.report import Report
 
 _COLUMNS = 4
 _MOST = 12
@@ -24,7 +25,7 @@ def draw(report: Report) -> tuple[Any, str]:
     """Returns val_ce and gap_ce against every hyperparameter that varies, and the caption."""
     trials = [t for t in report.study.trials if t.state == "COMPLETE" and t.measurement]
     trials = [t for t in trials if t.measurement and t.measurement.finite]
-    differing = differing_keys(replace(report.study, trials=tuple(trials)))
+    differing = varying_keys(replace(report.study, trials=tuple(trials)))
     names = [n for n in (trials[0].config.as_dict() if trials else ()) if n in differing][:_MOST]
     if not names:
         return None, "The measured trials do not differ in any hyperparameter."

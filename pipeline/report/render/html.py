@@ -17,8 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.formatting import MISSING, between, decimal, percent
 from pipeline.records import TrialRecord
 from pipeline.report import figures
+from pipeline.report.configurations import describe, varying_keys
 from pipeline.report.evidence import evidence_of
-from pipeline.report.report import Report, describe, differing_keys, mark, ordered
+from pipeline.report.report import Report, mark, ordered
 from pipeline.report.sections import claims, layout, rivals, wording
 from pipeline.report.sections.claims import Table
 from pipeline.selection.verdicts import gap_interval_of
@@ -84,7 +85,7 @@ def _tables(report: Report) -> list[Table]:
 
 
 def _trials(report: Report) -> Table:
-    keys = differing_keys(report.study)
+    keys = varying_keys(report.study)
     best = report.trial(report.selection.reference)
     trials = ordered(report)
     rows = tuple(_trial_cells(report, trial, keys, best) for trial in trials)
@@ -126,7 +127,7 @@ def _frequencies(report: Report) -> Table | None:
             shown = {"among the finalists": evidence.frequencies} | shown
     if not any(shown.values()):
         return None
-    keys, rows = differing_keys(report.study), []
+    keys, rows = varying_keys(report.study), []
     picked = [number for shares in shown.values() for number in shares]
     places = list(dict.fromkeys([*eligible, *picked]))
     for number in places:

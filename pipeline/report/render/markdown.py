@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.report.report import COLUMNS, Report, cells, differing_keys, listed
+from pipeline.report.configurations import varying_keys
+from pipeline.report.report import COLUMNS, Report, cells, listed
 from pipeline.report.sections import wording
 from pipeline.report.sections.layout import legend, more, sections, summary, tables
 
 
 def as_markdown(report: Report) -> str:
     """Returns the page as Markdown, with a newline at its end."""
-    study, keys = report.study, differing_keys(report.study)
+    study, keys = report.study, varying_keys(report.study)
     parts = [f"# {_escaped(study.dataset)}: study {_escaped(study.study)}"]
     parts.append(f"**{_escaped(wording.headline(report))}**")
     parts += [*map(_escaped, wording.status_lines(report)), _bullets(summary(report))]

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from pipeline.errors import printable
 from pipeline.records import TrialRecord
-from pipeline.report.report import COLUMNS, Report, cells, differing_keys, listed
+from pipeline.report.configurations import varying_keys
+from pipeline.report.report import COLUMNS, Report, cells, listed
 from pipeline.report.sections import claims, wording
 from pipeline.report.sections.layout import legend, more, sections, summary, tables
 
@@ -98,7 +99,7 @@ def _plain_table(shown: claims.Table) -> Table:
 
 
 def _trials(report: Report, trials: Sequence[TrialRecord]) -> Table:
-    keys, eligible = differing_keys(report.study), set(report.selection.eligible)
+    keys, eligible = varying_keys(report.study), set(report.selection.eligible)
     table = _empty_table()
     for place, column in enumerate(COLUMNS):
         words = place in (0, 2, 3)

@@ -11,7 +11,8 @@ from collections import Counter
 
 from pipeline.formatting import between, decimal
 from pipeline.records import Measurement, TestResult, TrialRecord
-from pipeline.report.report import Report, describe, ordered, telling_keys
+from pipeline.report.configurations import describe, identifying_keys
+from pipeline.report.report import Report, ordered
 from pipeline.selection.records import Finalist
 from pipeline.selection.rules import RULES
 from pipeline.selection.statistics import wilson_interval
@@ -28,7 +29,7 @@ def headline(report: Report) -> str:
     if winner is not None:
         name = f" ({winner.name})" if winner.name else ""
         overfits = "overfits least" if selection.rule.name == "least_overfit" else "is chosen"
-        config = describe(winner.config, telling_keys(report.study, winner.config))
+        config = describe(winner.config, identifying_keys(report.study, winner.config))
         return f"Trial {winner.number}{name} {overfits} on {dataset}: {config}."
     if selection.status == "ok":
         return f"No single winner on {dataset}: the rule '{selection.rule.name}' picks none."
