@@ -112,9 +112,10 @@ def report(
     reads the test part; every later one shows the same in seconds.
     """
     from pipeline.report.gates import unmet
+    from pipeline.report.options import ReportOptions
     from pipeline.report.render.files import write_files, write_html
     from pipeline.report.render.json import render
-    from pipeline.report.run import ReportOptions, make_report
+    from pipeline.report.run import make_report
 
     given = {constant.name: options.pop(constant.name) for constant in CONSTANTS}
     constants = {name: value for name, value in given.items() if value is not None}

@@ -1,7 +1,7 @@
 """What a search has to know of a dataset without holding its examples.
 
-A :class:`DatasetSpec` in, an :class:`Outline` out. Large datasets are loaded in a process of their
-own, which ends: only workers keep examples in memory, and the supervisor stays small.
+A :class:`DatasetSpec` in, a :class:`DatasetSummary` out. Large datasets are loaded in a process of
+their own, which ends: only workers keep examples in memory, and the supervisor stays small.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SMALL_BYTES = 2**24
 
 
 @dataclass(frozen=True)
-class Outline:
+class DatasetSummary:
     """A dataset's description; the attributes are those of :class:`Dataset`.
 
     Attributes:
@@ -38,8 +38,8 @@ class Outline:
     row_size: tuple[int, ...]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Outline:
-        """Returns the outline of a loaded dataset."""
+    def of(cls, dataset: Dataset) -> DatasetSummary:
+        """Returns the summary of a loaded dataset."""
         row_size = dataset.input_shape
         if dataset.kind == "multi_hot":
             row_size = (max(round(dataset.train.inputs.nnz / len(dataset.train)), 1),)
@@ -55,8 +55,8 @@ class Outline:
         )
 
 
-def outline(spec: DatasetSpec) -> Outline:
-    """Returns the outline of a dataset.
+def summarize(spec: DatasetSpec) -> DatasetSummary:
+    """Returns the summary of a dataset.
 
     Raises:
         DatasetError: As :func:`pipeline.datasets.load`.
@@ -67,9 +67,9 @@ def outline(spec: DatasetSpec) -> Outline:
         return reader.submit(read, spec).result()
 
 
-def read(spec: DatasetSpec) -> Outline:
-    """Loads a dataset in this process; returns its outline."""
-    return Outline.of(datasets.load(spec))
+def read(spec: DatasetSpec) -> DatasetSummary:
+    """Loads a dataset in this process; returns its summary."""
+    return DatasetSummary.of(datasets.load(spec))
 
 
 def is_small(spec: DatasetSpec) -> bool:

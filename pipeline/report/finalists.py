@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.datasets import Dataset
-from pipeline.datasets.summary import Outline
+from pipeline.datasets.summary import DatasetSummary
 from pipeline.formatting import decimal
 from pipeline.records import (
     Cohort,
@@ -31,9 +31,9 @@ from pipeline.search import executors
 from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
-from pipeline.search.options import data_size, footprints
+from pipeline.search.options import data_size, memory_needs
 from pipeline.training import backend
-from pipeline.training.worker import WorkshopSpec
+from pipeline.training.worker import WorkerSpec
 
 if TYPE_CHECKING:
     from pipeline.tracking import StudyRun, Tracking
@@ -60,7 +60,7 @@ class Setup:
     """
 
     dataset: Dataset
-    opener: WorkshopSpec
+    opener: WorkerSpec
     executor: str = LOCAL
 
 
@@ -74,9 +74,9 @@ def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: Datase
     device = "cpu" if store.tag(run_id, "device") == "cpu" else "auto"
     precision = str(study.definition.get("precision", "float32"))
     name = executor if executor in executors.names() else LOCAL
-    data = data_size(Outline.of(dataset))
+    data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
-    return Setup(dataset, WorkshopSpec(spec, device, precision, shared), name)
+    return Setup(dataset, WorkerSpec(spec, device, precision, shared), name)
 
 
 def train(
@@ -138,12 +138,12 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 
-    outline = Outline.of(dataset)
-    shape, data = dataset.input_shape, data_size(outline)
+    summary = DatasetSummary.of(dataset)
+    shape, data = dataset.input_shape, data_size(summary)
     load = Load(
         step_work=max(step_work(config, data) for config in configs),
         num_parameters=max(num_parameters(models.layers_of(c, shape), shape) for c in configs),
-        footprints=footprints(configs, outline),
+        memory_needs=memory_needs(configs, summary),
         memory=memory_per_worker(1),
     )
     return automatic(len(configs), 0, load).largest

@@ -9,12 +9,12 @@ is there; it trains nothing and imports no Keras.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import datasets, tracking
+from pipeline import tracking
 from pipeline.datasets import Dataset, SelectionLock
 from pipeline.datasets.reload import load_again, spec_of
 from pipeline.records import StudyRecord, TrialRecord
@@ -26,12 +26,12 @@ from pipeline.report.lock import (
     selection_record,
     what_if_report,
 )
+from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
 from pipeline.report.report import Report
 from pipeline.search.study_lock import alone
-from pipeline.selection.confirm import confirm, finalist_trainings, unconfirmed
+from pipeline.selection.confirm import Trained, confirm, finalist_trainings, unconfirmed
 from pipeline.selection.records import RuleSettings, Selection
-from pipeline.selection.rules import rule_settings
 from pipeline.selection.select import select
 from pipeline.tracking.codec import LOCK_TAG, REGISTERED_TAG, REPORTED_TAG, TEST_FILE, TESTED_TAG
 
@@ -41,36 +41,6 @@ if TYPE_CHECKING:
 
 Notify = Callable[[str], None]
 """Takes a line about what is being done."""
-
-SEEDS = 3
-"""Seeds per finalist, where nothing else is asked for and nothing is locked."""
-FINALISTS = 5
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """What ``pipeline report`` was asked for.
-
-    Attributes:
-        dataset: Report on the newest study of this dataset.
-        study: Report on this study.
-        rule: Selection rule.
-        constants: Constant of the rule -> value; one that is left out is as locked by the same
-            rule, else the rule's default.
-        seeds: Seeds per finalist, 1 for no finalists; None as locked, else :data:`SEEDS`.
-        finalists: Largest number of finalists; None as locked, else :data:`FINALISTS`.
-        data_dir: Folder with official files, for training finalists and for the test part.
-        read_test_again: Lock the present choice and read the test part once more.
-    """
-
-    dataset: str | None = None
-    study: str | None = None
-    rule: str = "least_overfit"
-    constants: Mapping[str, float] = field(default_factory=dict)
-    seeds: int | None = None
-    finalists: int | None = None
-    data_dir: Path | None = None
-    read_test_again: bool = False
 
 
 def make_report(options: ReportOptions, notify: Notify) -> Report:
@@ -83,7 +53,7 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
     """
     settings_for(options, None)
     store = tracking.connect()
-    study = store.read_study(study=options.study, dataset=_dataset_name(options.dataset))
+    study = store.read_study(study=options.study, dataset=options.dataset_name)
     locked = None if options.read_test_again else store.read_selection(str(study.run_id))
     settings = settings_for(options, locked)
     run = ReportRun(store, study, options, settings, select(study, settings), notify)
@@ -98,24 +68,6 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
         if locked is None:
             return run.lock_and_read()
     return run.show_locked(locked)
-
-
-def settings_for(options: ReportOptions, locked: Mapping[str, Any] | None) -> RuleSettings:
-    """Returns the rule as asked for; what was left out is as locked, else as the rule has it.
-
-    Raises:
-        RuleError: The rule is unknown or refused, has no such constant, or not with this value.
-    """
-    asked = dict(locked["asked"]) if locked else {}
-    seeds, count = asked.pop("seeds", SEEDS), asked.pop("finalists", FINALISTS)
-    # A constant belongs to its rule: another rule starts from its own defaults.
-    constants = asked if locked and locked["rule"]["name"] == options.rule else {}
-    return rule_settings(
-        options.rule,
-        constants | dict(options.constants),
-        seeds=options.seeds or seeds,
-        finalists=options.finalists or count,
-    )
 
 
 @dataclass(frozen=True)
@@ -207,8 +159,7 @@ class ReportRun:
 
     def _confirm(self, dataset: Dataset) -> Selection:
         """Trains the finalists that are missing or failed, and returns what they confirm."""
-        keys = finalist_trainings(self.study, self.first)
-        trained = self.store.read_finalists(self.study) if keys else {}
+        keys, trained = self._trained()
         missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
         if missing:
             spec = spec_of(self.study.definition, self.options.data_dir)
@@ -218,12 +169,16 @@ class ReportRun:
         return confirm(self.study, self.first, trained)
 
     def _confirm_without_training(self) -> Selection:
-        keys = finalist_trainings(self.study, self.first)
-        trained = self.store.read_finalists(self.study) if keys else {}
+        keys, trained = self._trained()
         if all(key in trained for key in keys):
             return confirm(self.study, self.first, trained)
         note = "by one seed each: not all of its finalists were trained, and a what-if trains none"
         return unconfirmed(self.first, note)
+
+    def _trained(self) -> tuple[Sequence[tuple[int, int]], Trained]:
+        """Returns the trainings that confirm the choice, and those of finalists that there are."""
+        keys = finalist_trainings(self.study, self.first)
+        return keys, self.store.read_finalists(self.study) if keys else {}
 
     def _restore(self, report: Report, dataset: Dataset) -> dict[int, Restored]:
         """Returns the models to measure on the test part, by trial number, checked on validation.
@@ -295,8 +250,3 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
     spec = spec_of(study.definition, data_dir)
     made = f"study '{study.study}' was made"
     return load_again(spec, study.split_id, made, "read the test part")
-
-
-def _dataset_name(dataset: str | None) -> str | None:
-    """Returns the name under which a study has this dataset: of a path, what it is called by."""
-    return datasets.name_of(Path(dataset)) if dataset and datasets.is_path(dataset) else dataset

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline import datasets
 from pipeline.datasets.splits import MEASURED_AT_LEAST
-from pipeline.datasets.summary import Outline, outline
+from pipeline.datasets.summary import DatasetSummary, summarize
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Device, TrialConfig
 from pipeline.redaction import masked
@@ -36,8 +36,8 @@ from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
-from pipeline.training.memory_model import DataShape, Footprint, footprint
-from pipeline.training.worker import WorkshopSpec
+from pipeline.training.memory_model import DataShape, MemoryNeed, memory_need
+from pipeline.training.worker import WorkerSpec
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class SearchOptions:
 class Prepared:
     """A search that could start: its dataset, its space and its study's name and definition."""
 
-    dataset: Outline
+    dataset: DatasetSummary
     space: SearchSpace
     study: str
     definition: dict[str, Any]
@@ -111,7 +111,7 @@ def prepare(options: SearchOptions) -> Prepared:
             f"--trial-timeout: --executor {options.executor} trains in this process and cannot end "
             "a trial; use --executor processes, or leave the limit out"
         )
-    dataset = outline(options.spec)
+    dataset = summarize(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
     if options.epochs is not None:
@@ -133,7 +133,7 @@ def prepare(options: SearchOptions) -> Prepared:
     return Prepared(dataset, chosen, study, definition)
 
 
-def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
+def choose_space(options: SearchOptions, dataset: DatasetSummary) -> SearchSpace:
     """Returns the search space asked for, the dataset's own, or the default for its kind."""
     if options.search_space is not None:
         return space.load(options.search_space)
@@ -142,7 +142,7 @@ def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
     return space.default_for(dataset.kind, dataset.input_shape)
 
 
-def check_fit(chosen: SearchSpace, dataset: Outline) -> None:
+def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     """Checks that networks of this space and every reference fit the inputs.
 
     Raises:
@@ -179,19 +179,19 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     ]
 
 
-def data_size(dataset: Outline) -> DataSize:
+def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
     sizes = dataset.split_sizes
     return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
-def footprints(configs: Iterable[TrialConfig], dataset: Outline) -> tuple[Footprint, ...]:
+def memory_needs(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[MemoryNeed, ...]:
     """Returns what trials of these configs take while they train."""
     sizes = dataset.split_sizes
     num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
     num_scored = sizes["validation"] + num_measured
     shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
-    return tuple(footprint(config, shape) for config in configs)
+    return tuple(memory_need(config, shape) for config in configs)
 
 
 def every_config(chosen: SearchSpace) -> list[TrialConfig]:
@@ -200,7 +200,10 @@ def every_config(chosen: SearchSpace) -> list[TrialConfig]:
 
 
 def cohort_sizing(
-    options: SearchOptions, chosen: SearchSpace, dataset: Outline, device: Device | None = None
+    options: SearchOptions,
+    chosen: SearchSpace,
+    dataset: DatasetSummary,
+    device: Device | None = None,
 ) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits study and device.
 
@@ -217,7 +220,7 @@ def cohort_sizing(
     load = Load(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
-        footprints=footprints(every_config(chosen), dataset),
+        memory_needs=memory_needs(every_config(chosen), dataset),
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
     )
@@ -233,11 +236,11 @@ def source(options: SearchOptions) -> str:
     )
 
 
-def opener(options: SearchOptions, prepared: Prepared) -> WorkshopSpec:
+def opener(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
     """Returns how a worker opens up."""
     data = data_size(prepared.dataset)
     shared = threads(every_config(prepared.space), data, options.workers)
-    return WorkshopSpec(options.spec, options.device, options.precision, shared)
+    return WorkerSpec(options.spec, options.device, options.precision, shared)
 
 
 def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from pipeline import datasets
-from pipeline.datasets import summary as outlines
-from pipeline.datasets.summary import Outline, outline
+from pipeline.datasets import summary as summaries
+from pipeline.datasets.summary import DatasetSummary, summarize
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec
 
 
 def test_a_small_dataset_is_outlined_in_this_process(monkeypatch):
-    monkeypatch.setattr(outlines, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(summaries, "ProcessPoolExecutor", None)
     spec = DatasetSpec("digits", seed=3)
-    found, loaded = outline(spec), datasets.load(spec)
-    assert found == Outline.of(loaded)
+    found, loaded = summarize(spec), datasets.load(spec)
+    assert found == DatasetSummary.of(loaded)
     assert (found.split_id, found.chance) == (loaded.split_id, loaded.chance)
     assert found.split_sizes == {"train": 1079, "validation": 359, "test": 359}
     assert found.row_size == (8, 8, 1)
@@ -25,9 +25,9 @@ def test_a_large_one_is_outlined_in_another_and_its_refusal_comes_back(monkeypat
     path = tmp_path / "mine.npz"
     np.savez(path, x=np.random.default_rng(0).normal(size=(60, 4)), y=np.arange(60) % 2)
     spec = DatasetSpec(str(path))
-    here = outline(spec)
-    monkeypatch.setattr(outlines, "SMALL_BYTES", 0)
-    assert outline(spec) == here
+    here = summarize(spec)
+    monkeypatch.setattr(summaries, "SMALL_BYTES", 0)
+    assert summarize(spec) == here
     path.write_bytes(b"PK no archive")
     with pytest.raises(DatasetError, match=r"mine\.npz"):
-        outline(spec)
+        summarize(spec)

@@ -8,15 +8,16 @@ import sys
 
 import numpy as np
 import pytest
-from scripted_workshop import write_executor
+from scripted_trainer import write_executor
 from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
 from pipeline.report import test_part
+from pipeline.report.options import ReportOptions
 from pipeline.report.render.json import render
-from pipeline.report.run import ReportOptions, make_report
+from pipeline.report.run import make_report
 from pipeline.search import executors
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare

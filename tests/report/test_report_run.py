@@ -21,8 +21,9 @@ from pipeline import tracking
 from pipeline.cli import main
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
+from pipeline.report.options import ReportOptions
 from pipeline.report.render.json import as_json, as_text
-from pipeline.report.run import ReportOptions, make_report
+from pipeline.report.run import make_report
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
 
