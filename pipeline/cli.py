@@ -1,4 +1,4 @@
-"""The ``pipeline`` command. Results go to stdout, progress and messages to stderr.
+"""Runs the ``pipeline`` command. Results go to stdout, progress and messages to stderr.
 
 Exit codes: 0 done, 1 failure, 2 usage or bad input, 3 no model can be recommended, 4 a gate was not
 met. Everything heavy is imported inside the commands, so that ``--help`` answers at once.

@@ -1,4 +1,4 @@
-"""The options of the ``pipeline`` command, and the types that read their values.
+"""Defines the options of the ``pipeline`` command, and the types that read their values.
 
 A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`PREDICT`) by
 ``@with_options``; ``--help`` shows them in the order of the tuple. Texts of the

@@ -1,4 +1,4 @@
-"""What can go wrong, and which exit code it becomes.
+"""Names what can go wrong, and which exit code it becomes.
 
 ::
 

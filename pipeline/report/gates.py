@@ -1,4 +1,4 @@
-"""Gates for a pipeline of one's own: demands on a report that decide the exit code.
+"""Judges a report by demands that decide the exit code: gates for a pipeline of one's own.
 
 A :class:`Report` and limits in, the demands that are not met out, each with its numbers. Judged is
 the interval's pessimistic end on the test part, or, where that was not read for this choice, on

@@ -1,4 +1,4 @@
-"""What is locked before the test part is read, and how it is shown again.
+"""Records what is locked before the test part is read, and shows it again.
 
 A :class:`Report` on a choice becomes a JSON record: the choice, what it rests on, and hashes. A
 later report compares its own choice with the locked one by :data:`DECISIVE`: the same one is shown

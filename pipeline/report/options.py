@@ -1,4 +1,4 @@
-"""What ``pipeline report`` was asked for, and the rule's settings that follow from it."""
+"""Turns what ``pipeline report`` was asked for into the settings of the selection rule."""
 
 from __future__ import annotations
 

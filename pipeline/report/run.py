@@ -51,6 +51,7 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
         TrackingError: The locked record was tampered with.
         SplitMismatchError: The data are not those that the study was made on.
     """
+    # Before any store is opened: a wrong rule or constant is an error at once.
     settings_for(options, None)
     store = tracking.connect()
     study = store.read_study(study=options.study, dataset=options.dataset_name)

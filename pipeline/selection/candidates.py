@@ -1,6 +1,6 @@
-"""The trials that a rule may choose from, as arrays, and which are as good as the best.
+"""Turns the trials of a study into arrays that a rule chooses from.
 
-A study's records become :class:`Candidates` plus a reason for every trial that is none; the guard
+Records become :class:`Candidates` plus a reason for every trial that is none; the guard
 against chance (``skill``) and the margins of "as good as the best" work on the arrays alone. Those
 carry a seed axis, so that finalists trained with several seeds go through the same code as trials.
 

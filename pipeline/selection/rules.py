@@ -1,4 +1,4 @@
-"""The selection rules, each with its constants: skilled :class:`Candidates` in, a ranking out.
+"""Ranks the skilled candidates of a study by a selection rule, which has its own constants.
 
 A new rule is one function and one entry in ``RULES``; the first line of its docstring says in
 reports what it chooses. Rules see validation results only, never the test part.

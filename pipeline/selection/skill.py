@@ -1,4 +1,4 @@
-"""The guard against chance: a trial that may have guessed cannot be chosen.
+"""Guards against chance: a trial that may have guessed cannot be chosen.
 
 :class:`Candidates` and the chance level of the classes in, a reason per candidate without skill
 out. Without the guard, a study in which no model learned anything would deliver one of them.

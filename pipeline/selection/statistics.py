@@ -1,4 +1,4 @@
-"""Standard errors, intervals and tests: arrays of per-example results in, numbers out.
+"""Computes standard errors, intervals and tests from per-example results.
 
 Cross-entropies come as ``nll`` arrays (nats, an entry per example), accuracies as counts of hits.
 Every standard deviation uses ddof=1. One example says nothing about the spread: its standard error

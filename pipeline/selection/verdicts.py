@@ -1,4 +1,4 @@
-"""What became of each trial, in one word and one sentence.
+"""Says what became of each trial, in one word and one sentence.
 
 A :class:`TrialRecord` and the study's best trial in, a :class:`Verdict` out: ``failed``,
 ``pruned``, ``diverged``, ``no_skill``, ``underfit``, ``overfit`` or ``healthy``, the first that

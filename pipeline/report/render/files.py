@@ -1,4 +1,4 @@
-"""The files of a report: every page and picture by its name, for MLflow and for a folder.
+"""Writes the files of a report: every page and picture by its name, for MLflow and for a folder.
 
 A :class:`Report` in, files out; what stands in them is made beside this file and by ``figures``.
 """
