@@ -14,7 +14,7 @@ from pipeline.report.render.json import as_json
 from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 from pipeline.report.report import Report
-from pipeline.selection.records import RuleSettings
+from pipeline.selection.records import RuleSettings, Verdict
 from pipeline.selection.select import select
 
 VOID = {"meta", "br", "hr", "img", "link"}
@@ -113,7 +113,7 @@ def test_what_users_name_is_escaped_everywhere(make_trial, make_study):
     failed = make_trial(99, state="FAIL", measurement=None, validation=None, cause=EVIL)
     study = replace(report.study, dataset=EVIL, study=EVIL, trials=(*trials, failed))
     notes = replace(report.selection, notes=(EVIL,), excluded={99: EVIL}, verdicts={
-        **report.selection.verdicts, 99: "failed"})  # fmt: skip
+        **report.selection.verdicts, 99: Verdict("failed", "no cause was recorded")})  # fmt: skip
     page = render(replace(report, study=study, selection=notes, extras={EVIL: EVIL}), "html")
     assert "<script" not in page.lower()
     assert page.count("&lt;script&gt;") > 8

@@ -13,7 +13,7 @@ from pipeline.report.render.json import as_json
 KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
 KEYS += ["trials", "test", "model_uri", "notes", "finalists", "frequencies"]
 KEYS += ["frequencies_search", "optimism", "compared", "warnings"]
-RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists"]
+RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "weight", "epsilon", "seeds", "finalists"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]
 TRIAL_KEYS += ["train_accuracy", "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch"]
 TRIAL_KEYS += ["epochs", "num_parameters", "seconds", "verdict", "diverged", "excluded_because"]

@@ -13,7 +13,7 @@ from pipeline.report.render.json import as_json
 from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 from pipeline.report.sections import overview, test_results
-from pipeline.selection.select import RULES
+from pipeline.selection.rules import RULES
 
 
 def flat(text):
@@ -107,7 +107,7 @@ def test_pareto_lists_its_front(make_trial, report_on):
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_has_pages_that_say_what_it_chooses(make_trial, report_on, rule):
     report = report_on(make_trial(0, gap_ce=0.01), make_trial(1, val_ce=0.31), name=rule)
-    doc = RULES[rule].__doc__.splitlines()[0].rstrip(".")
+    doc = RULES[rule].summary.rstrip(".")
     expected = f"Rule {rule}: {doc[0].lower()}{doc[1:]} (k 1"
     assert expected in flat(as_text(report))
     assert expected in flat(as_markdown(report))
