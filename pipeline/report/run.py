@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import tracking
 from pipeline.datasets import Dataset, SelectionLock
 from pipeline.datasets.reload import load_again, spec_of
-from pipeline.records import StudyRecord, TrialRecord
+from pipeline.records import StudyRecord
 from pipeline.report import finalists
 from pipeline.report.lock import (
     decisive_part,
@@ -189,10 +189,11 @@ class ReportRun:
         """
         from pipeline.report import test_part
 
-        shown = {report.selection.winner, report.selection.reference, self.first.reference}
-        compared = [t.number for t in self.study.trials if t.number in shown or _is_baseline(t)]
-        self.notify(f"restoring {len(compared)} models and checking them on validation")
-        trials = [trial for number in compared if (trial := report.measured(number))]
+        best_of_search = report.trial(self.first.reference)
+        compared = (report.winner, report.best, best_of_search, report.baseline)
+        numbers = sorted({trial.number for trial in compared if trial is not None})
+        self.notify(f"restoring {len(numbers)} models and checking them on validation")
+        trials = [trial for number in numbers if (trial := report.measured(number))]
         return test_part.restore(self.store, dataset, trials)
 
     def _complete(
@@ -236,10 +237,6 @@ class ReportRun:
         store.keep_test_examples(run_id, examples)
         store.log_test_result(run_id, results[winner])
         store.set_tag(run_id, TESTED_TAG, lock.record_hash)
-
-
-def _is_baseline(trial: TrialRecord) -> bool:
-    return trial.name == "baseline" and trial.state == "COMPLETE"
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
