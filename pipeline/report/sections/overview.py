@@ -75,6 +75,7 @@ def opening(report: Report) -> Text:
     own = _winner_lines(report)
     if own is None:
         return Text(())
+    # Validation flatters the winner, which was chosen on it: the test part comes first.
     lines = [test_results.sentence(report.test), *comparison.sentences(report), *own]
     return Text(tuple(line for line in (*lines, test_results.optimism(report)) if line))
 
