@@ -15,8 +15,9 @@ from pipeline import tracking
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
 from pipeline.report import test_part
+from pipeline.report.options import ReportOptions
 from pipeline.report.render import render
-from pipeline.report.run import ReportOptions, deliver
+from pipeline.report.run import make_report
 from pipeline.search import executors
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
@@ -68,7 +69,7 @@ class ScriptedStudy:
     def report(self, **options):
         """Returns a report and what was said."""
         said = []
-        return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+        return make_report(ReportOptions(**{"study": "digits"} | options), said.append), said
 
     @property
     def store(self):

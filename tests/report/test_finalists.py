@@ -7,7 +7,7 @@ import pytest
 from pipeline.datasets import load
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohorts_of, setup_of, train
-from pipeline.selection.confirm import wanted
+from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.tracking.finalist_runs import CUT_OFF
@@ -26,7 +26,7 @@ def bench(scripted_study):
 
     class Bench:
         study = scripted_study.record
-        keys = wanted(study, select(study, RuleSettings(seeds=2, finalists=3)))
+        keys = finalist_trainings(study, select(study, RuleSettings(seeds=2, finalists=3)))
 
         def train(self, keys, executor="scripted"):
             store, said = scripted_study.store, []

@@ -89,7 +89,9 @@ def test_the_median_seed_is_restored_registered_and_tagged(scripted_study):
 def test_the_locked_record_says_what_the_choice_rests_on(scripted_study):
     first, _ = scripted_study.report(seeds=3, finalists=3)
     locked = locked_of(scripted_study)
-    assert locked["asked"] == {"seeds": 3, "finalists": 3}
+    assert locked["asked"] == {
+        "k": 1.0, "tau": 0.05, "tau_accuracy": 0.01, "alpha": 0.05, "seeds": 3, "finalists": 3
+    }  # fmt: skip
     assert locked["seeds"] == list(first.confirmation.seeds)
     assert locked["first_choice"] == first.confirmation.first_choice
     assert locked["delivered_run"] == first.delivered.mlflow_run_id
@@ -283,6 +285,8 @@ def test_a_what_if_trains_nothing_and_reads_nothing(scripted_study, refuse):
     [
         ({"rule": "best_val"}, "made by the rule least_overfit;"),
         ({"seeds": 1}, "made with --seeds 2;"),
+        ({"constants": {"k": 0.0}}, "made with --k 1;"),
+        ({"constants": {"tau_accuracy": 0.5}}, "made with --tau-accuracy 0.01;"),
     ],
 )
 def test_a_what_if_says_in_what_the_locked_choice_differs(scripted_study, other, made):

@@ -21,9 +21,10 @@ from pipeline import tracking
 from pipeline.cli import main
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
+from pipeline.report.options import ReportOptions
 from pipeline.report.render.json import as_json
 from pipeline.report.render.text import as_text
-from pipeline.report.run import ReportOptions, deliver
+from pipeline.report.run import make_report
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.tracking.models.load import fetched
@@ -55,7 +56,7 @@ def search(trials):
 
 def report(**options):
     said = []
-    return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+    return make_report(ReportOptions(**{"study": "digits"} | options), said.append), said
 
 
 @pytest.fixture(scope="module")
