@@ -10,10 +10,11 @@ import numpy as np
 
 from pipeline.records import TrialRecord
 from pipeline.report.evidence import evidence_of
-from pipeline.report.evidence.importance import LOGARITHMIC, TARGETS, Importances
+from pipeline.report.evidence.importance import TARGETS, Importances, is_logarithmic
 from pipeline.report.evidence.place import EDGE_SHARE, Place
 from pipeline.report.figures import canvas
 from pipeline.report.report import Report, differing_keys
+from pipeline.training.techniques import hyperparameters
 
 _COLUMNS = 4
 _MOST = 12
@@ -25,7 +26,7 @@ def draw(report: Report) -> tuple[Any, str]:
     trials = [t for t in report.study.trials if t.state == "COMPLETE" and t.measurement]
     trials = [t for t in trials if t.measurement and t.measurement.finite]
     differing = differing_keys(replace(report.study, trials=tuple(trials)))
-    names = [n for n in (trials[0].config.as_dict() if trials else ()) if n in differing][:_MOST]
+    names = [name for name in ("family", *hyperparameters()) if name in differing][:_MOST]
     if not names:
         return None, "The measured trials do not differ in any hyperparameter."
     blocks = -(-len(names) // _COLUMNS)
@@ -91,7 +92,7 @@ def _scatter(
 ) -> None:
     """One panel: a hyperparameter across, a target up."""
     name, target = names
-    log = name in LOGARITHMIC
+    log = is_logarithmic(name)
     x, off, words = across([getattr(trial.config, name) for trial in trials], log)
     y = np.array([getattr(trial.measurement, target) for trial in trials])
     eligible = np.array([trial.number in report.selection.eligible for trial in trials])
@@ -118,8 +119,9 @@ def _scatter(
 def across(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float | None, list[str]]:
     """Returns places for values on an axis, the place of off (None), and the words of names.
 
-    Off lies left of logarithmic numbers and right of others, as a lambda of 0 and a limit of
-    infinity would. Names are spread a little, so that marks do not hide each other.
+    Off (None, and 0 on a logarithmic axis) lies left of logarithmic numbers and right of others, as
+    a lambda of 0 and a limit of infinity would. Names are spread a little, so that marks do not
+    hide each other.
     """
     if any(isinstance(value, bool | str) for value in values):
         words = sorted({str(value) for value in values})
@@ -128,6 +130,8 @@ def across(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float | None, 
         places = np.array([words.index(str(value)) for value in values]) + spread
         return places, None, [names.get(word, word) for word in words]
     numbers = np.array([np.nan if value is None else float(value) for value in values])
+    if log:
+        numbers[numbers <= 0] = np.nan
     there = numbers[np.isfinite(numbers)]
     if there.size == len(numbers) or not there.size:
         return np.nan_to_num(numbers), None, []
