@@ -6,60 +6,23 @@ met. Everything heavy is imported inside the commands, so that ``--help`` answer
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-AUTO = "auto"
-"""An option given as this (or as nothing) means what its default means; MLproject needs a word."""
-
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
-
-
-class Auto(click.ParamType[Any, Any]):
-    """A type that also takes ``auto``, which becomes None."""
-
-    def __init__(self, inner: click.ParamType[Any, Any]) -> None:
-        self.inner = inner
-        self.name = inner.name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns None for ``auto`` and the empty text, else the inner type's value."""
-        return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
-
-
-class Duration(click.ParamType[Any, Any]):
-    """A duration such as ``90s``, ``30m`` or ``1h30m``; a plain number means seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Returns seconds."""
-        found = _DURATION.fullmatch(str(value).strip())
-        parts = [float(part or 0) for part in found.groups()] if found else []
-        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-        if not seconds:
-            self.fail(f"'{value}' is no duration; expected 90s, 30m, 1h30m or seconds", param, ctx)
-        return seconds
-
-
-class Address(click.ParamType[Any, Any]):
-    """The address of a store, whose password is shown nowhere from now on."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns it as it is."""
-        from pipeline.redaction import remember
-
-        remember(str(value))
-        return value
+from pipeline.cli_options import (
+    PREDICT,
+    REPORT,
+    SEARCH,
+    SEED,
+    Auto,
+    data_dir_option,
+    device_option,
+    storage_option,
+    with_options,
+)
 
 
 class Commands(click.Group):
@@ -105,124 +68,8 @@ def main(debug: bool) -> None:
     """
 
 
-def data_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--data-dir``."""
-    return click.option(
-        "--data-dir",
-        envvar="PIPELINE_DATA_DIR",
-        show_envvar=True,
-        type=Auto(click.Path(file_okay=False, exists=True, path_type=Path)),
-        help="Folder with official dataset files, looked at before any download.",
-    )(command)
-
-
-COUNT = Auto(click.IntRange(min=1))
-
-
 @main.command()
-@click.option(
-    "--dataset",
-    default="digits",
-    show_default=True,
-    metavar="NAME|PATH",
-    help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet file, or "
-    "folder of pictures, a subfolder per class.",
-)
-@click.option(
-    "--search-space",
-    type=Auto(click.STRING),
-    metavar="FILE",
-    help="Search space (YAML). Default: the dataset's own, else the one for its shape.",
-)
-@click.option(
-    "--trials",
-    type=COUNT,
-    metavar="N",
-    help="The study's total; run again to continue to it. Default: the space's.",
-)
-@click.option(
-    "--timeout", type=Auto(Duration()), metavar="30m", help="Start no trial after this time."
-)
-@click.option(
-    "--trial-timeout",
-    type=Auto(Duration()),
-    metavar="10m",
-    help="End a trial that takes longer; of a cohort, one that is silent this long or takes as "
-    "much for each trial in it. Default: no limit.",
-)
-@click.option(
-    "--max-failures",
-    type=COUNT,
-    metavar="N",
-    help="Stop after N failures of one kind in a row. Default: 5.",
-)
-@click.option(
-    "--epochs",
-    type=COUNT,
-    metavar="N",
-    help="Largest number of epochs of a trial. Default: the space's.",
-)
-@click.option(
-    "--train-examples",
-    type=COUNT,
-    metavar="N",
-    help="Train on this many examples only (stratified).",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=0,
-    show_default=True,
-    help="Seed of split, sampler, initial weights and dropout.",
-)
-@click.option(
-    "--study",
-    type=Auto(click.STRING),
-    metavar="NAME",
-    help="Name of the study. Default: the dataset's.",
-)
-@click.option(
-    "--storage",
-    type=Auto(Address()),
-    metavar="URL",
-    help="Optuna's storage: a journal file or a database. Default: studies.journal.",
-)
-@click.option(
-    "--references/--no-references",
-    default=True,
-    show_default=True,
-    help="Train the space's reference configurations, too.",
-)
-@click.option(
-    "--executor",
-    default="processes",
-    show_default=True,
-    metavar="NAME",
-    help="Where trials run: inline (this process) or processes.",
-)
-@click.option("--workers", type=COUNT, metavar="N", help="Cohorts at once. Default: 1.")
-@click.option(
-    "--cohort-size",
-    type=COUNT,
-    metavar="N|auto",
-    help="Most trials trained together in one model. Default: auto, what suits the study.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="Where networks train.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "mixed_bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="Arithmetic of the networks.",
-)
-@data_dir_option
+@with_options(SEARCH)
 def search(dry_run: bool, **options: Any) -> None:
     """Search for the regularization that overfits least, tracked in MLflow.
 
@@ -250,65 +97,7 @@ def search(dry_run: bool, **options: Any) -> None:
 
 
 @main.command()
-@click.option(
-    "--dataset",
-    type=Auto(click.STRING),
-    metavar="NAME",
-    help="Report on the newest study of this dataset.",
-)
-@click.option("--study", type=Auto(click.STRING), metavar="NAME", help="Report on this study.")
-@click.option(
-    "--rule",
-    default="least_overfit",
-    show_default=True,
-    metavar="NAME",
-    help="Selection rule; another one than the locked shows a what-if.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "markdown", "html"]),
-    default="text",
-    show_default=True,
-    help="What to print; html writes a file, report-STUDY.html here or in --output, and prints "
-    "its path.",
-)
-@click.option(
-    "--output",
-    type=Auto(click.Path(file_okay=False, path_type=Path)),
-    metavar="DIR",
-    help="Write every page and picture there, too.",
-)
-@click.option(
-    "--seeds",
-    type=COUNT,
-    metavar="K",
-    help="Train each finalist with K seeds; 1 trains none. Default: 3, or as locked.",
-)
-@click.option(
-    "--finalists",
-    type=Auto(click.IntRange(min=2)),
-    metavar="F",
-    help="Train at most F of the eligible trials again. Default: 5, or as locked.",
-)
-@click.option(
-    "--max-gap",
-    type=Auto(click.FloatRange(min=0.0)),
-    metavar="X",
-    help="Exit code 4 unless the upper end of the gap's 95% interval is at most X nats.",
-)
-@click.option(
-    "--min-accuracy",
-    type=Auto(click.FloatRange(0.0, 1.0)),
-    metavar="Y",
-    help="Exit code 4 unless the lower end of the accuracy's 95% interval is at least Y.",
-)
-@click.option(
-    "--read-test-again",
-    is_flag=True,
-    help="Lock the selection anew and read the test part once more; it is counted.",
-)
-@data_dir_option
+@with_options(REPORT)
 def report(
     format_: str,
     output: Path | None,
@@ -323,7 +112,7 @@ def report(
     """
     from pipeline.report.gates import unmet
     from pipeline.report.publishing import write, write_html
-    from pipeline.report.render.json import render
+    from pipeline.report.render import render
     from pipeline.report.run import ReportOptions, deliver
 
     finished = deliver(ReportOptions(**options), lambda line: click.echo(line, err=True))
@@ -370,7 +159,7 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
 
 @datasets.command("show")
 @click.argument("name")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of the split.")
+@click.option("--seed", type=SEED, default=0, help="Seed of the split.")
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -427,36 +216,7 @@ def check_space(file: str) -> None:
 
 
 @main.command()
-@click.option(
-    "--model",
-    required=True,
-    metavar="URI|PATH",
-    help="models:/NAME@champion, models:/NAME/VERSION, runs:/RUN_ID/model, a folder that MLflow "
-    "saved, or a .keras file.",
-)
-@click.option(
-    "--input",
-    "input_",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Raw inputs: .npy, .npz (key x), .csv of features, .png or .jpg, .jsonl or .txt of "
-    "token ids.",
-)
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the CSV there. Default: stdout.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    help="Examples at once.",
-)
-@click.option("--probabilities", is_flag=True, help="Add a column per class.")
+@with_options(PREDICT)
 def predict(
     model: str, input_: Path, output: Path | None, batch_size: int, probabilities: bool
 ) -> None:
@@ -476,13 +236,7 @@ def predict(
 
 @main.command()
 @click.argument("run_id")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="Where the network trains.",
-)
+@device_option("Where the network trains.")
 @data_dir_option
 def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     """Train a trial again from its record in MLflow, and say whether the numbers agree.
@@ -508,12 +262,7 @@ def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     type=Auto(click.Path(path_type=Path)),
     help="Folder with official dataset files.",
 )
-@click.option(
-    "--storage",
-    type=Auto(Address()),
-    metavar="URL",
-    help="Optuna's storage. Default: studies.journal.",
-)
+@storage_option("Optuna's storage. Default: studies.journal.")
 def doctor(data_dir: Path | None, storage: str | None) -> None:
     """Check this machine: versions, device, MLflow, storage, datasets, disk and memory.
 

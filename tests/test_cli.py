@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from scripted_trainer import write_executor
 
 from pipeline import tracking
-from pipeline.cli import Auto, Duration, main
+from pipeline.cli import main
+from pipeline.cli_options import Auto, Duration
 from pipeline.errors import DatasetError
 from pipeline.formatting import decimal
 from pipeline.search import executors

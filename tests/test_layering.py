@@ -33,13 +33,13 @@ LAYERS = (
     ("pipeline.search",),
     ("pipeline.report",),
     ("pipeline.predict", "pipeline.reproduce", "pipeline.doctor"),
-    ("pipeline.cli",),
+    ("pipeline.cli", "pipeline.cli_options"),
     ("pipeline.__main__",),
 )
 
 # Library -> the files and folders (with a slash) that may import it.
 DOORS = {
-    "click": {"cli.py"},
+    "click": {"cli.py", "cli_options.py"},
     "jax": {"training/backend.py"},
     "keras": {"training/", "tracking/models/", "datasets/official_files.py"},
     "jinja2": {"report/render/html.py"},

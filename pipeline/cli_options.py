@@ -1,0 +1,262 @@
+"""The options of the ``pipeline`` command, and the types that read their values.
+
+A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`PREDICT`) by
+``@with_options``; ``--help`` shows them in the order of the tuple. Texts of the
+command line in, Python values out. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+AUTO = "auto"
+"""An option given as this (or as nothing) means what its default means; MLproject needs a word."""
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+class Auto(click.ParamType[Any, Any]):
+    """A type that also takes ``auto``, which becomes None."""
+
+    def __init__(self, inner: click.ParamType[Any, Any]) -> None:
+        self.inner = inner
+        self.name = inner.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns None for ``auto`` and the empty text, else the inner type's value."""
+        return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
+
+
+class Duration(click.ParamType[Any, Any]):
+    """A duration such as ``90s``, ``30m`` or ``1h30m``; a plain number means seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns seconds."""
+        found = _DURATION.fullmatch(str(value).strip())
+        parts = [float(part or 0) for part in found.groups()] if found else []
+        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+        if not seconds:
+            self.fail(f"'{value}' is no duration; expected 90s, 30m, 1h30m or seconds", param, ctx)
+        return seconds
+
+
+class Address(click.ParamType[Any, Any]):
+    """The address of a store, whose password is shown nowhere from now on."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns it as it is."""
+        from pipeline.redaction import remember
+
+        remember(str(value))
+        return value
+
+
+def with_options(options: Sequence[Decorator]) -> Decorator:
+    """Returns a decorator that adds these options to a command."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        # Click lists the option that was added last first.
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _optional(name: str, inner: click.ParamType[Any, Any], metavar: str, text: str) -> Decorator:
+    """Returns an option without a default of its own: left out and ``auto`` mean the same."""
+    return click.option(name, type=Auto(inner), metavar=metavar, help=text)
+
+
+def _choice(name: str, choices: Sequence[str], text: str, *names: str) -> Decorator:
+    """Returns an option that takes one of these words; the first one is the default."""
+    kind = click.Choice(choices)
+    return click.option(name, *names, type=kind, default=choices[0], show_default=True, help=text)
+
+
+def device_option(text: str) -> Decorator:
+    """Returns ``--device`` with this help."""
+    return _choice("--device", ["auto", "cpu", "gpu"], text)
+
+
+def storage_option(text: str) -> Decorator:
+    """Returns ``--storage`` with this help."""
+    return _optional("--storage", Address(), "URL", text)
+
+
+COUNT = click.IntRange(min=1)
+SEED = click.IntRange(0, 2**31 - 1)
+
+data_dir_option = click.option(
+    "--data-dir",
+    envvar="PIPELINE_DATA_DIR",
+    show_envvar=True,
+    type=Auto(click.Path(file_okay=False, exists=True, path_type=Path)),
+    help="Folder with official dataset files, looked at before any download.",
+)
+
+SEARCH = (
+    click.option(
+        "--dataset",
+        default="digits",
+        show_default=True,
+        metavar="NAME|PATH",
+        help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet "
+        "file, or folder of pictures, a subfolder per class.",
+    ),
+    _optional(
+        "--search-space",
+        click.STRING,
+        "FILE",
+        "Search space (YAML). Default: the dataset's own, else the one for its shape.",
+    ),
+    _optional(
+        "--trials",
+        COUNT,
+        "N",
+        "The study's total; run again to continue to it. Default: the space's.",
+    ),
+    _optional("--timeout", Duration(), "30m", "Start no trial after this time."),
+    _optional(
+        "--trial-timeout",
+        Duration(),
+        "10m",
+        "End a trial that takes longer; of a cohort, one that is silent this long or takes as "
+        "much for each trial in it. Default: no limit.",
+    ),
+    _optional(
+        "--max-failures", COUNT, "N", "Stop after N failures of one kind in a row. Default: 5."
+    ),
+    _optional("--epochs", COUNT, "N", "Largest number of epochs of a trial. Default: the space's."),
+    _optional("--train-examples", COUNT, "N", "Train on this many examples only (stratified)."),
+    click.option(
+        "--seed",
+        type=SEED,
+        default=0,
+        show_default=True,
+        help="Seed of split, sampler, initial weights and dropout.",
+    ),
+    _optional("--study", click.STRING, "NAME", "Name of the study. Default: the dataset's."),
+    storage_option("Optuna's storage: a journal file or a database. Default: studies.journal."),
+    click.option(
+        "--references/--no-references",
+        default=True,
+        show_default=True,
+        help="Train the space's reference configurations, too.",
+    ),
+    click.option(
+        "--executor",
+        default="processes",
+        show_default=True,
+        metavar="NAME",
+        help="Where trials run: inline (this process) or processes.",
+    ),
+    _optional("--workers", COUNT, "N", "Cohorts at once. Default: 1."),
+    _optional(
+        "--cohort-size",
+        COUNT,
+        "N|auto",
+        "Most trials trained together in one model. Default: auto, what suits the study.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
+    device_option("Where networks train."),
+    _choice("--precision", ["float32", "mixed_bfloat16"], "Arithmetic of the networks."),
+    data_dir_option,
+)
+
+REPORT = (
+    _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
+    _optional("--study", click.STRING, "NAME", "Report on this study."),
+    click.option(
+        "--rule",
+        default="least_overfit",
+        show_default=True,
+        metavar="NAME",
+        help="Selection rule; another one than the locked shows a what-if.",
+    ),
+    _choice(
+        "--format",
+        ["text", "json", "markdown", "html"],
+        "What to print; html writes a file, report-STUDY.html here or in --output, and prints "
+        "its path.",
+        "format_",
+    ),
+    _optional(
+        "--output",
+        click.Path(file_okay=False, path_type=Path),
+        "DIR",
+        "Write every page and picture there, too.",
+    ),
+    _optional(
+        "--seeds",
+        COUNT,
+        "K",
+        "Train each finalist with K seeds; 1 trains none. Default: 3, or as locked.",
+    ),
+    _optional(
+        "--finalists",
+        click.IntRange(min=2),
+        "F",
+        "Train at most F of the eligible trials again. Default: 5, or as locked.",
+    ),
+    _optional(
+        "--max-gap",
+        click.FloatRange(min=0.0),
+        "X",
+        "Exit code 4 unless the upper end of the gap's 95% interval is at most X nats.",
+    ),
+    _optional(
+        "--min-accuracy",
+        click.FloatRange(0.0, 1.0),
+        "Y",
+        "Exit code 4 unless the lower end of the accuracy's 95% interval is at least Y.",
+    ),
+    click.option(
+        "--read-test-again",
+        is_flag=True,
+        help="Lock the selection anew and read the test part once more; it is counted.",
+    ),
+    data_dir_option,
+)
+
+PREDICT = (
+    click.option(
+        "--model",
+        required=True,
+        metavar="URI|PATH",
+        help="models:/NAME@champion, models:/NAME/VERSION, runs:/RUN_ID/model, a folder that "
+        "MLflow saved, or a .keras file.",
+    ),
+    click.option(
+        "--input",
+        "input_",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Raw inputs: .npy, .npz (key x), .csv of features, .png or .jpg, .jsonl or .txt of "
+        "token ids.",
+    ),
+    click.option(
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the CSV there. Default: stdout.",
+    ),
+    click.option(
+        "--batch-size", type=COUNT, default=256, show_default=True, help="Examples at once."
+    ),
+    click.option("--probabilities", is_flag=True, help="Add a column per class."),
+)

@@ -1,0 +1,34 @@
+"""Describes configurations in words: what a trial uses, and what sets it apart from the others."""
+
+from __future__ import annotations
+
+from pipeline.records import StudyRecord, TrialConfig, TrialRecord
+from pipeline.training.techniques import hyperparameters
+
+
+def describe(config: TrialConfig, keys: set[str]) -> str:
+    """Returns these hyperparameters of a configuration in words, leaving out what is off."""
+    every = hyperparameters()
+    wanted = {every[key].phrased_by or key for key in keys if key in every}
+    phrases = [config.family] if "family" in keys else []
+    phrases += [entry.describe(config) for name, entry in every.items() if name in wanted]
+    return ", ".join(phrase for phrase in phrases if phrase)
+
+
+def identifying_keys(study: StudyRecord, config: TrialConfig) -> set[str]:
+    """Returns what describes a model: the basics, what the study varies, what is not default."""
+    usual = TrialConfig()
+    unusual = {key for key, value in config.as_dict().items() if value != getattr(usual, key)}
+    return {"family", "depth", "width"} | varying_keys(study) | unusual
+
+
+def varying_keys(study: StudyRecord) -> set[str]:
+    """Returns the hyperparameters in which the study's trials differ."""
+    configs = [trial.config for trial in study.trials]
+    names = ("family", *hyperparameters())
+    return {name for name in names if len({getattr(config, name) for config in configs}) > 1}
+
+
+def trial_label(trial: TrialRecord, keys: set[str]) -> str:
+    """Returns the name of a reference configuration, else what sets the trial apart."""
+    return trial.name or describe(trial.config, keys) or "plain"
