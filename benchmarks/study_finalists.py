@@ -23,6 +23,7 @@ from pipeline.search.study import Suggestion
 from pipeline.selection.confirm import confirm, finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.training.techniques import structure
 
 SETTINGS = RuleSettings(seeds=3)
 SHOWN = ("gap", "test gap", "test CE", "test accuracy")
@@ -83,7 +84,7 @@ def train(
     groups: dict[Any, list[Trial]] = {}
     for place, (number, own) in enumerate(keys):
         config = configs[number]
-        groups.setdefault(config.structure, []).append(Trial(place, config, own))
+        groups.setdefault(structure(config), []).append(Trial(place, config, own))
     trained, worth = {}, {}
     for group in groups.values():
         cohort = Cohort(0, tuple(group), space.epochs, space.patience, seed)

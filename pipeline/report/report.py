@@ -16,8 +16,9 @@ from pipeline.records import (
     TestResult,
     TrialRecord,
 )
-from pipeline.report.evidence.techniques import is_measured, quality, used
+from pipeline.report.evidence.techniques import is_measured, quality
 from pipeline.selection.records import Confirmation, Finalist, Selection
+from pipeline.training.techniques import used
 
 BASELINE = "baseline"
 """The name of the reference configuration that a study's trials are compared with."""

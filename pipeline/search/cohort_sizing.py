@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipeline.datasets.user.limits import available_bytes
 from pipeline.records import Device, Trial
 from pipeline.training.memory_model import MemoryNeed
+from pipeline.training.techniques import structure
 
 if TYPE_CHECKING:
     from pipeline.search.study import Suggestion
@@ -128,7 +129,7 @@ def by_structure(members: Iterable[Member]) -> list[list[Member]]:
     """Returns suggestions or trials in groups that can train together, in the order given."""
     groups: dict[tuple[Any, ...], list[Member]] = {}
     for member in members:
-        groups.setdefault(member.config.structure, []).append(member)
+        groups.setdefault(structure(member.config), []).append(member)
     return list(groups.values())
 
 

@@ -18,6 +18,7 @@ from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import multiply_adds
 from pipeline.training.memory_model import MOST_TRAIN_SCORED
+from pipeline.training.techniques import input_work
 
 CALL_COST = 2e7
 """Multiply-adds that take as long as the constant part of a training step."""
@@ -104,7 +105,8 @@ class Estimate:
 def step_work(config: TrialConfig, data: DataSize) -> float:
     """Returns the multiply-adds of a training step: about three forward passes of a batch."""
     hidden = models.layers_of(config, data.input_shape)
-    return 3.0 * config.batch_size * multiply_adds(hidden, data.input_shape)
+    products = 3.0 * multiply_adds(hidden, data.input_shape)
+    return config.batch_size * (products + input_work(config, data.input_shape))
 
 
 def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) -> int | None:

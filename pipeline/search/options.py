@@ -34,7 +34,7 @@ from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
-from pipeline.training import models
+from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
 from pipeline.training.memory_model import DataShape, MemoryNeed, memory_need
 from pipeline.training.worker import WorkerSpec
@@ -152,6 +152,7 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
     for what, config in configs.items():
         try:
+            techniques.check_inputs(config, dataset.kind)
             num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
         except InputError as error:
             raise InputError(

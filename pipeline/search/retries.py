@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.records import TrialOutcome
 from pipeline.search.cohort_sizing import in_parts
 from pipeline.search.executors.interface import MEMORY, TIMEOUT, Failed, Limits
+from pipeline.training.techniques import structure
 
 if TYPE_CHECKING:
     from pipeline.search.study import Suggestion
@@ -103,7 +104,7 @@ class Capacity:
 
     def split(self, group: list[Suggestion]) -> list[list[Suggestion]]:
         """Returns a waiting cohort in parts that are to fit."""
-        return in_parts(group, self.largest(group[0].config.structure) or len(group))
+        return in_parts(group, self.largest(structure(group[0].config)) or len(group))
 
 
 def half(size: int) -> int:

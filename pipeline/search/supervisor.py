@@ -47,6 +47,7 @@ from pipeline.search.retries import (
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.study import Study, Suggestion
 from pipeline.selection.records import Verdict
+from pipeline.training.techniques import structure
 
 if TYPE_CHECKING:
     from pipeline.tracking import StudyRun
@@ -244,7 +245,7 @@ class Supervisor:
         elif isinstance(event, Finished):
             del self._flying[event.key]
             trials = flight.cohort.trials
-            self._capacity.fitted(trials[0].config.structure, len(trials))
+            self._capacity.fitted(structure(trials[0].config), len(trials))
             try:
                 # The worker trains on while this process writes.
                 self._submit_waiting()
@@ -292,7 +293,7 @@ class Supervisor:
         """Marks a single trial as failed; a cohort is tried again, in halves or one by one."""
         suggestions = [self._suggestions[trial.number] for trial in flight.cohort.trials]
         if event.fault == MEMORY:
-            self._capacity.ran_out(suggestions[0].config.structure, len(suggestions))
+            self._capacity.ran_out(structure(suggestions[0].config), len(suggestions))
         if len(suggestions) == 1:
             cause = cause_of(event, self.plan.trial_timeout_seconds)
             self._end([TrialOutcome(suggestions[0].number, "FAIL", cause=cause)])

@@ -26,6 +26,7 @@ import numpy as np
 
 from pipeline.errors import TrackingError
 from pipeline.records import Measurement, PerExample, TestExamples, TrialConfig, TrialOutcome
+from pipeline.training.techniques import further_hyperparameters
 
 MODEL_TAG = "model_uri"
 """Tag of a parent run: where its winner is registered."""
@@ -87,7 +88,8 @@ def config_from_params(params: Mapping[str, str]) -> TrialConfig:
     Raises:
         TrackingError: A param does not read as its hyperparameter's type.
     """
-    hints = get_type_hints(TrialConfig)
+    hints = {name: hint for name, hint in get_type_hints(TrialConfig).items() if name != "more"}
+    hints |= {name: entry.kind for name, entry in further_hyperparameters().items()}
     values = {}
     for name, hint in hints.items():
         if name in params:

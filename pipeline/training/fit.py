@@ -22,7 +22,7 @@ from pipeline.training.device_data import DeviceData
 from pipeline.training.losses import SCORES
 from pipeline.training.memory_model import MOST_TRAIN_SCORED
 from pipeline.training.network import StackedNetwork
-from pipeline.training.techniques import along_trials
+from pipeline.training.random_layers import along_trials
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 """Per-epoch curves, all in inference mode but ``running_ce`` (Keras's running training mean)."""

@@ -1,133 +1,487 @@
-"""The techniques on stacked networks: penalty, max-norm and dropout with numbers per trial.
+"""TECHNIQUES: one entry says all about a regularization technique.
 
-Shapes as in ``training.layers``: ``K`` trials, activations ``[K, B, ...]``. Per-trial numbers are
-variables, so that one compiled program serves every cohort of its structure. The optimizer applies
-penalty and max-norm (``training.optimizers``), a layer dropout.
+An entry has its hyperparameters, the number that a config gives it, and its form: where it acts, in
+stacked networks and as Keras's own class. Search spaces, training, tracking and reports read this
+table, so a new technique is one entry, the hyperparameters in it included. Keras is imported only
+where a form is built: reading a search space or a report takes no Keras.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import inf, prod
+from typing import Any, Generic, TypeVar
 
-import keras
-from keras import ops
+import numpy as np
 
-GOLDEN = 0x9E3779B9
-"""2^32 divided by the golden ratio: spreads consecutive counters over all bits (Knuth)."""
+from pipeline.errors import InputError
+from pipeline.records import TrialConfig, Value, declare_hyperparameters
+from pipeline.training.architecture import BatchNorm, Conv, Dense, Layer, OutputTechnique
+from pipeline.training.hyperparameters import NETWORK, TRAINING, Hyperparameter
 
 
-def numbers(layer: keras.layers.Layer, name: str, trials: int, dtype: str = "float32") -> Any:
-    """Adds a non-trainable weight [trials] to a layer, zero until a cohort sets it."""
-    return layer.add_weight(
-        shape=(trials,),
-        initializer="zeros",
-        dtype=dtype,
-        trainable=False,
-        autocast=False,
-        name=name,
+@dataclass(frozen=True)
+class KernelPenalty:
+    """A penalty on the kernels of regularized layers; the optimizer adds its gradient.
+
+    Attributes:
+        gradient: (kernels, factors that broadcast along them) -> the penalty's gradient.
+        total: (one trial's kernel, its factor) -> the penalty, in NumPy.
+        keras: factor -> Keras's regularizer.
+    """
+
+    gradient: Callable[[Any, Any], Any]
+    total: Callable[[np.ndarray, float], float]
+    keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class KernelConstraint:
+    """A limit on the kernels of regularized layers, applied after each update.
+
+    Attributes:
+        project: (kernels, limits that broadcast along them, axes of a unit's weights) -> kernels.
+        keras: (limit, axes of a unit's weights) -> Keras's constraint.
+    """
+
+    project: Callable[[Any, Any, tuple[int, ...]], Any]
+    keras: Callable[[float, Any], Any]
+
+
+@dataclass(frozen=True)
+class LayerOutput:
+    """A layer behind every regularized layer.
+
+    Attributes:
+        stacked: (number of trials, what tells such layers apart) -> a layer of
+            ``training.random_layers``, or one with the same ``start``.
+        keras: number -> Keras's layer.
+    """
+
+    stacked: Callable[[int, int], Any]
+    keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """A layer before the first one, behind the standardization.
+
+    Attributes:
+        stacked: As of :class:`LayerOutput`; takes inputs that the trials share, too.
+        keras: number -> Keras's layer.
+        kinds: Kinds of data that it can act on.
+        work: About how many multiply-adds it takes per value, in training.
+    """
+
+    stacked: Callable[[int, int], Any]
+    keras: Callable[[float], Any]
+    kinds: tuple[str, ...] = ("features", "image")
+    work: int = 1
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A term of the training loss; what is measured stays plain cross-entropy.
+
+    Attributes:
+        added: (logits [B, K, C], labels [B], numbers [K]) -> what is added to each trial's mean
+            cross-entropy, [K].
+        keras: number -> Keras's loss, of logits and one-hot labels.
+    """
+
+    added: Callable[[Any, Any, Any], Any]
+    keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class WeightUpdate:
+    """A change of every trainable variable before the optimizer's own update.
+
+    Attributes:
+        before: (variable, numbers that broadcast along it, learning rates alike) -> new values.
+        keras: number -> options of Keras's optimizer.
+    """
+
+    before: Callable[[Any, Any, Any], Any]
+    keras: Callable[[float], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Layers of their own, which families add: trials that differ in it never share a cohort."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Several techniques that count as one where all of them are used.
+
+    Attributes:
+        parts: Their names.
+        keras: The parts' numbers -> Keras's own class.
+    """
+
+    parts: tuple[str, ...]
+    keras: Callable[..., Any]
+
+
+Form = TypeVar("Form")
+
+
+@dataclass(frozen=True)
+class Technique(Generic[Form]):
+    """One regularization technique.
+
+    Attributes:
+        form: Where and how it acts.
+        hyperparameters: Its own; the last one gives its number.
+        off: The number that means "not used"; it must change nothing, to the last bit.
+        example: A setting that shows in a few epochs; tests train with it.
+        value: The config's number for it; None for the last hyperparameter's value, null being off.
+        usual: Whether reports list it where nobody tried it, and small networks are built with it
+            unasked, so that more cohorts share one.
+        random: Whether it draws random numbers: only its off equals Keras's to rounding.
+        not_in: Families that cannot have it.
+    """
+
+    form: Form
+    hyperparameters: tuple[Hyperparameter, ...] = ()
+    off: float = 0.0
+    example: Mapping[str, Value] = field(default_factory=dict)
+    value: Callable[[TrialConfig], float] | None = None
+    usual: bool = False
+    random: bool = False
+    not_in: tuple[str, ...] = ()
+
+    def number(self, config: TrialConfig) -> float:
+        """Returns the config's number for it."""
+        if self.value is not None:
+            return self.value(config)
+        value = getattr(config, self.hyperparameters[-1].name)
+        return self.off if value is None else float(value)
+
+    def is_on(self, config: TrialConfig) -> bool:
+        """Whether a config uses it; a combination is on where each of its parts is."""
+        if isinstance(self.form, Combination):
+            return all(TECHNIQUES[part].is_on(config) for part in self.form.parts)
+        return self.number(config) != self.off
+
+
+def _penalty_phrase(config: TrialConfig) -> str:
+    if config.regularizer == "none":
+        return ""
+    factors = [value for value in (config.lambda_l1, config.lambda_l2) if value is not None]
+    return f"{config.regularizer}({', '.join(f'{factor:.3g}' for factor in factors)})"
+
+
+def _factor(name: str, *regularizers: str) -> Hyperparameter:
+    """Returns the factor of a penalty, which counts with these regularizers."""
+    return Hyperparameter(
+        name,
+        float,
+        None,
+        above=0,
+        per_trial=True,
+        logarithmic=True,
+        log_only=True,
+        needs=("regularizer", regularizers),
+        phrased_by="regularizer",
     )
 
 
-def along_trials(vector: Any, rank: int, axis: int = 0) -> Any:
-    """Returns the vector [K] shaped to broadcast along the trial axis of a tensor of this rank."""
-    shape = [1] * rank
-    shape[axis] = -1
-    return ops.reshape(ops.convert_to_tensor(vector), shape)
+_REGULARIZER = Hyperparameter(
+    "regularizer",
+    str,
+    "none",
+    options=("none", "l1", "l2", "l1_l2"),
+    per_trial=True,
+    phrase=_penalty_phrase,
+)
 
 
-def penalty_gradient(weights: Any, l1: Any | None, l2: Any | None, axis: int = 0) -> Any:
-    """Returns the gradient of sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2.
+def _l1_gradient(kernels: Any, factors: Any) -> Any:
+    """Returns the gradient of factor * sum|w|; at 0 it is 0."""
+    from keras import ops
 
-    Keras's convention: no 1/2; at 0 the gradient of |w| is 0.
-
-    Args:
-        weights: A stacked kernel.
-        l1: Factors [K], or None where no trial has any.
-        l2: Factors [K], or None where no trial has any.
-        axis: The kernel's trial axis.
-    """
-    rank = len(weights.shape)
-    total = ops.zeros((), dtype=weights.dtype)
-    if l1 is not None:
-        total += along_trials(l1, rank, axis) * ops.sign(weights)
-    if l2 is not None:
-        total += 2.0 * along_trials(l2, rank, axis) * weights
-    return total
+    return factors * ops.sign(kernels)
 
 
-def projected(weights: Any, limits: Any, axis: int = 0) -> Any:
-    """Returns the kernel with each unit's incoming weights scaled to a norm within its limit.
+def _l2_gradient(kernels: Any, factors: Any) -> Any:
+    """Returns the gradient of factor * sum w^2: Keras's convention, without 1/2."""
+    return 2.0 * factors * kernels
 
-    Units are the kernel's last axis; infinity leaves a trial's weights alone.
+
+def _limited_norms(kernels: Any, limits: Any, axes: tuple[int, ...]) -> Any:
+    """Returns the kernels with each unit's incoming weights scaled to a norm within its limit.
+
     Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
-
-    Args:
-        weights: A stacked kernel.
-        limits: Per-trial limits [K].
-        axis: The kernel's trial axis.
     """
-    rank = len(weights.shape)
-    axes = tuple(other for other in range(rank - 1) if other != axis)
-    limit = along_trials(limits, rank, axis)
-    norms = ops.sqrt(ops.sum(ops.square(weights), axis=axes, keepdims=True))
-    scale = ops.minimum(norms, limit) / (keras.config.epsilon() + norms)
+    import keras
+    from keras import ops
+
+    norms = ops.sqrt(ops.sum(ops.square(kernels), axis=axes, keepdims=True))
+    scale = ops.minimum(norms, limits) / (keras.config.epsilon() + norms)
     # Off must be exactly off: the epsilon above would shrink the weights at every step.
-    return weights * ops.where(ops.isinf(limit), ops.ones_like(scale), scale)
+    return kernels * ops.where(ops.isinf(limits), ops.ones_like(scale), scale)
 
 
-class StackedDropout(keras.layers.Layer):
-    """Dropout with a rate and a random stream of its own per trial: inputs [K, B, ...].
+def _smoothing(logits: Any, labels: Any, shares: Any) -> Any:
+    """Returns what label smoothing adds to the mean cross-entropy, [K].
 
-    The mask is a function of the trial's seed, this layer's salt, the step and the position
-    alone: a trial drops the same activations alone or in company, in whatever slot.
-
-    Args:
-        trials: Number of trials K.
-        salt: Tells the dropout layers of one network apart.
+    Keras's target is (1 - share) * one-hot + share / C, and cross-entropy is linear in the target:
+    share * (mean over classes of -log p - cross-entropy).
     """
+    from keras import ops
 
-    def __init__(self, trials: int, salt: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.salt = salt
-        self.rate = numbers(self, "rate", trials)
-        self.seed = numbers(self, "seed", trials, dtype="uint32")
-        self.step = self.add_weight(
-            shape=(), initializer="zeros", dtype="uint32", trainable=False, name="step"
+    from pipeline.training.losses import cross_entropy
+
+    uniform = -ops.mean(ops.log_softmax(ops.cast(logits, "float32"), axis=-1), axis=-1)
+    return shares * ops.mean(uniform - cross_entropy(labels, logits), axis=0)
+
+
+def _stacked_dropout(trials: int, salt: int) -> Any:
+    from pipeline.training.random_layers import StackedDropout
+
+    return StackedDropout(trials, salt)
+
+
+def _stacked_noise(trials: int, salt: int) -> Any:
+    from pipeline.training.random_layers import StackedGaussianNoise
+
+    return StackedGaussianNoise(trials, salt)
+
+
+def _keras(path: str) -> Any:
+    """Returns a class of Keras by its name, such as ``layers.Dropout``."""
+    import keras
+
+    module, _, name = path.partition(".")
+    return getattr(getattr(keras, module), name)
+
+
+TECHNIQUES: dict[str, Technique[Any]] = {
+    "l1": Technique(
+        KernelPenalty(
+            _l1_gradient,
+            total=lambda kernel, factor: factor * float(np.abs(kernel).sum(dtype=np.float64)),
+            keras=lambda factor: _keras("regularizers.L1L2")(l1=factor, l2=0.0),
+        ),
+        (_REGULARIZER, _factor("lambda_l1", "l1", "l1_l2")),
+        example={"regularizer": "l1", "lambda_l1": 1e-3},
+        usual=True,
+    ),
+    "l2": Technique(
+        KernelPenalty(
+            _l2_gradient,
+            total=lambda kernel, factor: factor * float(np.square(kernel).sum(dtype=np.float64)),
+            keras=lambda factor: _keras("regularizers.L1L2")(l1=0.0, l2=factor),
+        ),
+        (_REGULARIZER, _factor("lambda_l2", "l2", "l1_l2")),
+        example={"regularizer": "l2", "lambda_l2": 1e-2},
+        usual=True,
+    ),
+    "l1_l2": Technique(  # the elastic net
+        Combination(("l1", "l2"), keras=lambda l1, l2: _keras("regularizers.L1L2")(l1=l1, l2=l2)),
+        example={"regularizer": "l1_l2", "lambda_l1": 1e-3, "lambda_l2": 1e-2},
+        usual=True,
+    ),
+    "dropout": Technique(
+        LayerOutput(_stacked_dropout, keras=lambda rate: _keras("layers.Dropout")(rate)),
+        (
+            Hyperparameter(
+                "dropout_rate", float, 0.0, least=0, below=1, off=0, per_trial=True, words="dropout"
+            ),
+        ),
+        example={"dropout_rate": 0.4},
+        usual=True,
+        random=True,
+    ),
+    "max_norm": Technique(
+        KernelConstraint(
+            _limited_norms,
+            keras=lambda limit, axes: _keras("constraints.MaxNorm")(limit, axis=axes),
+        ),
+        (Hyperparameter("max_norm", float, None, above=0, optional=True, per_trial=True),),
+        off=inf,
+        example={"max_norm": 0.7},
+        usual=True,
+    ),
+    "batch_norm": Technique(
+        Structure(),
+        (Hyperparameter("batch_norm", bool, False),),
+        example={"batch_norm": True},
+        usual=True,
+    ),
+    "weight_decay": Technique(
+        WeightUpdate(
+            # As Keras's optimizers, on every trainable variable, biases included, before the
+            # update; the gradient is that of the weights before the decay.
+            before=lambda weights, decay, rate: weights - weights * decay * rate,
+            keras=lambda decay: {"weight_decay": decay},
+        ),
+        (
+            Hyperparameter(
+                "weight_decay", float, 0.0, least=0, off=0, per_trial=True, logarithmic=True
+            ),
+        ),
+        example={"weight_decay": 0.3},
+    ),
+    "label_smoothing": Technique(
+        LossTerm(
+            _smoothing,
+            keras=lambda share: _keras("losses.CategoricalCrossentropy")(
+                from_logits=True, label_smoothing=share
+            ),
+        ),
+        (Hyperparameter("label_smoothing", float, 0.0, least=0, below=1, off=0, per_trial=True),),
+        example={"label_smoothing": 0.2},
+    ),
+    "input_noise": Technique(
+        # Words that occur or do not are no numbers to add noise to: their rows stay zeros and ones.
+        NetworkInput(
+            _stacked_noise, keras=lambda std: _keras("layers.GaussianNoise")(std), work=30
+        ),
+        (
+            Hyperparameter(
+                "input_noise",
+                float,
+                0.0,
+                least=0,
+                most=1,
+                off=0,
+                per_trial=True,
+                needs=("standardize", (True,)),
+            ),
+        ),
+        example={"input_noise": 0.3},
+        random=True,
+    ),
+}
+"""Name of a technique -> all about it, in the order of reports."""
+
+
+def hyperparameters() -> dict[str, Hyperparameter]:
+    """Returns every hyperparameter by its name, the ones it depends on before it."""
+    usual = [entry for entry in TECHNIQUES.values() if entry.usual]
+    others = [entry for entry in TECHNIQUES.values() if not entry.usual]
+    ordered = [*NETWORK, *_of(usual), *TRAINING, *_of(others)]
+    return {entry.name: entry for entry in ordered}
+
+
+def of_techniques() -> dict[str, Hyperparameter]:
+    """Returns the hyperparameters of techniques by their names, in the order of the table."""
+    return {entry.name: entry for entry in _of(TECHNIQUES.values())}
+
+
+def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
+    return [entry for technique in techniques for entry in technique.hyperparameters]
+
+
+def further_hyperparameters() -> dict[str, Hyperparameter]:
+    """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
+    known = {entry.name for entry in fields(TrialConfig)}
+    return {name: entry for name, entry in of_techniques().items() if name not in known}
+
+
+declare_hyperparameters(
+    lambda: {name: entry.default for name, entry in further_hyperparameters().items()}
+)
+
+
+def structure(config: TrialConfig) -> tuple[Any, ...]:
+    """Returns what decides the graph: trials with equal structure can train in one cohort.
+
+    Numbers that trials have of their own, of techniques or learning rates, are not part of it.
+    """
+    shared = [name for name, entry in hyperparameters().items() if not entry.per_trial]
+    return (config.family, *(getattr(config, name) for name in shared))
+
+
+def acting(form: type[Form], names: Iterable[str] | None = None) -> dict[str, Technique[Form]]:
+    """Returns the techniques of a form, of all or of these names, in the order of the table."""
+    chosen = TECHNIQUES.keys() if names is None else set(names)
+    return {
+        name: entry
+        for name, entry in TECHNIQUES.items()
+        if name in chosen and isinstance(entry.form, form)
+    }
+
+
+def used(config: TrialConfig) -> frozenset[str]:
+    """Returns the techniques that a config uses; parts of a combination count as that one."""
+    on = {name for name, entry in TECHNIQUES.items() if entry.is_on(config)}
+    parts = {part for name, entry in acting(Combination, on).items() for part in entry.form.parts}
+    return frozenset(on - parts)
+
+
+def vector(name: str, configs: Sequence[TrialConfig]) -> np.ndarray:
+    """Returns the technique's number for each config, float32 [num_configs]."""
+    return np.array([TECHNIQUES[name].number(config) for config in configs], dtype=np.float32)
+
+
+def in_use(configs: Sequence[TrialConfig]) -> frozenset[str]:
+    """Returns the techniques with a number per trial that at least one of the configs uses."""
+    return frozenset(
+        name
+        for name, entry in TECHNIQUES.items()
+        if not isinstance(entry.form, Structure | Combination)
+        and any(entry.is_on(config) for config in configs)
+    )
+
+
+def usual() -> frozenset[str]:
+    """Returns the techniques with a number per trial that small networks are built with unasked."""
+    return frozenset(
+        name
+        for name, entry in TECHNIQUES.items()
+        if entry.usual and not isinstance(entry.form, Structure | Combination)
+    )
+
+
+def regularized_layers(
+    layer: Dense | Conv, config: TrialConfig, *, normalized: bool
+) -> list[Layer]:
+    """Returns the layer followed by batch normalization and dropout, where they belong.
+
+    Dropout follows every regularized layer whatever its rate: trials of one structure differ in it.
+    """
+    after: list[Layer] = [BatchNorm()] if normalized else []
+    if layer.regularized:
+        after += [OutputTechnique(name) for name in acting(LayerOutput)]
+    return [layer, *after]
+
+
+def has_own_inputs(config: TrialConfig) -> bool:
+    """Whether a technique gives every trial of its cohort inputs of its own."""
+    return bool(acting(NetworkInput, in_use([config])))
+
+
+def input_work(config: TrialConfig, input_shape: tuple[int, ...]) -> int:
+    """Returns the multiply-adds that techniques on inputs take for one example in training."""
+    found = acting(NetworkInput, in_use([config])).values()
+    return prod(input_shape) * sum(technique.form.work for technique in found)
+
+
+def check_inputs(config: TrialConfig, kind: str) -> None:
+    """Checks that a config's techniques can act on this kind of data.
+
+    Raises:
+        InputError: One cannot.
+    """
+    for name in acting(NetworkInput, in_use([config])):
+        check_kind(name, kind)
+
+
+def check_kind(name: str, kind: str) -> None:
+    """Checks that a technique on inputs can act on this kind of data.
+
+    Raises:
+        InputError: It cannot.
+    """
+    technique = TECHNIQUES[name]
+    kinds = getattr(technique.form, "kinds", (kind,))
+    if kind not in kinds:
+        raise InputError(
+            f"{name} acts on inputs of the kind {' or '.join(kinds)}, and these are {kind}: leave "
+            f"{' and '.join(entry.name for entry in technique.hyperparameters)} out"
         )
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Returns inputs in inference, masked and rescaled inputs in training."""
-        if not training:
-            return inputs
-        rank = len(inputs.shape)
-        moment = self.step * ops.cast(GOLDEN, "uint32") + ops.cast(self.salt, "uint32")
-        # Never `^`: on a Keras variable it is the logical, not the bitwise, exclusive or.
-        stream = hash32(ops.bitwise_xor(self.seed, hash32(moment)))
-        self.step.assign(self.step + ops.cast(1, "uint32"))
-        positions = ops.cast(ops.arange(size(inputs), dtype="int32"), "uint32")
-        positions = ops.reshape(positions * ops.cast(GOLDEN, "uint32"), ops.shape(inputs)[1:])
-        bits = hash32(ops.bitwise_xor(along_trials(stream, rank), ops.expand_dims(positions, 0)))
-        # 24 bits fill a float32 exactly; a rate of 0 keeps every one of them.
-        uniform = ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
-        rate = along_trials(self.rate, rank)
-        scale = ops.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0)
-        return inputs * ops.cast(scale, inputs.dtype)
-
-
-def size(inputs: Any) -> Any:
-    """Returns the number of activations of one trial."""
-    total = 1
-    for length in ops.shape(inputs)[1:]:
-        total = total * length
-    return total
-
-
-def hash32(bits: Any) -> Any:
-    """Returns uint32 with every bit depending on every bit of the argument.
-
-    Source: the finalizer "lowbias32" (C. Wellons, hash-prospector, 2018).
-    """
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        bits = ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(shift, "uint32")))
-        bits = bits * ops.cast(factor, "uint32")
-    return ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(16, "uint32")))

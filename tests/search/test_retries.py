@@ -15,6 +15,7 @@ from pipeline.search.retries import (
     tried_again,
 )
 from pipeline.search.study import Suggestion
+from pipeline.training.techniques import structure
 
 
 def outcomes(*causes):
@@ -80,22 +81,22 @@ def test_only_what_ran_out_of_memory_is_halved():
 def test_later_cohorts_of_a_structure_are_as_large_as_one_that_fitted():
     capacity = Capacity()
     assert numbers(capacity.split(group(3))) == [[0, 1, 2]]
-    structure = TrialConfig().structure
-    capacity.ran_out(structure, 12)
-    assert capacity.largest(structure) == 6
-    capacity.ran_out(structure, 6)
-    capacity.fitted(structure, 3)
-    assert capacity.largest(structure) == 3
+    kind = structure(TrialConfig())
+    capacity.ran_out(kind, 12)
+    assert capacity.largest(kind) == 6
+    capacity.ran_out(kind, 6)
+    capacity.fitted(kind, 3)
+    assert capacity.largest(kind) == 3
     assert numbers(capacity.split(group(7))) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert capacity.largest(TrialConfig(depth=3).structure) is None
+    assert capacity.largest(structure(TrialConfig(depth=3))) is None
 
 
 def test_one_poison_trial_does_not_make_later_cohorts_small():
-    capacity, structure = Capacity(), TrialConfig().structure
+    capacity, kind = Capacity(), structure(TrialConfig())
     for size in (8, 4, 2, 1):
-        capacity.ran_out(structure, size)
-        capacity.fitted(structure, size // 2 or 1)
-    assert capacity.largest(structure) is None
+        capacity.ran_out(kind, size)
+        capacity.fitted(kind, size // 2 or 1)
+    assert capacity.largest(kind) is None
 
 
 def test_a_cohort_may_take_as_long_as_its_trials_and_be_silent_as_long_as_one():

@@ -20,6 +20,7 @@ from pipeline.search.study import Study, Suggestion
 from pipeline.search.supervisor import Plan, Supervisor
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.training.techniques import structure
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")
@@ -193,7 +194,7 @@ def test_cohorts_hold_trials_of_one_structure():
     made = search(space=small_space(("trials: 8", "trials: 15")), cohort_size=6)
     record = made.run()
     assert states(record) == "C" * 15
-    structures = {trial.number: trial.config.structure for trial in record.trials}
+    structures = {trial.number: structure(trial.config) for trial in record.trials}
     for cohort in made.cohorts:
         assert len({structures[number] for number in cohort}) == 1
     assert sorted(itertools.chain(*made.cohorts)) == list(range(15))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training_samples import (
+    SETTINGS,
     SMALL,
     SMALL_CNN,
-    TECHNIQUES,
     cohort_of,
     digits,
     newswires,
@@ -41,9 +41,9 @@ def neighbours(config, troublemaker):
     """Returns a cohort of varied trials with one in the middle whose L2 is given."""
     return cohort_of(
         replace(config, dropout_rate=0.3),
-        replace(config, **TECHNIQUES["max_norm"]),
+        replace(config, **SETTINGS["max_norm"]),
         with_l2(config, troublemaker),
-        replace(config, **TECHNIQUES["l1_l2"], dropout_rate=0.5),
+        replace(config, **SETTINGS["l1_l2"], dropout_rate=0.5),
         config,
         epochs=4,
     )
@@ -99,8 +99,8 @@ SLOW = ("mlp batch norm", "words")
 )
 def test_a_trial_alone_and_in_company_is_the_same(trainer_for, name):
     load, base = COMPANY[name]
-    config = replace(base, **TECHNIQUES["l1_l2"], dropout_rate=0.4)
-    others = [replace(base, dropout_rate=0.7), replace(base, **TECHNIQUES["max_norm"]), base]
+    config = replace(base, **SETTINGS["l1_l2"], dropout_rate=0.4)
+    others = [replace(base, dropout_rate=0.7), replace(base, **SETTINGS["max_norm"]), base]
     company = cohort_of(*others, config, replace(config, dropout_rate=0.1), seeds=[5, 6, 7, 42, 9])
     alone = cohort_of(config, seeds=[42])
     (one,), five = (run(trainer_for(load()), cohort).outcomes for cohort in (alone, company))
@@ -132,7 +132,7 @@ def fingerprint():
     """Returns every number of a cohort with everything on, spelled to the last bit."""
     configs = [
         replace(SMALL, dropout_rate=0.5, batch_norm=True),
-        replace(SMALL, **TECHNIQUES["all"], batch_norm=True),
+        replace(SMALL, **SETTINGS["all"], batch_norm=True),
     ]
     outcomes = run(CohortTrainer(digits()), cohort_of(*configs)).outcomes
     shown = [
@@ -143,7 +143,7 @@ def fingerprint():
 
 
 def test_the_same_cohort_twice_gives_the_same_numbers(trainer_for):
-    cohort = cohort_of(replace(SMALL, dropout_rate=0.5), replace(SMALL, **TECHNIQUES["all"]))
+    cohort = cohort_of(replace(SMALL, dropout_rate=0.5), replace(SMALL, **SETTINGS["all"]))
     first, second = (run(trainer_for(digits()), cohort).outcomes for _ in range(2))
     assert all(map(same_numbers, first, second))
 
@@ -211,7 +211,7 @@ def test_cohorts_of_one_structure_and_size_share_a_compiled_network(trainer_for)
 def test_nothing_of_an_earlier_cohort_is_left_in_the_network(trainer_for):
     trainer, cohort = trainer_for(digits()), cohort_of(SMALL, replace(SMALL, dropout_rate=0.2))
     first = run(trainer, cohort).outcomes
-    loud = [replace(SMALL, **TECHNIQUES["all"], dropout_rate=rate) for rate in (0.6, 0.7)]
+    loud = [replace(SMALL, **SETTINGS["all"], dropout_rate=rate) for rate in (0.6, 0.7)]
     run(trainer, cohort_of(*loud, seeds=[8, 9]))
     assert all(map(same_numbers, first, run(trainer, cohort).outcomes))
 
