@@ -23,7 +23,7 @@ from pipeline.report.lock import decisive, delivered, difference, selection_reco
 from pipeline.report.publishing import pages_of
 from pipeline.report.recall import locked_report, what_if
 from pipeline.report.report import Report
-from pipeline.search.study_lock import alone
+from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import Decision, by_one_seed, confirmed, wanted
 from pipeline.selection.records import RuleSettings, Selection
 from pipeline.selection.select import check_settings, select
@@ -88,7 +88,7 @@ def deliver(options: ReportOptions, say: Say) -> Report:
             store.log_report(run_id, pages_of(report))
         return report
     # Two reports at once would both find the test part unread.
-    with alone(study.study, [store.tracking_uri], "pipeline report"):
+    with study_locked(study.study, [store.tracking_uri], "pipeline report"):
         if not options.read_test_again:
             locked = store.read_selection(run_id)
         if locked is None:
@@ -190,7 +190,7 @@ def _again(
         return what_if(store, study, decision, locked, change_found)
     digest = str(store.tag(run_id, LOCK_TAG))
     if store.tag(run_id, REPORTED_TAG) != digest:
-        with alone(study.study, [store.tracking_uri], "pipeline report"):
+        with study_locked(study.study, [store.tracking_uri], "pipeline report"):
             dataset = load_dataset(study, options.data_dir)
             restored = _restored(store, study, decision, dataset, first, say)
             lock = SelectionLock(digest)
