@@ -113,8 +113,8 @@ def report(
     """
     from pipeline.report.gates import unmet
     from pipeline.report.options import ReportOptions
+    from pipeline.report.render import render
     from pipeline.report.render.files import write_files, write_html
-    from pipeline.report.render.json import render
     from pipeline.report.run import make_report
 
     given = {constant.name: options.pop(constant.name) for constant in CONSTANTS}

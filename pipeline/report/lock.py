@@ -19,6 +19,7 @@ import pipeline
 from pipeline.datasets import Dataset
 from pipeline.formatting import between, decimal
 from pipeline.records import TestResult
+from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
 from pipeline.selection.records import Finalist, RuleSettings
 from pipeline.selection.rules import find_rule
@@ -39,6 +40,10 @@ DECISIVE = (
     "search_space_sha256",
 )  # fmt: skip
 """What of a locked record has to be the same for a report to show it again; the rest informs."""
+
+_FINALIST_KEYS = ("number", "val_ce", "val_accuracy", "gap_ce", "gap_ce_se", "median_seed")
+_RUN_KEYS = {"seed": "seed", "run_id": "mlflow_run_id", "val_ce": "val_ce", "gap_ce": "gap_ce"}
+"""Key of a finalist's run in the locked record -> its key in ``finalist_json``."""
 
 
 def decisive_part(report: Report) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def selection_record(report: Report, asked: RuleSettings, dataset: Dataset) -> d
         dataset: The study's, its test part sealed.
     """
     selection, found = report.selection, report.selection.confirmation
-    finalists = [_finalist_json(entry, found.seeds) for entry in found.finalists] if found else []
+    finalists = [_locked_finalist(entry, found.seeds) for entry in found.finalists] if found else []
     return decisive_part(report) | {
         "asked": asked_for(asked),
         "excluded": {str(number): why for number, why in selection.excluded.items()},
@@ -111,25 +116,10 @@ def difference(
     return f"by version {locked['version']}"
 
 
-def _finalist_json(finalist: Finalist, seeds: tuple[int, ...]) -> dict[str, Any]:
-    mean = finalist.measurement
-    return {
-        "number": finalist.number,
-        "val_ce": mean.val_ce,
-        "val_accuracy": mean.val_accuracy,
-        "gap_ce": mean.gap_ce,
-        "gap_ce_se": mean.gap_ce_se,
-        "median_seed": seeds[finalist.median],
-        "runs": [
-            {
-                "seed": seed,
-                "run_id": run.mlflow_run_id,
-                "val_ce": run.measurement.val_ce if run.measurement else None,
-                "gap_ce": run.measurement.gap_ce if run.measurement else None,
-            }
-            for seed, run in zip(seeds, finalist.runs, strict=True)
-        ],
-    }
+def _locked_finalist(finalist: Finalist, seeds: tuple[int, ...]) -> dict[str, Any]:
+    values = finalist_json(finalist, seeds)
+    runs = [{key: run[name] for key, name in _RUN_KEYS.items()} for run in values["runs"]]
+    return {key: values[key] for key in _FINALIST_KEYS} | {"runs": runs}
 
 
 def code() -> dict[str, str | None]:

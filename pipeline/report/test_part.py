@@ -1,6 +1,7 @@
 """Reads the test part: restores models, checks them on validation, and measures them once.
 
-No other file reads it. This one imports Keras; only a report that reads the test part for the first time comes here.
+No other file reads it. This one imports Keras; only a report that reads the test part for the first
+time comes here.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A config's optimizer comes out plain (:func:`keras_optimizer`, for the exported 
 (:func:`stacked_optimizer`, for a cohort). The stacked one runs Keras's own update rule with a
 learning rate per trial; around it, it adds the penalty's gradient and applies the max-norm limit,
 so that a large kernel is read and written once a step, not a dozen times. (10,000 words x 32 trials
-x 64 units, RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To add an
-optimizer: an entry in ``OPTIMIZERS``.
+x 64 units, RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To
+add an optimizer: an entry in ``OPTIMIZERS``.
 """
 
 from __future__ import annotations

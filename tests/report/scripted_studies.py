@@ -16,7 +16,7 @@ from pipeline.datasets import SealedTest
 from pipeline.report import run as module
 from pipeline.report import test_part
 from pipeline.report.options import ReportOptions
-from pipeline.report.render.json import render
+from pipeline.report.render import render
 from pipeline.report.run import make_report
 from pipeline.search import executors
 from pipeline.search.launch import launch
