@@ -27,7 +27,7 @@ from pipeline.training import backend
 
 if TYPE_CHECKING:
     from pipeline.datasets import Dataset
-    from pipeline.tracking.reproducible_run import RecordedRun
+    from pipeline.tracking.reproducible_run import ReproducibleRun
 
 Notify = Callable[[str], None]
 SE_SHARE = 0.25
@@ -89,9 +89,9 @@ def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> 
         SplitMismatchError: The data are not those of the study.
         TrackingError: MLflow does not answer.
     """
-    from pipeline.tracking.reproducible_run import read_recorded
+    from pipeline.tracking.reproducible_run import read_reproducible_run
 
-    recorded = read_recorded(run_id)
+    recorded = read_reproducible_run(run_id)
     check_comparable(recorded)
     spec = spec_of(recorded.definition, data_dir)
     made = f"run {recorded.run_id} was measured"
@@ -100,7 +100,7 @@ def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> 
     return compare(recorded, replace(outcome, device=used))
 
 
-def check_comparable(recorded: RecordedRun) -> None:
+def check_comparable(recorded: ReproducibleRun) -> None:
     """Checks that a run ended with numbers, or by diverging, which is an end to compare, too.
 
     Raises:
@@ -119,7 +119,7 @@ def check_comparable(recorded: RecordedRun) -> None:
 
 
 def train_again(
-    recorded: RecordedRun, dataset: Dataset, device: str, notify: Notify
+    recorded: ReproducibleRun, dataset: Dataset, device: str, notify: Notify
 ) -> tuple[str, TrialOutcome]:
     """Returns the device and what comes of the trial as a cohort of its own."""
     used = backend.prepare(device, str(recorded.definition["precision"]), None)
@@ -142,7 +142,7 @@ def train_again(
     return used, outcome
 
 
-def compare(recorded: RecordedRun, outcome: TrialOutcome) -> Comparison:
+def compare(recorded: ReproducibleRun, outcome: TrialOutcome) -> Comparison:
     """Returns what is recorded beside what was reproduced."""
     trial = recorded.trial
     title = (
@@ -165,7 +165,7 @@ def compare(recorded: RecordedRun, outcome: TrialOutcome) -> Comparison:
     return Comparison(title, measured_rows(recorded, outcome), tuple(notes))
 
 
-def measured_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ...]:
+def measured_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row, ...]:
     """Returns the summary measures of a trial that was measured both times."""
     before, now = recorded.trial.measurement, outcome.measurement
     assert before is not None
@@ -184,7 +184,7 @@ def measured_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ..
     )
 
 
-def curve_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ...]:
+def curve_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row, ...]:
     """Returns the curves of a pruned trial: at its last epoch, and where they differ most."""
     before, now = recorded.trial.curves, outcome.curves
     epochs = min(len(before["val_ce"]), len(now["val_ce"]))
@@ -221,7 +221,7 @@ def accuracy_tolerance(outcome: TrialOutcome) -> float:
     return max(SE_SHARE * spread, 1.0 / len(correct), SMALLEST)
 
 
-def best_epoch_tolerance(recorded: RecordedRun, outcome: TrialOutcome, val_ce: float) -> float:
+def best_epoch_tolerance(recorded: ReproducibleRun, outcome: TrialOutcome, val_ce: float) -> float:
     """Returns 0, or the distance of the best epochs where the curve is as low in both.
 
     A flat curve has its minimum where rounding puts it.

@@ -452,11 +452,11 @@ def test_the_numbers_are_the_same_in_mlflow_json_and_markdown(real):
     store = tracking.connect(f"sqlite:///{real['folder']}/mlflow.db")
     told = json.loads(real["json"].stdout)
     for trial in told["trials"]:
-        metrics = store._client.get_run(trial["mlflow_run_id"]).data.metrics
+        metrics = store.get_run(trial["mlflow_run_id"]).data.metrics
         assert {key: metrics[key] for key in LOGGED} == {key: trial[key] for key in LOGGED}
         for key in ("val_ce", "gap_ce", "val_accuracy"):
             assert decimal(trial[key]) in real["markdown"].stdout
-    parent = store._client.get_run(store.read_study().run_id)
+    parent = store.get_run(store.read_study().run_id)
     logged = {key: parent.data.metrics[f"test_{key}"] for key in TEST_KEYS if key != "reads"}
     assert logged == {key: told["test"][key] for key in logged}
 
@@ -553,6 +553,6 @@ def test_a_search_that_was_killed_reaches_its_total_when_it_is_run_again(tmp_pat
     assert {t.cause for t in trials if t.state == "FAIL"} <= {"the search was killed while it ran"}
     names = [trial.name for trial in trials if trial.state == "COMPLETE" and trial.name]
     assert sorted(names) == ["baseline", "batch_norm", "dropout", "l1", "l2", "max_norm"]
-    runs = [store._client.get_run(run_id) for run_id in (store.read_study().run_id,)]
-    runs += [store._client.get_run(trial.mlflow_run_id) for trial in trials]
+    runs = [store.get_run(run_id) for run_id in (store.read_study().run_id,)]
+    runs += [store.get_run(trial.mlflow_run_id) for trial in trials]
     assert "RUNNING" not in {run.info.status for run in runs}

@@ -81,7 +81,7 @@ class ScriptedStudy:
 
     def finalist_runs(self):
         """Returns the finalists' runs of any state, by what they are tagged with."""
-        record, client = self.record, self.store._client
+        record, client = self.record, self.store
         experiment = client.get_run(record.run_id).info.experiment_id
         return list(client.search_runs([experiment], "tags.role = 'finalist'"))
 
@@ -108,7 +108,7 @@ def scripted_study(migrated, tmp_path, monkeypatch):
 
     def register(store, run_id, model, example_input, name=None, class_names=()):
         made.registered.append(model)
-        store._client.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
+        store.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
 
     def counted(part, lock):
         made.locks.append(lock)
