@@ -29,6 +29,7 @@ from pipeline.report.lock import (
 from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
 from pipeline.report.report import Report
+from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import Trained, confirm, finalist_trainings, unconfirmed
 from pipeline.selection.records import RuleSettings, Selection
 from pipeline.selection.select import select
