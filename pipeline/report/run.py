@@ -164,7 +164,8 @@ class ReportRun:
         missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
         if missing:
             spec = spec_of(self.study.definition, self.options.data_dir)
-            setup = finalists.setup_of(self.store, self.study, dataset, spec)
+            limit = self.options.trial_timeout
+            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit)
             finalists.train(self.store, self.study, missing, setup, self.notify)
             trained = self.store.read_finalists(self.study)
         return confirm(self.study, self.first, trained)
