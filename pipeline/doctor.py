@@ -193,14 +193,12 @@ def storage_found(storage: str | None) -> Finding:
 
 def database_found(address: str) -> Finding:
     """Returns whether a database of Optuna's answers."""
-    from pipeline.tracking.probe import count_rows
+    from pipeline.tracking.probe import probe_storage
 
     try:
-        found = count_rows(address, "studies", "an Optuna storage")
+        return Finding("ok", "storage", f"{masked(address)}: {probe_storage(address)}")
     except PipelineError as error:
-        return Finding("problem", "storage", str(error).replace("MLflow at", "Optuna's storage"))
-    state = "not there yet: the first search makes it" if found is None else f"{found} studies"
-    return Finding("ok", "storage", f"{masked(address)}: {state}")
+        return Finding("problem", "storage", str(error))
 
 
 def tracking_found() -> Finding:

@@ -1,4 +1,4 @@
-"""How numbers are written in reasons, text and Markdown: one rounding for all of them.
+"""Writes numbers as text for people: one rounding in reasons, pages and messages.
 
 Numbers in, short strings out. JSON and MLflow carry full precision; whatever people read goes
 through these functions, so that the same number never appears in two roundings.

@@ -16,7 +16,7 @@ from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome,
 from pipeline.reproduce import Row, as_text, check_comparable, compare
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
-from pipeline.tracking.reproducible_run import RecordedRun
+from pipeline.tracking.reproducible_run import ReproducibleRun
 
 DEFINITION = {
     "source": "digits", "seed": 0, "train_examples": None, "precision": "float32",
@@ -33,7 +33,7 @@ STANDARD_ERROR = float(NLL.std(ddof=1) / 20)
 def recorded(state="COMPLETE", measurement=MEASURED, **changes):
     trial = TrialRecord(7, state, TrialConfig(), "split", measurement=measurement,
                         validation=VALIDATION, curves=CURVES, **changes)  # fmt: skip
-    return RecordedRun("run7", "digits", 11, trial, DEFINITION, "cpu", "")
+    return ReproducibleRun("run7", "digits", 11, trial, DEFINITION, "cpu", "")
 
 
 def again(state="COMPLETE", **changes):

@@ -36,7 +36,6 @@ from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
 from pipeline.search.study import Study, open_study
 from pipeline.search.supervisor import Plan, Supervisor
-from pipeline.selection.verdicts import reasons
 from pipeline.tracking.codec import TOTAL_TAG
 
 LAST_WORDS_SECONDS = 5.0
@@ -84,8 +83,10 @@ def run_to_end(
             if supervisor.interrupted:
                 raise StoppedError(f"stopped, and {error}") from error
             raise
-        because = reasons(record.trials, supervisor.verdicts, supervisor.reference)
-        store.set_verdicts(record, supervisor.verdicts, because)
+        found = supervisor.verdicts
+        names = {number: verdict.name for number, verdict in found.items()}
+        because = {number: verdict.because for number, verdict in found.items()}
+        store.set_verdicts(record, names, because)
         if supervisor.interrupted:
             raise StoppedError(
                 f"stopped with {study.num_ended} of {plan.trials} trials ended; the same command "

@@ -46,6 +46,7 @@ from pipeline.search.retries import (
 )
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.study import Study, Suggestion
+from pipeline.selection.records import Verdict
 from pipeline.training.techniques import structure
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Supervisor:
             self.executor.wait(self._handle, WAIT_SECONDS)
 
     @property
-    def verdicts(self) -> dict[int, str]:
+    def verdicts(self) -> dict[int, Verdict]:
         """The verdict of every trial, judged by all that ended so far."""
         return dict(self._standing.selection.verdicts)
 
@@ -331,7 +332,7 @@ class Supervisor:
         """Writes a trial's end to tracking, then tells Optuna."""
         number = outcome.number
         suggestion = self._suggestions.pop(number)
-        verdict = self._standing.selection.verdicts[number]
+        verdict = self._standing.selection.verdicts[number].name
         keep = self._standing.worth_keeping(number)
         self.log.trial_finished(outcome, verdict, keep_weights=keep)
         self.study.tell(outcome, attributes_of(outcome, verdict, run_id))

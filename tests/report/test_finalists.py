@@ -7,7 +7,7 @@ import pytest
 from pipeline.datasets import load
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohorts_of, setup_of, train
-from pipeline.selection.confirm import wanted
+from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.tracking.finalist_runs import CUT_OFF
@@ -26,11 +26,11 @@ def bench(scripted_study):
 
     class Bench:
         study = scripted_study.record
-        keys = wanted(study, select(study, RuleSettings(seeds=2, finalists=3)))
+        keys = finalist_trainings(study, select(study, RuleSettings(seeds=2, finalists=3)))
 
         def train(self, keys, executor="scripted"):
             store, said = scripted_study.store, []
-            store._client.set_tag(self.study.run_id, "executor", executor)
+            store.set_tag(self.study.run_id, "executor", executor)
             setup = setup_of(store, self.study, load(SPEC), SPEC)
             train(store, self.study, keys, setup, said.append)
             return said
@@ -133,7 +133,7 @@ def test_a_member_that_fails_is_found_and_the_others_are_trained(bench):
     assert len(bench.runs) == 6
     # One epoch was told before the failure; told again by those tried alone, it is known.
     for run in bench.runs:
-        history = bench.store._client.get_metric_history(run.info.run_id, "epoch/val_ce")
+        history = bench.store.get_metric_history(run.info.run_id, "epoch/val_ce")
         steps = sorted(point.step for point in history)
         assert steps == ([1] if run.info.status == "FAILED" else [1, 2, 3])
 
@@ -151,8 +151,8 @@ def test_a_failed_training_gives_way_to_a_later_complete_one(bench):
 
 def test_an_executor_or_device_that_is_not_here_becomes_one_that_is(bench):
     store = bench.store
-    store._client.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
-    store._client.set_tag(bench.study.run_id, "device", "gpu")
+    store.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
+    store.set_tag(bench.study.run_id, "device", "gpu")
     setup = setup_of(store, bench.study, load(SPEC), SPEC)
     assert (setup.executor, setup.opener.device) == ("processes", "auto")
     assert setup.opener.precision == "float32"

@@ -47,7 +47,7 @@ def tags(migrated, tmp_path, monkeypatch):
         launch(chosen, prepare(chosen), Notes())
         store = tracking.connect()
         trials = store.read_study(study="digits").trials
-        found = {t.number: store._client.get_run(t.mlflow_run_id).data.tags for t in trials}
+        found = {t.number: store.get_run(t.mlflow_run_id).data.tags for t in trials}
         return {number: int(its["cohort"]) for number, its in found.items()}
 
     yield search

@@ -82,7 +82,7 @@ def launched(**changes):
 
 def parent_run(study="digits"):
     store = tracking.connect()
-    return store._client.get_run(store.read_study(study=study).run_id)
+    return store.get_run(store.read_study(study=study).run_id)
 
 
 def features(path, num_examples=60, **arrays):
@@ -235,7 +235,7 @@ def test_a_search_is_in_mlflow_and_in_optuna(folder):
     assert kept.chance == datasets.load(DatasetSpec("digits")).chance
     run = parent_run()
     assert run.info.status == "FINISHED"
-    children = [store._client.get_run(trial.mlflow_run_id) for trial in kept.trials]
+    children = [store.get_run(trial.mlflow_run_id) for trial in kept.trials]
     assert all(child.info.status == "FINISHED" for child in children)
     assert all(child.data.tags["verdict"] for child in children)
     assert "kept" in {child.data.tags.get("weights") for child in children}
@@ -297,7 +297,7 @@ def test_a_killed_search_is_mended_and_reaches_its_total(folder):
     assert record.trials[3].cause == "the search was killed while it ran"
     assert "6 trials, 3 of them done" in lines[0]
     store = tracking.connect()
-    runs = [store._client.get_run(t.mlflow_run_id) for t in store.read_study().trials]
+    runs = [store.get_run(t.mlflow_run_id) for t in store.read_study().trials]
     assert [run.info.status for run in runs] == ["FINISHED"] * 3 + ["FAILED"] * 2 + ["FINISHED"] * 3
 
 

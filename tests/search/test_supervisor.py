@@ -325,7 +325,7 @@ def test_every_trial_has_a_verdict():
     made.run()
     verdicts = made.supervisor.verdicts
     assert list(verdicts) == list(range(8))
-    assert (verdicts[3], verdicts[4]) == ("failed", "no_skill")
+    assert (verdicts[3].name, verdicts[4].name) == ("failed", "no_skill")
 
 
 def test_too_many_failures_in_a_row_stop_the_search():
