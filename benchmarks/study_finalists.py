@@ -18,7 +18,7 @@ from study_tables import Key, Measures, Pairs, picked, print_differences
 
 from pipeline.datasets import SelectionLock
 from pipeline.records import Cohort, StudyRecord, Trial, TrialRecord
-from pipeline.search.endings import as_record
+from pipeline.search.leaderboard import as_record
 from pipeline.search.study import Suggestion
 from pipeline.selection.confirm import confirm, finalist_trainings
 from pipeline.selection.records import RuleSettings

@@ -79,9 +79,9 @@ def search(dry_run: bool, **options: Any) -> None:
     from rich.console import Console
 
     from pipeline.doctor import backend_chosen
-    from pipeline.search.launch import launch
     from pipeline.search.options import SearchOptions, plan_lines, prepare
     from pipeline.search.progress import open_view
+    from pipeline.search.run import run_search
 
     backend_chosen()
     options["timeout_seconds"] = options.pop("timeout")
@@ -93,7 +93,7 @@ def search(dry_run: bool, **options: Any) -> None:
         click.echo("\n".join(plan_lines(chosen, prepared)))
         return
     with open_view(Console(stderr=True)) as view:
-        launch(chosen, prepared, view)
+        run_search(chosen, prepared, view)
     click.echo(f"Now: pipeline report --study {quoted(prepared.study)}", err=True)
 
 

@@ -40,3 +40,13 @@ def signed(value: float) -> str:
 def percent(share: float) -> str:
     """Returns a share as a percentage: whole, but for one that would vanish."""
     return f"{share:.1%}" if 0 < share < 0.01 else f"{share:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

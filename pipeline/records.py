@@ -11,7 +11,7 @@ Cross-entropies and gaps are in nats, accuracies in [0, 1], epochs count from 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -312,6 +312,17 @@ class TrialOutcome:
     cause: str | None = None
     seconds: float = 0.0
     device: str = "cpu"
+
+    def pruned_after(self, epoch: int) -> TrialOutcome:
+        """Returns the outcome of the same trial, stopped by the pruner after this epoch."""
+        return replace(
+            self,
+            state="PRUNED",
+            measurement=None,
+            validation=None,
+            weights=None,
+            curves={name: values[:epoch] for name, values in self.curves.items()},
+        )
 
 
 @dataclass(frozen=True)

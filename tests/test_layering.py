@@ -45,7 +45,7 @@ DOORS = {
     "jinja2": {"report/render/html.py"},
     "matplotlib": {"datasets/pictures.py", "report/figures/canvas.py"},
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py"},
+    "optuna": {"search/study.py", "search/storage.py"},
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
@@ -378,7 +378,7 @@ def test_the_sources_are_those_that_are_imported():
     assert Path(importlib.import_module("pipeline").__file__ or "").parent == PACKAGE
 
 
-@pytest.mark.parametrize("module", ["pipeline.search.launch", "pipeline.report.run"])
+@pytest.mark.parametrize("module", ["pipeline.search.run", "pipeline.report.run"])
 def test_a_command_begins_without_the_stores_libraries(module):
     """Workers start before Optuna and MLflow are imported; a report may need neither."""
     code = f"import sys, {module}; print({{'optuna', 'mlflow', 'keras'}} & set(sys.modules))"

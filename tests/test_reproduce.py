@@ -14,8 +14,8 @@ from pipeline.cli import main
 from pipeline.errors import InputError
 from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome, TrialRecord
 from pipeline.reproduce import Row, as_text, check_comparable, compare
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 from pipeline.tracking.reproducible_run import ReproducibleRun
 
 DEFINITION = {
@@ -152,7 +152,7 @@ def folder(tmp_path_factory):
         (path / "small.yaml").write_text(SPACE)
         save("mine.npz", 0)
         options = SearchOptions("mine.npz", search_space="small.yaml", executor="inline")
-        launch(options, prepare(options), Silent())
+        run_search(options, prepare(options), Silent())
         yield path
 
 

@@ -29,7 +29,7 @@ from pipeline.report.lock import (
 from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
 from pipeline.report.report import Report
-from pipeline.search.study_lock import alone
+from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import Trained, confirm, finalist_trainings, unconfirmed
 from pipeline.selection.records import RuleSettings, Selection
 from pipeline.selection.select import select
@@ -63,7 +63,7 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
     if run.first.winner is None or run.running:
         return run.show_preliminary()
     # Two reports at once would both find the test part unread.
-    with run.alone():
+    with run.locked_study():
         if not options.read_test_again:
             locked = store.read_selection(str(study.run_id))
         if locked is None:
@@ -101,9 +101,9 @@ class ReportRun:
         """Numbers of the trials that did not end."""
         return [trial.number for trial in self.study.trials if trial.state == "RUNNING"]
 
-    def alone(self) -> Any:
+    def locked_study(self) -> Any:
         """Returns a context in which no other report works on this study."""
-        return alone(self.study.study, [self.store.tracking_uri], "pipeline report")
+        return study_locked(self.study.study, [self.store.tracking_uri], "pipeline report")
 
     def show_preliminary(self) -> Report:
         """Returns a report on a choice that is not final: nothing is locked or read."""
@@ -149,7 +149,7 @@ class ReportRun:
             return what_if_report(self.store, report, locked, change_found)
         digest = str(self.store.tag(self.run_id, LOCK_TAG))
         if self.store.tag(self.run_id, REPORTED_TAG) != digest:
-            with self.alone():
+            with self.locked_study():
                 dataset = load_dataset(self.study, self.options.data_dir)
                 restored = self._restore(report, dataset)
                 self._complete(report, dataset, restored, SelectionLock(digest))

@@ -60,8 +60,8 @@ class Estimate:
     rates: list[float] = field(default_factory=list)
     setups: list[float] = field(default_factory=list)
 
-    def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
-        """Takes the timing of a cohort's step."""
+    def add(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
+        """Adds the timing of a cohort's step."""
         work = sum(step_work(config, self.data) for config in configs) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
         self.setups.append(timing.setup_seconds)
@@ -83,7 +83,7 @@ class Estimate:
         work = (self._steps(c) * (step_work(c, self.data) + call) for c in configs)
         return (rate * sum(work) + setup * len(configs) / together) / workers
 
-    def most(self, configs: Sequence[TrialConfig], seconds: float) -> int:
+    def num_in_time(self, configs: Sequence[TrialConfig], seconds: float) -> int:
         """Returns how many of these trials of one structure train together in so much time.
 
         At least one; :data:`UNTIMED_TRIALS` before the first timing.
@@ -146,13 +146,3 @@ class _Random:
 
     def suggest_categorical(self, name: str, choices: Sequence[object]) -> object:
         return choices[int(self._generator.integers(len(choices)))]
-
-
-def spoken(seconds: float) -> str:
-    """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

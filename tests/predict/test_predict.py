@@ -18,8 +18,8 @@ from pipeline.errors import InputError
 from pipeline.predict.inputs import Entrance
 from pipeline.predict.predict import Predictions, _probabilities, as_csv, entrance_of, write
 from pipeline.records import DatasetSpec
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 
 SPACE = """
 family: mlp
@@ -121,7 +121,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with contextlib.chdir(path):
         (path / "small.yaml").write_text(SPACE)
         options = SearchOptions(search_space="small.yaml", executor="inline")
-        record = launch(options, prepare(options), Notes())
+        record = run_search(options, prepare(options), Notes())
         trial = tracking.connect().read_study("digits").trials[0]
         dataset = datasets.load(DatasetSpec("digits"))
         np.save("x.npy", dataset.validation.inputs)

@@ -19,8 +19,8 @@ from pipeline.report.options import ReportOptions
 from pipeline.report.render import render
 from pipeline.report.run import make_report
 from pipeline.search import executors
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 from pipeline.tracking.codec import MODEL_TAG
 
 SPACE = """
@@ -64,7 +64,7 @@ class ScriptedStudy:
     def search(self, **options):
         asked = {"search_space": "small.yaml", "executor": "scripted"} | options
         chosen = SearchOptions(**asked)
-        launch(chosen, prepare(chosen), Notes())
+        run_search(chosen, prepare(chosen), Notes())
 
     def report(self, **options):
         """Returns a report and what was said."""

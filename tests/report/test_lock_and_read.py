@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.report import finalists, test_part
 from pipeline.report import run as module
 from pipeline.report.render.json import as_json
-from pipeline.search.study_lock import alone
+from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import ONE_SEED
 
 pytestmark = pytest.mark.filterwarnings(
@@ -203,7 +203,7 @@ def test_a_model_that_cannot_be_restored_locks_nothing(scripted_study):
 
 def test_a_second_report_at_the_same_time_is_told(scripted_study):
     with (
-        alone("digits", [scripted_study.store.tracking_uri], "pipeline report"),
+        study_locked("digits", [scripted_study.store.tracking_uri], "pipeline report"),
         pytest.raises(InputError, match=r"^another `pipeline report` \(process \d+\) is running"),
     ):
         scripted_study.report(seeds=1)
@@ -228,7 +228,7 @@ def test_a_rule_that_picks_none_is_a_what_if_on_a_locked_study(scripted_study):
 
 
 def test_a_report_that_was_killed_among_its_finalists_trains_the_missing_ones(scripted_study):
-    end, ended = finalists.Rounds._end, []
+    end, ended = finalists.FinalistTraining._track, []
 
     def dies_at_the_third(rounds, outcome):
         if len(ended) == 2:
@@ -237,7 +237,7 @@ def test_a_report_that_was_killed_among_its_finalists_trains_the_missing_ones(sc
         end(rounds, outcome)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finalists.Rounds, "_end", dies_at_the_third)
+        patch.setattr(finalists.FinalistTraining, "_track", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             scripted_study.report(seeds=2, finalists=3)
     assert locked_of(scripted_study) is None

@@ -25,8 +25,8 @@ from pipeline.report.options import ReportOptions
 from pipeline.report.render.json import as_json
 from pipeline.report.render.text import as_text
 from pipeline.report.run import make_report
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 from pipeline.tracking.models.load import fetched
 
 pytestmark = [
@@ -51,7 +51,7 @@ references:
 
 def search(trials):
     options = SearchOptions(search_space="small.yaml", executor="inline", trials=trials)
-    launch(options, prepare(options), Notes())
+    run_search(options, prepare(options), Notes())
 
 
 def report(**options):
@@ -193,7 +193,7 @@ def test_shuffled_labels_deliver_nothing(folder, reads):
     options = SearchOptions(
         dataset="shuffled.npz", search_space="small.yaml", executor="inline", trials=4
     )
-    launch(options, prepare(options), Notes())
+    run_search(options, prepare(options), Notes())
     result = CliRunner().invoke(main, ["report", "--dataset", "shuffled.npz", "--format", "json"])
     assert result.exit_code == 3, result.output
     assert json.loads(result.stdout)["status"] == "no_skill"

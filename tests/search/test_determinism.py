@@ -16,8 +16,8 @@ from pipeline.datasets import load
 from pipeline.records import DatasetSpec
 from pipeline.report.finalists import setup_of, train
 from pipeline.search import executors
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
@@ -86,7 +86,7 @@ def searched(folder, migrated, monkeypatch):
         monkeypatch.chdir(own)
         asked = {"search_space": str(folder / "space.yaml"), "executor": "scripted"} | options
         chosen = SearchOptions(**asked)
-        return launch(chosen, prepare(chosen), Notes())
+        return run_search(chosen, prepare(chosen), Notes())
 
     return search
 

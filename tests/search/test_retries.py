@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.records import TrialConfig, TrialOutcome
+from pipeline.records import Trial, TrialConfig, TrialOutcome
 from pipeline.search.executors.interface import ERROR, MEMORY, TIMEOUT, Failed, Limits
 from pipeline.search.retries import (
     Capacity,
@@ -10,11 +10,10 @@ from pipeline.search.retries import (
     advice,
     as_option,
     cause_of,
+    groups_to_retry,
     kind_of,
     limits_of,
-    tried_again,
 )
-from pipeline.search.study import Suggestion
 from pipeline.training.techniques import structure
 
 
@@ -26,7 +25,7 @@ def outcomes(*causes):
 
 
 def group(size):
-    return [Suggestion(number, TrialConfig(), 0, None) for number in range(size)]
+    return [Trial(number, TrialConfig(), 0) for number in range(size)]
 
 
 def numbers(groups):
@@ -72,10 +71,10 @@ def test_what_usually_mends_a_cause_is_said():
 
 
 def test_only_what_ran_out_of_memory_is_halved():
-    assert numbers(tried_again(group(5), MEMORY)) == [[0, 1, 2], [3, 4]]
-    assert numbers(tried_again(group(2), MEMORY)) == [[0], [1]]
+    assert numbers(groups_to_retry(group(5), MEMORY)) == [[0, 1, 2], [3, 4]]
+    assert numbers(groups_to_retry(group(2), MEMORY)) == [[0], [1]]
     for fault in (ERROR, TIMEOUT):
-        assert numbers(tried_again(group(3), fault)) == [[0], [1], [2]]
+        assert numbers(groups_to_retry(group(3), fault)) == [[0], [1], [2]]
 
 
 def test_later_cohorts_of_a_structure_are_as_large_as_one_that_fitted():

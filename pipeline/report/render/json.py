@@ -16,9 +16,9 @@ from pipeline.report.evidence import evidence_of
 from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
 from pipeline.report.sections.notes import warnings
-from pipeline.selection.records import Finalist
+from pipeline.selection.records import CONSTANTS, Finalist
 
-RULE_KEYS = ("name", "k", "tau", "tau_accuracy", "alpha", "weight", "epsilon", "seeds", "finalists")
+RULE_KEYS = ("name", *(constant.name for constant in CONSTANTS), "seeds", "finalists")
 
 MEASUREMENT_KEYS = (
     "val_ce",

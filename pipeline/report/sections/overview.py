@@ -83,17 +83,13 @@ def opening(report: Report) -> Text:
 def rule_line(report: Report) -> str:
     """Returns the rule, what it chooses, and its constants."""
     rule = report.selection.rule
-    summary = RULES[rule.name].summary if rule.name in RULES else ""
+    if rule.name not in RULES:
+        return f"Rule {rule.name}."
+    entry = RULES[rule.name]
+    summary = entry.summary
     chosen = f": {summary[0].lower()}{summary[1:].rstrip('.')}" if summary else ""
-    constants = {
-        "k": rule.k,
-        "tau": rule.tau,
-        "tau_accuracy": rule.tau_accuracy,
-        "alpha": rule.alpha,
-    }
-    constants |= {"weight": rule.weight} if rule.name == "penalised" else {}
-    constants |= {"epsilon": rule.epsilon} if rule.name == "constraint" else {}
-    words = ", ".join(f"{key} {value:g}" for key, value in constants.items())
+    names = [constant.name for constant in entry.constants]
+    words = ", ".join(f"{name} {getattr(rule, name):g}" for name in names)
     return f"Rule {rule.name}{chosen} ({words})."
 
 

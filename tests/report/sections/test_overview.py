@@ -108,7 +108,9 @@ def test_pareto_lists_its_front(make_trial, report_on):
 def test_every_rule_has_pages_that_say_what_it_chooses(make_trial, report_on, rule):
     report = report_on(make_trial(0, gap_ce=0.01), make_trial(1, val_ce=0.31), name=rule)
     doc = RULES[rule].summary.rstrip(".")
-    expected = f"Rule {rule}: {doc[0].lower()}{doc[1:]} (k 1"
+    used = report.selection.rule
+    constants = [f"{one.name} {getattr(used, one.name):g}" for one in RULES[rule].constants]
+    expected = f"Rule {rule}: {doc[0].lower()}{doc[1:]} ({', '.join(constants)})."
     assert expected in flat(as_text(report))
     assert expected in flat(as_markdown(report))
     json.dumps(as_json(report), allow_nan=False)
