@@ -154,7 +154,7 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
     for what, config in configs.items():
         try:
-            techniques.check_inputs(config, dataset.kind)
+            techniques.check_inputs(techniques.in_use([config]), dataset.kind)
             num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
         except InputError as error:
             raise InputError(
