@@ -21,8 +21,7 @@ import optuna
 from problems import PROBLEMS, archive
 
 from pipeline import datasets
-from pipeline.datasets import Dataset, Part, SelectionLock
-from pipeline.datasets.summary import Outline
+from pipeline.datasets import Dataset, DatasetSummary, Part, SelectionLock
 from pipeline.records import DatasetSpec, StudyRecord, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.cohort_sizing import Sizing
@@ -211,14 +210,16 @@ def run_study(bench: Bench, problem: str, seed: int, mode: Mode, trials: int | N
     dataset = load(problem, seed)
     workshop = bench.workshop(problem, dataset)
     chosen = search_space(trials)
-    sizing = mode.sizing or cohort_sizing(SearchOptions(), chosen, Outline.of(dataset))
+    sizing = mode.sizing or cohort_sizing(SearchOptions(), chosen, DatasetSummary.of(dataset))
     plan = Plan(chosen, chosen.trials, seed, sizing)
     study, log = open_with(mode, chosen, seed), MemoryLog()
     start = time.perf_counter()
     empty = StudyRecord(problem, dataset.name, dataset.split_id, None, dataset.chance, {}, ())
     with executors.start("inline", InProcess(workshop), 1) as executor:
         supervisor = Supervisor(plan, study, executor, log, SilentView())  # type: ignore[arg-type]
-        record = supervisor.run(empty, Estimate(data_size(Outline.of(dataset)), chosen.epochs))
+        record = supervisor.run(
+            empty, Estimate(data_size(DatasetSummary.of(dataset)), chosen.epochs)
+        )
     seconds = time.perf_counter() - start
     return measured(record, log.weights, dataset, seconds)
 

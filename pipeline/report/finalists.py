@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import Dataset
-from pipeline.datasets.summary import Outline
+from pipeline.datasets import Dataset, DatasetSummary
 from pipeline.formatting import decimal
 from pipeline.records import (
     Cohort,
@@ -74,7 +73,7 @@ def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: Datase
     device = "cpu" if store.tag(run_id, "device") == "cpu" else "auto"
     precision = str(study.definition.get("precision", "float32"))
     name = executor if executor in executors.names() else LOCAL
-    data = data_size(Outline.of(dataset))
+    data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
     return Setup(dataset, WorkshopSpec(spec, device, precision, shared), name)
 
@@ -138,12 +137,12 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 
-    outline = Outline.of(dataset)
-    shape, data = dataset.input_shape, data_size(outline)
+    summary = DatasetSummary.of(dataset)
+    shape, data = dataset.input_shape, data_size(summary)
     load = Load(
         step_work=max(step_work(config, data) for config in configs),
         num_parameters=max(num_parameters(models.layers_of(c, shape), shape) for c in configs),
-        footprints=footprints(configs, outline),
+        footprints=footprints(configs, summary),
         memory=memory_per_worker(1),
     )
     return automatic(len(configs), 0, load).largest

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets, tracking
 from pipeline.datasets import Dataset, SelectionLock
-from pipeline.datasets.reload import load_again, spec_of
 from pipeline.records import StudyRecord, TrialRecord
 from pipeline.report import finalists
 from pipeline.report.lock import decisive, delivered, difference, selection_record
@@ -154,7 +153,7 @@ def _confirm(
     trained = store.read_finalists(study) if keys else {}
     missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
     if missing:
-        spec = spec_of(study.definition, options.data_dir)
+        spec = datasets.spec_of(study.definition, options.data_dir)
         setup = finalists.setup_of(store, study, dataset, spec)
         finalists.train(store, study, missing, setup, say)
         trained = store.read_finalists(study)
@@ -275,9 +274,9 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
     Raises:
         SplitMismatchError: The data on this machine are not those of the study.
     """
-    spec = spec_of(study.definition, data_dir)
+    spec = datasets.spec_of(study.definition, data_dir)
     made = f"study '{study.study}' was made"
-    return load_again(spec, study.split_id, made, "read the test part")
+    return datasets.reload(spec, study.split_id, made, "read the test part")
 
 
 def _name(dataset: str | None) -> str | None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import datasets
+from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.splits import MEASURED_AT_LEAST
-from pipeline.datasets.summary import Outline, outline
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Device, TrialConfig
 from pipeline.redaction import masked
@@ -94,7 +94,7 @@ class SearchOptions:
 class Prepared:
     """A search that could start: its dataset, its space and its study's name and definition."""
 
-    dataset: Outline
+    dataset: DatasetSummary
     space: SearchSpace
     study: str
     definition: dict[str, Any]
@@ -111,7 +111,7 @@ def prepare(options: SearchOptions) -> Prepared:
             f"--trial-timeout: --executor {options.executor} trains in this process and cannot end "
             "a trial; use --executor processes, or leave the limit out"
         )
-    dataset = outline(options.spec)
+    dataset = summarize(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
     if options.epochs is not None:
@@ -133,7 +133,7 @@ def prepare(options: SearchOptions) -> Prepared:
     return Prepared(dataset, chosen, study, definition)
 
 
-def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
+def choose_space(options: SearchOptions, dataset: DatasetSummary) -> SearchSpace:
     """Returns the search space asked for, the dataset's own, or the default for its kind."""
     if options.search_space is not None:
         return space.load(options.search_space)
@@ -142,7 +142,7 @@ def choose_space(options: SearchOptions, dataset: Outline) -> SearchSpace:
     return space.default_for(dataset.kind, dataset.input_shape)
 
 
-def check_fit(chosen: SearchSpace, dataset: Outline) -> None:
+def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     """Checks that networks of this space and every reference fit the inputs.
 
     Raises:
@@ -179,13 +179,13 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     ]
 
 
-def data_size(dataset: Outline) -> DataSize:
+def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
     sizes = dataset.split_sizes
     return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
-def footprints(configs: Iterable[TrialConfig], dataset: Outline) -> tuple[Footprint, ...]:
+def footprints(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[Footprint, ...]:
     """Returns what trials of these configs take while they train."""
     sizes = dataset.split_sizes
     num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
@@ -200,7 +200,10 @@ def every_config(chosen: SearchSpace) -> list[TrialConfig]:
 
 
 def cohort_sizing(
-    options: SearchOptions, chosen: SearchSpace, dataset: Outline, device: Device | None = None
+    options: SearchOptions,
+    chosen: SearchSpace,
+    dataset: DatasetSummary,
+    device: Device | None = None,
 ) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits study and device.
 

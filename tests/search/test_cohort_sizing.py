@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.datasets.summary import outline
+from pipeline.datasets import summarize
 from pipeline.records import Device, TrialConfig
 from pipeline.search import cohort_sizing as sizes
 from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, grouped, memory_per_worker
@@ -107,7 +107,7 @@ def test_workers_share_half_of_what_is_free(monkeypatch):
 
 def sized(device=None, **options):
     chosen = SearchOptions("digits", **options)
-    return cohort_sizing(chosen, space.load("digits"), outline(chosen.spec), device)
+    return cohort_sizing(chosen, space.load("digits"), summarize(chosen.spec), device)
 
 
 def test_a_search_sizes_its_cohorts_by_the_memory_that_is_free(monkeypatch):
@@ -126,7 +126,7 @@ def test_on_a_gpu_its_own_free_memory_counts_and_every_family_is_stacked(monkeyp
     assert sized(device=Device("cpu")).largest == sized().largest < 256
     one, two = sized(device=tight).largest, sized(device=tight, workers=2).largest
     assert 256 > one > two >= 1
-    digits = outline(SearchOptions("digits").spec)
+    digits = summarize(SearchOptions("digits").spec)
     pictures = replace(digits, kind="image", input_shape=(32, 32, 3), row_size=(32, 32, 3))
     options, chosen = SearchOptions("cifar10"), space.load("cifar10")
     assert cohort_sizing(options, chosen, pictures) == Sizing()
