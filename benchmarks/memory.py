@@ -121,21 +121,21 @@ def search(arguments: argparse.Namespace) -> None:
 # One worker
 
 
-def trained(shop: Any, configs: list[Any], epochs: int) -> None:
+def trained(trainer: Any, configs: list[Any], epochs: int) -> None:
     """Trains these configs as one cohort."""
     from pipeline.records import Cohort, Trial
 
     trials = tuple(Trial(number, config, number) for number, config in enumerate(configs))
-    shop(Cohort(0, trials, epochs, epochs), lambda told: None, lambda: ())
+    trainer(Cohort(0, trials, epochs, epochs), lambda told: None, lambda: ())
 
 
 def repeat(arguments: argparse.Namespace) -> None:
     """Trains the same cohorts of six structures over and over; prints what the process holds."""
     os.environ["KERAS_BACKEND"] = arguments.backend
     from pipeline.records import DatasetSpec, TrialConfig
-    from pipeline.training.worker import WorkshopSpec
+    from pipeline.training.worker import WorkerSpec
 
-    shop = WorkshopSpec(DatasetSpec("digits"), device="cpu").open()
+    trainer = WorkerSpec(DatasetSpec("digits"), device="cpu").open()
     structures = [TrialConfig(depth=d, batch_norm=b) for d in (1, 2, 3) for b in (False, True)]
     print(f"digits, {arguments.backend}, cohorts of 8, six structures, 3 epochs")
     print("| trials | MB |\n|---|---|")
@@ -144,7 +144,7 @@ def repeat(arguments: argparse.Namespace) -> None:
             held = psutil.Process().memory_info().rss / MB
             print(f"| {turn * 48} | {held:.0f} |", flush=True)
         for config in structures:
-            trained(shop, [replace(config, dropout_rate=0.1 * k) for k in range(8)], 3)
+            trained(trainer, [replace(config, dropout_rate=0.1 * k) for k in range(8)], 3)
 
 
 # Cohorts of growing size
@@ -221,22 +221,22 @@ def one_cohort(arguments: argparse.Namespace) -> None:
     """Trains one cohort in this process; prints its high-water mark and what was foreseen."""
     from pipeline.records import TrialConfig
     from pipeline.training import backend
-    from pipeline.training.memory_model import DataShape, footprint
+    from pipeline.training.memory_model import DataShape, memory_need
 
     load, options, _ = CASES[arguments.case]
     config, dataset = TrialConfig(**options), load()
     backend.prepare("cpu", "float32", None)
-    from pipeline.training.cohort import Workshop
+    from pipeline.training.cohort import CohortTrainer
 
-    shop = Workshop(dataset)
+    trainer = CohortTrainer(dataset)
     # What a process holds that has trained: libraries, threads, compilers.
-    trained(shop, [replace(TrialConfig(width=4), batch_size=32)], 1)
+    trained(trainer, [replace(TrialConfig(width=4), batch_size=32)], 1)
     base = psutil.Process().memory_info().rss
-    trained(shop, [config] * arguments.size, 2)
-    num_scored = len(shop.resident.validation) + len(shop.resident.measured)
+    trained(trainer, [config] * arguments.size, 2)
+    num_scored = len(trainer.data.validation) + len(trainer.data.measured)
     data = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
     high = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    foreseen = footprint(config, data).bytes(arguments.size)
+    foreseen = memory_need(config, data).bytes(arguments.size)
     print(json.dumps([arguments.case, arguments.size, base, high - base, foreseen]))
 
 

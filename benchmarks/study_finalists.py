@@ -77,7 +77,7 @@ def train(
     """Returns the trainings by trial number and seed, and what they are worth."""
     seed = int(record.definition["seed"])
     dataset, space = load(problem, seed), search_space(None)
-    workshop = bench.workshop(problem, dataset)
+    trainer = bench.trainer(problem, dataset)
     test = dataset.test.read(SelectionLock(dataset.split_id))
     configs = {trial.number: trial.config for trial in record.trials}
     groups: dict[Any, list[Trial]] = {}
@@ -87,7 +87,7 @@ def train(
     trained, worth = {}, {}
     for group in groups.values():
         cohort = Cohort(0, tuple(group), space.epochs, space.patience, seed)
-        for outcome in workshop(cohort, lambda _: None, tuple):
+        for outcome in trainer(cohort, lambda _: None, tuple):
             key = keys[outcome.number]
             suggestion = Suggestion(key[0], configs[key[0]], key[1], None)
             trained[key] = as_record(suggestion, outcome, record.split_id)

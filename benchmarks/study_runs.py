@@ -127,24 +127,24 @@ class SilentView:
 
 
 class Bench:
-    """One process's workshops: a problem's compiled networks serve all its seeds."""
+    """One process's trainers: a problem's compiled networks serve all its seeds."""
 
     def __init__(self) -> None:
         self.device = backend.prepare("cpu", "float32", None)
-        self.workshops: dict[str, Any] = {}
+        self.trainers: dict[str, Any] = {}
 
-    def workshop(self, problem: str, dataset: Dataset) -> Any:
-        """Returns the problem's workshop, holding this dataset."""
-        from pipeline.training.cohort import Workshop
+    def trainer(self, problem: str, dataset: Dataset) -> Any:
+        """Returns the problem's trainer, holding this dataset."""
+        from pipeline.training.cohort import CohortTrainer
 
-        if problem not in self.workshops:
-            self.workshops[problem] = Workshop(dataset, self.device)
-        workshop = self.workshops[problem]
-        refill(workshop, dataset)
-        return workshop
+        if problem not in self.trainers:
+            self.trainers[problem] = CohortTrainer(dataset, self.device)
+        trainer = self.trainers[problem]
+        refill(trainer, dataset)
+        return trainer
 
 
-def refill(workshop: Any, dataset: Dataset) -> None:
+def refill(trainer: Any, dataset: Dataset) -> None:
     """Puts another dataset of equal shape on the device; nothing is compiled again.
 
     Holds where no statistics of the data are part of the program (``standardize: false``). A
@@ -152,22 +152,22 @@ def refill(workshop: Any, dataset: Dataset) -> None:
     """
     parts = (dataset.train, dataset.validation)
     labels = np.concatenate([part.labels for part in parts]).astype(np.int32)
-    resident = workshop.resident
-    resident.inputs.table.assign(np.concatenate([part.inputs for part in parts]))
-    resident.labels.labels.assign(labels)
-    resident.known_labels, resident.measured = labels, dataset.measured.astype(np.int32)
-    resident.dataset = workshop.dataset = dataset
+    data = trainer.data
+    data.inputs.table.assign(np.concatenate([part.inputs for part in parts]))
+    data.labels.labels.assign(labels)
+    data.host_labels, data.measured = labels, dataset.measured.astype(np.int32)
+    data.dataset = trainer.dataset = dataset
 
 
 @dataclass(frozen=True)
 class InProcess:
-    """Opens the workshop that is already there."""
+    """Opens the trainer that is already there."""
 
-    workshop: Any
+    trainer: Any
 
     def open(self) -> Any:
         """Returns it."""
-        return self.workshop
+        return self.trainer
 
 
 def search_space(trials: int | None) -> SearchSpace:
@@ -208,14 +208,14 @@ def load(problem: str, seed: int) -> Dataset:
 def run_study(bench: Bench, problem: str, seed: int, mode: Mode, trials: int | None) -> Finished:
     """Searches, then measures every complete trial on the test part."""
     dataset = load(problem, seed)
-    workshop = bench.workshop(problem, dataset)
+    trainer = bench.trainer(problem, dataset)
     chosen = search_space(trials)
     sizing = mode.sizing or cohort_sizing(SearchOptions(), chosen, DatasetSummary.of(dataset))
     plan = Plan(chosen, chosen.trials, seed, sizing)
     study, log = open_with(mode, chosen, seed), MemoryLog()
     start = time.perf_counter()
     empty = StudyRecord(problem, dataset.name, dataset.split_id, None, dataset.chance, {}, ())
-    with executors.start("inline", InProcess(workshop), 1) as executor:
+    with executors.start("inline", InProcess(trainer), 1) as executor:
         supervisor = Supervisor(plan, study, executor, log, SilentView())  # type: ignore[arg-type]
         record = supervisor.run(
             empty, Estimate(data_size(DatasetSummary.of(dataset)), chosen.epochs)

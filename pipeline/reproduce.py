@@ -123,7 +123,7 @@ def train_again(
     """Returns the device and what comes of the trial as a cohort of its own."""
     used = backend.prepare(device, str(recorded.definition["precision"]), None)
     # Not before: Keras must find the backend prepared.
-    from pipeline.training.cohort import Workshop
+    from pipeline.training.cohort import CohortTrainer
 
     trial, space = recorded.trial, recorded.definition["space"]
     # A pruned trial has nothing to compare beyond the epoch after which it was pruned.
@@ -137,7 +137,7 @@ def train_again(
         keep_weights=False,
     )
     say(f"training trial {trial.number} again on {used}, at most {cohort.epochs} epochs")
-    (outcome,) = Workshop(dataset, used)(cohort, lambda report: None, lambda: ())
+    (outcome,) = CohortTrainer(dataset, used)(cohort, lambda report: None, lambda: ())
     return used, outcome
 
 

@@ -1,6 +1,6 @@
 """The command as a user meets it: exit codes, messages, what it writes; one real search and report.
 
-Fast tests call it in this process and train by a script (``scripted_workshop``); slow ones run the
+Fast tests call it in this process and train by a script (``scripted_trainer``); slow ones run the
 installed command with Keras.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from scripted_workshop import write_executor
+from scripted_trainer import write_executor
 
 from pipeline import tracking
 from pipeline.cli import main

@@ -169,6 +169,28 @@ def test_the_champion_is_registered(runs, reported):
     assert version.run_id == parent.info.run_id
 
 
+def test_the_same_command_again_reads_nothing_and_registers_nothing(ran, runs, reported):
+    """It stands behind the tests of the first run: another parent run takes the study over."""
+    client, first, _ = runs
+    for _ in range(2):
+        done = mlflow_run(
+            ran.folder, "-P", "dataset=digits", "-P", f"trials={TRIALS}", "-P", f"epochs={EPOCHS}",
+            "-P", "study=a study's name",
+        )  # fmt: skip
+        assert done.status == 0, done.output
+        assert "Test part (read once)" in done.output
+        assert "reading the test part" not in done.output
+        assert "registering the model" not in done.output
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    parents = client.search_runs(experiments, filter_string="tags.role = 'study'")
+    assert len(parents) == 1 and parents[0].info.run_id != first.info.run_id
+    assert parents[0].data.tags["test_reads"] == "1"
+    versions = client.search_model_versions("name='digits-least-overfit'")
+    assert [str(version.version) for version in versions] == [reported["model_uri"].split("/")[-1]]
+    shown = json.loads(report(ran.folder, "--study", "a study's name", "--format", "json").stdout)
+    assert shown == reported
+
+
 def test_a_switch_can_be_turned_off_and_the_search_entry_point_reports_nothing(tmp_path):
     folder = copy_of_the_project(tmp_path)
     quick = ("-P", "trials=2", "-P", "epochs=1", "-P", "references=no-references")

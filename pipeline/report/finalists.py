@@ -30,9 +30,9 @@ from pipeline.search import executors
 from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
 from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
-from pipeline.search.options import data_size, footprints
+from pipeline.search.options import data_size, memory_needs
 from pipeline.training import backend
-from pipeline.training.worker import WorkshopSpec
+from pipeline.training.worker import WorkerSpec
 
 if TYPE_CHECKING:
     from pipeline.tracking import StudyRun, Tracking
@@ -59,7 +59,7 @@ class Setup:
     """
 
     dataset: Dataset
-    opener: WorkshopSpec
+    opener: WorkerSpec
     executor: str = LOCAL
 
 
@@ -75,7 +75,7 @@ def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: Datase
     name = executor if executor in executors.names() else LOCAL
     data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
-    return Setup(dataset, WorkshopSpec(spec, device, precision, shared), name)
+    return Setup(dataset, WorkerSpec(spec, device, precision, shared), name)
 
 
 def train(
@@ -142,7 +142,7 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     load = Load(
         step_work=max(step_work(config, data) for config in configs),
         num_parameters=max(num_parameters(models.layers_of(c, shape), shape) for c in configs),
-        footprints=footprints(configs, summary),
+        memory_needs=memory_needs(configs, summary),
         memory=memory_per_worker(1),
     )
     return automatic(len(configs), 0, load).largest

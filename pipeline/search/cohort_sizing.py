@@ -4,8 +4,9 @@ Stacking pays where a training step is too small to fill the machine: its cost i
 The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
 references, which are part of the sampler's random start, a quarter of the trials at least, then
 :data:`ROUNDS` more. They go by the study's total: one that was killed goes on in the same rounds.
-A cohort has to fit into memory, too: what ``training.footprint`` foresees into its worker's share.
-Where that was too much, the cohort fails and is tried again in halves (``failures.Capacity``).
+A cohort has to fit into memory, too: what ``training.memory_model`` foresees into its worker's
+share. Where that was too much, the cohort fails and is tried again in halves
+(``retries.Capacity``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.datasets.user.limits import available_bytes
 from pipeline.records import Device, Trial
-from pipeline.training.memory_model import Footprint
+from pipeline.training.memory_model import MemoryNeed
 
 if TYPE_CHECKING:
     from pipeline.search.study import Suggestion
@@ -80,14 +81,14 @@ class Load:
     Attributes:
         step_work: Multiply-adds of a training step.
         num_parameters: Trainable parameters.
-        footprints: What trials take while they train; each has to fit.
+        memory_needs: What trials take while they train; each has to fit.
         memory: Bytes that a cohort may take.
         small_step: Multiply-adds of a step up to which stacking pays.
     """
 
     step_work: float
     num_parameters: int
-    footprints: tuple[Footprint, ...] = ()
+    memory_needs: tuple[MemoryNeed, ...] = ()
     memory: float = float("inf")
     small_step: float = SMALL_STEP
 
@@ -109,8 +110,8 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
         return Sizing()
     fitting = int(COHORT_BYTES // (BYTES_PER_PARAMETER * max(load.num_parameters, 1)))
     largest = max(min(LARGEST_COHORT, fitting), 1)
-    for footprint in set(load.footprints):
-        largest = footprint.most(load.memory, largest)
+    for memory_need in set(load.memory_needs):
+        largest = memory_need.most(load.memory, largest)
     first = min(trials, max(references, RANDOM_START, trials // 4))
     later = max(-(-(trials - first) // ROUNDS), 1)
     return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)

@@ -17,7 +17,7 @@ from pipeline.records import StepTiming, TrialConfig
 from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import multiply_adds
-from pipeline.training.memory_model import MOST_PROBED
+from pipeline.training.memory_model import MOST_TRAIN_SCORED
 
 CALL_COST = 2e7
 """Multiply-adds that take as long as the constant part of a training step."""
@@ -97,7 +97,7 @@ class Estimate:
     def _steps(self, config: TrialConfig) -> float:
         """Returns the steps of a whole training, scoring counted as steps."""
         steps = max(self.data.num_train // config.batch_size, 1)
-        scored = self.data.num_validation + min(self.data.num_validation, MOST_PROBED)
+        scored = self.data.num_validation + min(self.data.num_validation, MOST_TRAIN_SCORED)
         return self.epochs * steps * (1.0 + scored / (3.0 * self.data.num_train))
 
 

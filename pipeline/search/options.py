@@ -36,8 +36,8 @@ from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
-from pipeline.training.memory_model import DataShape, Footprint, footprint
-from pipeline.training.worker import WorkshopSpec
+from pipeline.training.memory_model import DataShape, MemoryNeed, memory_need
+from pipeline.training.worker import WorkerSpec
 
 
 @dataclass(frozen=True)
@@ -185,13 +185,13 @@ def data_size(dataset: DatasetSummary) -> DataSize:
     return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
-def footprints(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[Footprint, ...]:
+def memory_needs(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[MemoryNeed, ...]:
     """Returns what trials of these configs take while they train."""
     sizes = dataset.split_sizes
     num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
     num_scored = sizes["validation"] + num_measured
     shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
-    return tuple(footprint(config, shape) for config in configs)
+    return tuple(memory_need(config, shape) for config in configs)
 
 
 def every_config(chosen: SearchSpace) -> list[TrialConfig]:
@@ -220,7 +220,7 @@ def cohort_sizing(
     load = Load(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
-        footprints=footprints(every_config(chosen), dataset),
+        memory_needs=memory_needs(every_config(chosen), dataset),
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
     )
@@ -236,11 +236,11 @@ def source(options: SearchOptions) -> str:
     )
 
 
-def opener(options: SearchOptions, prepared: Prepared) -> WorkshopSpec:
+def opener(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
     """Returns how a worker opens up."""
     data = data_size(prepared.dataset)
     shared = threads(every_config(prepared.space), data, options.workers)
-    return WorkshopSpec(options.spec, options.device, options.precision, shared)
+    return WorkerSpec(options.spec, options.device, options.precision, shared)
 
 
 def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:

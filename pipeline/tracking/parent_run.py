@@ -36,8 +36,11 @@ from pipeline.tracking.codec import (
     DELIVERED_TAG,
     LOCK_TAG,
     MODEL_TAG,
+    REGISTERED_TAG,
+    REPORTED_TAG,
     TEST_EXAMPLES_FILE,
     TEST_FILE,
+    TESTED_TAG,
     definition_params,
 )
 from pipeline.tracking.queries import (
@@ -55,8 +58,9 @@ DEFINITION_FILE = "definition.json"
 ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
 CARRIED_TAGS = (
-    LOCK_TAG, "test_reads", "split_id", "winner", DELIVERED_TAG, MODEL_TAG,
-    "mlflow.note.content",
+    # What was done for a lock goes with it, or a repeated `mlflow run` would do it again.
+    LOCK_TAG, TESTED_TAG, REGISTERED_TAG, REPORTED_TAG, "test_reads", "split_id",
+    "winner", DELIVERED_TAG, MODEL_TAG, "mlflow.note.content",
 )  # fmt: skip
 CARRIED_FILES = (TEST_FILE, TEST_EXAMPLES_FILE)
 """Besides every record of a selection and every page of a report."""

@@ -137,7 +137,9 @@ def free_bytes() -> float | None:
         return None
 
 
-def seconds(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], dtype: str) -> float:
+def seconds_per_call(
+    function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], dtype: str
+) -> float:
     """Returns how long one compiled call of a function takes, its gradients included.
 
     Args:
@@ -250,7 +252,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def biased(outputs: Any, bias: Any) -> Any:
+def add_bias(outputs: Any, bias: Any) -> Any:
     """Returns outputs [..., units] + bias [units].
 
     TensorFlow makes one operation of a convolution, a bias in this form and the ReLU behind it.

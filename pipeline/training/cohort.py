@@ -1,6 +1,6 @@
 """One cohort, top to bottom: dataset, network, fit, measure. Read this first.
 
-A :class:`Workshop` is what a worker keeps between cohorts: the dataset on the device and the
+A :class:`CohortTrainer` is what a worker keeps between cohorts: the dataset on the device and the
 compiled networks. Called with a :class:`Cohort`, it returns one :class:`TrialOutcome` per trial.
 It knows neither Optuna nor MLflow.
 """
@@ -17,10 +17,10 @@ from pipeline.datasets.dataset import Dataset
 from pipeline.records import Cohort, Device, Trial, TrialConfig, TrialOutcome
 from pipeline.training import backend, models
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
-from pipeline.training.device_data import Resident
-from pipeline.training.fit import Emit, Inbox, Progress, num_watched, train
-from pipeline.training.measure import Course, ModelSize, measure, penalty, per_example
-from pipeline.training.network import Blueprint, StackedNetwork
+from pipeline.training.device_data import DeviceData
+from pipeline.training.fit import Emit, Inbox, Progress, num_scored_per_epoch, train
+from pipeline.training.measure import ModelSize, TrainingSummary, measure, penalty, per_example
+from pipeline.training.network import NetworkSpec, StackedNetwork
 from pipeline.training.regularization import TECHNIQUES, in_use
 
 KEPT_PARAMETERS = 2e7
@@ -29,12 +29,12 @@ SHARED_PARAMETERS = 2e6
 """Up to this size a network is built with every technique, so that other cohorts can use it."""
 COMPILATION_WORK = 3e10
 """Multiply-adds that take as long as compiling a small network: some 2 s on two cores."""
-LADDER = (1, 8, 16, 32, 64, 96, 128, 192, 256)
+SLOT_COUNTS = (1, 8, 16, 32, 64, 96, 128, 192, 256)
 """Numbers of slots that such networks are built with, where what the spare ones cost is less than
 compiling another network."""
 
 
-class Workshop:
+class CohortTrainer:
     """Trains cohorts on one dataset in one process.
 
     Args:
@@ -48,7 +48,7 @@ class Workshop:
     def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
         self.dataset, self.device = dataset, device
         self.about = Device(device, backend.free_bytes())
-        self.resident = Resident(dataset)
+        self.data = DeviceData(dataset)
         self.networks: dict[Any, StackedNetwork] = {}
 
     def __call__(self, cohort: Cohort, emit: Emit, inbox: Inbox) -> tuple[TrialOutcome, ...]:
@@ -64,22 +64,22 @@ class Workshop:
         """
         start = time.perf_counter()
         network = self.network(cohort)
-        progress = train(network, cohort, emit, inbox, self.smaller)
+        progress = train(network, cohort, emit, inbox, self.smaller_network)
         outcomes = self.outcomes(network, cohort, progress)
         share = (time.perf_counter() - start) / len(cohort.trials)
         return tuple(replace(outcome, seconds=share, device=self.device) for outcome in outcomes)
 
-    def blueprint(self, cohort: Cohort) -> Blueprint:
+    def spec(self, cohort: Cohort) -> NetworkSpec:
         """Returns the program that trains a cohort: for small networks one that others share."""
         configs = [trial.config for trial in cohort.trials]
         slots = self.slots(configs[0], len(configs), cohort.epochs)
         techniques = TECHNIQUES if self.shared(configs[0], slots) else in_use(configs)
         rates = {(config.learning_rate, config.learning_rate_decay) for config in configs}
-        return Blueprint(configs[0], slots, frozenset(techniques), own_rates=len(rates) > 1)
+        return NetworkSpec(configs[0], slots, frozenset(techniques), own_rates=len(rates) > 1)
 
     def slots(self, config: TrialConfig, trials: int, epochs: int) -> int:
         """Returns for how many trials a network is built that trains so many of them so long."""
-        rung = next((size for size in LADDER if size >= trials), trials)
+        rung = next((size for size in SLOT_COUNTS if size >= trials), trials)
         spare = (rung - trials) * self.work(config) * epochs
         return rung if self.shared(config, rung) and spare < COMPILATION_WORK else trials
 
@@ -89,29 +89,31 @@ class Workshop:
 
     def network(self, cohort: Cohort) -> StackedNetwork:
         """Returns the compiled network of a cohort, kept or new."""
-        return self.built(self.blueprint(cohort))
+        return self.compiled(self.spec(cohort))
 
-    def built(self, blueprint: Blueprint) -> StackedNetwork:
-        """Returns the compiled network of a blueprint, kept or new."""
-        network = self.networks.pop(blueprint.key, None)
+    def compiled(self, spec: NetworkSpec) -> StackedNetwork:
+        """Returns the compiled network of a spec, kept or new."""
+        network = self.networks.pop(spec.key, None)
         if network is None:
-            network = StackedNetwork(blueprint, self.resident)
-        self.networks[blueprint.key] = network
+            network = StackedNetwork(spec, self.data)
+        self.networks[spec.key] = network
         while len(self.networks) > 1 and self.kept_parameters() > KEPT_PARAMETERS:
             del self.networks[next(iter(self.networks))]
         return network
 
-    def smaller(self, network: StackedNetwork, trials: int, epochs: int) -> StackedNetwork | None:
+    def smaller_network(
+        self, network: StackedNetwork, trials: int, epochs: int
+    ) -> StackedNetwork | None:
         """Returns a network for the trials that are left, where training on in it pays.
 
         By counts alone, not by the clock: the same study must be trained the same way again.
         """
-        blueprint = network.blueprint
-        slots = self.slots(blueprint.config, trials, epochs)
-        spared = (blueprint.trials - slots) * self.work(blueprint.config) * epochs
-        if 2 * slots > blueprint.trials or spared < COMPILATION_WORK:
+        spec = network.spec
+        slots = self.slots(spec.config, trials, epochs)
+        spared = (spec.trials - slots) * self.work(spec.config) * epochs
+        if 2 * slots > spec.trials or spared < COMPILATION_WORK:
             return None
-        return self.built(replace(blueprint, trials=slots))
+        return self.compiled(replace(spec, trials=slots))
 
     def work(self, config: TrialConfig) -> float:
         """Returns about how many multiply-adds an epoch of one trial takes, with its scoring."""
@@ -120,22 +122,22 @@ class Workshop:
         words = self.dataset.kind == "multi_hot"
         shape = (0,) if words else self.dataset.input_shape
         products = multiply_adds(self.layers(config), shape)
-        examples, steps = self.resident.full_batches(config.batch_size)
+        examples, steps = self.data.full_batches(config.batch_size)
         training = steps * (3.0 * examples * products + 16.0 * self.parameters(config))
-        return training + num_watched(self.resident) * products
+        return training + num_scored_per_epoch(self.data) * products
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""
-        blueprints = [network.blueprint for network in self.networks.values()]
-        return sum(self.parameters(one.config) * one.trials for one in blueprints)
+        specs = [network.spec for network in self.networks.values()]
+        return sum(self.parameters(one.config) * one.trials for one in specs)
 
     def outcomes(
         self, network: StackedNetwork, cohort: Cohort, progress: list[Progress]
     ) -> list[TrialOutcome]:
         """Measures the restored network: validation part and measured training examples."""
-        resident = self.resident
-        num_validation = len(resident.validation)
-        scores = network.score(np.concatenate([resident.validation, resident.measured]))
+        data = self.data
+        num_validation = len(data.validation)
+        scores = network.score(np.concatenate([data.validation, data.measured]))
         weights = network.per_trial()
         penalized = penalized_kernels(network)
         outcomes = []
@@ -146,8 +148,8 @@ class Workshop:
                 measurement = measure(
                     validation,
                     per_example(scores[num_validation:, k]),
-                    len(resident.train),
-                    course(state),
+                    len(data.train),
+                    training_summary(state),
                     ModelSize(
                         self.parameters(trial.config),
                         penalty([weights[k][place] for place in penalized], trial.config),
@@ -190,8 +192,8 @@ def unmeasured(trial: Trial, state: Progress) -> TrialOutcome:
     return outcome
 
 
-def course(state: Progress) -> Course:
+def training_summary(state: Progress) -> TrainingSummary:
     """Returns how the trial's training went."""
     at = state.best_epoch - 1
     history_gap = state.curves["val_ce"][at] - state.curves["running_ce"][at]
-    return Course(state.best_epoch, state.epochs, state.diverged, history_gap)
+    return TrainingSummary(state.best_epoch, state.epochs, state.diverged, history_gap)

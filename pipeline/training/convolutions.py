@@ -54,4 +54,4 @@ def fastest(inputs: tuple[int, ...], kernels: tuple[int, ...], dtype: str) -> Fo
     """
     if not backend.on_gpu():
         return split
-    return min(FORMS, key=lambda form: backend.seconds(form, (inputs, kernels), dtype))
+    return min(FORMS, key=lambda form: backend.seconds_per_call(form, (inputs, kernels), dtype))

@@ -19,7 +19,7 @@ from pipeline.datasets.formats.tokens import token_rows
 PADDING = -1
 
 
-class ResidentInputs(keras.layers.Layer):
+class DeviceInputs(keras.layers.Layer):
     """Rows of a table kept on the device: indices [B] -> inputs [B, ...], float32.
 
     Args:
@@ -38,7 +38,7 @@ class ResidentInputs(keras.layers.Layer):
         return ops.cast(ops.take(self.table, indices, axis=0), "float32")
 
 
-class ResidentTokens(keras.layers.Layer):
+class DeviceTokens(keras.layers.Layer):
     """Multi-hot rows kept as token lists: indices [B] -> tokens [B, max_tokens], int32.
 
     Args:
@@ -57,7 +57,7 @@ class ResidentTokens(keras.layers.Layer):
         return ops.take(self.tokens, indices, axis=0)
 
 
-class ResidentLabels(keras.layers.Layer):
+class DeviceLabels(keras.layers.Layer):
     """Labels kept on the device: indices [B] -> labels [B], int32."""
 
     def __init__(self, labels: np.ndarray, **options: Any) -> None:
@@ -72,7 +72,7 @@ class ResidentLabels(keras.layers.Layer):
         return ops.take(self.labels, indices, axis=0)
 
 
-class Resident:
+class DeviceData:
     """A dataset's train and validation parts on the device.
 
     Attributes:
@@ -89,16 +89,16 @@ class Resident:
         train, validation = dataset.train, dataset.validation
         if sparse.issparse(train.inputs):
             rows = sparse.vstack([train.inputs, validation.inputs], format="csr")
-            self.inputs: Any = ResidentTokens(padded(rows), name="inputs")
+            self.inputs: Any = DeviceTokens(padded(rows), name="inputs")
         else:
             table = np.concatenate([train.inputs, validation.inputs])
-            self.inputs = ResidentInputs(table, name="inputs")
+            self.inputs = DeviceInputs(table, name="inputs")
         labels = np.concatenate([train.labels, validation.labels]).astype(np.int32)
-        self.labels = ResidentLabels(labels, name="labels")
+        self.labels = DeviceLabels(labels, name="labels")
         indices = np.arange(len(labels), dtype=np.int32)
         self.train, self.validation = np.split(indices, [len(train.labels)])
         self.measured = dataset.measured.astype(np.int32)
-        self.known_labels = labels
+        self.host_labels = labels
 
     def full_batches(self, batch_size: int) -> tuple[int, int]:
         """Returns the examples of a step and the steps of an epoch.

@@ -25,7 +25,7 @@ from pipeline.training.architecture import (
     MaxPool,
 )
 from pipeline.training.network import standardization
-from pipeline.training.optimizers import plain
+from pipeline.training.optimizers import keras_optimizer
 
 
 def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any:
@@ -40,12 +40,12 @@ def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any
     model = keras.Sequential(
         [
             *preprocessing(config, dataset),
-            *(ORDINARY[type(layer)](layer, config) for layer in description),
+            *(KERAS_LAYERS[type(layer)](layer, config) for layer in description),
             kl.Dense(dataset.num_classes, activation=output, dtype="float32", name="output"),
         ]
     )
     model.compile(
-        optimizer=plain(config),
+        optimizer=keras_optimizer(config),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=output == "linear"),
         metrics=["accuracy"],
         jit_compile=False,
@@ -110,7 +110,7 @@ def _weighted(layer: Dense | Conv, config: TrialConfig) -> dict[str, Any]:
     return options
 
 
-ORDINARY: dict[type[Layer], Callable[[Any, TrialConfig], Any]] = {
+KERAS_LAYERS: dict[type[Layer], Callable[[Any, TrialConfig], Any]] = {
     Dense: lambda layer, config: kl.Dense(layer.units, **_weighted(layer, config)),
     Conv: lambda layer, config: kl.Conv2D(layer.filters, layer.kernel, **_weighted(layer, config)),
     BatchNorm: lambda layer, config: kl.BatchNormalization(),

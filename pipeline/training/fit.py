@@ -1,6 +1,6 @@
 """Trains a cohort epoch by epoch, with early stopping and pruning per trial.
 
-A started network and a cohort go in; the course of each trial comes out, the network holding every
+A started network and a cohort go in; the summary of each trial comes out, the network holding every
 trial's best weights. Early stopping watches plain ``val_ce``, never Keras's ``val_loss``, which
 contains the penalty.
 """
@@ -18,9 +18,9 @@ from keras import ops
 
 from pipeline.records import Cohort, EpochReport, StepTiming
 from pipeline.training.backend import batches
-from pipeline.training.device_data import Resident
+from pipeline.training.device_data import DeviceData
 from pipeline.training.losses import SCORES
-from pipeline.training.memory_model import MOST_PROBED
+from pipeline.training.memory_model import MOST_TRAIN_SCORED
 from pipeline.training.network import StackedNetwork
 from pipeline.training.techniques import along_trials
 
@@ -32,11 +32,11 @@ Inbox = Callable[[], Iterable[int]]
 """Returns the numbers of the trials that were pruned since it was last asked."""
 
 
-Smaller = Callable[[StackedNetwork, int, int], StackedNetwork | None]
+FindSmaller = Callable[[StackedNetwork, int, int], StackedNetwork | None]
 """(network, trials left in it, epochs left) -> where to train on; None for where they are."""
 
 
-def stay(network: StackedNetwork, trials: int, epochs: int) -> None:
+def keep_network(network: StackedNetwork, trials: int, epochs: int) -> None:
     """Trains every trial in the network that the cohort began with."""
 
 
@@ -103,7 +103,7 @@ class Supervision(keras.callbacks.Callback):
         cohort: Cohort,
         emit: Emit,
         inbox: Inbox,
-        smaller: Smaller,
+        smaller: FindSmaller,
     ) -> None:
         super().__init__()
         self.network, self.cohort, self.emit, self.inbox = network, cohort, emit, inbox
@@ -212,7 +212,11 @@ class Supervision(keras.callbacks.Callback):
 
 
 def train(
-    network: StackedNetwork, cohort: Cohort, emit: Emit, inbox: Inbox, smaller: Smaller = stay
+    network: StackedNetwork,
+    cohort: Cohort,
+    emit: Emit,
+    inbox: Inbox,
+    smaller: FindSmaller = keep_network,
 ) -> list[Progress]:
     """Trains the cohort and restores every trial's best weights in the network.
 
@@ -250,7 +254,7 @@ def fit(supervision: Supervision, indices: np.ndarray) -> None:
     network, cohort = supervision.network, supervision.cohort
     rest = indices[supervision.epochs * network.steps_per_epoch * network.batch_size :]
     network.model.fit(
-        **batches(rest, network.resident.known_labels[rest], network.batch_size),
+        **batches(rest, network.data.host_labels[rest], network.batch_size),
         epochs=cohort.epochs - supervision.epochs,
         steps_per_epoch=network.steps_per_epoch,
         shuffle=False,
@@ -261,7 +265,7 @@ def fit(supervision: Supervision, indices: np.ndarray) -> None:
 
 def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
     """Returns the indices of an epoch's full batches: one order for all trials of a study."""
-    train = network.resident.train
+    train = network.data.train
     permuted = np.random.default_rng([seed, epoch]).permutation(train)
     return permuted[: network.steps_per_epoch * network.batch_size]
 
@@ -272,15 +276,15 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
     Returns:
         bool [slots], which hold trials that reached their best so far.
     """
-    resident = network.resident
-    num_validation = len(resident.validation)
-    probe = resident.measured[: num_watched(resident) - num_validation]
-    scores = network.score(np.concatenate([resident.validation, probe]))
+    data = network.data
+    num_validation = len(data.validation)
+    probe = data.measured[: num_scored_per_epoch(data) - num_validation]
+    scores = network.score(np.concatenate([data.validation, probe]))
     columns = [SCORES.index("nll"), SCORES.index("correct")]
     validation = scores[:num_validation, :, columns].mean(axis=0, dtype=np.float64)
     train = scores[num_validation:, :, columns].mean(axis=0, dtype=np.float64)
     running = network.running.per_trial()
-    improved = np.zeros(network.blueprint.trials, dtype=bool)
+    improved = np.zeros(network.spec.trials, dtype=bool)
     for k, state in enumerate(progress):
         if not state.stopped:
             values = (*validation[k].tolist(), *train[k].tolist(), float(running[k]))
@@ -288,11 +292,11 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
     return improved
 
 
-def num_watched(resident: Resident) -> int:
+def num_scored_per_epoch(data: DeviceData) -> int:
     """Returns how many examples are scored after an epoch.
 
-    The train curve stands on as many examples as the validation curve, but :data:`MOST_PROBED` at
-    most: a prefix of the measured ones.
+    The train curve stands on as many examples as the validation curve, but at most on
+    :data:`MOST_TRAIN_SCORED`: a prefix of the measured ones.
     """
-    num_validation = len(resident.validation)
-    return num_validation + min(num_validation, MOST_PROBED, len(resident.measured))
+    num_validation = len(data.validation)
+    return num_validation + min(num_validation, MOST_TRAIN_SCORED, len(data.measured))

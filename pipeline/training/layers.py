@@ -148,7 +148,7 @@ class StackedConv(Weighted):
         shared = len(inputs.shape) == 4
         if self.trials == 1:
             outputs = ops.conv(inputs if shared else inputs[0], self.kernel[0])
-            outputs = self.activation(backend.biased(outputs, self.bias[0]))
+            outputs = self.activation(backend.add_bias(outputs, self.bias[0]))
             return ops.expand_dims(outputs, 0)
         outputs = self.shared(inputs) if shared else self.separate(inputs, self.kernel)
         return self.activation(outputs + self.bias[:, None, None, None, :])

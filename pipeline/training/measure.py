@@ -17,7 +17,7 @@ from pipeline.training.losses import SCORES
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingSummary:
     """How a trial's training went.
 
     Attributes:
@@ -45,7 +45,11 @@ def per_example(scores: np.ndarray) -> PerExample:
 
 
 def measure(
-    validation: PerExample, train: PerExample, num_train: int, course: Course, size: ModelSize
+    validation: PerExample,
+    train: PerExample,
+    num_train: int,
+    summary: TrainingSummary,
+    size: ModelSize,
 ) -> Measurement:
     """Returns the measurement of one trial.
 
@@ -53,7 +57,7 @@ def measure(
         validation: Results on the validation part.
         train: Results on the measured training examples.
         num_train: Size of the whole training part, for the finite population correction.
-        course: How its training went.
+        summary: How its training went.
         size: Parameters and penalty of the restored model.
     """
     val_ce = float(validation.nll.mean(dtype=np.float64))
@@ -68,11 +72,11 @@ def measure(
         gap_ce_se=gap_standard_error(validation.nll, train.nll, num_train),
         gap_accuracy=train_accuracy - val_accuracy,
         penalty=size.penalty,
-        best_epoch=course.best_epoch,
-        epochs=course.epochs,
+        best_epoch=summary.best_epoch,
+        epochs=summary.epochs,
         num_parameters=size.num_parameters,
-        diverged=course.diverged,
-        history_gap=course.history_gap,
+        diverged=summary.diverged,
+        history_gap=summary.history_gap,
         ece=expected_calibration_error(validation.confidence, validation.correct),
     )
 

@@ -1,6 +1,6 @@
 """How much memory a cohort takes while it trains, counted from its list of layers, without Keras.
 
-In: a config and the shape of the data. Out: a :class:`Footprint`, by which the supervisor sizes
+In: a config and the shape of the data. Out: a :class:`MemoryNeed`, by which the supervisor sizes
 cohorts before anything is trained, and the number of examples that a network scores at once.
 Compared with what workers held in docs/experiments.md. A new optimizer: an entry in :data:`SLOTS`.
 """
@@ -33,7 +33,7 @@ SCORES = 4
 """Columns that scoring gives per example; they exist twice while they are joined."""
 SCORED_ACTIVATIONS = 2**24
 """Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
-MOST_PROBED = 2_000
+MOST_TRAIN_SCORED = 2_000
 """Training examples that the train curves stand on: two hundredths of a nat are seen. What is
 measured at the end stands on all measured ones."""
 FEWEST_SCORED, MOST_SCORED = 32, 4096
@@ -55,7 +55,7 @@ class DataShape:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryNeed:
     """What one trial takes, in bytes, and what decides how many examples are scored at once.
 
     Attributes:
@@ -88,7 +88,7 @@ class Footprint:
         return next((k for k in range(trials, 1, -1) if self.bytes(k) <= memory), 1)
 
 
-def footprint(config: TrialConfig, data: DataShape) -> Footprint:
+def memory_need(config: TrialConfig, data: DataShape) -> MemoryNeed:
     """Returns what a trial of this config takes.
 
     Raises:
@@ -103,7 +103,7 @@ def footprint(config: TrialConfig, data: DataShape) -> Footprint:
     widest = max(values for _, values in own)
     kept = sum(values * (2 if isinstance(layer, Dropout) else 1) for layer, values in own)
     copies = COPIES + 2 * (1 + SLOTS[config.optimizer])
-    return Footprint(
+    return MemoryNeed(
         weights=num_parameters(layers, data.input_shape) * copies * FLOAT_BYTES,
         batch=config.batch_size * (kept + PASSING * widest) * FLOAT_BYTES,
         widest=widest_activation(config, data.input_shape, data.num_classes),

@@ -2,7 +2,7 @@
 
 A :class:`StackedNetwork` is made once per structure and cohort size; ``start`` gives it the
 numbers, seeds and initial weights of one cohort after another. ``stacked`` are its per-trial
-weights, in the order of the ordinary model that ``training.ordinary`` builds.
+weights, in the order of the ordinary model that ``training.export`` builds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.training.architecture import (
     Layer,
     MaxPool,
 )
-from pipeline.training.device_data import Resident
+from pipeline.training.device_data import DeviceData
 from pipeline.training.layers import (
     SharedBag,
     SharedDense,
@@ -49,7 +49,7 @@ SHORTEST_EXECUTION = 8
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class NetworkSpec:
     """What decides a compiled program.
 
     Attributes:
@@ -74,43 +74,43 @@ class StackedNetwork:
     """One compiled program, used by cohort after cohort.
 
     Attributes:
-        blueprint: What it was built for.
+        spec: What it was built for.
         steps_per_epoch: Full batches in the training part.
         batch_size: Examples per step; smaller than the config's where the data has fewer.
         scored: Examples per call of the scoring function.
     """
 
-    def __init__(self, blueprint: Blueprint, resident: Resident) -> None:
-        self.blueprint, self.resident = blueprint, resident
-        batches = resident.full_batches(blueprint.config.batch_size)
+    def __init__(self, spec: NetworkSpec, data: DeviceData) -> None:
+        self.spec, self.data = spec, data
+        batches = data.full_batches(spec.config.batch_size)
         self.batch_size, self.steps_per_epoch = batches
-        shape = resident.dataset.input_shape
-        widest = widest_activation(blueprint.config, shape, resident.dataset.num_classes)
-        self.scored = scored_at_once(widest, blueprint.trials, math.prod(shape))
+        shape = data.dataset.input_shape
+        widest = widest_activation(spec.config, shape, data.dataset.num_classes)
+        self.scored = scored_at_once(widest, spec.trials, math.prod(shape))
         self.layers: list[Any] = []
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
-        scores = Scores(dtype="float32")(logits, resident.labels(indices))
+        scores = Scores(dtype="float32")(logits, data.labels(indices))
         self._scorer = backend.inference(keras.Model(indices, scores))
-        self.running = RunningCrossEntropy(blueprint.trials)
+        self.running = RunningCrossEntropy(spec.trials)
         self.model.compile(
-            optimizer=optimizers.stacked(blueprint.config),
+            optimizer=optimizers.stacked_optimizer(spec.config),
             loss=StackedCrossEntropy(),
             metrics=[self.running],
             steps_per_execution=steps_per_execution(self.steps_per_epoch),
             jit_compile=keras.backend.backend() == "jax",
         )
-        self.model.optimizer.dress(
-            blueprint.trials,
+        self.model.optimizer.build_for(
+            spec.trials,
             self.weighted,
             self.model.trainable_variables,
-            num_rates=blueprint.trials if blueprint.own_rates else 1,
+            num_rates=spec.trials if spec.own_rates else 1,
         )
 
     def _stack(self, indices: Any) -> Any:
-        config, dataset = self.blueprint.config, self.resident.dataset
-        tensor = self.resident.inputs(indices)
+        config, dataset = self.spec.config, self.data.dataset
+        tensor = self.data.inputs(indices)
         if config.standardize and dataset.mean is not None and dataset.deviation is not None:
             tensor = standardization(dataset.mean, dataset.deviation)(tensor)
         description = models.layers_of(config, dataset.input_shape)
@@ -118,9 +118,7 @@ class StackedNetwork:
             built = BUILDERS[type(layer)](layer, self, index)
             tensor = built(tensor)
             self.layers.append(built)
-        output = StackedDense(
-            self.blueprint.trials, dataset.num_classes, dtype="float32", name="output"
-        )
+        output = StackedDense(self.spec.trials, dataset.num_classes, dtype="float32", name="output")
         self.layers.append(output)
         # Examples first: scores of batches are joined along the first axis.
         return ops.transpose(output(tensor), (1, 0, 2))
@@ -172,7 +170,7 @@ class StackedNetwork:
 
     def filled(self, slots: Sequence[Any]) -> list[Any]:
         """Returns one entry per slot of this network: spare ones repeat the last."""
-        return [*slots, *[slots[-1]] * (self.blueprint.trials - len(slots))]
+        return [*slots, *[slots[-1]] * (self.spec.trials - len(slots))]
 
     @property
     def variables(self) -> list[Any]:
@@ -195,7 +193,7 @@ class StackedNetwork:
             np.moveaxis(np.asarray(variable), axis, 0)
             for variable, axis in zip(self.stacked, self.trial_axes, strict=True)
         ]
-        return [tuple(array[k].copy() for array in arrays) for k in range(self.blueprint.trials)]
+        return [tuple(array[k].copy() for array in arrays) for k in range(self.spec.trials)]
 
     @property
     def stacked(self) -> list[Any]:
@@ -237,7 +235,7 @@ def glorot_uniform(shape: tuple[int, ...], seed: int, salt: int) -> np.ndarray:
 
 
 def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
-    techniques = network.blueprint.techniques
+    techniques = network.spec.techniques
     options: dict[str, Any] = {"activation": layer.activation}
     if layer.regularized:
         options["techniques"] = techniques - {"dropout"}
@@ -245,30 +243,30 @@ def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
 
 
 def _dense(layer: Any, network: StackedNetwork, index: int) -> Any:
-    trials, options = network.blueprint.trials, _on_kernel(layer, network)
+    trials, options = network.spec.trials, _on_kernel(layer, network)
     if network.weighted:  # the trials have parted: inputs of their own
         return StackedDense(trials, layer.units, **options)
-    dataset = network.resident.dataset
+    dataset = network.data.dataset
     if dataset.kind == "multi_hot":
         return SharedBag(trials, layer.units, dataset.input_shape[0], **options)
     return SharedDense(trials, layer.units, **options)
 
 
 def _conv(layer: Any, network: StackedNetwork, index: int) -> Any:
-    trials, options = network.blueprint.trials, _on_kernel(layer, network)
+    trials, options = network.spec.trials, _on_kernel(layer, network)
     return StackedConv(trials, layer.filters, layer.kernel, network.batch_size, **options)
 
 
 def _dropout(layer: Any, network: StackedNetwork, index: int) -> Any:
-    if "dropout" not in network.blueprint.techniques:
+    if "dropout" not in network.spec.techniques:
         return keras.layers.Identity()
-    return StackedDropout(network.blueprint.trials, salt=index)
+    return StackedDropout(network.spec.trials, salt=index)
 
 
 BUILDERS: dict[type[Layer], Callable[[Any, StackedNetwork, int], Any]] = {
     Dense: _dense,
     Conv: _conv,
-    BatchNorm: lambda layer, network, index: StackedBatchNorm(network.blueprint.trials),
+    BatchNorm: lambda layer, network, index: StackedBatchNorm(network.spec.trials),
     Dropout: _dropout,
     Flatten: lambda layer, network, index: StackedFlatten(),
     MaxPool: lambda layer, network, index: StackedMaxPool(),

@@ -1,11 +1,11 @@
 """Keras's optimizers, and their stacked form: penalty, update and max-norm of a kernel in one pass.
 
-A config's optimizer comes out plain (:func:`plain`, for the exported model) or stacked
-(:func:`stacked`, for a cohort). The stacked one runs Keras's own update rule with a learning rate
-per trial; around it, it adds the penalty's gradient and applies the max-norm limit, so that a large
-kernel is read and written once a step, not a dozen times. (10,000 words x 32 trials x 64 units,
-RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To add an
-optimizer: an entry in ``RULES``.
+A config's optimizer comes out plain (:func:`keras_optimizer`, for the exported model) or stacked
+(:func:`stacked_optimizer`, for a cohort). The stacked one runs Keras's own update rule with a
+learning rate per trial; around it, it adds the penalty's gradient and applies the max-norm limit,
+so that a large kernel is read and written once a step, not a dozen times. (10,000 words x 32 trials
+x 64 units, RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To add an
+optimizer: an entry in ``OPTIMIZERS``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FUSED_SIZE = 2**17
 """Entries of a kernel from which compiling its update pays: smaller ones stay in the cache."""
 
 
-class Rates(keras.optimizers.schedules.LearningRateSchedule):
+class LearningRates(keras.optimizers.schedules.LearningRateSchedule):
     """Every trial's learning rate [K] at a step, or the one that all share [1].
 
     As Keras's ``InverseTimeDecay`` of 1 decay step.
@@ -40,7 +40,7 @@ class Rates(keras.optimizers.schedules.LearningRateSchedule):
         return self.rate / (1.0 + self.decay * ops.cast(step, "float32"))
 
 
-class Stacked:
+class StackedOptimizer:
     """What a stacked optimizer adds to Keras's own; mixed in before one of its optimizers.
 
     Attributes:
@@ -49,15 +49,15 @@ class Stacked:
             JAX no other variable is in reach where weights are updated.
     """
 
-    rates: Rates
+    rates: LearningRates
     numbers: dict[str, Any]
 
     def __init__(self) -> None:
-        rates = Rates()
+        rates = LearningRates()
         super().__init__(learning_rate=rates)  # type: ignore[call-arg]
         self.rates = rates
 
-    def dress(
+    def build_for(
         self, trials: int, kernels: Sequence[Any], variables: Sequence[Any], num_rates: int
     ) -> None:
         """Builds the optimizer and tells it which kernels carry which techniques.
@@ -123,15 +123,15 @@ class Stacked:
         self.rates.decay.assign(np.array([c.learning_rate_decay for c in own], np.float32))
 
 
-class StackedAdam(Stacked, keras.optimizers.Adam):
+class StackedAdam(StackedOptimizer, keras.optimizers.Adam):
     """Adam on stacked kernels."""
 
 
-class StackedRMSprop(Stacked, keras.optimizers.RMSprop):
+class StackedRMSprop(StackedOptimizer, keras.optimizers.RMSprop):
     """RMSprop on stacked kernels."""
 
 
-class StackedSGD(Stacked, keras.optimizers.SGD):
+class StackedSGD(StackedOptimizer, keras.optimizers.SGD):
     """SGD on stacked kernels."""
 
 
@@ -140,7 +140,7 @@ def zeros(variable: Any) -> Any:
     return ops.zeros(variable.shape, dtype=variable.dtype)
 
 
-RULES: Mapping[str, tuple[Any, Any]] = {
+OPTIMIZERS: Mapping[str, tuple[Any, Any]] = {
     "adam": (keras.optimizers.Adam, StackedAdam),
     "rmsprop": (keras.optimizers.RMSprop, StackedRMSprop),
     "sgd": (keras.optimizers.SGD, StackedSGD),
@@ -148,14 +148,14 @@ RULES: Mapping[str, tuple[Any, Any]] = {
 """Name of an optimizer -> Keras's class and its stacked form."""
 
 
-def plain(config: TrialConfig) -> Any:
+def keras_optimizer(config: TrialConfig) -> Any:
     """Returns the config's optimizer with Keras's defaults but for the learning rate."""
-    return RULES[config.optimizer][0](learning_rate=learning_rate(config))
+    return OPTIMIZERS[config.optimizer][0](learning_rate=learning_rate(config))
 
 
-def stacked(config: TrialConfig) -> Any:
-    """Returns the same rule for stacked weights; ``dress`` and ``start`` come before its steps."""
-    return RULES[config.optimizer][1]()
+def stacked_optimizer(config: TrialConfig) -> Any:
+    """Returns the same rule for stacked weights: ``build_for`` and ``start`` come before a step."""
+    return OPTIMIZERS[config.optimizer][1]()
 
 
 def learning_rate(config: TrialConfig) -> Any:

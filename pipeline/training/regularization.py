@@ -50,7 +50,9 @@ def in_use(configs: Sequence[TrialConfig]) -> frozenset[str]:
     )
 
 
-def dressed(layer: Dense | Conv, config: TrialConfig, *, normalized: bool) -> list[Layer]:
+def regularized_layers(
+    layer: Dense | Conv, config: TrialConfig, *, normalized: bool
+) -> list[Layer]:
     """Returns the layer followed by batch normalization and dropout, where they belong.
 
     Dropout follows every regularized layer whatever its rate: trials of one structure differ in it.

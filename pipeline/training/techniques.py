@@ -102,11 +102,11 @@ class StackedDropout(keras.layers.Layer):
         rank = len(inputs.shape)
         moment = self.step * ops.cast(GOLDEN, "uint32") + ops.cast(self.salt, "uint32")
         # Never `^`: on a Keras variable it is the logical, not the bitwise, exclusive or.
-        stream = mixed(ops.bitwise_xor(self.seed, mixed(moment)))
+        stream = hash32(ops.bitwise_xor(self.seed, hash32(moment)))
         self.step.assign(self.step + ops.cast(1, "uint32"))
         positions = ops.cast(ops.arange(size(inputs), dtype="int32"), "uint32")
         positions = ops.reshape(positions * ops.cast(GOLDEN, "uint32"), ops.shape(inputs)[1:])
-        bits = mixed(ops.bitwise_xor(along_trials(stream, rank), ops.expand_dims(positions, 0)))
+        bits = hash32(ops.bitwise_xor(along_trials(stream, rank), ops.expand_dims(positions, 0)))
         # 24 bits fill a float32 exactly; a rate of 0 keeps every one of them.
         uniform = ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
         rate = along_trials(self.rate, rank)
@@ -122,7 +122,7 @@ def size(inputs: Any) -> Any:
     return total
 
 
-def mixed(bits: Any) -> Any:
+def hash32(bits: Any) -> Any:
     """Returns uint32 with every bit depending on every bit of the argument.
 
     Source: the finalizer "lowbias32" (C. Wellons, hash-prospector, 2018).

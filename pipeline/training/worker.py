@@ -10,11 +10,11 @@ from pipeline.records import DatasetSpec
 from pipeline.training import backend
 
 if TYPE_CHECKING:
-    from pipeline.training.cohort import Workshop
+    from pipeline.training.cohort import CohortTrainer
 
 
 @dataclass(frozen=True)
-class WorkshopSpec:
+class WorkerSpec:
     """How a worker sets itself up; small enough to send to another machine.
 
     Attributes:
@@ -29,7 +29,7 @@ class WorkshopSpec:
     precision: str = "float32"
     num_threads: int | None = None
 
-    def open(self) -> Workshop:
+    def open(self) -> CohortTrainer:
         """Returns a workshop in this process: sets the backend up, imports Keras, loads the data.
 
         Raises:
@@ -37,6 +37,6 @@ class WorkshopSpec:
             DatasetError: The dataset cannot be loaded.
         """
         device = backend.prepare(self.device, self.precision, self.num_threads)
-        from pipeline.training.cohort import Workshop
+        from pipeline.training.cohort import CohortTrainer
 
-        return Workshop(datasets.load(self.dataset), device)
+        return CohortTrainer(datasets.load(self.dataset), device)

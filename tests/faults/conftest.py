@@ -4,7 +4,7 @@ import shutil
 import sys
 
 import pytest
-from faulty_workshop import EXECUTOR_FILE, Faulty
+from faulty_trainer import EXECUTOR_FILE, Faulty
 from told_lines import Notes
 
 from pipeline.search import executors

@@ -38,7 +38,7 @@ import optuna  # noqa: E402
 from optuna.storages import JournalStorage  # noqa: E402
 from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
-from scripted_workshop import write_executor  # noqa: E402
+from scripted_trainer import write_executor  # noqa: E402
 
 import pipeline.search.run  # noqa: E402 - imported before any fork
 import pipeline.tracking.store  # noqa: E402, F401 - imported before any fork

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from scripted_workshop import write_executor
+from scripted_trainer import write_executor
 from told_lines import Notes
 
 from pipeline import tracking

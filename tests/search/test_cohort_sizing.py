@@ -11,10 +11,10 @@ from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, groupe
 from pipeline.search.options import SearchOptions, cohort_sizing
 from pipeline.search.space import space
 from pipeline.search.study import Suggestion
-from pipeline.training.memory_model import Footprint
+from pipeline.training.memory_model import MemoryNeed
 
 SMALL = Load(step_work=1e6, num_parameters=10_000)
-TEN_BYTES = Footprint(weights=10, batch=0, widest=64, scored=0, scores=0)
+TEN_BYTES = MemoryNeed(weights=10, batch=0, widest=64, scored=0, scores=0)
 
 
 def suggestions(*depths: int) -> list[Suggestion]:
@@ -88,7 +88,7 @@ def test_a_chosen_size_is_the_size_of_rounds_and_cohorts():
 
 @pytest.mark.parametrize(("memory", "largest"), [(5000, 256), (1000, 100), (35, 3), (0, 1)])
 def test_a_cohort_fits_into_memory(memory, largest):
-    load = replace(SMALL, footprints=(TEN_BYTES,), memory=memory)
+    load = replace(SMALL, memory_needs=(TEN_BYTES,), memory=memory)
     sizing = automatic(256, 0, load)
     assert sizing.largest == largest
     assert (sizing.first, sizing.later) == (64, 32), "the sampler is asked as ever"
@@ -96,8 +96,10 @@ def test_a_cohort_fits_into_memory(memory, largest):
 
 def test_the_largest_trial_decides():
     twice = replace(TEN_BYTES, weights=20)
-    for footprints in ((TEN_BYTES, twice), (twice, TEN_BYTES)):
-        assert automatic(256, 0, replace(SMALL, footprints=footprints, memory=200)).largest == 10
+    for memory_needs in ((TEN_BYTES, twice), (twice, TEN_BYTES)):
+        assert (
+            automatic(256, 0, replace(SMALL, memory_needs=memory_needs, memory=200)).largest == 10
+        )
 
 
 def test_workers_share_half_of_what_is_free(monkeypatch):

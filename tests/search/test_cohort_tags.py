@@ -4,7 +4,7 @@ import shutil
 import sys
 
 import pytest
-from scripted_workshop import write_executor
+from scripted_trainer import write_executor
 from told_lines import Notes
 
 from pipeline import tracking

@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import pytest
-from scripted_workshop import write_executor
+from scripted_trainer import write_executor
 from told_lines import Notes
 
 from pipeline import tracking
@@ -44,7 +44,7 @@ references:
 REFERENCES = ("baseline", "light", "gentle", "strong")
 TINY = SPACE.replace("epochs: 12", "epochs: 3").replace("trials: 14", "trials: 8")
 WORKERS_FILE = """
-from scripted_workshop import Script
+from scripted_trainer import Script
 from pipeline.search.executors.processes import ProcessesExecutor
 
 

@@ -1,6 +1,6 @@
 """A search is put together as asked, runs against real Optuna and MLflow, and ends in good order.
 
-The trials follow a script (``scripted_workshop``) through an executor that is one more file.
+The trials follow a script (``scripted_trainer``) through an executor that is one more file.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripted_workshop import write_executor
+from scripted_trainer import write_executor
 from told_lines import Notes
 
 from pipeline import datasets, tracking

@@ -1,4 +1,4 @@
-"""The loop of a search, with a workshop that follows a script and a log that notes every call."""
+"""The loop of a search, with a trainer that follows a script and a log that notes every call."""
 
 import itertools
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage
-from scripted_workshop import Script, Workshop
+from scripted_trainer import CohortTrainer, Script
 from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import PipelineError
@@ -84,14 +84,14 @@ class NotingStudy(Study):
 
 
 class WatchedScript:
-    """Opens one workshop in this process and shows what it was given."""
+    """Opens one trainer in this process and shows what it was given."""
 
     def __init__(self, script):
         self.script = script
-        self.workshop = Workshop(script)
+        self.trainer = CohortTrainer(script)
 
     def open(self):
-        return self.workshop
+        return self.trainer
 
 
 def optuna_study(storage, seed):
@@ -132,7 +132,7 @@ class Search:
 
     @property
     def cohorts(self):
-        return [[t.number for t in cohort.trials] for cohort in self.opener.workshop.cohorts]
+        return [[t.number for t in cohort.trials] for cohort in self.opener.trainer.cohorts]
 
 
 def search(script=None, space=None, *, storage=None, **options):
@@ -273,7 +273,7 @@ def test_a_trial_pruned_before_its_cohort_failed_stops_at_once_when_tried_again(
     record = made.run()
     assert states(record)[6:10].endswith("PF")
     assert len(record.trials[8].curves["val_ce"]) == 11
-    assert made.opener.workshop.epochs[8][-1] <= 12
+    assert made.opener.trainer.epochs[8][-1] <= 12
 
 
 def test_a_bad_trial_is_pruned_and_ends_at_the_decision_however_late_it_stops():
@@ -358,12 +358,12 @@ def test_with_a_timeout_a_cohort_is_no_larger_than_the_time_left_allows():
     script = Script(epoch_seconds=0.02, step_seconds=0.01)
     made = search(script, space, cohort_size=27, timeout_seconds=0.3)
     made.run()
-    first, *later = [len(cohort.trials) for cohort in made.opener.workshop.cohorts]
+    first, *later = [len(cohort.trials) for cohort in made.opener.trainer.cohorts]
     assert first == UNTIMED_TRIALS, "how long it takes is not known yet"
     assert sum((first, *later)) < 27 and all(size < first for size in later)
     whole = search(script, space, cohort_size=27)
     whole.run()
-    assert [len(cohort.trials) for cohort in whole.opener.workshop.cohorts] == [27]
+    assert [len(cohort.trials) for cohort in whole.opener.trainer.cohorts] == [27]
 
 
 def test_a_round_of_several_structures_stops_between_its_cohorts():

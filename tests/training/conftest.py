@@ -1,4 +1,4 @@
-"""Small datasets, loaded once, and one workshop for each: networks compile once per structure."""
+"""Small datasets, loaded once, and one trainer for each: networks compile once per structure."""
 
 import os
 
@@ -18,15 +18,15 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def workshop():
-    """Returns a workshop for a dataset, always the same one: ``workshop(digits())``."""
-    from pipeline.training.cohort import Workshop
+def trainer_for():
+    """Returns a trainer for a dataset, always the same one: ``trainer_for(digits())``."""
+    from pipeline.training.cohort import CohortTrainer
 
     opened = {}
 
     def open_for(dataset, device="cpu"):
         if id(dataset) not in opened:
-            opened[id(dataset)] = Workshop(dataset)
+            opened[id(dataset)] = CohortTrainer(dataset)
         opened[id(dataset)].device = device
         return opened[id(dataset)]
 

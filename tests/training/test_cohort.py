@@ -21,7 +21,7 @@ from training_samples import (
 
 from pipeline.records import TrialOutcome
 from pipeline.training import cohort as cohort_module
-from pipeline.training.cohort import Workshop
+from pipeline.training.cohort import CohortTrainer
 from pipeline.training.fit import CURVES
 
 SGD = {"optimizer": "sgd", "learning_rate": 1e-2}
@@ -52,9 +52,9 @@ def neighbours(config, troublemaker):
 @pytest.mark.parametrize(
     ("load", "config"), [(digits, MLP_SGD), (pictures, CNN_SGD)], ids=["mlp", "cnn"]
 )
-def test_a_trial_that_explodes_leaves_its_neighbours_bit_identical(workshop, load, config):
+def test_a_trial_that_explodes_leaves_its_neighbours_bit_identical(trainer_for, load, config):
     well, ill = (
-        run(workshop(load()), neighbours(config, lambda_l2)).outcomes
+        run(trainer_for(load()), neighbours(config, lambda_l2)).outcomes
         for lambda_l2 in (BEHAVES, EXPLODES)
     )
     assert [outcome.state for outcome in well] == ["COMPLETE"] * 5
@@ -64,8 +64,8 @@ def test_a_trial_that_explodes_leaves_its_neighbours_bit_identical(workshop, loa
         assert well[k].measurement.finite and not well[k].measurement.diverged
 
 
-def test_a_trial_that_diverges_from_the_start_fails_and_says_so(workshop):
-    outcome = run(workshop(digits()), neighbours(MLP_SGD, EXPLODES)).outcomes[2]
+def test_a_trial_that_diverges_from_the_start_fails_and_says_so(trainer_for):
+    outcome = run(trainer_for(digits()), neighbours(MLP_SGD, EXPLODES)).outcomes[2]
     assert outcome.state == "FAIL"
     assert outcome.cause == "diverged: no finite validation cross-entropy in 1 epoch(s)"
     assert outcome.measurement is None and outcome.validation is None and outcome.weights is None
@@ -73,9 +73,9 @@ def test_a_trial_that_diverges_from_the_start_fails_and_says_so(workshop):
     assert not np.isfinite(outcome.curves["val_ce"][0])
 
 
-def test_a_trial_that_diverges_later_is_restored_and_flagged(workshop):
+def test_a_trial_that_diverges_later_is_restored_and_flagged(trainer_for):
     cohort = cohort_of(MLP_SGD, with_l2(MLP_SGD, GROWS), epochs=30, patience=30)
-    outcome = run(workshop(digits()), cohort).outcomes[1]
+    outcome = run(trainer_for(digits()), cohort).outcomes[1]
     measurement, curve = outcome.measurement, outcome.curves["val_ce"]
     assert outcome.state == "COMPLETE" and outcome.cause is None
     assert measurement.diverged and measurement.finite
@@ -97,13 +97,13 @@ SLOW = ("mlp batch norm", "words")
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in COMPANY]
 )
-def test_a_trial_alone_and_in_company_is_the_same(workshop, name):
+def test_a_trial_alone_and_in_company_is_the_same(trainer_for, name):
     load, base = COMPANY[name]
     config = replace(base, **TECHNIQUES["l1_l2"], dropout_rate=0.4)
     others = [replace(base, dropout_rate=0.7), replace(base, **TECHNIQUES["max_norm"]), base]
     company = cohort_of(*others, config, replace(config, dropout_rate=0.1), seeds=[5, 6, 7, 42, 9])
     alone = cohort_of(config, seeds=[42])
-    (one,), five = (run(workshop(load()), cohort).outcomes for cohort in (alone, company))
+    (one,), five = (run(trainer_for(load()), cohort).outcomes for cohort in (alone, company))
     for curve in CURVES:
         assert five[3].curves[curve] == pytest.approx(one.curves[curve], rel=1e-4, abs=1e-6)
     assert five[3].measurement.gap_ce == pytest.approx(one.measurement.gap_ce, abs=1e-4)
@@ -113,9 +113,9 @@ def test_a_trial_alone_and_in_company_is_the_same(workshop, name):
     assert five[4].curves["val_ce"] != pytest.approx(one.curves["val_ce"], rel=1e-3)
 
 
-def test_the_seed_decides_initialization_and_masks(workshop):
+def test_the_seed_decides_initialization_and_masks(trainer_for):
     twins = cohort_of(*[replace(SMALL, dropout_rate=0.5)] * 5, seeds=[3, 4, 3, 5, 6])
-    first, second, third, *_ = run(workshop(digits()), twins).outcomes
+    first, second, third, *_ = run(trainer_for(digits()), twins).outcomes
     assert first.curves["val_ce"] == pytest.approx(third.curves["val_ce"], rel=1e-4)
     assert first.curves["val_ce"] != pytest.approx(second.curves["val_ce"], rel=1e-3)
 
@@ -134,7 +134,7 @@ def fingerprint():
         replace(SMALL, dropout_rate=0.5, batch_norm=True),
         replace(SMALL, **TECHNIQUES["all"], batch_norm=True),
     ]
-    outcomes = run(Workshop(digits()), cohort_of(*configs)).outcomes
+    outcomes = run(CohortTrainer(digits()), cohort_of(*configs)).outcomes
     shown = [
         (outcome.measurement, outcome.curves, [w.tobytes().hex() for w in outcome.weights])
         for outcome in outcomes
@@ -142,9 +142,9 @@ def fingerprint():
     return repr(shown)
 
 
-def test_the_same_cohort_twice_gives_the_same_numbers(workshop):
+def test_the_same_cohort_twice_gives_the_same_numbers(trainer_for):
     cohort = cohort_of(replace(SMALL, dropout_rate=0.5), replace(SMALL, **TECHNIQUES["all"]))
-    first, second = (run(workshop(digits()), cohort).outcomes for _ in range(2))
+    first, second = (run(trainer_for(digits()), cohort).outcomes for _ in range(2))
     assert all(map(same_numbers, first, second))
 
 
@@ -157,15 +157,15 @@ def test_two_processes_give_the_same_numbers():
     assert f"numbers {fingerprint()}" in done.stdout
 
 
-def test_another_order_seed_is_another_course(workshop):
+def test_another_order_seed_is_another_course(trainer_for):
     one, other = (
-        run(workshop(digits()), cohort_of(SMALL, SMALL, order_seed=seed)).outcomes[0]
+        run(trainer_for(digits()), cohort_of(SMALL, SMALL, order_seed=seed)).outcomes[0]
         for seed in (0, 1)
     )
     assert one.curves["val_ce"] != other.curves["val_ce"]
 
 
-def test_neither_validation_nor_test_changes_what_is_trained(workshop):
+def test_neither_validation_nor_test_changes_what_is_trained(trainer_for):
     dataset, cohort = digits(), cohort_of(SMALL, replace(SMALL, dropout_rate=0.5))
     noise = np.random.RandomState(3).randint(0, 17, dataset.validation.inputs.shape)
     validation = replace(
@@ -174,44 +174,46 @@ def test_neither_validation_nor_test_changes_what_is_trained(workshop):
         labels=dataset.validation.labels[::-1].copy(),
     )
     corrupted = replace(dataset, validation=validation, test=None)
-    ours, theirs = (run(shop, cohort) for shop in (workshop(dataset), Workshop(corrupted)))
+    ours, theirs = (
+        run(trainer, cohort) for trainer in (trainer_for(dataset), CohortTrainer(corrupted))
+    )
     for one, other in zip(ours.outcomes, theirs.outcomes, strict=True):
         for name in ("train_ce", "train_accuracy", "running_ce"):
             assert one.curves[name] == other.curves[name]
         assert one.curves["val_ce"] != other.curves["val_ce"]
 
 
-def test_outcomes_come_in_the_cohorts_order_with_device_and_share_of_the_time(workshop):
+def test_outcomes_come_in_the_cohorts_order_with_device_and_share_of_the_time(trainer_for):
     cohort = cohort_of(*[SMALL] * 5, epochs=1)
-    outcomes = run(workshop(digits(), "gpu: a good one"), cohort).outcomes
+    outcomes = run(trainer_for(digits(), "gpu: a good one"), cohort).outcomes
     assert [outcome.number for outcome in outcomes] == [0, 1, 2, 3, 4]
     assert {outcome.device for outcome in outcomes} == {"gpu: a good one"}
     assert len({outcome.seconds for outcome in outcomes}) == 1 and outcomes[0].seconds > 0
     assert set(outcomes[0].curves) == set(CURVES)
 
 
-def test_weights_are_carried_only_when_asked(workshop):
+def test_weights_are_carried_only_when_asked(trainer_for):
     cohort = cohort_of(SMALL, SMALL, epochs=1, keep_weights=False)
-    outcome = run(workshop(digits()), cohort).outcomes[0]
+    outcome = run(trainer_for(digits()), cohort).outcomes[0]
     assert isinstance(outcome, TrialOutcome) and outcome.weights is None
     assert outcome.measurement is not None and len(outcome.validation.nll) == 359
 
 
-def test_cohorts_of_one_structure_and_size_share_a_compiled_network(workshop):
-    shop = workshop(digits())
+def test_cohorts_of_one_structure_and_size_share_a_compiled_network(trainer_for):
+    trainer = trainer_for(digits())
     plain, strong = cohort_of(SMALL, SMALL), cohort_of(*[replace(SMALL, dropout_rate=0.5)] * 2)
-    assert shop.network(plain) is shop.network(strong)
-    assert shop.network(plain) is not shop.network(cohort_of(SMALL))
+    assert trainer.network(plain) is trainer.network(strong)
+    assert trainer.network(plain) is not trainer.network(cohort_of(SMALL))
     deeper = replace(SMALL, depth=3)
-    assert shop.network(plain) is not shop.network(cohort_of(deeper, deeper))
+    assert trainer.network(plain) is not trainer.network(cohort_of(deeper, deeper))
 
 
-def test_nothing_of_an_earlier_cohort_is_left_in_the_network(workshop):
-    shop, cohort = workshop(digits()), cohort_of(SMALL, replace(SMALL, dropout_rate=0.2))
-    first = run(shop, cohort).outcomes
+def test_nothing_of_an_earlier_cohort_is_left_in_the_network(trainer_for):
+    trainer, cohort = trainer_for(digits()), cohort_of(SMALL, replace(SMALL, dropout_rate=0.2))
+    first = run(trainer, cohort).outcomes
     loud = [replace(SMALL, **TECHNIQUES["all"], dropout_rate=rate) for rate in (0.6, 0.7)]
-    run(shop, cohort_of(*loud, seeds=[8, 9]))
-    assert all(map(same_numbers, first, run(shop, cohort).outcomes))
+    run(trainer, cohort_of(*loud, seeds=[8, 9]))
+    assert all(map(same_numbers, first, run(trainer, cohort).outcomes))
 
 
 @pytest.mark.parametrize(
@@ -224,15 +226,15 @@ def test_nothing_of_an_earlier_cohort_is_left_in_the_network(workshop):
 def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(
     monkeypatch, load, config
 ):
-    shop, calm = Workshop(load()), Workshop(load())
-    monkeypatch.setattr(calm, "smaller", lambda *left: None)
+    trainer, calm = CohortTrainer(load()), CohortTrainer(load())
+    monkeypatch.setattr(calm, "smaller_network", lambda *left: None)
     # What grows is stopped before it overflows.
     stops = [with_l2(config, GROWS)] * 5
     stays = [replace(config, dropout_rate=rate) for rate in (0.0, 0.3, 0.5)]
     cohort = cohort_of(*stops[:3], *stays, *stops[3:], epochs=12, patience=2)
     monkeypatch.setattr(cohort_module, "COMPILATION_WORK", 0)
-    moved, whole = run(shop, cohort), run(calm, cohort)
-    sizes = sorted(network.blueprint.trials for network in shop.networks.values())
+    moved, whole = run(trainer, cohort), run(calm, cohort)
+    sizes = sorted(network.spec.trials for network in trainer.networks.values())
     assert sizes == [3, 8] and len(calm.networks) == 1
     assert [len(outcome.curves["val_ce"]) for outcome in moved.outcomes][3:6] == [12] * 3
     assert not any(outcome.measurement.diverged for outcome in moved.outcomes)
@@ -258,10 +260,10 @@ def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(
     ids=["adam with batch norm", "cnn"],
 )
 def test_a_smaller_network_takes_everything_over(config):
-    shop = Workshop(digits() if config.family == "mlp" else pictures())
-    large = shop.network(cohort_of(*[config] * 4))
-    run(shop, cohort_of(*(replace(config, dropout_rate=rate) for rate in (0.1, 0.2, 0.3, 0.4))))
-    small = shop.built(replace(large.blueprint, trials=2))
+    trainer = CohortTrainer(digits() if config.family == "mlp" else pictures())
+    large = trainer.network(cohort_of(*[config] * 4))
+    run(trainer, cohort_of(*(replace(config, dropout_rate=rate) for rate in (0.1, 0.2, 0.3, 0.4))))
+    small = trainer.compiled(replace(large.spec, trials=2))
     small.continue_from(large, [3, 1])
     moved = 0
     for mine, its in zip(small.variables, large.variables, strict=True):
@@ -276,9 +278,9 @@ def test_a_smaller_network_takes_everything_over(config):
 def test_what_is_pruned_and_when_leaves_no_trace_in_the_neighbours(monkeypatch):
     monkeypatch.setattr(cohort_module, "COMPILATION_WORK", 0)
     cohort = cohort_of(*[replace(SMALL, dropout_rate=rate / 10) for rate in range(8)], epochs=5)
-    shop = Workshop(digits())
+    trainer = CohortTrainer(digits())
     early, late = (
-        run(shop, cohort, lambda epoch, at=at: [1, 2, 3, 4, 5, 6] if epoch == at else [])
+        run(trainer, cohort, lambda epoch, at=at: [1, 2, 3, 4, 5, 6] if epoch == at else [])
         for at in (1, 3)
     )
     assert all(same_numbers(early.outcomes[k], late.outcomes[k]) for k in (0, 7))
@@ -300,30 +302,30 @@ def test_what_is_pruned_and_when_leaves_no_trace_in_the_neighbours(monkeypatch):
     ],
     ids=["mlp", "cnn", "words"],
 )
-def test_work_counts_every_product_of_an_epoch(workshop, load, config, products):
-    shop = workshop(load())
-    network = shop.network(cohort_of(config))
+def test_work_counts_every_product_of_an_epoch(trainer_for, load, config, products):
+    trainer = trainer_for(load())
+    network = trainer.network(cohort_of(config))
     parameters = sum(weight.size for weight in network.per_trial()[0])
-    steps = len(shop.dataset.train.labels) // 10
+    steps = len(trainer.dataset.train.labels) // 10
     training = steps * (3 * 10 * products + 16 * parameters)
     # The validation part and as many training examples, where there are, are scored.
-    validation = len(shop.resident.validation)
-    scored = validation + min(validation, len(shop.resident.measured))
-    assert shop.work(config) == training + scored * products
+    validation = len(trainer.data.validation)
+    scored = validation + min(validation, len(trainer.data.measured))
+    assert trainer.work(config) == training + scored * products
 
 
 def test_spare_slots_are_taken_where_they_cost_less_than_compiling():
-    shop, short, long = Workshop(digits()), 30, 30_000
-    assert [shop.slots(SMALL, trials, short) for trials in (1, 2, 8, 9, 40)] == [1, 8, 8, 16, 64]
-    assert [shop.slots(SMALL, trials, long) for trials in (1, 2, 8, 9, 40)] == [1, 2, 8, 9, 40]
-    assert shop.slots(SMALL, 300, short) == 300, "beyond the ladder"
+    trainer, short, long = CohortTrainer(digits()), 30, 30_000
+    assert [trainer.slots(SMALL, trials, short) for trials in (1, 2, 8, 9, 40)] == [1, 8, 8, 16, 64]
+    assert [trainer.slots(SMALL, trials, long) for trials in (1, 2, 8, 9, 40)] == [1, 2, 8, 9, 40]
+    assert trainer.slots(SMALL, 300, short) == 300, "beyond the ladder"
     large = replace(SMALL, width=2048)
-    assert shop.slots(large, 2, epochs=1) == 2, "too large to be shared"
+    assert trainer.slots(large, 2, epochs=1) == 2, "too large to be shared"
 
 
 def test_a_smaller_network_is_built_only_where_it_pays():
-    shop = Workshop(digits())
-    network = shop.network(cohort_of(*[SMALL] * 32))
-    assert shop.smaller(network, 20, 10_000) is None, "most are left"
-    assert shop.smaller(network, 4, 2) is None, "compiling takes longer than two epochs"
-    assert shop.smaller(network, 4, 10_000).blueprint.trials == 4
+    trainer = CohortTrainer(digits())
+    network = trainer.network(cohort_of(*[SMALL] * 32))
+    assert trainer.smaller_network(network, 20, 10_000) is None, "most are left"
+    assert trainer.smaller_network(network, 4, 2) is None, "compiling takes longer than two epochs"
+    assert trainer.smaller_network(network, 4, 10_000).spec.trials == 4

@@ -6,7 +6,7 @@ import pytest
 from training_samples import SMALL_CNN, as_array, cohort_of, pictures, run
 
 from pipeline.training import backend, convolutions
-from pipeline.training.cohort import Workshop
+from pipeline.training.cohort import CohortTrainer
 from pipeline.training.convolutions import FORMS, fastest, grouped, split
 from pipeline.training.layers import StackedConv
 
@@ -30,7 +30,7 @@ def gpu_where(monkeypatch, faster):
         return 0.1 if form is faster else 0.2
 
     monkeypatch.setattr(backend, "on_gpu", lambda: True)
-    monkeypatch.setattr(backend, "seconds", seconds)
+    monkeypatch.setattr(backend, "seconds_per_call", seconds)
     return timed
 
 
@@ -83,7 +83,7 @@ def test_what_times_them_tells_fifty_convolutions_from_one(dtype):
         return sum(split(inputs * step, kernels) for step in range(1, 51))
 
     shapes = ((2, 32, 16, 16, 8), (2, 3, 3, 8, 8))
-    one, fifty = (backend.seconds(form, shapes, dtype) for form in (split, long))
+    one, fifty = (backend.seconds_per_call(form, shapes, dtype) for form in (split, long))
     assert 0 < 3 * one < fifty
 
 
@@ -94,10 +94,10 @@ def test_a_cohort_where_forms_are_timed_trains_as_one_where_they_are_not(monkeyp
     keras.config.set_dtype_policy(precision)
     try:
         cohort = cohort_of(*[SMALL_CNN] * 3, epochs=1)
-        plain = run(Workshop(pictures()), cohort).outcomes
+        plain = run(CohortTrainer(pictures()), cohort).outcomes
         monkeypatch.setattr(backend, "on_gpu", lambda: True)
         fastest.cache_clear()
-        timed = run(Workshop(pictures()), cohort).outcomes
+        timed = run(CohortTrainer(pictures()), cohort).outcomes
     finally:
         keras.config.set_dtype_policy(kept)
     tolerance = 1e-4 if precision == "float32" else 2e-2

@@ -26,7 +26,7 @@ from training_samples import (
 )
 
 from pipeline.training import export, fit
-from pipeline.training.cohort import Workshop
+from pipeline.training.cohort import CohortTrainer
 
 EPOCHS = 3
 NAMES = tuple(TECHNIQUES)
@@ -107,7 +107,7 @@ def without_padding(weights, dataset):
 def trained(structure):
     """Returns the cohort, the initial weights of its trials, the order, and what came of it."""
     load, base = STRUCTURES[structure]
-    workshop = Workshop(load())
+    trainer = CohortTrainer(load())
     configs = [
         replace(
             base,
@@ -118,11 +118,11 @@ def trained(structure):
         for name, factor in zip(NAMES, cycle((1.0, 0.5, 1.5)), strict=False)
     ]
     cohort = cohort_of(*configs, epochs=EPOCHS)
-    network = workshop.network(cohort)
+    network = trainer.network(cohort)
     network.start(cohort.trials)
     initial = [per_trial_weights(network, k) for k in range(len(NAMES))]
     order = [fit.order(network, cohort.order_seed, epoch) for epoch in range(1, EPOCHS + 1)]
-    return cohort, initial, order, run(workshop, cohort).outcomes
+    return cohort, initial, order, run(trainer, cohort).outcomes
 
 
 def keras_history(model, dataset, order, batch_size):

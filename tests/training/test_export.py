@@ -37,11 +37,11 @@ NETS = {
 
 
 @pytest.fixture(scope="module", params=NETS)
-def trained(request, workshop):
+def trained(request, trainer_for):
     """Returns a dataset, a trained config with every technique, its outcome and ordinary model."""
     load, base = NETS[request.param]
     config = replace(base, **TECHNIQUES["all"], dropout_rate=0.2)
-    outcome = run(workshop(load()), cohort_of(base, config)).outcomes[1]
+    outcome = run(trainer_for(load()), cohort_of(base, config)).outcomes[1]
     return load(), config, outcome, export.restore(config, load(), outcome.weights)
 
 
@@ -134,9 +134,9 @@ def test_it_loads_without_this_package_and_predicts_the_same_on_raw_inputs(tmp_p
         np.testing.assert_allclose(loaded, outputs, atol=1e-6)
 
 
-def test_padding_of_token_ids_does_not_matter(workshop):
+def test_padding_of_token_ids_does_not_matter(trainer_for):
     dataset = newswires()
-    outcome = run(workshop(dataset), cohort_of(WORDS, WORDS)).outcomes[0]
+    outcome = run(trainer_for(dataset), cohort_of(WORDS, WORDS)).outcomes[0]
     model = export.restore(WORDS, dataset, outcome.weights)
     tokens = token_rows(dataset.validation.inputs)
     longer = np.pad(tokens, ((0, 0), (0, 5)))

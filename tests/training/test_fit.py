@@ -21,8 +21,8 @@ EPOCHS, PATIENCE = 12, 2
 
 
 @pytest.fixture(scope="module")
-def stopped_early(workshop):
-    return run(workshop(digits()), cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE))
+def stopped_early(trainer_for):
+    return run(trainer_for(digits()), cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE))
 
 
 def test_each_trial_stops_its_patience_after_its_own_best_epoch(stopped_early):
@@ -56,8 +56,8 @@ def test_the_timing_is_told_once_and_early(stopped_early):
     assert stopped_early.events.index(timings[0]) <= 1
 
 
-def test_a_stopped_trial_does_not_change_what_the_others_do(workshop, stopped_early):
-    patient = run(workshop(digits()), cohort_of(*MIXED, epochs=EPOCHS, patience=99))
+def test_a_stopped_trial_does_not_change_what_the_others_do(trainer_for, stopped_early):
+    patient = run(trainer_for(digits()), cohort_of(*MIXED, epochs=EPOCHS, patience=99))
     for ours, longer in zip(stopped_early.outcomes, patient.outcomes, strict=True):
         epochs = ours.measurement.epochs
         assert longer.measurement.epochs == EPOCHS
@@ -65,7 +65,7 @@ def test_a_stopped_trial_does_not_change_what_the_others_do(workshop, stopped_ea
             assert longer.curves[name][:epochs] == ours.curves[name]
 
 
-def test_pruning_stops_that_trial_only(workshop, stopped_early):
+def test_pruning_stops_that_trial_only(trainer_for, stopped_early):
     cohort = cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE)
     asked = []
 
@@ -73,35 +73,35 @@ def test_pruning_stops_that_trial_only(workshop, stopped_early):
         asked.append(epoch)
         return [3] if epoch == 2 else []
 
-    told = run(workshop(digits()), cohort, prune)
-    assert asked == [report.epoch for report in told.reports]
-    pruned = told.outcomes[3]
+    recorded = run(trainer_for(digits()), cohort, prune)
+    assert asked == [report.epoch for report in recorded.reports]
+    pruned = recorded.outcomes[3]
     assert pruned.state == "PRUNED" and pruned.cause is None
     assert pruned.measurement is None and pruned.weights is None and pruned.validation is None
     assert pruned.curves["val_ce"] == stopped_early.outcomes[3].curves["val_ce"][:2]
-    assert all((3 in report.curves) == (report.epoch <= 2) for report in told.reports)
+    assert all((3 in report.curves) == (report.epoch <= 2) for report in recorded.reports)
     for k in (0, 1, 2, 4):
-        assert same_numbers(told.outcomes[k], stopped_early.outcomes[k])
+        assert same_numbers(recorded.outcomes[k], stopped_early.outcomes[k])
 
 
-def test_a_cohort_whose_trials_are_all_pruned_ends(workshop):
+def test_a_cohort_whose_trials_are_all_pruned_ends(trainer_for):
     cohort = cohort_of(*MIXED, epochs=EPOCHS)
-    told = run(workshop(digits()), cohort, lambda epoch: [0, 1, 2, 3, 4, 77])
-    assert [outcome.state for outcome in told.outcomes] == ["PRUNED"] * 5
-    assert len(told.reports) == 1
+    recorded = run(trainer_for(digits()), cohort, lambda epoch: [0, 1, 2, 3, 4, 77])
+    assert [outcome.state for outcome in recorded.outcomes] == ["PRUNED"] * 5
+    assert len(recorded.reports) == 1
 
 
-def test_a_trial_that_stopped_by_itself_is_not_pruned_afterwards(workshop, stopped_early):
+def test_a_trial_that_stopped_by_itself_is_not_pruned_afterwards(trainer_for, stopped_early):
     first = min(stopped_early.outcomes, key=lambda outcome: outcome.measurement.epochs)
     cohort = cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE)
     late = first.measurement.epochs
-    told = run(workshop(digits()), cohort, lambda epoch: [first.number] * (epoch >= late))
-    assert same_numbers(told.outcomes[first.number], first)
+    recorded = run(trainer_for(digits()), cohort, lambda epoch: [first.number] * (epoch >= late))
+    assert same_numbers(recorded.outcomes[first.number], first)
 
 
-def test_the_order_is_seeded_per_epoch_and_the_same_for_every_trial(workshop):
-    shop = workshop(digits())
-    network = shop.network(cohort_of(*MIXED))
+def test_the_order_is_seeded_per_epoch_and_the_same_for_every_trial(trainer_for):
+    trainer = trainer_for(digits())
+    network = trainer.network(cohort_of(*MIXED))
     first, again, second, other = (
         order(network, seed, epoch) for seed, epoch in ((5, 1), (5, 1), (5, 2), (6, 1))
     )
@@ -109,10 +109,10 @@ def test_the_order_is_seeded_per_epoch_and_the_same_for_every_trial(workshop):
     assert not np.array_equal(first, second) and not np.array_equal(first, other)
     # Full batches only, without repetition, from the training part; each epoch leaves out others.
     assert len(first) == 320 and len(set(first)) == 320
-    assert set(first) <= set(shop.resident.train)
+    assert set(first) <= set(trainer.data.train)
     assert set(first) != set(second)
     # Another network of the same data and batch size goes the same way.
-    deeper = shop.network(cohort_of(replace(SMALL, depth=3)))
+    deeper = trainer.network(cohort_of(replace(SMALL, depth=3)))
     np.testing.assert_array_equal(order(deeper, 5, 1), first)
 
 

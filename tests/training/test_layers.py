@@ -19,7 +19,7 @@ from pipeline.training.layers import (
     StackedFlatten,
     StackedMaxPool,
 )
-from pipeline.training.techniques import StackedDropout, mixed, penalty_gradient, projected
+from pipeline.training.techniques import StackedDropout, hash32, penalty_gradient, projected
 
 EXAMPLES, UNITS = 200, 500
 SIGMAS = 5.0
@@ -103,7 +103,7 @@ def test_the_mixing_hash_is_the_published_one():
         return x ^ (x >> 16)
 
     values = [0, 1, 2, 0x9E3779B9, 2**31, 2**32 - 1]
-    ours = as_array(mixed(ops.convert_to_tensor(np.array(values, dtype=np.uint32))))
+    ours = as_array(hash32(ops.convert_to_tensor(np.array(values, dtype=np.uint32))))
     assert ours.tolist() == [lowbias32(value) for value in values]
 
 

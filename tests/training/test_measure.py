@@ -22,9 +22,9 @@ def measured_train(dataset):
 
 
 @pytest.fixture(scope="module")
-def l2_trial(workshop):
+def l2_trial(trainer_for):
     cohort = cohort_of(SMALL, STRONG_L2, epochs=6)
-    return run(workshop(digits()), cohort).outcomes[1]
+    return run(trainer_for(digits()), cohort).outcomes[1]
 
 
 def test_the_stored_gap_of_an_l2_model_is_the_recomputed_difference(l2_trial):
@@ -44,13 +44,13 @@ def test_the_stored_gap_of_an_l2_model_is_the_recomputed_difference(l2_trial):
     assert measurement.penalty > 0.1
 
 
-def test_lambda_changes_keras_loss_but_not_the_measurement(workshop):
-    dataset, shop = digits(), workshop(digits())
+def test_lambda_changes_keras_loss_but_not_the_measurement(trainer_for):
+    dataset, trainer = digits(), trainer_for(digits())
     cohort = cohort_of(STRONG_L2, SMALL, epochs=2)
     tenfold = cohort_of(replace(STRONG_L2, lambda_l2=0.1), SMALL, epochs=2)
-    network = shop.network(cohort)
+    network = trainer.network(cohort)
     progress = fit.train(network, cohort, lambda event: None, nobody)
-    outcome, stronger = (shop.outcomes(network, one, progress)[0] for one in (cohort, tenfold))
+    outcome, stronger = (trainer.outcomes(network, one, progress)[0] for one in (cohort, tenfold))
 
     part = (raw_inputs(dataset.validation), dataset.validation.labels)
     losses = [
@@ -65,10 +65,10 @@ def test_lambda_changes_keras_loss_but_not_the_measurement(workshop):
     np.testing.assert_array_equal(outcome.validation.nll, stronger.validation.nll)
 
 
-def test_lambda_changes_keras_val_loss_by_the_penalty_but_not_the_scores(workshop):
-    shop, cohort = workshop(digits()), cohort_of(STRONG_L2, SMALL, epochs=1)
-    network = shop.network(cohort)
-    outcome = run(shop, cohort).outcomes[0]
+def test_lambda_changes_keras_val_loss_by_the_penalty_but_not_the_scores(trainer_for):
+    trainer, cohort = trainer_for(digits()), cohort_of(STRONG_L2, SMALL, epochs=1)
+    network = trainer.network(cohort)
+    outcome = run(trainer, cohort).outcomes[0]
     stronger = replace(STRONG_L2, lambda_l2=10 * STRONG_L2.lambda_l2)
     part = digits().validation
 
@@ -82,18 +82,18 @@ def test_lambda_changes_keras_val_loss_by_the_penalty_but_not_the_scores(worksho
         outcome.measurement.val_ce + outcome.measurement.penalty, rel=1e-3
     )
     assert first[1] - first[0] == pytest.approx(9 * outcome.measurement.penalty, rel=1e-3)
-    scores = network.score(shop.resident.validation)
-    network.model.optimizer.numbers["l2"].assign(np.ones(network.blueprint.trials, np.float32))
-    np.testing.assert_array_equal(network.score(shop.resident.validation), scores)
+    scores = network.score(trainer.data.validation)
+    network.model.optimizer.numbers["l2"].assign(np.ones(network.spec.trials, np.float32))
+    np.testing.assert_array_equal(network.score(trainer.data.validation), scores)
 
 
-def test_the_gap_with_dropout_is_two_predicts_and_not_keras_history(workshop):
-    dataset, shop = digits(), workshop(digits())
+def test_the_gap_with_dropout_is_two_predicts_and_not_keras_history(trainer_for):
+    dataset, trainer = digits(), trainer_for(digits())
     config = replace(SMALL, dropout_rate=0.6)
     cohort = cohort_of(config, SMALL, epochs=8)
-    network = shop.network(cohort)
+    network = trainer.network(cohort)
     progress = fit.train(network, cohort, lambda event: None, nobody)
-    first, second = (shop.outcomes(network, cohort, progress)[0] for _ in range(2))
+    first, second = (trainer.outcomes(network, cohort, progress)[0] for _ in range(2))
 
     assert repr(first.measurement) == repr(second.measurement)
     np.testing.assert_array_equal(first.validation.nll, second.validation.nll)
@@ -107,10 +107,10 @@ def test_the_gap_with_dropout_is_two_predicts_and_not_keras_history(workshop):
 
 
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, batch_norm=True, dropout_rate=0.3)])
-def test_val_ce_is_the_curves_value_at_the_best_epoch(workshop, config):
+def test_val_ce_is_the_curves_value_at_the_best_epoch(trainer_for, config):
     overfitting = replace(config, learning_rate=3e-2)
     cohort = cohort_of(overfitting, overfitting, epochs=14, patience=4)
-    outcome = run(workshop(digits()), cohort).outcomes[0]
+    outcome = run(trainer_for(digits()), cohort).outcomes[0]
     measurement = outcome.measurement
     assert measurement.best_epoch < measurement.epochs  # so that something was restored
     curve = outcome.curves["val_ce"]
@@ -122,10 +122,10 @@ def test_val_ce_is_the_curves_value_at_the_best_epoch(workshop, config):
     assert measurement.train_ce == pytest.approx(train, rel=1e-4)
 
 
-def test_heavy_l1_stops_at_the_smallest_plain_cross_entropy(workshop):
+def test_heavy_l1_stops_at_the_smallest_plain_cross_entropy(trainer_for):
     config = replace(SMALL, regularizer="l1", lambda_l1=0.1)
     cohort = cohort_of(config, SMALL, epochs=30, patience=3)
-    network = workshop(digits()).network(cohort)
+    network = trainer_for(digits()).network(cohort)
     penalties = []
 
     def note_penalty(event):
@@ -146,7 +146,7 @@ def part(nll, correct):
     return PerExample(nll, correct, np.zeros(len(nll), np.int32), np.full(len(nll), 0.5, "f4"))
 
 
-COURSE = measure.Course(best_epoch=2, epochs=5, diverged=False, history_gap=0.25)
+COURSE = measure.TrainingSummary(best_epoch=2, epochs=5, diverged=False, history_gap=0.25)
 SIZE = measure.ModelSize(num_parameters=7, penalty=0.5)
 
 

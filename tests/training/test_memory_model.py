@@ -10,11 +10,11 @@ from pipeline.training.memory_model import (
     COPIES,
     SLOTS,
     DataShape,
-    Footprint,
-    footprint,
+    MemoryNeed,
+    memory_need,
     scored_at_once,
 )
-from pipeline.training.optimizers import RULES
+from pipeline.training.optimizers import OPTIMIZERS
 
 
 def shape_of(dataset):
@@ -22,31 +22,31 @@ def shape_of(dataset):
     return DataShape(dataset.input_shape, dataset.num_classes, num_scored)
 
 
-@pytest.mark.parametrize("optimizer", RULES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(
     ("load", "config"),
     [(digits, SMALL), (pictures, SMALL_CNN), (newswires, replace(SMALL, standardize=False))],
     ids=["mlp", "cnn", "words"],
 )
-def test_weights_and_slots_are_those_that_keras_makes(workshop, load, config, optimizer):
+def test_weights_and_slots_are_those_that_keras_makes(trainer_for, load, config, optimizer):
     config = replace(config, optimizer=optimizer)
-    network = workshop(load()).network(cohort_of(*[config] * 8))
+    network = trainer_for(load()).network(cohort_of(*[config] * 8))
     trainable = network.model.trainable_variables
     shapes = {tuple(variable.shape) for variable in trainable}
     slots = [v for v in network.model.optimizer.variables if tuple(v.shape) in shapes]
     made = sum(int(np.prod(variable.shape)) * 4 for variable in (*trainable, *slots))
-    foreseen = footprint(config, shape_of(load())).weights
+    foreseen = memory_need(config, shape_of(load())).weights
     kept = 1 + SLOTS[optimizer]
     assert made == 8 * foreseen // (COPIES + 2 * kept) * kept
 
 
 def test_every_optimizer_has_its_slots():
-    assert SLOTS.keys() == RULES.keys()
+    assert SLOTS.keys() == OPTIMIZERS.keys()
 
 
 def test_an_mlps_activations_are_counted_layer_by_layer():
     config = replace(SMALL, width=100, depth=2, batch_size=10)
-    found = footprint(config, DataShape((64,), 7, 500))
+    found = memory_need(config, DataShape((64,), 7, 500))
     # Two dense layers, two dropouts (result and mask) and the output; three in passing.
     assert found.batch == 10 * (2 * 100 + 2 * 200 + 7 + 3 * 100) * 4
     assert found.weights == (65 * 100 + 101 * 100 + 101 * 7) * 9 * 4
@@ -57,14 +57,14 @@ def test_an_mlps_activations_are_counted_layer_by_layer():
 
 def test_wide_images_take_more_than_their_weights():
     config = replace(SMALL_CNN, width=32, batch_size=128)
-    found = footprint(config, DataShape((32, 32, 3), 10, 1000))
+    found = memory_need(config, DataShape((32, 32, 3), 10, 1000))
     assert found.widest == 30 * 30 * 32
     assert found.batch > 3 * 128 * 30 * 30 * 32 * 4
 
 
-def test_a_network_scores_as_many_examples_at_once_as_foreseen(workshop):
-    network = workshop(digits()).network(cohort_of(*[SMALL] * 4))
-    assert network.scored == scored_at_once(64, network.blueprint.trials) == 4096
+def test_a_network_scores_as_many_examples_at_once_as_foreseen(trainer_for):
+    network = trainer_for(digits()).network(cohort_of(*[SMALL] * 4))
+    assert network.scored == scored_at_once(64, network.spec.trials) == 4096
     assert scored_at_once(2**20, 4) == 32
     assert scored_at_once(1000, 100) == 2**24 // 100_000
     # Ten thousand words are an input of all trials, not of each.
@@ -72,7 +72,7 @@ def test_a_network_scores_as_many_examples_at_once_as_foreseen(workshop):
     assert scored_at_once(64, 256, 10_000) == 1024
 
 
-TEN_EACH = Footprint(weights=6, batch=4, widest=2**30, scored=0, scores=0)
+TEN_EACH = MemoryNeed(weights=6, batch=4, widest=2**30, scored=0, scores=0)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_cohort_is_as_large_as_its_memory_allows_and_never_empty(memory, most)
 
 
 def test_scoring_counts_what_is_scored_at_once():
-    found = Footprint(weights=0, batch=0, widest=64, scored=3, scores=5)
+    found = MemoryNeed(weights=0, batch=0, widest=64, scored=3, scores=5)
     assert found.bytes(2) == 2 * (4096 * 3 + 5)
     assert found.bytes(256) == 256 * (1024 * 3 + 5)
     assert replace(found, shared=2).bytes(2) == 2 * (4096 * 3 + 5) + 4096 * 2 * 4

@@ -9,13 +9,13 @@ from training_samples import SMALL, TECHNIQUES, cohort_of, cross_entropies, digi
 
 from pipeline.errors import InputError
 from pipeline.training import export, models
-from pipeline.training.cohort import Workshop
+from pipeline.training.cohort import CohortTrainer
 
 FUNNEL = '''
 """Funnel: each dense layer has half the units of the one before."""
 
 from pipeline.training.architecture import Dense, Flatten
-from pipeline.training.regularization import dressed
+from pipeline.training.regularization import regularized_layers
 
 
 def layers(config, input_shape):
@@ -23,7 +23,7 @@ def layers(config, input_shape):
     stack = [Flatten()]
     for index in range(config.depth):
         dense = Dense(config.width // 2**index)
-        stack += dressed(dense, config, normalized=config.batch_norm)
+        stack += regularized_layers(dense, config, normalized=config.batch_norm)
     return tuple(stack)
 '''
 
@@ -56,7 +56,7 @@ def test_a_family_added_as_one_file_builds_trains_and_is_exported(funnel):
         type(SMALL)(**base, **technique, dropout_rate=rate)
         for technique, rate in ((TECHNIQUES["none"], 0.0), (TECHNIQUES["all"], 0.2))
     ]
-    outcomes = run(Workshop(digits()), cohort_of(*configs, epochs=4)).outcomes
+    outcomes = run(CohortTrainer(digits()), cohort_of(*configs, epochs=4)).outcomes
     for config, outcome in zip(configs, outcomes, strict=True):
         assert outcome.state == "COMPLETE"
         assert outcome.measurement.num_parameters == 64 * 65 + 32 * 65 + 16 * 33 + 10 * 17

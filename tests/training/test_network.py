@@ -13,7 +13,7 @@ from pipeline.datasets.preprocessing import assemble
 from pipeline.records import DatasetSpec
 from pipeline.search.space import space
 from pipeline.training import export
-from pipeline.training.cohort import Workshop
+from pipeline.training.cohort import CohortTrainer
 from pipeline.training.network import glorot_uniform
 
 KERAS_DEFAULTS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}
@@ -37,8 +37,8 @@ def blank_reuters():
 
 
 @pytest.fixture(scope="module")
-def shops():
-    return {"cifar10": Workshop(blank_cifar10()), "reuters": Workshop(blank_reuters())}
+def trainers():
+    return {"cifar10": CohortTrainer(blank_cifar10()), "reuters": CohortTrainer(blank_reuters())}
 
 
 REFERENCES = [
@@ -68,15 +68,15 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize(("dataset", "reference"), REFERENCES)
-def test_a_reference_builds_as_the_ordinary_net_people_made(shops, dataset, reference):
+def test_a_reference_builds_as_the_ordinary_net_people_made(trainers, dataset, reference):
     name, config = reference.name, reference.config
-    model = export.build(config, shops[dataset].dataset)
+    model = export.build(config, trainers[dataset].dataset)
     default = {"cifar10": CIFAR10, "reuters": REUTERS}[dataset]
     assert tuple(type(layer).__name__ for layer in model.layers) == LAYERS.get(
         (dataset, name), default
     )
     expected = PARAMETERS.get((dataset, name), PARAMETERS[dataset])
-    assert shops[dataset].parameters(config) == expected
+    assert trainers[dataset].parameters(config) == expected
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == expected
     assert type(model.optimizer).__name__ == KERAS_DEFAULTS[config.optimizer]
 
@@ -95,13 +95,15 @@ def test_a_reference_builds_as_the_ordinary_net_people_made(shops, dataset, refe
 
 
 @pytest.mark.parametrize(("dataset", "reference"), REFERENCES)
-def test_a_reference_builds_stacked(shops, dataset, reference):
-    shop = Workshop(shops[dataset].dataset)  # nothing of it is kept: these nets are large
-    network = shop.network(cohort_of(reference.config))
+def test_a_reference_builds_stacked(trainers, dataset, reference):
+    trainer = CohortTrainer(
+        trainers[dataset].dataset
+    )  # nothing of it is kept: these nets are large
+    network = trainer.network(cohort_of(reference.config))
     counted = sum(int(np.prod(v.shape)) for v in network.model.trainable_variables)
-    assert counted == shop.parameters(reference.config)
+    assert counted == trainer.parameters(reference.config)
     shapes = [weight.shape for weight in network.per_trial()[0]]
-    model = export.build(reference.config, shop.dataset)
+    model = export.build(reference.config, trainer.dataset)
     passive = (keras.layers.Normalization, keras.layers.Dropout)
     layers = [layer for layer in model.layers if not isinstance(layer, passive)]
     assert shapes == [tuple(v.shape) for layer in layers for v in layer.weights]
@@ -121,8 +123,8 @@ def test_initial_kernels_are_keras_glorot_uniform(shape):
         assert abs(np.corrcoef(ours.ravel(), other.ravel())[0, 1]) < 5 / np.sqrt(ours.size)
 
 
-def test_a_start_depends_on_the_seed_and_not_on_the_slot(workshop):
-    network = workshop(digits()).network(cohort_of(*[SMALL] * 3))
+def test_a_start_depends_on_the_seed_and_not_on_the_slot(trainer_for):
+    network = trainer_for(digits()).network(cohort_of(*[SMALL] * 3))
     network.start(cohort_of(SMALL, SMALL, SMALL, seeds=[4, 5, 4]).trials)
     first, second, third = (per_trial_weights(network, k) for k in range(3))
     assert all(map(np.array_equal, first, third))
@@ -131,6 +133,6 @@ def test_a_start_depends_on_the_seed_and_not_on_the_slot(workshop):
     assert all(map(np.array_equal, first, per_trial_weights(network, 1)))
 
 
-def test_more_examples_per_step_than_there_are_is_one_step_of_all(workshop):
-    network = workshop(digits()).network(cohort_of(replace(SMALL, batch_size=512)))
+def test_more_examples_per_step_than_there_are_is_one_step_of_all(trainer_for):
+    network = trainer_for(digits()).network(cohort_of(replace(SMALL, batch_size=512)))
     assert (network.batch_size, network.steps_per_epoch) == (330, 1)

@@ -8,14 +8,14 @@ from training_samples import SMALL, TECHNIQUES, as_array, cohort_of, digits, new
 
 from pipeline.records import TrialConfig
 from pipeline.training import optimizers
-from pipeline.training.cohort import Workshop
+from pipeline.training.cohort import CohortTrainer
 
 WORDS = replace(SMALL, optimizer="rmsprop", standardize=False)
 
 
 def trained_weights():
     configs = [replace(WORDS, **TECHNIQUES[name]) for name in ("none", "all")]
-    outcomes = run(Workshop(newswires()), cohort_of(*configs, epochs=2)).outcomes
+    outcomes = run(CohortTrainer(newswires()), cohort_of(*configs, epochs=2)).outcomes
     return [weight for outcome in outcomes for weight in outcome.weights]
 
 
@@ -36,22 +36,22 @@ def test_a_fused_update_is_the_plain_one(monkeypatch):
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
 def test_a_config_s_optimizer_has_its_rate_and_its_decay(name):
     config = TrialConfig(optimizer=name, learning_rate=0.02)
-    made = optimizers.plain(config)
+    made = optimizers.keras_optimizer(config)
     assert float(made.learning_rate) == pytest.approx(0.02)
     assert name in type(made).__name__.lower()
-    decaying = optimizers.plain(replace(config, learning_rate_decay=0.5))
+    decaying = optimizers.keras_optimizer(replace(config, learning_rate_decay=0.5))
     decaying.iterations.assign(2)
     assert float(decaying.learning_rate) == pytest.approx(0.02 / (1 + 0.5 * 2))
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
-def test_a_stacked_optimizer_has_the_rate_and_the_decay_of_every_trial(workshop, name):
+def test_a_stacked_optimizer_has_the_rate_and_the_decay_of_every_trial(trainer_for, name):
     configs = [
         replace(SMALL, optimizer=name, learning_rate=rate, learning_rate_decay=decay)
         for rate, decay in ((0.02, 0.0), (0.1, 0.5), (0.3, 2.0))
     ]
     cohort = cohort_of(*configs)
-    network = workshop(digits()).network(cohort)
+    network = trainer_for(digits()).network(cohort)
     optimizer = network.model.optimizer
     assert name in type(optimizer).__name__.lower()
     for steps, rates in ((0, [0.02, 0.1, 0.3]), (2, [0.02, 0.05, 0.06])):
@@ -60,12 +60,12 @@ def test_a_stacked_optimizer_has_the_rate_and_the_decay_of_every_trial(workshop,
         np.testing.assert_allclose(as_array(optimizer.learning_rate)[:3], rates, rtol=1e-6)
 
 
-def test_a_learning_rate_that_all_trials_share_is_one_number(workshop):
-    shop = workshop(digits())
+def test_a_learning_rate_that_all_trials_share_is_one_number(trainer_for):
+    trainer = trainer_for(digits())
     shared, own = (
-        shop.network(cohort_of(*[replace(SMALL, learning_rate=rate) for rate in rates]))
+        trainer.network(cohort_of(*[replace(SMALL, learning_rate=rate) for rate in rates]))
         for rates in ((0.02, 0.02), (0.02, 0.1))
     )
     shared.start(cohort_of(replace(SMALL, learning_rate=0.02)).trials)
     np.testing.assert_allclose(as_array(shared.model.optimizer.learning_rate), [0.02], rtol=1e-6)
-    assert shared is not own and len(own.model.optimizer.learning_rate) == own.blueprint.trials
+    assert shared is not own and len(own.model.optimizer.learning_rate) == own.spec.trials

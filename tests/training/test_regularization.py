@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import BatchNorm, Conv, Dense, Dropout
-from pipeline.training.regularization import TECHNIQUES, dressed, in_use, vector
+from pipeline.training.regularization import TECHNIQUES, in_use, regularized_layers, vector
 
 PLAIN = TrialConfig()
 EVERYTHING = TrialConfig(
@@ -37,10 +37,10 @@ def test_a_technique_is_in_use_when_one_trial_uses_it():
 
 def test_batch_norm_comes_before_dropout_which_follows_regularized_layers_whatever_its_rate():
     dense = Dense(8)
-    assert dressed(dense, PLAIN, normalized=False) == [dense, Dropout()]
-    assert dressed(dense, EVERYTHING, normalized=True) == [dense, BatchNorm(), Dropout()]
+    assert regularized_layers(dense, PLAIN, normalized=False) == [dense, Dropout()]
+    assert regularized_layers(dense, EVERYTHING, normalized=True) == [dense, BatchNorm(), Dropout()]
     bare = Conv(8)
-    assert dressed(bare, EVERYTHING, normalized=True) == [bare, BatchNorm()]
+    assert regularized_layers(bare, EVERYTHING, normalized=True) == [bare, BatchNorm()]
 
 
 def test_the_numbers_do_not_decide_the_structure_and_everything_else_does():

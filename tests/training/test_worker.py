@@ -10,9 +10,9 @@ from training_samples import SMALL, cohort_of, run
 
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec
-from pipeline.training.worker import WorkshopSpec
+from pipeline.training.worker import WorkerSpec
 
-SPEC = WorkshopSpec(DatasetSpec("digits", train_examples=100), device="cpu")
+SPEC = WorkerSpec(DatasetSpec("digits", train_examples=100), device="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -23,24 +23,24 @@ def same_policy():
 
 
 def test_a_specification_travels_and_opens_a_workshop_that_trains():
-    shop = pickle.loads(pickle.dumps(SPEC)).open()
-    assert shop.device == "cpu"
-    assert shop.dataset.split_sizes["train"] == 100
-    outcome = run(shop, cohort_of(SMALL, epochs=1)).outcomes[0]
+    trainer = pickle.loads(pickle.dumps(SPEC)).open()
+    assert trainer.device == "cpu"
+    assert trainer.dataset.split_sizes["train"] == 100
+    outcome = run(trainer, cohort_of(SMALL, epochs=1)).outcomes[0]
     assert outcome.state == "COMPLETE" and outcome.device == "cpu"
     pickle.dumps(outcome)
 
 
 def test_an_unknown_dataset_is_the_datasets_error():
     with pytest.raises(DatasetError, match="There is no dataset 'digit' \\(did you mean 'digits'"):
-        WorkshopSpec(DatasetSpec("digit"), device="cpu").open()
+        WorkerSpec(DatasetSpec("digit"), device="cpu").open()
 
 
 @pytest.mark.slow
 def test_mixed_precision_trains_and_measures_in_float32_near_the_full_one():
     losses = {}
     for precision in ("float32", "mixed_bfloat16"):
-        spec = WorkshopSpec(SPEC.dataset, device="cpu", precision=precision)
+        spec = WorkerSpec(SPEC.dataset, device="cpu", precision=precision)
         cohort = cohort_of(SMALL, type(SMALL)(width=16, dropout_rate=0.2, batch_norm=False))
         outcomes = run(spec.open(), cohort).outcomes
         losses[precision] = [outcome.measurement.val_ce for outcome in outcomes]

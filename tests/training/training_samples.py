@@ -68,7 +68,7 @@ def cohort_of(*configs: TrialConfig, seeds: list[int] | None = None, **options: 
 
 @dataclass
 class Run:
-    """What a cohort told while it was trained, and what came of it."""
+    """What a cohort recorded while it was trained, and what came of it."""
 
     events: list[Any] = field(default_factory=list)
     outcomes: tuple[Any, ...] = ()
@@ -79,15 +79,15 @@ class Run:
         return [event for event in self.events if isinstance(event, EpochReport)]
 
 
-def run(workshop: Any, cohort: Cohort, prune: Callable[[int], list[int]] | None = None) -> Run:
+def run(trainer: Any, cohort: Cohort, prune: Callable[[int], list[int]] | None = None) -> Run:
     """Trains a cohort; ``prune(epoch)`` says which trials are pruned after an epoch."""
-    told = Run()
+    recorded = Run()
 
     def inbox() -> list[int]:
-        return prune(len(told.reports)) if prune else []
+        return prune(len(recorded.reports)) if prune else []
 
-    told.outcomes = workshop(cohort, told.events.append, inbox)
-    return told
+    recorded.outcomes = trainer(cohort, recorded.events.append, inbox)
+    return recorded
 
 
 def same_numbers(one: Any, other: Any) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import printable
-from pipeline.search.space.hyperparameters import spelled
+from pipeline.search.space.hyperparameters import formatted
 
 
 def as_yaml(definition: Mapping[str, Any], trials: int, source: Path) -> str:
@@ -55,4 +55,4 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], where: str) -> list
 
 
 def _sentence(value: Any) -> str:
-    return spelled(value) if isinstance(value, float) else json.dumps(value, default=str)
+    return formatted(value) if isinstance(value, float) else json.dumps(value, default=str)

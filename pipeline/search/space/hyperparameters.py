@@ -122,7 +122,7 @@ def is_active(name: str, values: Mapping[str, Value]) -> bool:
 def condition(name: str) -> str:
     """Returns when a hyperparameter is active, in words; empty for always."""
     needs = HYPERPARAMETERS[name].needs
-    return "" if needs is None else f"{needs[0]} is {' or '.join(map(spelled, needs[1]))}"
+    return "" if needs is None else f"{needs[0]} is {' or '.join(map(formatted, needs[1]))}"
 
 
 def configure(family: str, values: Mapping[str, Value]) -> TrialConfig:
@@ -134,7 +134,7 @@ def configure(family: str, values: Mapping[str, Value]) -> TrialConfig:
     return TrialConfig.from_dict({"family": family, **chosen})
 
 
-def spelled(value: Any) -> str:
+def formatted(value: Any) -> str:
     """Returns a value as YAML spells it, cut to a readable length."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.search.space.findings import invalid, known, model_of
-from pipeline.search.space.hyperparameters import Hyperparameter, Value, spelled
+from pipeline.search.space.hyperparameters import Hyperparameter, Value, formatted
+from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
 from pipeline.search.space.yaml_document import Document, KeyPath
 
 _MAX_CHOICES = 256
@@ -51,7 +51,7 @@ class FloatRange:
         return _is_number(value) and self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"{spelled(self.low)} to {spelled(self.high)}" + (", log" if self.log else "")
+        return f"{formatted(self.low)} to {formatted(self.high)}" + (", log" if self.log else "")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Choice:
         return value in self.choices
 
     def __str__(self) -> str:
-        return ", ".join(spelled(choice) for choice in self.choices)
+        return ", ".join(formatted(choice) for choice in self.choices)
 
 
 Parameter = FloatRange | IntRange | Choice
@@ -117,7 +117,7 @@ def parameters_in(document: Document) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for name, value in document.section(("search",)).items():
         where = ("search", name)
-        entry = known(document, where)
+        entry = hyperparameter_at(document, where)
         parameter: Parameter | None = None
         if entry is None:
             continue
@@ -129,7 +129,9 @@ def parameters_in(document: Document) -> dict[str, Parameter]:
             ways = "a list of choices" + (
                 "" if entry.number is None else " or {low: ..., high: ...}"
             )
-            message = f"{spelled(value)} does not vary; expected {ways}; a constant goes to `fixed`"
+            message = (
+                f"{formatted(value)} does not vary; expected {ways}; a constant goes to `fixed`"
+            )
             document.problem(where, message)
         if parameter is not None:
             found[name] = parameter
@@ -153,7 +155,9 @@ def _choice(document: Document, where: KeyPath, entry: Hyperparameter) -> Choice
             document.problem(place, invalid(value, entry.expected, entry.options))
             continue
         if choice in choices:
-            document.problem(place, f"{spelled(choice)} is given twice; expected distinct choices")
+            document.problem(
+                place, f"{formatted(choice)} is given twice; expected distinct choices"
+            )
         choices.append(choice)
     complete = len(choices) == len(values) > 0
     return Choice(tuple(choices)) if complete else None
@@ -188,14 +192,16 @@ def _check_range(
     document: Document, where: KeyPath, entry: Hyperparameter, ends: tuple[Any, Any, Range]
 ) -> None:
     low, high, entered = ends
-    shown = f"{spelled(low)} to {spelled(high)}"
+    shown = f"{formatted(low)} to {formatted(high)}"
     if low > high:
         document.problem(where, f"the range {shown} is inverted; expected low below high")
     if low == high:
         message = f"the range {shown} is empty; expected low below high; a constant goes to `fixed`"
         document.problem(where, message)
     if entered.log and low <= 0:
-        document.problem((*where, "low"), f"{spelled(low)} has no logarithm; expected low above 0")
+        document.problem(
+            (*where, "low"), f"{formatted(low)} has no logarithm; expected low above 0"
+        )
     if entry.log_only and not entered.log:
         document.problem(where, "spans orders of magnitude; expected `log: true` in its range")
     if entered.step is None:

@@ -19,17 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import closest
 from pipeline.records import TrialConfig
-from pipeline.search.space.findings import invalid, known, model_of
 from pipeline.search.space.hyperparameters import (
     DEFAULTS,
     HYPERPARAMETERS,
     Value,
     condition,
     configure,
+    formatted,
     is_active,
-    spelled,
 )
 from pipeline.search.space.parameters import Choice, Parameter, parameters_in
+from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
 from pipeline.search.space.yaml_document import Document, KeyPath
 
 _Section = dict[str, Any]
@@ -86,7 +86,7 @@ def check(document: Document, families: Collection[str]) -> Checked:
     family = document.values.get("family")
     if isinstance(family, str) and family not in families:
         known = ", ".join(sorted(families))
-        message = f"unknown model family '{spelled(family)}'; expected one of {known}"
+        message = f"unknown model family '{formatted(family)}'; expected one of {known}"
         document.problem(("family",), message + closest(family, families))
     fixed = _constants(document, ("fixed",))
     parameters = parameters_in(document)
@@ -107,7 +107,7 @@ def _constants(document: Document, where: KeyPath) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, value in document.section(where).items():
         place = (*where, name)
-        entry = known(document, place)
+        entry = hyperparameter_at(document, place)
         if entry is None:
             continue
         try:
@@ -142,7 +142,7 @@ def _check_conditions(
         if key in given and key not in fixed and key not in parameters:
             continue
         parameter = parameters.get(key, Choice((fixed.get(key, DEFAULTS[key]),)))
-        activating = [spelled(value) for value in wanted if parameter.contains(value)]
+        activating = [formatted(value) for value in wanted if parameter.contains(value)]
         if name in given and not activating:
             message = f"nothing activates it; expected that {condition(name)}, fixed or searched"
             document.problem(given[name], message)
@@ -169,7 +169,7 @@ def _references(document: Document, fixed: Mapping[str, Value]) -> dict[str, Tri
                 message = f"unused; expected that {condition(key)}, or no {key}"
                 document.problem((*where, key), message)
             if entry.needs and is_active(key, values) and values[key] is None:
-                reason = f"{entry.needs[0]} is {spelled(values[entry.needs[0]])}"
+                reason = f"{entry.needs[0]} is {formatted(values[entry.needs[0]])}"
                 message = f"{key} is missing where {reason}; expected {key}, {entry.expected}"
                 document.problem(where, message)
         found[name] = configure(str(document.values.get("family")), values)

@@ -27,8 +27,8 @@ from pipeline.search.space.hyperparameters import (
     Value,
     condition,
     configure,
+    formatted,
     is_active,
-    spelled,
 )
 from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
 
@@ -157,9 +157,9 @@ class SearchSpace:
         ]
         for name, value in self.constants.items():
             if name in self.fixed:
-                rows.append(GridRow(name, "fixed", spelled(value), condition(name)))
+                rows.append(GridRow(name, "fixed", formatted(value), condition(name)))
             elif self._applies(name) and not condition(name):
-                rows.append(GridRow(name, "default", spelled(value), ""))
+                rows.append(GridRow(name, "default", formatted(value), ""))
         return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
 
     def definition(self) -> dict[str, Any]:

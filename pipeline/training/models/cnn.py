@@ -8,7 +8,7 @@ follows each convolution; ``pooling`` puts 2x2 max-pooling between convolutions.
 from pipeline.errors import InputError
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Conv, Dense, Flatten, Layer, MaxPool
-from pipeline.training.regularization import dressed
+from pipeline.training.regularization import regularized_layers
 
 
 def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
@@ -27,9 +27,9 @@ def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ..
     for index in range(config.depth):
         activation = config.first_activation if index == 0 else "relu"
         conv = Conv(config.width, activation, regularized=everywhere)
-        stack += dressed(conv, config, normalized=config.batch_norm)
+        stack += regularized_layers(conv, config, normalized=config.batch_norm)
         if config.pooling and index < config.depth - 1:
             stack.append(MaxPool())
     stack.append(Flatten())
-    stack += dressed(Dense(config.dense_width), config, normalized=False)
+    stack += regularized_layers(Dense(config.dense_width), config, normalized=False)
     return tuple(stack)

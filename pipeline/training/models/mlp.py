@@ -2,7 +2,7 @@
 
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Dense, Flatten, Layer
-from pipeline.training.regularization import dressed
+from pipeline.training.regularization import regularized_layers
 
 
 def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
@@ -10,5 +10,7 @@ def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ..
     stack: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     for index in range(config.depth):
         activation = config.first_activation if index == 0 else "relu"
-        stack += dressed(Dense(config.width, activation), config, normalized=config.batch_norm)
+        stack += regularized_layers(
+            Dense(config.width, activation), config, normalized=config.batch_norm
+        )
     return tuple(stack)

@@ -1,4 +1,4 @@
-"""A workshop without Keras: outcomes follow from configs and seeds by a formula, at once.
+"""A trainer without Keras: outcomes follow from configs and seeds by a formula, at once.
 
 Deeper nets are a little worse on validation and have a larger gap; dropout closes it. A test
 scripts more: which trials fail, which learn nothing, how late a trial stops that was told to.
@@ -45,11 +45,11 @@ class Script:
     step_seconds: float = 0.001
 
     def open(self):
-        return Workshop(self)
+        return CohortTrainer(self)
 
 
 @dataclass
-class Workshop:
+class CohortTrainer:
     script: Script
     cohorts: list = field(default_factory=list)
     epochs: dict = field(default_factory=dict)
@@ -143,7 +143,7 @@ def per_example(val_ce):
 
 
 EXECUTOR_FILE = """
-from scripted_workshop import Script
+from scripted_trainer import Script
 from pipeline.search.executors.inline import InlineExecutor
 
 

@@ -1,4 +1,4 @@
-"""A workshop without Keras in which chosen trials go wrong as training does, in their process.
+"""A trainer without Keras in which chosen trials go wrong as training does, in their process.
 
 Kept apart from the tests because worker processes import it.
 """
@@ -10,7 +10,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from scripted_workshop import Script, Workshop
+from scripted_trainer import CohortTrainer, Script
 
 from pipeline.records import EpochReport, TrialOutcome
 from pipeline.search.executors.processes import ProcessesExecutor
@@ -62,11 +62,11 @@ class Faulty:
     epoch_seconds: float = 0.0
 
     def open(self):
-        return FaultyWorkshop(self)
+        return FaultyTrainer(self)
 
 
 @dataclass
-class FaultyWorkshop:
+class FaultyTrainer:
     faulty: Faulty
 
     def __call__(self, cohort, emit, inbox):
@@ -83,7 +83,9 @@ class FaultyWorkshop:
                 for trial in cohort.trials:
                     FAULTS.get(faults.get(trial.number), lambda trial: None)(trial)
 
-        outcomes = Workshop(Script(epoch_seconds=self.faulty.epoch_seconds))(cohort, report, inbox)
+        outcomes = CohortTrainer(Script(epoch_seconds=self.faulty.epoch_seconds))(
+            cohort, report, inbox
+        )
         return tuple(
             TrialOutcome(
                 outcome.number, "FAIL", curves=outcome.curves, cause="diverged: no finite epoch"
@@ -113,7 +115,7 @@ class FaultyExecutor(ProcessesExecutor):
 
 
 EXECUTOR_FILE = """\
-from faulty_workshop import Faulty, FaultyExecutor
+from faulty_trainer import Faulty, FaultyExecutor
 
 
 class EXECUTOR(FaultyExecutor):

@@ -1,7 +1,7 @@
 """What is wrong with a value of a search space file, in words: what was expected, the closest name.
 
 In: a ``yaml_document.Document`` and a place in it. Out: the checked value, or None and a problem
-noted in the document. ``search.schema`` and ``search.parameters`` check their parts with these.
+noted in the document. ``search.space.schema`` and ``search.space.parameters`` check their parts with these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import closest
-from pipeline.search.space.hyperparameters import HYPERPARAMETERS, Hyperparameter, spelled
+from pipeline.search.space.hyperparameters import HYPERPARAMETERS, Hyperparameter, formatted
 from pipeline.search.space.yaml_document import Document, KeyPath
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -38,12 +38,12 @@ def model_of(document: Document, where: KeyPath, model: type[_Model], values: An
 
 def invalid(value: Any, expected: str, options: tuple[str, ...] = ()) -> str:
     """Returns a message: the value, what was expected, and the closest of the options."""
-    shown = repr(value) if isinstance(value, str) and len(value) <= 60 else spelled(value)
+    shown = repr(value) if isinstance(value, str) and len(value) <= 60 else formatted(value)
     hint = closest(value, options) if isinstance(value, str) else ""
     return f"{shown} is not valid; expected {expected}{hint}"
 
 
-def known(document: Document, where: KeyPath) -> Hyperparameter | None:
+def hyperparameter_at(document: Document, where: KeyPath) -> Hyperparameter | None:
     """Returns the table's entry for this key, or None after noting why it cannot stand here."""
     name, family = str(where[-1]), document.values.get("family")
     entry = HYPERPARAMETERS.get(name)
