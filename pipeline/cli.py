@@ -112,7 +112,7 @@ def report(
     """
     from pipeline.report.gates import unmet
     from pipeline.report.publishing import write, write_html
-    from pipeline.report.render.json import render
+    from pipeline.report.render import render
     from pipeline.report.run import ReportOptions, deliver
 
     finished = deliver(ReportOptions(**options), lambda line: click.echo(line, err=True))

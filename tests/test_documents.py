@@ -192,18 +192,11 @@ def test_the_json_contract_documents_every_key():
     from pipeline.report.render import json
 
     document = text("docs/report-json.md")
-    keys = set(re.findall(r'"(\w+)":', ast_dicts(Path(json.__file__).read_text("utf-8"))))
-    keys |= {*json._MEASURES, *json._TEST}
-    assert len(keys) > 25
+    keys = {*json.REPORT_FIELDS, *json.TRIAL_FIELDS, *json.TEST_KEYS, *json.RULE_KEYS}
+    keys |= {*json.FINALIST_KEYS, *json.RUN_KEYS, *json.OPTIMISM_KEYS}
+    assert len(keys) > 50
     for key in keys:
         assert f"`{key}`" in document, f"{key} is not explained in docs/report-json.md"
-
-
-def ast_dicts(source: str) -> str:
-    """Returns the part of ``report.pages`` that builds JSON: ``as_json`` and its two pieces."""
-    found = re.findall(r"^def (?:as_json|_trial_json|_test_json).*?(?=^def )", source, re.M | re.S)
-    assert len(found) == 3
-    return "".join(found)
 
 
 def test_the_changelog_has_this_version():

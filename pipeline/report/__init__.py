@@ -1,1 +1,1 @@
-"""Chooses and shows: selection rules, the sealed test part, pages."""
+"""Reports on a study: chooses, confirms, reads the test part once, and shows why."""

@@ -17,6 +17,7 @@ from typing import Any
 import pipeline
 from pipeline.datasets import Dataset
 from pipeline.records import StudyRecord, TrialRecord
+from pipeline.report.finalist_json import finalist_json
 from pipeline.selection.confirm import Decision
 from pipeline.selection.records import Finalist, RuleSettings
 
@@ -25,6 +26,10 @@ DECISIVE = (
     "search_space_sha256",
 )  # fmt: skip
 """What of a locked record has to be the same for a report to show it again; the rest informs."""
+
+_FINALIST_KEYS = ("number", "val_ce", "val_accuracy", "gap_ce", "gap_ce_se", "median_seed")
+_RUN_KEYS = {"seed": "seed", "run_id": "mlflow_run_id", "val_ce": "val_ce", "gap_ce": "gap_ce"}
+"""Key of a finalist's run in the locked record -> its key in ``finalist_json``."""
 
 
 def decisive(study: StudyRecord, decision: Decision) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def selection_record(
         "excluded": {str(n): why for n, why in decision.selection.excluded.items()},
         "first_choice": found.first_choice if found else decision.selection.winner,
         "seeds": list(found.seeds) if found else [],
-        "finalists": [_finalist_json(entry, found.seeds) for entry in found.finalists]
+        "finalists": [_locked_finalist(entry, found.seeds) for entry in found.finalists]
         if found
         else [],
         "dropped": {str(number): why for number, why in (decision.dropped or {}).items()},
@@ -112,25 +117,10 @@ def difference(
     return f"by version {locked['version']}"
 
 
-def _finalist_json(finalist: Finalist, seeds: tuple[int, ...]) -> dict[str, Any]:
-    mean = finalist.measurement
-    return {
-        "number": finalist.number,
-        "val_ce": mean.val_ce,
-        "val_accuracy": mean.val_accuracy,
-        "gap_ce": mean.gap_ce,
-        "gap_ce_se": mean.gap_ce_se,
-        "median_seed": seeds[finalist.median],
-        "runs": [
-            {
-                "seed": seed,
-                "run_id": run.mlflow_run_id,
-                "val_ce": run.measurement.val_ce if run.measurement else None,
-                "gap_ce": run.measurement.gap_ce if run.measurement else None,
-            }
-            for seed, run in zip(seeds, finalist.runs, strict=True)
-        ],
-    }
+def _locked_finalist(finalist: Finalist, seeds: tuple[int, ...]) -> dict[str, Any]:
+    values = finalist_json(finalist, seeds)
+    runs = [{key: run[name] for key, name in _RUN_KEYS.items()} for run in values["runs"]]
+    return {key: values[key] for key in _FINALIST_KEYS} | {"runs": runs}
 
 
 def code() -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.report.render.json import render
+from pipeline.report.render import render
 from pipeline.report.report import Report
 
 PAGES = {"report.json": "json", "report.md": "markdown", "report.html": "html"}

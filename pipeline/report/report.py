@@ -1,7 +1,7 @@
-"""The table of trials: which rows, in which order, and what stands in their cells.
+"""Defines the report and its roles: the winner, the best-validation trial and the baseline.
 
-A :class:`Report` (records, selection, test result) in, :class:`TrialRecord` and strings out; text
-and Markdown show the same. A new column is an entry in ``COLUMNS`` and a value in ``cells``.
+Sections, figures and evidence ask a :class:`Report` for these trials and do not look for them
+themselves, so that every part of a page means the same ones.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.formatting import MISSING, between, decimal
 from pipeline.records import (
     Measurement,
     StudyRecord,
@@ -17,24 +16,11 @@ from pipeline.records import (
     TestResult,
     TrialRecord,
 )
-from pipeline.report.configurations import trial_label
+from pipeline.report.evidence.techniques import is_measured, quality, used
 from pipeline.selection.records import Confirmation, Finalist, Selection
-from pipeline.selection.verdicts import gap_interval_of
 
-NUM_ROWS = 15
-"""Trials listed in the table, besides the winner, the best one and the named references."""
-
-COLUMNS = (
-    "",
-    "trial",
-    "configuration",
-    "verdict",
-    "val acc",
-    "val CE",
-    "train CE",
-    "gap",
-    "95% of the gap",
-)
+BASELINE = "baseline"
+"""The name of the reference configuration that a study's trials are compared with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +48,21 @@ class Report:
     test_examples: TestExamples | None = None
 
     @property
+    def winner(self) -> TrialRecord | None:
+        """The trial that the rule chose, as the search trained it; None where it chose none."""
+        return self.trial(self.selection.winner)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best-validation trial: of the finalists, where there are any, by their means."""
+        return self.trial(self.selection.reference)
+
+    @property
+    def baseline(self) -> TrialRecord | None:
+        """The unregularized baseline of the study (:func:`baseline_of`)."""
+        return baseline_of(self.study)
+
+    @property
     def delivered(self) -> TrialRecord | None:
         """The winner as delivered: with finalists the seed of the median, else the trial itself."""
         return self.measured(self.selection.winner)
@@ -76,6 +77,12 @@ class Report:
         finalists = self.confirmation.finalists if self.confirmation else ()
         return next((finalist for finalist in finalists if finalist.number == number), None)
 
+    def seeds_of(self, finalist: Finalist) -> tuple[int | None, ...]:
+        """Returns the seed of each run; None for each where the list of seeds does not match."""
+        seeds = self.confirmation.seeds if self.confirmation else ()
+        num_runs = len(finalist.runs)
+        return tuple(map(int, seeds)) if len(seeds) == num_runs else (None,) * num_runs
+
     def judged(self, number: int | None) -> Measurement | None:
         """Returns what a trial was judged by: of a finalist the mean over its seeds."""
         judged = self.finalist(number) or self.trial(number)
@@ -86,43 +93,12 @@ class Report:
         return next((trial for trial in self.study.trials if trial.number == number), None)
 
 
-def ordered(report: Report) -> list[TrialRecord]:
-    """Returns the trials: eligible first by gap, then the rest by val_ce, unmeasured ones last."""
-    rank = {number: place for place, number in enumerate(report.selection.eligible)}
+def baseline_of(study: StudyRecord) -> TrialRecord | None:
+    """Returns the unregularized baseline of a study; None where no trial without techniques is.
 
-    def key(trial: TrialRecord) -> tuple[int, float, int]:
-        if trial.number in rank:
-            return 0, rank[trial.number], trial.number
-        if trial.state == "COMPLETE" and trial.measurement and trial.measurement.finite:
-            return 1, trial.measurement.val_ce, trial.number
-        return 2, 0.0, trial.number
-
-    return sorted(report.study.trials, key=key)
-
-
-def listed(report: Report) -> list[TrialRecord]:
-    """Returns the trials that the table shows, always with the winner, the best, the references."""
-    marked = {report.selection.winner, report.selection.reference}
-    return [
-        trial
-        for place, trial in enumerate(ordered(report))
-        if place < NUM_ROWS or trial.number in marked or trial.name
-    ]
-
-
-def mark(report: Report, trial: TrialRecord) -> str:
-    """Returns ``>`` for the winner, ``b`` for the best-validation trial, both for both."""
-    winner = ">" if trial.number == report.selection.winner else ""
-    return winner + ("b" if trial.number == report.selection.reference else "")
-
-
-def cells(report: Report, trial: TrialRecord, keys: set[str]) -> tuple[str, ...]:
-    """Returns a trial's row of the table (``COLUMNS``)."""
-    measured = trial.measurement
-    first = (mark(report, trial), str(trial.number), trial_label(trial, keys))
-    verdict = report.selection.verdicts.get(trial.number, MISSING)
-    if measured is None:
-        return (*first, verdict, MISSING, MISSING, MISSING, MISSING, MISSING)
-    numbers = (measured.val_accuracy, measured.val_ce, measured.train_ce, measured.gap_ce)
-    interval = between(*gap_interval_of(measured)) if measured.finite else MISSING
-    return (*first, verdict, *(decimal(number) for number in numbers), interval)
+    It is the reference of the name :data:`BASELINE`, else the best trial without any technique. A
+    reference of that name that uses a technique, or was not measured, is no baseline.
+    """
+    plain = [trial for trial in study.trials if is_measured(trial) and not used(trial.config)]
+    named = [trial for trial in plain if trial.name == BASELINE]
+    return min(named or plain, key=quality, default=None)

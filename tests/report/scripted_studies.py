@@ -15,7 +15,7 @@ from pipeline import tracking
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
 from pipeline.report import test_part
-from pipeline.report.render.json import render
+from pipeline.report.render import render
 from pipeline.report.run import ReportOptions, deliver
 from pipeline.search import executors
 from pipeline.search.launch import launch

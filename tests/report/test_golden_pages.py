@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from full_reports import full_report
 
-from pipeline.report.render.json import FORMATS, render
+from pipeline.report.render import FORMATS, render
 from pipeline.report.report import Report
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select

@@ -8,7 +8,9 @@ from full_reports import full_report
 from odd_names import ODD
 
 from pipeline.report.publishing import write_html
-from pipeline.report.render.json import as_markdown, as_text, render
+from pipeline.report.render import render
+from pipeline.report.render.markdown import as_markdown
+from pipeline.report.render.text import as_text
 
 EVIL = "\"><img src=x onerror=alert(1)> {{ 7*7 }} '&<script>"
 

@@ -11,9 +11,12 @@ from pipeline.formatting import between, decimal
 from pipeline.records import TrialConfig
 from pipeline.report import figures
 from pipeline.report.evidence import evidence_of
-from pipeline.report.render.html import commands
-from pipeline.report.render.json import as_json, as_markdown, as_text, render
+from pipeline.report.render import render
+from pipeline.report.render.json import as_json
+from pipeline.report.render.markdown import as_markdown
+from pipeline.report.render.text import as_text
 from pipeline.report.report import Report
+from pipeline.report.sections.reproduction import commands
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 
@@ -75,8 +78,8 @@ def test_the_page_is_one_file_with_every_picture_and_unique_ids(full):
     assert not re.search(r"@import|url\((?!#)", page)
     assert len(found.ids) == len(set(found.ids))
     assert {link[1:] for link in found.links} <= set(found.ids)
-    assert page.count("<svg") == len(figures.PICTURES)
-    assert page.count('role="img"') == len(figures.PICTURES)
+    assert page.count("<svg") == len(figures.FIGURES)
+    assert page.count('role="img"') == len(figures.FIGURES)
     assert len(page) < 1_000_000
 
 
@@ -168,12 +171,12 @@ def test_commands_say_how_to_get_the_page_again(make_trial, make_study):
     study = replace(searched_study(make_trial, make_study), study="my study")
     asked = {**study.definition, "train_examples": 500, "precision": "float32"}
     report = Report(replace(study, definition=asked), select(study, RuleSettings(name="one_se")))
-    assert commands(report) == [
+    assert commands(report).lines == (
         "pipeline search --dataset digits --search-space search_space.yaml --study 'my study' "
         "--seed 3 --epochs 6 --train-examples 500 --precision float32 --trials 26",
         "pipeline report --study 'my study' --rule one_se",
         f"pipeline reproduce run{report.selection.winner}",
-    ]
+    )
 
 
 def test_off_is_no_edge_and_an_edge_is_a_warning(make_trial, make_study):

@@ -12,9 +12,13 @@ from pipeline.errors import InputError
 from pipeline.formatting import between, decimal, probability
 from pipeline.records import TestResult, TrialConfig
 from pipeline.report.configurations import describe
-from pipeline.report.render.json import WIDTH, as_json, as_markdown, as_text, render
-from pipeline.report.report import NUM_ROWS, Report
-from pipeline.report.sections.rivals import compared
+from pipeline.report.render import render
+from pipeline.report.render.json import as_json
+from pipeline.report.render.markdown import as_markdown
+from pipeline.report.render.text import WIDTH, as_text
+from pipeline.report.report import Report
+from pipeline.report.sections import comparison
+from pipeline.report.sections.trials import NUM_ROWS
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import RULES, select
 
@@ -447,7 +451,7 @@ def test_a_best_single_training_that_seeds_do_not_confirm_is_named_and_compared(
         assert f"best single training of the search, trial 1: test accuracy {tested}" in flat(
             page(report)
         )
-    rows = {row[0]: row for row in compared(report).rows}
+    rows = {row[0]: row for row in comparison.table(report).rows}
     assert rows["best single training of the search"][5] == tested
     assert "single training of the search" not in as_text(backed)
 

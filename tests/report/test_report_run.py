@@ -21,7 +21,8 @@ from pipeline import tracking
 from pipeline.cli import main
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
-from pipeline.report.render.json import as_json, as_text
+from pipeline.report.render.json import as_json
+from pipeline.report.render.text import as_text
 from pipeline.report.run import ReportOptions, deliver
 from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare

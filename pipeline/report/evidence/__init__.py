@@ -1,9 +1,9 @@
-"""What backs a report up: pure functions over its records, gathered in an :class:`Evidence`.
+"""Computes what backs a report up: pure functions over its records, each called at most once.
 
-A ``Report`` in; frequencies, optimism, effects of techniques, importances, places, class errors and
-calibration out. No MLflow, no Keras, no data. Every part is computed when a page first asks for it,
-and once per report: a text page never pays for the importances that only pictures show. A new kind
-of evidence is one file here and one property of :class:`Evidence`.
+An :class:`Evidence` holds frequencies, optimism, effects of techniques, importances, places, class
+errors and calibration of one report. It needs no MLflow, no Keras and no data. Every part is
+computed when a page first asks for it: a text page never pays for the importances that only figures
+show. A new kind of evidence is one file here and one property of :class:`Evidence`.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ class Evidence:
     @cached_property
     def isolation(self) -> Isolation:
         """What each technique buys on its own."""
-        return isolation(self.report.study)
+        return isolation(self.report.study, self.report.baseline)
 
     @cached_property
     def importances(self) -> Importances:
-        """What each hyperparameter decides; slow (seconds), asked for by pictures only."""
+        """What each hyperparameter decides; slow (seconds), asked for by figures only."""
         return importances(self.report.study)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Where the winner lies in the search space; empty without a winner."""
-        winner = self.report.trial(self.report.selection.winner)
+        winner = self.report.winner
         return places(self.report.study, winner.config) if winner else ()
 
     @cached_property

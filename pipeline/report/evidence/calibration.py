@@ -1,7 +1,7 @@
-"""How far a model's confidence can be believed: a reliability diagram's numbers and the ECE.
+"""Measures how far a model's confidence can be believed: a reliability diagram and the ECE.
 
-Per-example results in, equal-mass bins out. Reported, never selected on: binned estimates are
-biased upwards, the more so the fewer examples there are.
+The bins hold equally many examples. Calibration is reported and never selected on: binned estimates
+are biased upwards, the more so the fewer examples there are.
 
 Source: Guo et al., ICML 2017 (reliability diagram); Roelofs et al., AISTATS 2022 (equal mass).
 """

@@ -1,7 +1,7 @@
-"""Which classes the delivered model gets wrong on the test part, and what it takes them for.
+"""Counts which classes the delivered model gets wrong on the test part, and what for.
 
-Labels and predictions in, an entry per class and the macro-F1 with a bootstrap interval out.
-Described, never selected on: rare classes have too few examples for that.
+The result has an entry per class and the macro-F1 with a bootstrap interval. Both are described and
+never selected on: rare classes have too few examples for that.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def class_errors(test: TestExamples, number: int, seed: int = 0) -> ClassErrors 
     rng = np.random.default_rng(seed)
     cells = confusion.ravel()
     drawn = rng.multinomial(cells.sum(), cells / cells.sum(), size=_RESAMPLES)
-    scores = [_macro_f1(again.reshape(confusion.shape)) for again in drawn]
+    scores = [_macro_f1(resample.reshape(confusion.shape)) for resample in drawn]
     low, high = np.quantile(scores, (0.025, 0.975))
     return ClassErrors(
         classes=tuple(sorted(rows, key=lambda row: (-row.rate, -row.num_examples, row.name))),
@@ -84,7 +84,7 @@ def class_errors(test: TestExamples, number: int, seed: int = 0) -> ClassErrors 
 
 
 def _confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts int [true class, predicted class]."""
+    """Returns counts int [true class, predicted class]."""
     counts = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(counts, (labels.astype(int), predicted.astype(int)), 1)
     return counts
@@ -107,8 +107,8 @@ def _class_error(confusion: np.ndarray, label: int, names: tuple[str, ...]) -> C
 
 
 def _macro_f1(confusion: np.ndarray) -> float:
-    """Mean over the classes with examples of 2 TP / (2 TP + FP + FN)."""
+    """Returns the mean of 2 TP / (2 TP + FP + FN) over the classes that have examples."""
     right, real = confusion.diagonal(), confusion.sum(axis=1)
-    there = real > 0
-    scores = 2 * right[there] / (real + confusion.sum(axis=0))[there]
+    present = real > 0
+    scores = 2 * right[present] / (real + confusion.sum(axis=0))[present]
     return float(scores.mean())

@@ -116,11 +116,11 @@ def encoded(values: Sequence[Any], logarithmic: bool) -> np.ndarray:
         order = sorted({str(value) for value in values})
         return np.array([order.index(str(value)) for value in values], dtype=float)
     numbers = np.array([np.nan if value is None else float(value) for value in values])
-    there = numbers[np.isfinite(numbers)]
+    finite = numbers[np.isfinite(numbers)]
     if logarithmic:
-        numbers, there = np.log10(numbers), np.log10(there)
-    span = float(np.ptp(there)) or 1.0
-    off = there.min() - span if logarithmic else there.max() + span
+        numbers, finite = np.log10(numbers), np.log10(finite)
+    span = float(np.ptp(finite)) or 1.0
+    off = finite.min() - span if logarithmic else finite.max() + span
     return np.where(np.isfinite(numbers), numbers, off)
 
 
@@ -153,7 +153,7 @@ def _shuffled(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Returns the table with one hyperparameter's values shuffled among the trials that use it."""
-    again = table.copy()
+    shuffled = table.copy()
     rows = np.arange(len(table))
     if name in _ACTIVE_WITH:
         active = [trial.config.regularizer in _ACTIVE_WITH[name] for trial in trials]
@@ -161,8 +161,8 @@ def _shuffled(
     group = [name, *(_ACTIVE_WITH if name == "regularizer" else ())]
     order = rng.permutation(rows)
     for place in [names.index(member) for member in group if member in names]:
-        again[rows, place] = table[order, place]
-    return again
+        shuffled[rows, place] = table[order, place]
+    return shuffled
 
 
 def _held_out_errors(

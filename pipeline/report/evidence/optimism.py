@@ -1,7 +1,7 @@
-"""How much better the delivered model looked on validation than it is: meta-overfitting.
+"""Measures how much better the delivered model looked on validation than it is on the test part.
 
-Its validation and its test results in, the differences with their standard errors out. (Overtuning
-is something else: what the search lost by going on. The words are not mixed here.)
+This is meta-overfitting: validation took part in the choice. (Overtuning is something else, what
+the search lost by going on. The words are not mixed here.)
 """
 
 from __future__ import annotations

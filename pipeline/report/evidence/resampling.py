@@ -1,4 +1,4 @@
-"""How stable a choice is: how often the rule picks each trial under a bootstrap.
+"""Measures how stable a choice is: how often the rule picks each trial under a bootstrap.
 
 Validation examples are drawn anew with replacement, for all trials alike; the validation side of
 each gap goes with them, the training side stays. The rule itself is ``rules.RULES``, applied to
@@ -144,7 +144,7 @@ def _moments(values: np.ndarray, counts: np.ndarray, best: int) -> tuple[np.ndar
 
 
 def _stand_ins(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Two values [num_trials, num_seeds, 2] whose mean and standard error of the mean are these."""
+    """Returns two values per mean, [num_trials, num_seeds, 2], with that mean and that error."""
     return means[..., None] + errors[:, None, None] * np.array([1.0, -1.0])
 
 

@@ -82,25 +82,31 @@ def used(config: TrialConfig) -> frozenset[str]:
     return frozenset(name for name, on in switches.items() if on)
 
 
-def isolation(study: StudyRecord) -> Isolation:
-    """Returns what each technique buys over the baseline.
+def is_measured(trial: TrialRecord) -> bool:
+    """Returns whether a trial ended with finite results for every validation example."""
+    measured, validation = trial.measurement, trial.validation
+    if trial.state != "COMPLETE" or measured is None or validation is None:
+        return False
+    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
 
-    The baseline is the reference of that name, else the best trial without any technique.
-    """
-    measured = [trial for trial in study.trials if _is_measured(trial)]
-    plain = [trial for trial in measured if not used(trial.config)]
-    named = [trial for trial in plain if trial.name == "baseline"]
-    baseline = min(named or plain, key=_quality, default=None)
+
+def quality(trial: TrialRecord) -> tuple[float, int]:
+    """Returns the key by which the best of some measured trials comes first."""
+    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
+
+
+def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
+    """Returns what each technique buys over the baseline."""
     effects = [_effect(study, name, baseline) for name in (*TECHNIQUES, COMBINATION)]
     return Isolation(baseline, tuple(effects))
 
 
 def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
     having = [trial for trial in study.trials if _is_alone(trial.config, technique)]
-    measured = [trial for trial in having if _is_measured(trial)]
+    measured = [trial for trial in having if is_measured(trial)]
     if not measured:
         return Effect(technique, missing=_why_missing(study, technique, having))
-    best = min(measured, key=_quality)
+    best = min(measured, key=quality)
     if baseline is None:
         return Effect(technique, len(measured), best, missing="no baseline to compare with")
     return Effect(
@@ -115,17 +121,6 @@ def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) ->
 def _is_alone(config: TrialConfig, technique: str) -> bool:
     techniques = used(config)
     return len(techniques) > 1 if technique == COMBINATION else techniques == {technique}
-
-
-def _is_measured(trial: TrialRecord) -> bool:
-    measured, validation = trial.measurement, trial.validation
-    if trial.state != "COMPLETE" or measured is None or validation is None:
-        return False
-    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
-
-
-def _quality(trial: TrialRecord) -> tuple[float, int]:
-    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
 
 
 def _why_missing(study: StudyRecord, technique: str, having: Sequence[TrialRecord]) -> str:

@@ -1,8 +1,8 @@
-"""The one door to matplotlib of the report: an empty figure out, and an SVG or PNG of a drawn one.
+"""Makes empty figures, and an SVG or PNG of drawn ones: the report's one door to matplotlib.
 
-Text and axes are drawn in ``INK``, which becomes ``currentColor`` in an SVG, so that a picture
+Text and axes are drawn in ``INK``, which becomes ``currentColor`` in an SVG, so that a figure
 follows the page into the dark; backgrounds are transparent there and white in a PNG. Colours are
-Okabe and Ito's, and always come with a marker or a line style of their own, so that pictures can be
+Okabe and Ito's, and always come with a marker or a line style of their own, so that figures can be
 read in grey. The object-oriented interface only: no pyplot, no global state.
 
 Source: Okabe & Ito, Color Universal Design, 2008.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,13 +23,13 @@ GREY = "#888888"
 INK = "#010203"
 """Stands for the page's text colour; no other colour may be this one."""
 
-MOST_MARKS = 300
-"""Above this many marks a picture keeps them as pixels: the page would grow too large."""
+MAX_VECTOR_POINTS = 300
+"""Above this many points a figure keeps them as pixels: the page would grow too large."""
 
 _PNG_DPI = 130
 _CSS_INCH = 96
-_SMALLEST = 0.64
-"""Share of its natural width below which a picture scrolls instead of shrinking: text of 8 px."""
+_MIN_SCALE = 0.64
+"""Share of its natural width below which a figure scrolls instead of shrinking: text of 8 px."""
 
 _STYLE = {
     "axes.edgecolor": INK,
@@ -76,7 +76,7 @@ def style(name: str) -> Iterator[None]:
         yield
 
 
-def sheet(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     """Returns an empty figure of this size in inches that lays its axes out by itself."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -109,7 +109,7 @@ def as_svg(figure: Any, name: str, label: str) -> str:
     width = round(_CSS_INCH * figure.get_figwidth())
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    size = f"width:min(100%,{width}px);min-width:{round(_SMALLEST * width)}px"
+    size = f"width:min(100%,{width}px);min-width:{round(_MIN_SCALE * width)}px"
     start = f'<svg role="img" style="{size}" aria-label={quoteattr(label)} '
     return text.replace("<svg ", start, 1)
 
@@ -130,34 +130,30 @@ def plain_ticks(axis: Any, off: tuple[float, str] | None = None) -> None:
     """
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    def written(value: float, _: int | None = None) -> str:
+    def as_text(value: float, _: int | None = None) -> str:
         return f"{value:.4g}"
 
-    axis.set_major_formatter(FuncFormatter(written))
+    axis.set_major_formatter(FuncFormatter(as_text))
     axis.set_minor_formatter(NullFormatter())
     if off is not None:
         low, high = sorted(axis.get_view_interval())
         apart = 0.2 * abs(axis.get_transform().transform([low, high]) @ [-1, 1])
-        there = axis.get_transform().transform([off[0]])
+        position_off = axis.get_transform().transform([off[0]])
         places = [
             v for v in axis.get_majorticklocs()
-            if low <= v <= high and abs(axis.get_transform().transform([v]) - there) > apart
+            if low <= v <= high and abs(axis.get_transform().transform([v]) - position_off) > apart
         ]  # fmt: skip
-        axis.set_ticks([off[0], *places], labels=[off[1], *map(written, places)])
+        axis.set_ticks([off[0], *places], labels=[off[1], *map(as_text, places)])
 
 
-def log_axis(axes: Any, which: str, most: int = 8) -> None:
+def log_axis(axes: Any, which: str, num_ticks: int = 8) -> None:
     """Makes the ``x`` or ``y`` axis logarithmic, with at most so many plain numbers on it."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axis = getattr(axes, f"{which}axis")
     getattr(axes, f"set_{which}scale")("log")
     low, high = sorted(axis.get_view_interval())
-    few = high / max(low, 1e-300) < 100
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=most))
+    narrow = high / max(low, 1e-300) < 100
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=num_ticks))
     axis.set_minor_locator(NullLocator())
     plain_ticks(axis)
-
-
-Draw = Callable[..., tuple[Any, str]]
-"""A picture's function: a report in, the drawn figure and its text alternative out."""

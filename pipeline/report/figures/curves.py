@@ -1,4 +1,4 @@
-"""Learning curves: winner, best and baseline in train and validation; every technique overlaid.
+"""Draws learning curves: winner, best and baseline side by side, and every technique in one.
 
 Both curves of a panel are plain cross-entropy in inference mode, in nats: they can be compared.
 """
@@ -25,26 +25,26 @@ _LINES = (
     (canvas.SKY, (0, (3, 1, 1, 1)), "P"),
     (canvas.GREY, (0, (6, 2, 1, 2)), "X"),
 )
-_MARKS = 6
+_NUM_MARKERS = 6
 """Markers along a line."""
 
 
 def draw(report: Report) -> tuple[Any, str]:
     """Returns a panel per compared trial, train and validation in one unit, and the caption."""
-    panels = [(words, trial) for words, trial in compared(report) if _has(trial, "val_ce")]
+    panels = [(label, trial) for label, trial in compared(report) if _has_curve(trial, "val_ce")]
     if not panels:
         return None, "No learning curves were kept."
-    figure = canvas.sheet(3.4 * len(panels) + 0.4, 3.6)
+    figure = canvas.new_figure(3.4 * len(panels) + 0.4, 3.6)
     all_axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
-    for axes, (words, trial) in zip(all_axes, panels, strict=True):
-        _panel(axes, trial, words)
+    for axes, (label, trial) in zip(all_axes, panels, strict=True):
+        _panel(axes, trial, label)
     all_axes[0].set_ylabel("cross-entropy (nats)")
     if _spread([trial for _, trial in panels]) > 10:
         canvas.log_axis(all_axes[0], "y")
     all_axes[0].legend(loc="best")
-    told = [f"{words}: {_told(trial)}" for words, trial in panels]
+    captions = [f"{label}: {_at_best_epoch(trial)}" for label, trial in panels]
     return figure, "; ".join(
-        told
+        captions
     ) + ". Where train falls on and validation rises, a model overfits."
 
 
@@ -53,23 +53,23 @@ def draw_overlay(report: Report) -> tuple[Any, str]:
     view = evidence_of(report).isolation
     lines = [("baseline", view.baseline)]
     lines += [(effect.technique, effect.trial) for effect in view.effects]
-    shown = [(name, trial) for name, trial in lines if trial and _has(trial, "val_ce")]
-    if not shown:
+    curves = [(name, trial) for name, trial in lines if trial and _has_curve(trial, "val_ce")]
+    if not curves:
         return None, "No trial used a single technique, or no curves were kept."
-    figure = canvas.sheet(8.8, 3.9)
+    figure = canvas.new_figure(8.8, 3.9)
     left, right = figure.subplots(1, 2)
-    looks = [(canvas.INK, "-", None), *_LINES] if shown[0][0] == "baseline" else list(_LINES)
-    for (name, trial), look in zip(shown, looks, strict=False):
-        words = f"{name} ({trial.number})"
-        _line(left, trial.curves["val_ce"], look, words)
-        _line(right, trial.curves.get("val_accuracy", ()), look, words)
+    styles = [(canvas.INK, "-", None), *_LINES] if curves[0][0] == "baseline" else list(_LINES)
+    for (name, trial), style in zip(curves, styles, strict=False):
+        label = f"{name} ({trial.number})"
+        _line(left, trial.curves["val_ce"], style, label)
+        _line(right, trial.curves.get("val_accuracy", ()), style, label)
     left.set(xlabel="epoch", ylabel="validation cross-entropy (nats)")
     right.set(xlabel="epoch", ylabel="validation accuracy")
-    if _spread([trial for _, trial in shown], ("val_ce",)) > 10:
+    if _spread([trial for _, trial in curves], ("val_ce",)) > 10:
         canvas.log_axis(left, "y")
-    handles, words_list = left.get_legend_handles_labels()
-    figure.legend(handles, words_list, loc="outside lower center", ncols=4)
-    best = min(shown, key=lambda item: _lowest(item[1]))
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    best = min(curves, key=lambda item: _lowest(item[1]))
     return figure, (
         f"One line per technique, alone at its best setting (trial number in brackets). The lowest "
         f"validation cross-entropy, {decimal(_lowest(best[1]))}, is that of {best[0]}, trial "
@@ -79,25 +79,23 @@ def draw_overlay(report: Report) -> tuple[Any, str]:
 
 def compared(report: Report) -> list[tuple[str, TrialRecord]]:
     """Returns the winner, the best-validation trial and the baseline, once each, as delivered."""
-    selection = report.selection
     roles: dict[int, list[str]] = {}
-    baseline = evidence_of(report).isolation.baseline
-    for number, role in (
-        (selection.winner, "winner"),
-        (selection.reference, "best validation"),
-        (baseline.number if baseline else None, "baseline"),
+    for trial, role in (
+        (report.winner, "winner"),
+        (report.best, "best validation"),
+        (report.baseline, "baseline"),
     ):
-        if number is not None:
-            roles.setdefault(number, []).append(role)
-    found = []
-    for number, words in roles.items():
-        trial = report.measured(number)
         if trial is not None:
-            found.append((f"{', '.join(words)}: trial {number}", trial))
+            roles.setdefault(trial.number, []).append(role)
+    found = []
+    for number, names in roles.items():
+        model = report.measured(number)
+        if model is not None:
+            found.append((f"{', '.join(names)}: trial {number}", model))
     return found
 
 
-def _panel(axes: Any, trial: TrialRecord, words: str) -> None:
+def _panel(axes: Any, trial: TrialRecord, label: str) -> None:
     for key, name, color, dashes in (
         ("val_ce", "validation", canvas.VERMILLION, "-"),
         ("train_ce", "train", canvas.BLUE, "--"),
@@ -109,27 +107,27 @@ def _panel(axes: Any, trial: TrialRecord, words: str) -> None:
         best = trial.measurement.best_epoch
         axes.axvline(best, color=canvas.INK, lw=0.9, ls=":", label="best epoch")
         axes.plot(best, trial.measurement.val_ce, "o", color=canvas.VERMILLION, ms=6)
-    axes.set(title=words, xlabel="epoch")
+    axes.set(title=label, xlabel="epoch")
     axes.title.set_wrap(True)
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _line(axes: Any, values: Sequence[float], look: tuple[str, Any, Any], words: str) -> None:
-    color, dashes, marker = look
-    every = max(1, len(values) // _MARKS)
+def _line(axes: Any, values: Sequence[float], style: tuple[str, Any, Any], label: str) -> None:
+    color, dashes, marker = style
+    every = max(1, len(values) // _NUM_MARKERS)
     axes.plot(
         range(1, len(values) + 1), values, color=color, ls=dashes, marker=marker, ms=5,
-        markevery=every, label=words,
+        markevery=every, label=label,
     )  # fmt: skip
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _has(trial: TrialRecord, key: str) -> bool:
+def _has_curve(trial: TrialRecord, key: str) -> bool:
     return bool(np.isfinite(np.asarray(trial.curves.get(key, ()), dtype=float)).any())
 
 
 def _spread(trials: Sequence[TrialRecord], keys: Sequence[str] = ("val_ce", "train_ce")) -> float:
-    """Largest over smallest value of the curves; 1 where one of them is not above 0."""
+    """Returns the largest over the smallest value; 1 where one of them is not above 0."""
     values = np.concatenate([np.asarray(t.curves.get(k, ()), float) for t in trials for k in keys])
     values = values[np.isfinite(values)]
     return float(values.max() / values.min()) if values.size and values.min() > 0 else 1.0
@@ -139,7 +137,7 @@ def _lowest(trial: TrialRecord) -> float:
     return float(np.nanmin(np.asarray(trial.curves["val_ce"], dtype=float)))
 
 
-def _told(trial: TrialRecord) -> str:
+def _at_best_epoch(trial: TrialRecord) -> str:
     measured = trial.measurement
     if measured is None:
         return "not measured"

@@ -1,4 +1,4 @@
-"""Where the delivered model errs: per class, and by how sure it is."""
+"""Draws where the delivered model errs: per class, and by how sure it is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pipeline.report.figures import canvas
 from pipeline.report.report import Report
 from pipeline.selection.statistics import CALIBRATION_FROM, wilson_interval
 
-WORST = 20
+MAX_CLASSES = 20
 """Classes shown, those with the highest error rates."""
 
-_LONGEST = 28
+_MAX_NAME = 28
 
 
 def draw(report: Report) -> tuple[Any, str]:
@@ -26,12 +26,12 @@ def draw(report: Report) -> tuple[Any, str]:
             "Not available: the test part was not read for this choice, or its per-example "
             "results were not kept."
         )
-    worst = found.classes[:WORST]
-    figure = canvas.sheet(7.6, 1.0 + 0.3 * len(worst))
+    worst = found.classes[:MAX_CLASSES]
+    figure = canvas.new_figure(7.6, 1.0 + 0.3 * len(worst))
     axes = figure.add_subplot()
     for row, entry in enumerate(worst):
         _row(axes, row, entry)
-    axes.set_yticks(range(len(worst)), [f"{short(e.name)} ({e.num_examples})" for e in worst])
+    axes.set_yticks(range(len(worst)), [f"{shortened(e.name)} ({e.num_examples})" for e in worst])
     axes.set_ylim(len(worst) - 0.4, -0.6)
     axes.set(xlabel="share of wrong test examples, 95%", xlim=(0, None))
     axes.grid(axis="y", visible=False)
@@ -43,7 +43,7 @@ def draw_calibration(report: Report) -> tuple[Any, str]:
     found = evidence_of(report).calibration
     if found is None:
         return None, "Not available: there is no delivered model, or its confidences are not known."
-    figure = canvas.sheet(4.8, 4.4)
+    figure = canvas.new_figure(4.8, 4.4)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=canvas.INK, lw=1, ls=(0, (4, 3)), label="perfect")
     x = [entry.confidence for entry in found.bins]
@@ -69,42 +69,41 @@ def calibration_sentence(found: Calibration) -> str:
     side = "neither over- nor underconfident beyond chance"
     if not low <= found.confidence <= high:
         side = "overconfident" if found.confidence > high else "underconfident"
-    told = (
+    sentence = (
         f"{found.num_examples:,} {found.part} examples in bins of equal size: mean confidence "
         f"{decimal(found.confidence)}, accuracy {decimal(found.accuracy)} (95% "
         f"{between(low, high)}), on the whole {side}. "
     )
     if found.ece is None:
-        return (
-            f"{told}No calibration error: below {CALIBRATION_FROM:,} examples it is mostly noise."
-        )
-    return f"{told}Expected calibration error {decimal(found.ece)}."
+        reason = f"below {CALIBRATION_FROM:,} examples it is mostly noise"
+        return f"{sentence}No calibration error: {reason}."
+    return f"{sentence}Expected calibration error {decimal(found.ece)}."
 
 
-def short(name: str) -> str:
-    """Returns a class's name, cut to what fits beside a picture."""
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+def shortened(name: str) -> str:
+    """Returns a class's name, cut to what fits beside a figure."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..."
 
 
 def _row(axes: Any, row: int, entry: ClassError) -> None:
     axes.plot(entry.interval, [row, row], color=canvas.BLUE, lw=2)
     axes.plot(entry.rate, row, "o", ms=6, color=canvas.BLUE)
     if entry.taken_for is not None:
-        words = f"{entry.times} of {entry.errors} as {short(entry.taken_for)}"
+        confusion = f"{entry.times} of {entry.errors} as {shortened(entry.taken_for)}"
         axes.annotate(
-            words, (entry.interval.high, row), (6, 0), textcoords="offset points", va="center",
+            confusion, (entry.interval.high, row), (6, 0), textcoords="offset points", va="center",
             fontsize=8.5, annotation_clip=False,
         )  # fmt: skip
 
 
-def _caption(found: ClassErrors, shown: int) -> str:
+def _caption(found: ClassErrors, num_shown: int) -> str:
     first = found.classes[0]
-    told = f"Test part, {len(found.classes)} classes"
-    told += f", the {shown} worst shown" if shown < len(found.classes) else ""
+    sentence = f"Test part, {len(found.classes)} classes"
+    sentence += f", the {num_shown} worst shown" if num_shown < len(found.classes) else ""
     absent = f"; {found.num_absent} without a test example" if found.num_absent else ""
     confusion = f", most often taken for {first.taken_for}" if first.taken_for is not None else ""
     return (
-        f"{told}{absent}. Highest error rate: {first.name}, {decimal(first.rate)} of "
+        f"{sentence}{absent}. Highest error rate: {first.name}, {decimal(first.rate)} of "
         f"{first.num_examples} (95% {between(*first.interval)}){confusion}. Macro-F1 "
         f"{decimal(found.macro_f1)}, 95% {between(*found.macro_f1_interval)}."
     )

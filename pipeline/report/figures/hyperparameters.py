@@ -1,4 +1,4 @@
-"""Hyperparameters in pictures: against quality and gap, their importance, the winner's place."""
+"""Draws the hyperparameters: against quality and gap, their importance, the winner's place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.report.figures import canvas
 from pipeline.report.report import Report
 
 _COLUMNS = 4
-_MOST = 12
+_MAX_PANELS = 12
 """Hyperparameters shown at most."""
 
 
@@ -26,12 +26,14 @@ def draw(report: Report) -> tuple[Any, str]:
     trials = [t for t in report.study.trials if t.state == "COMPLETE" and t.measurement]
     trials = [t for t in trials if t.measurement and t.measurement.finite]
     differing = varying_keys(replace(report.study, trials=tuple(trials)))
-    names = [n for n in (trials[0].config.as_dict() if trials else ()) if n in differing][:_MOST]
+    names = [n for n in (trials[0].config.as_dict() if trials else ()) if n in differing][
+        :_MAX_PANELS
+    ]
     if not names:
         return None, "The measured trials do not differ in any hyperparameter."
     blocks = -(-len(names) // _COLUMNS)
     columns = min(_COLUMNS, len(names))
-    figure = canvas.sheet(2.35 * columns + 0.5, 3.5 * blocks + 0.2)
+    figure = canvas.new_figure(2.35 * columns + 0.5, 3.5 * blocks + 0.2)
     grid = np.array(figure.subplots(2 * blocks, columns, squeeze=False, sharey="row"))
     for place, name in enumerate(names):
         block, column = divmod(place, _COLUMNS)
@@ -53,19 +55,19 @@ def draw(report: Report) -> tuple[Any, str]:
 def draw_importance(report: Report) -> tuple[Any, str]:
     """Returns what shuffling each hyperparameter costs, for both targets, and the caption."""
     found = evidence_of(report).importances
-    shown = [target for target in TARGETS if target in found.ranking]
+    drawn = [target for target in TARGETS if target in found.ranking]
     whys: dict[str, list[str]] = {}
     for target, why in found.missing.items():
         whys.setdefault(why, []).append(target)
     missing = [f"No importance for {' and '.join(names)}: {why}." for why, names in whys.items()]
-    if not shown:
+    if not drawn:
         return None, " ".join(missing)
-    rows = len(found.ranking[shown[0]])
-    figure = canvas.sheet(8.8, 1.1 + 0.34 * rows)
-    for axes, target in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+    rows = len(found.ranking[drawn[0]])
+    figure = canvas.new_figure(8.8, 1.1 + 0.34 * rows)
+    for axes, target in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         _bars(axes, found, target)
-    told = [_most_important(found, target) for target in shown]
-    return figure, " ".join([*told, *missing])
+    sentences = [_most_important(found, target) for target in drawn]
+    return figure, " ".join([*sentences, *missing])
 
 
 def draw_place(report: Report) -> tuple[Any, str]:
@@ -73,7 +75,7 @@ def draw_place(report: Report) -> tuple[Any, str]:
     found = [place for place in evidence_of(report).places if place.position is not None]
     if not found:
         return None, "There is no winner with a searched numeric hyperparameter."
-    figure = canvas.sheet(7.2, 0.9 + 0.5 * len(found))
+    figure = canvas.new_figure(7.2, 0.9 + 0.5 * len(found))
     axes = figure.add_subplot()
     for row, place in enumerate(found):
         _place(axes, row, place)
@@ -82,60 +84,60 @@ def draw_place(report: Report) -> tuple[Any, str]:
     axes.grid(False)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(length=0)
-    told = ", ".join(f"{p.name} {p.value:.4g} of {p.low:.4g} to {p.high:.4g}" for p in found)
+    ranges = ", ".join(f"{p.name} {p.value:.4g} of {p.low:.4g} to {p.high:.4g}" for p in found)
     edges = ", ".join(f"{p.name} at its {p.edge} end" for p in found if p.edge)
-    return figure, f"The winner in the searched ranges: {told}. At an edge: {edges or 'nothing'}."
+    return figure, f"The winner in the searched ranges: {ranges}. At an edge: {edges or 'nothing'}."
 
 
 def _scatter(
     axes: Any, report: Report, trials: Sequence[TrialRecord], names: tuple[str, str]
 ) -> None:
-    """One panel: a hyperparameter across, a target up."""
+    """Draws one panel: a hyperparameter across, a target up."""
     name, target = names
     log = name in LOGARITHMIC
-    x, off, words = across([getattr(trial.config, name) for trial in trials], log)
+    x, off, labels = axis_positions([getattr(trial.config, name) for trial in trials], log)
     y = np.array([getattr(trial.measurement, target) for trial in trials])
     eligible = np.array([trial.number in report.selection.eligible for trial in trials])
     won = np.array([trial.number == report.selection.winner for trial in trials])
-    pixels = len(trials) > canvas.MOST_MARKS
-    look = {"ms": 4, "ls": "none", "rasterized": pixels}
-    axes.plot(x[~eligible], y[~eligible], "o", mfc="none", mec=canvas.GREY, **look)
-    axes.plot(x[eligible], y[eligible], "o", mfc=canvas.BLUE, mec=canvas.BLUE, **look)
+    pixels = len(trials) > canvas.MAX_VECTOR_POINTS
+    style = {"ms": 4, "ls": "none", "rasterized": pixels}
+    axes.plot(x[~eligible], y[~eligible], "o", mfc="none", mec=canvas.GREY, **style)
+    axes.plot(x[eligible], y[eligible], "o", mfc=canvas.BLUE, mec=canvas.BLUE, **style)
     axes.plot(x[won], y[won], "*", ms=11, mfc=canvas.VERMILLION, mec=canvas.INK, mew=0.6)
     if target == "val_ce" and y.min() > 0 and y.max() > 10 * y.min():
         canvas.log_axis(axes, "y")
-    if words:
-        axes.set_xticks(range(len(words)), words, rotation=30 if len(words) > 2 else 0)
-        axes.set_xlim(-0.6, len(words) - 0.4)
+    if labels:
+        axes.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 2 else 0)
+        axes.set_xlim(-0.6, len(labels) - 0.4)
         return
     if log:
-        canvas.log_axis(axes, "x", most=4)
+        canvas.log_axis(axes, "x", num_ticks=4)
     else:
         whole = bool((x == np.rint(x)).all())
         axes.xaxis.get_major_locator().set_params(nbins=4, integer=whole)
     canvas.plain_ticks(axes.xaxis, (off, "off") if off is not None else None)
 
 
-def across(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float | None, list[str]]:
-    """Returns places for values on an axis, the place of off (None), and the words of names.
+def axis_positions(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float | None, list[str]]:
+    """Returns places for values on an axis, the place of off (None), and the labels of names.
 
     Off lies left of logarithmic numbers and right of others, as a lambda of 0 and a limit of
     infinity would. Names are spread a little, so that marks do not hide each other.
     """
     if any(isinstance(value, bool | str) for value in values):
-        words = sorted({str(value) for value in values})
+        categories = sorted({str(value) for value in values})
         spread = np.random.default_rng(0).uniform(-0.2, 0.2, len(values))
         names = {"True": "on", "False": "off"}
-        places = np.array([words.index(str(value)) for value in values]) + spread
-        return places, None, [names.get(word, word) for word in words]
+        places = np.array([categories.index(str(value)) for value in values]) + spread
+        return places, None, [names.get(category, category) for category in categories]
     numbers = np.array([np.nan if value is None else float(value) for value in values])
-    there = numbers[np.isfinite(numbers)]
-    if there.size == len(numbers) or not there.size:
+    finite = numbers[np.isfinite(numbers)]
+    if finite.size == len(numbers) or not finite.size:
         return np.nan_to_num(numbers), None, []
     if log:
-        off = float(there.min() / max(there.max() / there.min(), 10.0) ** 0.2)
+        off = float(finite.min() / max(finite.max() / finite.min(), 10.0) ** 0.2)
     else:
-        off = float(there.max() + (np.ptp(there) or 1.0) / 3)
+        off = float(finite.max() + (np.ptp(finite) or 1.0) / 3)
     return np.where(np.isfinite(numbers), numbers, off), off, []
 
 

@@ -1,4 +1,4 @@
-"""The picture of the decision: validation cross-entropy against gap, a mark per trial.
+"""Draws the decision: validation cross-entropy against gap, a point per trial.
 
 Winner, best and baseline stand where they were judged: finalists at the mean over their seeds.
 """
@@ -15,20 +15,20 @@ from pipeline.report.report import Report
 
 
 def draw(report: Report) -> tuple[Any, str]:
-    """Returns the picture, with winner, best, baseline and eligible set named, and its caption."""
-    trials = [t for t in report.study.trials if _is_shown(t)]
+    """Returns the figure, with winner, best, baseline and eligible set named, and its caption."""
+    trials = [t for t in report.study.trials if _is_drawn(t)]
     if not trials:
         return None, "No trial has a measured cross-entropy and gap to draw."
-    figure = canvas.sheet(5.6, 5.0)
+    figure = canvas.new_figure(5.6, 5.0)
     axes = figure.add_subplot()
     eligible = set(report.selection.eligible)
-    _marks(axes, [t for t in trials if t.number not in eligible], "not eligible", "o", canvas.GREY)
-    _marks(axes, [t for t in trials if t.number in eligible], "eligible", "o", canvas.BLUE)
-    _finalist_rings(axes, report, trials)
+    _points(axes, [t for t in trials if t.number not in eligible], "not eligible", "o", canvas.GREY)
+    _points(axes, [t for t in trials if t.number in eligible], "eligible", "o", canvas.BLUE)
+    _finalist_means(axes, report)
     _margin(axes, report)
-    for trial, words, marker, color in _named(report, trials):
+    for trial, label, marker, color in _named(report, trials):
         point = _at(report.judged(trial.number))
-        axes.plot(*point, marker, ms=11, mfc="none", mec=color, mew=2.2, ls="none", label=words)
+        axes.plot(*point, marker, ms=11, mfc="none", mec=color, mew=2.2, ls="none", label=label)
     axes.axhline(0, color=canvas.INK, lw=0.8, zorder=0)
     axes.set(xlabel="validation cross-entropy (nats)", ylabel="generalization gap (nats)")
     if max(_point(t)[0] for t in trials) > 3 * min(_point(t)[0] for t in trials) > 0:
@@ -37,7 +37,7 @@ def draw(report: Report) -> tuple[Any, str]:
     return figure, _caption(report, trials)
 
 
-def _is_shown(trial: TrialRecord) -> bool:
+def _is_drawn(trial: TrialRecord) -> bool:
     return trial.state == "COMPLETE" and trial.measurement is not None and trial.measurement.finite
 
 
@@ -46,32 +46,32 @@ def _point(trial: TrialRecord) -> tuple[float, float]:
 
 
 def _at(measured: Measurement | None) -> tuple[float, float]:
-    assert measured is not None, "only measured trials are shown"
+    assert measured is not None, "only measured trials are drawn"
     return measured.val_ce, measured.gap_ce
 
 
-def _marks(axes: Any, trials: Sequence[TrialRecord], words: str, marker: str, color: str) -> None:
+def _points(axes: Any, trials: Sequence[TrialRecord], label: str, marker: str, color: str) -> None:
     if trials:
         points = zip(*map(_point, trials), strict=True)
-        full = color if words == "eligible" else "none"
+        full = color if label == "eligible" else "none"
         axes.plot(
-            *points, marker, ms=6, mfc=full, mec=color, ls="none", label=words,
-            rasterized=len(trials) > canvas.MOST_MARKS,
+            *points, marker, ms=6, mfc=full, mec=color, ls="none", label=label,
+            rasterized=len(trials) > canvas.MAX_VECTOR_POINTS,
         )  # fmt: skip
 
 
-def _finalist_rings(axes: Any, report: Report, trials: Sequence[TrialRecord]) -> None:
-    """A cross per finalist at its means over the seeds, with the 95% interval of its gap."""
+def _finalist_means(axes: Any, report: Report) -> None:
+    """Draws a cross per finalist at its means over the seeds, with the 95% interval of its gap."""
     if report.confirmation is None:
         return
-    words: str | None = "finalist: mean, 95%"
+    label: str | None = "finalist: mean, 95%"
     for finalist in report.confirmation.finalists:
         measured = finalist.measurement
         axes.errorbar(
             measured.val_ce, measured.gap_ce, yerr=1.96 * measured.gap_ce_se, fmt="x", ms=6,
-            color=canvas.PURPLE, capsize=2, elinewidth=1, label=words,
+            color=canvas.PURPLE, capsize=2, elinewidth=1, label=label,
         )  # fmt: skip
-        words = None
+        label = None
 
 
 def _margin(axes: Any, report: Report) -> None:
@@ -80,36 +80,38 @@ def _margin(axes: Any, report: Report) -> None:
         return
     tau = report.selection.rule.tau
     limit = (1 + tau) * reference.val_ce
-    words = f"margin: {tau:.0%} above the best"
-    axes.axvline(limit, color=canvas.INK, lw=1, ls=(0, (4, 3)), label=words)
+    label = f"margin: {tau:.0%} above the best"
+    axes.axvline(limit, color=canvas.INK, lw=1, ls=(0, (4, 3)), label=label)
 
 
 def _named(
     report: Report, trials: Sequence[TrialRecord]
 ) -> list[tuple[TrialRecord, str, str, str]]:
-    selection = report.selection
-    found = []
-    for trial in trials:
-        if trial.number == selection.winner:
-            found.append((trial, f"winner: {trial.number}", "*", canvas.VERMILLION))
-        if trial.number == selection.reference:
-            found.append((trial, f"best validation: {trial.number}", "D", canvas.GREEN))
-        if trial.name == "baseline":
-            found.append((trial, f"baseline: {trial.number}", "s", canvas.INK))
-    return found
+    """Returns the drawn trials that have a role, with its label, marker and color."""
+    roles = (
+        (report.winner, "winner", "*", canvas.VERMILLION),
+        (report.best, "best validation", "D", canvas.GREEN),
+        (report.baseline, "baseline", "s", canvas.INK),
+    )
+    return [
+        (trial, f"{label}: {trial.number}", marker, color)
+        for trial in trials
+        for role, label, marker, color in roles
+        if role is not None and role.number == trial.number
+    ]
 
 
 def _caption(report: Report, trials: Sequence[TrialRecord]) -> str:
     selection = report.selection
-    said = [f"{len(trials)} measured trials, {len(selection.eligible)} of them eligible"]
-    for number, words in ((selection.winner, "winner"), (selection.reference, "best validation")):
-        trial = report.trial(number)
+    sentences = [f"{len(trials)} measured trials, {len(selection.eligible)} of them eligible"]
+    for trial, label in ((report.winner, "winner"), (report.best, "best validation")):
         if trial is not None and trial in trials:
+            number = trial.number
             val_ce, gap = _at(report.judged(number))
             finalist = report.finalist(number)
             over = f" (mean of {_seeds(len(finalist.runs))})" if finalist else ""
-            said.append(
-                f"the {words}, trial {number}, has cross-entropy {decimal(val_ce)} and gap "
+            sentences.append(
+                f"the {label}, trial {number}, has cross-entropy {decimal(val_ce)} and gap "
                 f"{decimal(gap)}{over}"
             )
     dots = "each dot is one training, each cross the mean of a finalist's seeds"
@@ -118,7 +120,7 @@ def _caption(report: Report, trials: Sequence[TrialRecord]) -> str:
         f"{dots if report.confirmation else 'each mark is one training'}. Where noise is larger "
         "than the margin, trials beyond it are eligible, too."
     )
-    return "; ".join(said) + end
+    return "; ".join(sentences) + end
 
 
 def _seeds(count: int) -> str:

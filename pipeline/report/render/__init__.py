@@ -1,1 +1,35 @@
-"""Lays a report out as text, Markdown, HTML or JSON."""
+"""Renders a report as a page: text, Markdown and HTML for people, JSON for programs.
+
+A new format is one file here, a name in :data:`FORMATS` and in ``sections/order.py``.
+"""
+
+from __future__ import annotations
+
+from pipeline.errors import InputError
+from pipeline.report.render.json import as_json_text
+from pipeline.report.render.markdown import as_markdown
+from pipeline.report.render.text import as_text
+from pipeline.report.report import Report
+
+FORMATS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}
+"""Name of a format -> ending of its file."""
+
+
+def render(report: Report, page: str, color: bool = False) -> str:
+    """Returns a page by its name: ``text``, ``json``, ``markdown`` or ``html``.
+
+    Raises:
+        InputError: There is no such format.
+    """
+    if page == "text":
+        return as_text(report, color)
+    if page == "json":
+        return as_json_text(report)
+    if page == "markdown":
+        return as_markdown(report)
+    if page == "html":
+        # Jinja and drawing are slow to import, and the other pages do without.
+        from pipeline.report.render.html import as_html
+
+        return as_html(report)
+    raise InputError(f"unknown format '{page}'; expected one of {', '.join(FORMATS)}")

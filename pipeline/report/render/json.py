@@ -1,33 +1,26 @@
-"""The report as pages: ``render`` by name, and the JSON that programs read.
+"""Writes a report as JSON, the contract for programs: stable keys, full precision.
 
-A :class:`Report` in, a page out. ``as_json`` is the contract for programs (stable keys, full
-precision); text (``terminal``), Markdown (``markdown``) and HTML (``html``) show the same sentences
-and tables. A new format is one more function over a Report and an entry in ``FORMATS``.
+Each table below names the keys of one JSON object, in their order, with how a value is found;
+``docs/report-json.md`` explains every one of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pipeline.errors import InputError
 from pipeline.records import TestResult, TrialRecord
 from pipeline.report.evidence import evidence_of
-from pipeline.report.render.markdown import as_markdown
-from pipeline.report.render.text import WIDTH, as_text
+from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
-from pipeline.report.sections import claims
-from pipeline.report.sections.wording import seed_of
+from pipeline.report.sections.notes import warnings
 from pipeline.selection.records import Finalist
 
-__all__ = ["FORMATS", "WIDTH", "as_json", "as_markdown", "as_text", "render"]
+RULE_KEYS = ("name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists")
 
-FORMATS = {"text": "txt", "json": "json", "markdown": "md", "html": "html"}
-"""Name of a format -> ending of its file."""
-
-_MEASURES = (
+MEASUREMENT_KEYS = (
     "val_ce",
     "val_accuracy",
     "train_ce",
@@ -41,7 +34,7 @@ _MEASURES = (
     "num_parameters",
 )
 
-_TEST = (
+TEST_KEYS = (
     "ce",
     "ce_low",
     "ce_high",
@@ -54,9 +47,61 @@ _TEST = (
     "reads",
 )
 
-_RULE = ("name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists")
-_OPTIMISM = ("ce", "ce_se", "accuracy", "accuracy_se")
-_SEEDED = ("val_ce", "val_accuracy", "gap_ce")
+OPTIMISM_KEYS = ("ce", "ce_se", "accuracy", "accuracy_se")
+
+FINALIST_KEYS = (
+    "number",
+    "seeds",
+    "val_ce",
+    "val_accuracy",
+    "gap_ce",
+    "gap_ce_se",
+    "runs",
+    "delivered",
+)
+RUN_KEYS = ("seed", "val_ce", "val_accuracy", "gap_ce", "mlflow_run_id")
+
+
+def _measured(key: str) -> Callable[[Report, TrialRecord], Any]:
+    """Returns the field of a trial that holds this number of its measurement."""
+    return lambda report, trial: getattr(trial.measurement, key, None)
+
+
+TRIAL_FIELDS: dict[str, Callable[[Report, TrialRecord], Any]] = {
+    "number": lambda report, trial: trial.number,
+    "state": lambda report, trial: trial.state,
+    "name": lambda report, trial: trial.name,
+    "config": lambda report, trial: trial.config.as_dict(),
+    **{key: _measured(key) for key in MEASUREMENT_KEYS},
+    "seconds": lambda report, trial: trial.seconds,
+    "verdict": lambda report, trial: report.selection.verdicts.get(trial.number),
+    "diverged": lambda report, trial: (
+        bool(trial.measurement.diverged) if trial.measurement else None
+    ),
+    "excluded_because": lambda report, trial: report.selection.excluded.get(trial.number),
+    "mlflow_run_id": lambda report, trial: trial.mlflow_run_id,
+}
+
+REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
+    "status": lambda report: report.selection.status,
+    "dataset": lambda report: report.study.dataset,
+    "study": lambda report: report.study.study,
+    "split_id": lambda report: report.study.split_id,
+    "rule": lambda report: _attributes(report.selection.rule, RULE_KEYS),
+    "winner": lambda report: report.selection.winner,
+    "reference": lambda report: report.selection.reference,
+    "eligible": lambda report: report.selection.eligible,
+    "trials": lambda report: [_trial(report, trial) for trial in _by_number(report)],
+    "test": lambda report: _test(report.test),
+    "model_uri": lambda report: report.model_uri,
+    "notes": lambda report: report.selection.notes,
+    "finalists": lambda report: [_finalist(report, finalist) for finalist in _finalists(report)],
+    "frequencies": lambda report: evidence_of(report).frequencies,
+    "frequencies_search": lambda report: evidence_of(report).frequencies_search,
+    "optimism": lambda report: _attributes(evidence_of(report).optimism, OPTIMISM_KEYS),
+    "compared": lambda report: {n: _test(test) for n, test in sorted(report.tested.items())},
+    "warnings": warnings,
+}
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -64,99 +109,47 @@ def as_json(report: Report) -> dict[str, Any]:
 
     Numbers are the records' own; one that is not finite becomes None.
     """
-    study, selection, evidence = report.study, report.selection, evidence_of(report)
-    trials = sorted(study.trials, key=lambda trial: trial.number)
-    finalists = report.confirmation.finalists if report.confirmation else ()
-    return {
-        "status": selection.status,
-        "dataset": study.dataset,
-        "study": study.study,
-        "split_id": study.split_id,
-        "rule": _picked(selection.rule, _RULE),
-        "winner": selection.winner,
-        "reference": selection.reference,
-        "eligible": [int(number) for number in selection.eligible],
-        "trials": [_trial_json(report, trial) for trial in trials],
-        "test": _test_json(report.test),
-        "model_uri": report.model_uri,
-        "notes": list(selection.notes),
-        "finalists": [_finalist_json(report, finalist) for finalist in finalists],
-        "frequencies": _by_name(evidence.frequencies),
-        "frequencies_search": _by_name(evidence.frequencies_search),
-        "optimism": _picked(evidence.optimism, _OPTIMISM) if evidence.optimism else None,
-        "compared": {str(n): _test_json(test) for n, test in sorted(report.tested.items())},
-        "warnings": claims.warnings(report),
-    }
+    return {key: _plain(field(report)) for key, field in REPORT_FIELDS.items()}
 
 
-def render(report: Report, page: str, color: bool = False) -> str:
-    """Returns a page by its name: ``text``, ``json``, ``markdown`` or ``html``.
-
-    Raises:
-        InputError: There is no such format.
-    """
-    if page == "text":
-        return as_text(report, color)
-    if page == "json":
-        return json.dumps(as_json(report), indent=2) + "\n"
-    if page == "markdown":
-        return as_markdown(report)
-    if page == "html":
-        # Drawing is slow to import, and the other pages do without.
-        from pipeline.report.render.html import as_html
-
-        return as_html(report)
-    raise InputError(f"unknown format '{page}'; expected one of {', '.join(FORMATS)}")
+def as_json_text(report: Report) -> str:
+    """Returns the page for programs as text."""
+    return json.dumps(as_json(report), indent=2) + "\n"
 
 
-def _trial_json(report: Report, trial: TrialRecord) -> dict[str, Any]:
-    measured = trial.measurement
-    return {
-        "number": trial.number,
-        "state": trial.state,
-        "name": trial.name,
-        "config": {key: _plain(value) for key, value in trial.config.as_dict().items()},
-        **_picked(measured, _MEASURES),
-        "seconds": _plain(trial.seconds),
-        "verdict": report.selection.verdicts.get(trial.number),
-        "diverged": bool(measured.diverged) if measured else None,
-        "excluded_because": report.selection.excluded.get(trial.number),
-        "mlflow_run_id": trial.mlflow_run_id,
-    }
+def _by_number(report: Report) -> list[TrialRecord]:
+    return sorted(report.study.trials, key=lambda trial: trial.number)
 
 
-def _test_json(test: TestResult | None) -> dict[str, Any] | None:
-    return None if test is None else _picked(test, _TEST)
+def _trial(report: Report, trial: TrialRecord) -> dict[str, Any]:
+    return {key: field(report, trial) for key, field in TRIAL_FIELDS.items()}
 
 
-def _finalist_json(report: Report, finalist: Finalist) -> dict[str, Any]:
-    runs = [
-        {
-            "seed": seed_of(report, finalist, place),
-            **_picked(run.measurement, _SEEDED),
-            "mlflow_run_id": run.mlflow_run_id,
-        }
-        for place, run in enumerate(finalist.runs)
-    ]
-    return {
-        "number": finalist.number,
-        "seeds": len(runs),
-        **_picked(finalist.measurement, (*_SEEDED, "gap_ce_se")),
-        "runs": runs,
-        "delivered": finalist.median if finalist.number == report.selection.winner else None,
-    }
+def _test(test: TestResult | None) -> dict[str, Any] | None:
+    return _attributes(test, TEST_KEYS)
 
 
-def _by_name(shares: Mapping[int, float]) -> dict[str, float]:
-    return {str(number): share for number, share in shares.items()}
+def _finalists(report: Report) -> Iterable[Finalist]:
+    return report.confirmation.finalists if report.confirmation else ()
 
 
-def _picked(record: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """These attributes of a record as JSON values; None for each where there is no record."""
-    return {name: _plain(getattr(record, name, None)) for name in names}
+def _finalist(report: Report, finalist: Finalist) -> dict[str, Any]:
+    values = finalist_json(finalist, report.seeds_of(finalist))
+    is_winner = finalist.number == report.selection.winner
+    values["delivered"] = finalist.median if is_winner else None
+    return {key: values[key] for key in FINALIST_KEYS}
+
+
+def _attributes(record: Any, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """Returns these attributes of a record; None where there is no record."""
+    return None if record is None else {key: getattr(record, key) for key in keys}
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value: numpy's numbers become Python's, those that are not finite None."""
+    """Returns a JSON value: numpy's numbers become Python's, those that are not finite None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,34 +1,42 @@
-"""The report as Markdown: the sentences and tables of the terminal, escaped.
-
-A :class:`Report` in, a string out; nothing is measured or worded here.
-"""
+"""Lays a report out as Markdown, with everything escaped that could become markup."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.report.configurations import varying_keys
-from pipeline.report.report import COLUMNS, Report, cells, listed
-from pipeline.report.sections import wording
-from pipeline.report.sections.layout import legend, more, sections, summary, tables
+from pipeline.report.content import Content, Figure, Table, Text
+from pipeline.report.report import Report
+from pipeline.report.sections.order import page_of
 
 
 def as_markdown(report: Report) -> str:
     """Returns the page as Markdown, with a newline at its end."""
-    study, keys = report.study, varying_keys(report.study)
+    study = report.study
     parts = [f"# {_escaped(study.dataset)}: study {_escaped(study.study)}"]
-    parts.append(f"**{_escaped(wording.headline(report))}**")
-    parts += [*map(_escaped, wording.status_lines(report)), _bullets(summary(report))]
-    trials = listed(report)
-    if trials:
-        rows = [cells(report, trial, keys) for trial in trials]
-        note = legend(report).replace(">", r"\>") + more(report, trials)
-        parts += ["## Trials", _table(COLUMNS, rows), note]
-    for table in tables(report):
-        parts += [f"## {table.title}", _table(table.columns, table.rows), _escaped(table.note)]
-    for title, lines in sections(report):
-        parts += [f"## {title}", _bullets(lines)]
+    for _, content in page_of(report, "markdown"):
+        parts += [f"## {_escaped(content.title)}"] if content.title else []
+        parts += _blocks(content)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _blocks(content: Content) -> Iterator[str]:
+    """Yields what stands below a section's title, a paragraph, list or table each."""
+    match content:
+        case Text(style="headline"):
+            yield from (f"**{_escaped(line)}**" for line in content.lines)
+        case Text(style="list"):
+            yield _bullets(content.lines)
+        case Text(style="commands"):
+            yield from (f"    {line}" for line in content.lines)
+        case Text():
+            yield from map(_escaped, content.lines)
+        case Table() if not any(content.headings):
+            yield _bullets(": ".join(row) for row in content.rows)
+        case Table():
+            yield _table(content.headings, content.rows)
+            yield _escaped(content.note)
+        case Figure():
+            yield _escaped(content.caption)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,35 +1,29 @@
-"""The report as text for a terminal, within 100 columns.
-
-A :class:`Report` in, a string out. Sentences come from ``wording`` and ``claims``, the table of
-trials from ``rows``; this module only lays them out. The one door to rich among the pages.
-"""
+"""Lays a report out as text for a terminal, within 100 columns; the one door to rich here."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 
 from rich.box import Box
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
 
 from pipeline.errors import printable
-from pipeline.records import TrialRecord
-from pipeline.report.configurations import varying_keys
-from pipeline.report.report import COLUMNS, Report, cells, listed
-from pipeline.report.sections import claims, wording
-from pipeline.report.sections.layout import legend, more, sections, summary, tables
+from pipeline.report.content import Content, Figure, Table, Text
+from pipeline.report.report import Report
+from pipeline.report.sections.order import HEAD, page_of
 
 WIDTH = 100
 """Columns of the text page."""
 
 GAP = 2
-"""Blanks between two columns of the table."""
+"""Blanks between two columns of a table."""
 
-CONFIGURATION = COLUMNS.index("configuration")
-"""The one column of the table that is cut, to what the others leave."""
+_INDENTED = (0, 0, 0, 2)
+_BELOW_A_BLANK_LINE = (1, 0, 0, 0)
 
 # A terminal of any encoding shows it: a line under the head, one between sections, nothing else.
 _PLAIN_BOX = Box("    \n    \n -- \n    \n -- \n    \n    \n    \n", ascii=True)
@@ -51,69 +45,78 @@ def as_text(report: Report, color: bool = False) -> str:
         legacy_windows=False,
     )
     with console.capture() as captured:
-        for part in _parts(report):
-            console.print(part)
+        for part, content in page_of(report, "text"):
+            for block in _blocks(content, titled=part is not HEAD):
+                console.print(block)
     lines = (line.rstrip() for line in captured.get().splitlines())
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _parts(report: Report) -> Iterable[RenderableType]:
-    yield _said(wording.headline(report), style="bold")
-    for line in wording.status_lines(report):
-        yield _said(line, style="yellow")
-    for line in summary(report):
-        yield Padding(_said(line), (0, 0, 0, 2))
-    trials = listed(report)
-    if trials:
-        yield Padding(_trials(report, trials), (1, 0, 0, 0))
-        yield _said(legend(report) + more(report, trials), style="dim")
-    for table in tables(report):
-        yield _said(f"\n{table.title}", style="bold")
-        yield _plain_table(table)
-        if table.note:
-            yield _said(table.note, style="dim")
-    for title, lines in sections(report):
-        yield _said(f"\n{title}", style="bold")
-        for line in lines:
-            item = Table.grid(padding=(0, 1))
-            item.add_row(_said("-"), _said(line))
+def _blocks(content: Content, titled: bool) -> Iterator[RenderableType]:
+    """Yields a section's title, unless it stands in the head of the page, and what follows it."""
+    titled = titled and bool(content.title)
+    if titled:
+        yield _printable(f"\n{content.title}", style="bold")
+    match content:
+        case Text():
+            yield from _lines(content, titled)
+        case Table():
+            table = _rich_table(content)
+            yield table if titled else Padding(table, _BELOW_A_BLANK_LINE)
+            if content.note:
+                yield _printable(content.note, style="dim")
+        case Figure():
+            yield _printable(content.caption)
+
+
+def _lines(text: Text, titled: bool) -> Iterator[RenderableType]:
+    styles = {"headline": "bold", "warning": "yellow"}
+    for line in text.lines:
+        shown = _printable(line, style=styles.get(text.style, ""))
+        if text.style == "list" and titled:
+            item = RichTable.grid(padding=(0, 1))
+            item.add_row(_printable("-"), shown)
             yield item
+        elif text.style in ("list", "commands"):
+            yield Padding(shown, _INDENTED)
+        else:
+            yield shown
 
 
-def _said(words: str, style: str = "") -> Text:
+def _printable(words: str, style: str = "") -> RichText:
     """Returns words as rich shows them: no markup, and no escape code out of anybody's store."""
-    return Text("\n".join(map(printable, words.split("\n"))), style)
+    return RichText("\n".join(map(printable, words.split("\n"))), style)
 
 
-def _empty_table() -> Table:
-    return Table(box=_PLAIN_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+def _rich_table(table: Table) -> RichTable:
+    """Returns a table as rich shows it; one with a shortened column does not wrap its cells."""
+    shortened = any(column.shortened for column in table.columns)
+    shown = RichTable(
+        box=_PLAIN_BOX,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_header=any(table.headings),
+    )
+    for column in table.columns:
+        shown.add_column(column.heading, justify=column.align, no_wrap=shortened)
+    for place, row in enumerate(_shortened(table)):
+        style = "bold green" if place == table.winner else None
+        shown.add_row(*map(_printable, row), end_section=place == table.line_after, style=style)
+    return shown
 
 
-def _plain_table(shown: claims.Table) -> Table:
-    table = _empty_table()
-    for place, column in enumerate(shown.columns):
-        table.add_column(column, justify="right" if place else "left")
-    for row in shown.rows:
-        table.add_row(*map(_said, row))
-    return table
-
-
-def _trials(report: Report, trials: Sequence[TrialRecord]) -> Table:
-    keys, eligible = varying_keys(report.study), set(report.selection.eligible)
-    table = _empty_table()
-    for place, column in enumerate(COLUMNS):
-        words = place in (0, 2, 3)
-        table.add_column(column, justify="left" if words else "right", no_wrap=True)
-    rows = [list(cells(report, trial, keys)) for trial in trials]
-    others = [place for place in range(len(COLUMNS)) if place != CONFIGURATION]
-    taken = sum(max(len(row[place]) + GAP for row in (COLUMNS, *rows)) for place in others)
-    for place, (trial, row) in enumerate(zip(trials, rows, strict=True)):
-        row[CONFIGURATION] = _cut(row[CONFIGURATION], WIDTH - taken)
-        following = trials[place + 1].number if place + 1 < len(trials) else None
-        last = trial.number in eligible and following is not None and following not in eligible
-        won = trial.number == report.selection.winner
-        table.add_row(*map(_said, row), end_section=last, style="bold green" if won else None)
-    return table
+def _shortened(table: Table) -> list[list[str]]:
+    """Returns the rows of a table, its shortened column cut to what the others leave."""
+    rows = [list(row) for row in table.rows]
+    for place, column in enumerate(table.columns):
+        if column.shortened:
+            others = [other for other in range(len(table.columns)) if other != place]
+            lines = [table.headings, *rows]
+            taken = sum(max(len(line[other]) + GAP for line in lines) for other in others)
+            for row in rows:
+                row[place] = _cut(row[place], WIDTH - taken)
+    return rows
 
 
 def _cut(text: str, width: int) -> str:

@@ -1,1 +1,1 @@
-"""What a report says, by subject."""
+"""Holds what a report says, one file per subject; ``order`` puts the sections on the page."""

@@ -13,6 +13,7 @@ from pipeline.report.evidence.importance import FEWEST_TRIALS, _shuffled, encode
 from pipeline.report.evidence.optimism import optimism
 from pipeline.report.evidence.place import place_of
 from pipeline.report.evidence.techniques import isolation, used
+from pipeline.report.report import baseline_of
 from pipeline.selection.statistics import expected_calibration_error, paired_standard_error
 
 
@@ -50,13 +51,17 @@ def test_without_test_results_of_the_delivered_model_there_is_no_optimism(make_t
 # Techniques
 
 
+def isolated(study):
+    return isolation(study, baseline_of(study))
+
+
 def test_each_technique_is_shown_by_its_best_trial_alone(make_trial, make_study):
     base = make_trial(0, name="baseline", config=TrialConfig(), val_ce=0.4, gap_ce=0.2)
     weak = make_trial(1, config=TrialConfig(dropout_rate=0.5), val_ce=0.5)
     good = make_trial(2, config=TrialConfig(dropout_rate=0.2, depth=3), val_ce=0.35, gap_ce=0.05)
     both = make_trial(3, config=TrialConfig(dropout_rate=0.1, batch_norm=True), val_ce=0.2)
     pruned = make_trial(4, config=TrialConfig(max_norm=2.0), state="PRUNED")
-    view = isolation(make_study(base, weak, good, both, pruned))
+    view = isolated(make_study(base, weak, good, both, pruned))
     effects = {effect.technique: effect for effect in view.effects}
     dropout = effects["dropout"]
     assert (view.baseline.number, dropout.trial.number, dropout.num_trials) == (0, 2, 2)
@@ -76,7 +81,7 @@ def test_the_train_side_of_the_gap_adds_its_own_error(make_trial, make_study):
         make_trial(0, name="baseline", config=TrialConfig(), gap_ce_se=0.1),
         make_trial(1, config=TrialConfig(batch_norm=True), gap_ce_se=0.1),
     ]
-    effect = next(e for e in isolation(make_study(*trials)).effects if e.trial)
+    effect = next(e for e in isolated(make_study(*trials)).effects if e.trial)
     paired = paired_standard_error(*(t.validation.nll for t in reversed(trials)))
     sides = [0.1**2 - t.validation.nll.var(ddof=1) / t.validation.nll.size for t in trials]
     expected = 1.96 * np.sqrt(paired**2 + sum(sides))
@@ -84,7 +89,7 @@ def test_the_train_side_of_the_gap_adds_its_own_error(make_trial, make_study):
 
 
 def test_without_a_baseline_nothing_is_compared(make_trial, make_study):
-    view = isolation(make_study(make_trial(0, config=TrialConfig(batch_norm=True))))
+    view = isolated(make_study(make_trial(0, config=TrialConfig(batch_norm=True))))
     assert view.baseline is None
     shown = [e for e in view.effects if e.trial is not None]
     assert [e.missing for e in shown] == ["no baseline to compare with"]

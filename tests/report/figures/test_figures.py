@@ -13,8 +13,8 @@ from pipeline.formatting import decimal
 from pipeline.report import figures
 from pipeline.report.evidence.calibration import Calibration
 from pipeline.report.figures import canvas
-from pipeline.report.figures.errors import WORST, calibration_sentence
-from pipeline.report.figures.hyperparameters import across
+from pipeline.report.figures.errors import MAX_CLASSES, calibration_sentence
+from pipeline.report.figures.hyperparameters import axis_positions
 from pipeline.report.report import Report
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
@@ -27,16 +27,20 @@ def full(make_trial, make_study):
     return full_report(make_trial, make_study)
 
 
+def on_the_page(report):
+    return [figures.draw_figure(report, name) for name in figures.FIGURES]
+
+
 def drawn(report, name):
     with canvas.style(name):
-        return figures.PICTURES[name][1](report)
+        return figures.FIGURES[name][1](report)
 
 
 def test_every_picture_is_a_png_and_an_svg_with_a_text_alternative(full):
     files = figures.png_files(full)
-    assert list(files) == [f"{name}.png" for name in figures.PICTURES]
+    assert list(files) == [f"{name}.png" for name in figures.FIGURES]
     assert all(content.startswith(b"\x89PNG") for content in files.values())
-    for picture in figures.pictures(full):
+    for picture in on_the_page(full):
         assert picture.svg.startswith('<svg role="img"')
         assert "currentColor" in picture.svg
         assert canvas.INK not in picture.svg
@@ -101,21 +105,21 @@ def test_confidence_within_chance_of_the_accuracy_is_not_called_overconfident():
 def test_of_many_classes_the_worst_are_shown(make_trial, make_study):
     report = full_report(make_trial, make_study, num_classes=100)
     figure, caption = drawn(report, "class_errors")
-    assert len(figure.axes[0].get_yticks()) == WORST
+    assert len(figure.axes[0].get_yticks()) == MAX_CLASSES
     assert "Test part, 100 classes, the 20 worst shown." in caption
 
 
 def test_where_nothing_can_be_drawn_the_caption_says_why(make_study):
     study = make_study()
     report = Report(study, select(study, RuleSettings()))
-    for picture in figures.pictures(report):
+    for picture in on_the_page(report):
         assert picture.svg == ""
         assert picture.caption.endswith(".")
     assert figures.png_files(report) == {}
 
 
 def test_a_large_study_keeps_its_marks_as_pixels(make_trial, make_study):
-    study = searched_study(make_trial, make_study, num=canvas.MOST_MARKS + 100)
+    study = searched_study(make_trial, make_study, num=canvas.MAX_VECTOR_POINTS + 100)
     figure, _ = drawn(Report(study, select(study, RuleSettings())), "hyperparameters")
     with canvas.style("hyperparameters"):
         svg = canvas.as_svg(figure, "hyperparameters", "")
@@ -124,17 +128,17 @@ def test_a_large_study_keeps_its_marks_as_pixels(make_trial, make_study):
 
 
 def test_off_has_a_place_of_its_own():
-    places, off, _ = across([None, 1e-4, 1e-2], True)
+    places, off, _ = axis_positions([None, 1e-4, 1e-2], True)
     assert places[0] == off < 1e-4
-    places, off, _ = across([None, 1.0, 4.0], False)
+    places, off, _ = axis_positions([None, 1.0, 4.0], False)
     assert places[0] == off > 4
-    places, off, words = across([True, False], False)
+    places, off, words = axis_positions([True, False], False)
     assert (off, words, np.rint(places).tolist()) == (None, ["off", "on"], [1, 0])
 
 
 def test_drawing_does_not_touch_pyplot():
     script = "import sys; from pipeline.report import figures; from pipeline.report.figures import "
-    script += "canvas; canvas.sheet(1, 1); print('matplotlib.pyplot' in sys.modules)"
+    script += "canvas; canvas.new_figure(1, 1); print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -1,0 +1,46 @@
+"""Shows the finalists: the means over their seeds, and the cross-entropy of each seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipeline.formatting import between, decimal
+from pipeline.report.content import Column, Table, tabulate
+from pipeline.report.report import Report
+from pipeline.selection.records import Finalist
+from pipeline.selection.verdicts import gap_interval_of
+
+
+@dataclass(frozen=True)
+class _Row:
+    finalist: Finalist
+    is_winner: bool
+
+
+def table(report: Report) -> Table | None:
+    """Returns the finalists with their seeds; None where none were trained."""
+    finalists = report.confirmation.finalists if report.confirmation else ()
+    if not finalists:
+        return None
+    rows = [_Row(entry, entry.number == report.selection.winner) for entry in finalists]
+    note = "Means over the seeds; > winner, of which the seed with the median val CE is delivered."
+    winner = next((place for place, row in enumerate(rows) if row.is_winner), None)
+    return replace(tabulate("Finalists", COLUMNS, rows, note), winner=winner)
+
+
+def _by_seed(row: _Row) -> str:
+    runs = row.finalist.runs
+    return ", ".join(decimal(run.measurement.val_ce) for run in runs if run.measurement)
+
+
+COLUMNS: tuple[Column[_Row], ...] = (
+    Column(
+        "trial", lambda row: f"{'> ' if row.is_winner else ''}{row.finalist.number}", align="left"
+    ),
+    Column("seeds", lambda row: str(len(row.finalist.runs))),
+    Column("val acc", lambda row: decimal(row.finalist.measurement.val_accuracy)),
+    Column("val CE", lambda row: decimal(row.finalist.measurement.val_ce)),
+    Column("gap", lambda row: decimal(row.finalist.measurement.gap_ce)),
+    Column("95% of the gap", lambda row: between(*gap_interval_of(row.finalist.measurement))),
+    Column("val CE by seed", _by_seed),
+)

@@ -1,0 +1,165 @@
+"""Says who wins and by which rule, with its figures; or why nothing is recommended, and what to do.
+
+The head of every page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pipeline.formatting import between, decimal
+from pipeline.records import Measurement, TrialRecord
+from pipeline.report.configurations import describe, identifying_keys
+from pipeline.report.content import Text
+from pipeline.report.report import Report
+from pipeline.report.sections import comparison, stability, test_results
+from pipeline.report.sections.trials import trial_name
+from pipeline.selection.select import RULES
+from pipeline.selection.statistics import wilson_interval
+from pipeline.selection.verdicts import explain, gap_interval_of
+
+
+def headline(report: Report) -> Text:
+    """Returns the first sentence of a report: who wins and by which rule, or that nobody does."""
+    selection, dataset = report.selection, report.study.dataset
+    winner = report.winner
+    if winner is not None:
+        name = f" ({winner.name})" if winner.name else ""
+        overfits = "overfits least" if selection.rule.name == "least_overfit" else "is chosen"
+        config = describe(winner.config, identifying_keys(report.study, winner.config))
+        line = f"Trial {winner.number}{name} {overfits} on {dataset}: {config}."
+    elif selection.status == "ok":
+        line = f"No single winner on {dataset}: the rule '{selection.rule.name}' picks none."
+    else:
+        line = f"No model can be recommended for {dataset} (status {selection.status})."
+    return Text((line,), style="headline")
+
+
+def problems(report: Report) -> Text:
+    """Returns, where nothing can be delivered, why and what to do; empty for status ``ok``."""
+    study, selection = report.study, report.selection
+    search = f"`pipeline search --dataset {study.dataset} --study {study.study}`"
+    lines: tuple[str, ...] = ()
+    if selection.status == "no_finite":
+        lines = (_no_finite_line(report, search),)
+    elif selection.status == "no_skill":
+        lines = (_no_skill_line(report),)
+    elif selection.status == "empty" and not study.trials:
+        lines = (f"Study '{study.study}' has no trials. What to do: run {search}.",)
+    elif selection.status == "empty" and not selection.notes:
+        lines = (
+            f"No trial of study '{study.study}' has ended yet. What to do: wait for the search or, "
+            f"if it was stopped, run {search}, which continues it.",
+        )
+    elif selection.status == "empty":
+        lines = selection.notes
+    elif selection.front:
+        front = ", ".join(str(number) for number in selection.front)
+        lines = (f"Pareto front, smallest gap first: trials {front}.",)
+    return Text(lines, style="warning")
+
+
+def summary(report: Report) -> Text:
+    """Returns the lines below the headline, where the page has little more than these."""
+    validation, gap, verdict = _winner_lines(report) or ("", "", "")
+    test = test_results.sentence(report.test) if verdict else ""
+    lines = [validation, gap, test, verdict, *comparison.sentences(report)]
+    lines += [test_results.optimism(report), *stability.sentences(report), rule_line(report)]
+    lines += [f"Model: {report.model_uri}" if report.model_uri else ""]
+    lines += [f"{label}: {value}" for label, value in report.extras.items()]
+    return Text(tuple(line for line in lines if line))
+
+
+def opening(report: Report) -> Text:
+    """Returns the lines below the headline of a whole page: what counts first, the test part."""
+    own = _winner_lines(report)
+    if own is None:
+        return Text(())
+    lines = [test_results.sentence(report.test), *comparison.sentences(report), *own]
+    return Text(tuple(line for line in (*lines, test_results.optimism(report)) if line))
+
+
+def rule_line(report: Report) -> str:
+    """Returns the rule, what it chooses, and its constants."""
+    rule = report.selection.rule
+    doc = (getattr(RULES.get(rule.name), "__doc__", None) or "").strip().split("\n")[0]
+    chosen = f": {doc[0].lower()}{doc[1:].rstrip('.')}" if doc else ""
+    constants = {
+        "k": rule.k,
+        "tau": rule.tau,
+        "tau_accuracy": rule.tau_accuracy,
+        "alpha": rule.alpha,
+    }
+    constants |= {"weight": rule.weight} if rule.name == "penalised" else {}
+    constants |= {"epsilon": rule.epsilon} if rule.name == "constraint" else {}
+    words = ", ".join(f"{key} {value:g}" for key, value in constants.items())
+    return f"Rule {rule.name}{chosen} ({words})."
+
+
+def _winner_lines(report: Report) -> tuple[str, str, str] | None:
+    """Returns the winner's validation figures, its gap and its verdict; None without a winner."""
+    winner, delivered = report.winner, report.delivered
+    if winner is None or delivered is None or delivered.measurement is None:
+        return None
+    measured = delivered.measurement
+    verdict = explain(report.selection.verdicts[winner.number], winner, report.best)
+    return (
+        f"Validation{_which_seed(report)}: accuracy {decimal(measured.val_accuracy)}"
+        f"{_accuracy_interval(delivered)}, cross-entropy {decimal(measured.val_ce)} nats.",
+        _gap_line(report, measured),
+        f"Verdict{' on its training in the search' if report.confirmation else ''}: "
+        f"{verdict.name} - {verdict.because}.",
+    )
+
+
+def _which_seed(report: Report) -> str:
+    finalist = report.finalist(report.selection.winner)
+    if finalist is None:
+        return ""
+    seed = report.seeds_of(finalist)[finalist.median]
+    named = f"seed {seed}, " if seed is not None else ""
+    return f" of the delivered model ({named}the median of {len(finalist.runs)})"
+
+
+def _gap_line(report: Report, measured: Measurement) -> str:
+    finalist = report.finalist(report.selection.winner)
+    over = f", mean over {len(finalist.runs)} seeds" if finalist else ""
+    judged = finalist.measurement if finalist else measured
+    return (
+        f"Generalization gap (validation - train cross-entropy){over}: {decimal(judged.gap_ce)} "
+        f"nats, 95% {between(*gap_interval_of(judged))} (selected on)."
+    )
+
+
+def _accuracy_interval(trial: TrialRecord) -> str:
+    if trial.validation is None or not trial.validation.correct.size:
+        return ""
+    correct = trial.validation.correct
+    return f", 95% {between(*wilson_interval(int(correct.sum()), correct.size))}"
+
+
+def _no_finite_line(report: Report, search: str) -> str:
+    states = Counter(trial.state for trial in report.study.trials)
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return (
+        f"None of the {len(report.study.trials)} trials ended with usable measures ({counts}). See "
+        "the reasons below. What to do: repair the cause if trials failed, lower the learning "
+        f"rate if they are not finite, then run {search} with more --trials."
+    )
+
+
+def _no_skill_line(report: Report) -> str:
+    chance, best = report.study.chance, report.best
+    found = ""
+    if best is not None and best.measurement is not None:
+        found = (
+            f" The best, trial {trial_name(best)}, reaches accuracy "
+            f"{decimal(best.measurement.val_accuracy)} and cross-entropy "
+            f"{decimal(best.measurement.val_ce)}; it is named as a diagnostic and not delivered."
+        )
+    return (
+        f"No trial is better than guessing (accuracy {decimal(chance.accuracy)}, cross-entropy "
+        f"{decimal(chance.ce)} from the class shares alone).{found} What to do: check that labels "
+        "belong to their inputs, train longer (--epochs), use more examples, or widen the search "
+        "space (learning rate, width, weaker regularization)."
+    )

@@ -1,0 +1,50 @@
+"""Says how the delivered model does on the test part, and whether validation flattered it."""
+
+from __future__ import annotations
+
+from pipeline.formatting import between, decimal, signed
+from pipeline.records import TestResult
+from pipeline.report.evidence import evidence_of
+from pipeline.report.report import Report
+from pipeline.selection.statistics import Z_95
+
+
+def sentence(test: TestResult | None) -> str:
+    """Returns the winner's figures on the test part, or that it was not read."""
+    if test is None:
+        return "Test part: not read for this choice."
+    times = "once" if test.reads == 1 else f"{test.reads} times"
+    return (
+        f"Test part (read {times}): accuracy {decimal(test.accuracy)}, "
+        f"95% {between(test.accuracy_low, test.accuracy_high)}; cross-entropy {decimal(test.ce)}, "
+        f"95% {between(test.ce_low, test.ce_high)}; gap to train {decimal(test.gap_ce)}, "
+        f"95% {between(test.gap_ce_low, test.gap_ce_high)}."
+    )
+
+
+def optimism(report: Report) -> str:
+    """Returns how much better the delivered model looked on validation; empty while unread."""
+    found = evidence_of(report).optimism
+    if found is None:
+        return ""
+    return (
+        f"Optimism (validation - test of the delivered model): cross-entropy {signed(found.ce)}, "
+        f"standard error {decimal(found.ce_se)}; accuracy {signed(found.accuracy)}, standard error "
+        f"{decimal(found.accuracy_se)}."
+    )
+
+
+def warnings(report: Report) -> list[str]:
+    """Returns that validation was optimistic beyond chance, and that the part was read again."""
+    found, lines = evidence_of(report).optimism, []
+    if found is not None and found.ce < -Z_95 * found.ce_se:
+        lines.append(
+            f"Validation was optimistic: the test cross-entropy is {decimal(-found.ce)} nats "
+            "higher, more than chance explains. Trust the test figures."
+        )
+    if report.test is not None and report.test.reads > 1:
+        lines.append(
+            f"The test part was read {report.test.reads} times: each reading after the first "
+            "weakens its figures."
+        )
+    return lines
