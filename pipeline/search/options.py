@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
+from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.splits import MEASURED_AT_LEAST
-from pipeline.datasets.summary import DatasetSummary, summarize
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, TrialConfig
 from pipeline.redaction import masked
