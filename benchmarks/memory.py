@@ -153,8 +153,8 @@ def repeat(arguments: argparse.Namespace) -> None:
 def reuters_like(num_words: int = 10_000) -> Any:
     """Returns 2,000 rows of some 80 of 10,000 words, 46 classes."""
     from pipeline import datasets
-    from pipeline.datasets.assembly import assemble
     from pipeline.datasets.formats.tokens import multi_hot
+    from pipeline.datasets.preprocessing import assemble
     from pipeline.records import DatasetSpec
 
     rows = np.random.default_rng(0).integers(1, num_words, (2_000, 80))
@@ -167,7 +167,7 @@ def reuters_like(num_words: int = 10_000) -> Any:
 def cifar_like() -> Any:
     """Returns 1,000 pictures of noise, 32x32x3, 10 classes."""
     from pipeline import datasets
-    from pipeline.datasets.assembly import assemble
+    from pipeline.datasets.preprocessing import assemble
     from pipeline.records import DatasetSpec
 
     inputs = np.random.default_rng(0).integers(0, 256, (1_000, 32, 32, 3)).astype(np.uint8)

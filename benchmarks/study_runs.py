@@ -21,8 +21,7 @@ import optuna
 from problems import PROBLEMS, archive
 
 from pipeline import datasets
-from pipeline.datasets import Dataset, Part, SelectionLock
-from pipeline.datasets.summary import DatasetSummary
+from pipeline.datasets import Dataset, DatasetSummary, Part, SelectionLock
 from pipeline.records import DatasetSpec, StudyRecord, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.cohort_sizing import Sizing

@@ -177,8 +177,7 @@ def show_dataset(
     ctx: click.Context, name: str, seed: int, picture: Path | None, data_dir: Path | None
 ) -> None:
     """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
-    from pipeline.datasets import describe, load, sample_grid
-    from pipeline.datasets.listing import as_lines
+    from pipeline.datasets import as_lines, describe, load, sample_grid
     from pipeline.records import DatasetSpec
 
     dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed))

@@ -222,6 +222,12 @@ REPORT: tuple[Decorator, ...] = (
     ),
     *(_constant_option(constant) for constant in CONSTANTS),
     _optional(
+        "--trial-timeout",
+        Duration(),
+        "10m",
+        "End a finalist's training that takes longer, as in a search. Default: no limit.",
+    ),
+    _optional(
         "--max-gap",
         click.FloatRange(min=0.0),
         "X",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.datasets.reload import load_again, spec_of
+from pipeline import datasets
 from pipeline.errors import InputError
 from pipeline.formatting import decimal
 from pipeline.records import Cohort, PerExample, Trial, TrialOutcome
@@ -93,9 +93,9 @@ def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> 
 
     recorded = read_reproducible_run(run_id)
     check_comparable(recorded)
-    spec = spec_of(recorded.definition, data_dir)
+    spec = datasets.spec_of(recorded.definition, data_dir)
     made = f"run {recorded.run_id} was measured"
-    dataset = load_again(spec, recorded.trial.split_id, made, "reproduce it")
+    dataset = datasets.reload(spec, recorded.trial.split_id, made, "reproduce it")
     used, outcome = train_again(recorded, dataset, device, notify)
     return compare(recorded, replace(outcome, device=used))
 

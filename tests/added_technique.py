@@ -1,7 +1,8 @@
 """A technique that no table has: each unit's incoming weights have at least a certain norm."""
 
 from pipeline.training.hyperparameters import Hyperparameter
-from pipeline.training.techniques import KernelConstraint, Technique
+from pipeline.training.technique_forms import KernelConstraint
+from pipeline.training.techniques import Technique
 
 
 def enlarged(kernels, limits, axes):

@@ -8,10 +8,9 @@ published, SHA-256 of the archive as in Keras's loader.
 
 from functools import partial
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData, Source
 from pipeline.datasets.formats.cifar import read_batches
-from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.official_files import Layout, OfficialFile, OfficialFiles
 
 FOLDER = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -43,10 +42,10 @@ PACKED: Layout = (
 )
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns the 50,000 training images, uint8 ``[50000, 32, 32, 3]``, in the files' order."""
-    paths = shelf.paths()
-    inputs, labels = read_batches(shelf.verified(paths, *TRAIN, ARCHIVE), TRAIN, "labels")
+    paths = files.paths()
+    inputs, labels = read_batches(files.verified(paths, *TRAIN, ARCHIVE), TRAIN, "labels")
     return RawData(
         kind="image",
         class_names=CLASS_NAMES,
@@ -54,12 +53,12 @@ def read(shelf: Shelf) -> RawData:
         labels=labels,
         num_validation=10_000,
         num_test=10_000,
-        read_test=partial(_read_test, shelf, paths),
+        read_test=partial(_read_test, files, paths),
     )
 
 
-def _read_test(shelf: Shelf, paths: dict) -> Part:
-    return Part(*read_batches(shelf.verified(paths, *TEST, ARCHIVE), TEST, "labels"))
+def _read_test(files: OfficialFiles, paths: dict) -> Part:
+    return Part(*read_batches(files.verified(paths, *TEST, ARCHIVE), TEST, "labels"))
 
 
 SOURCE = Source(

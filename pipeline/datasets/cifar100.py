@@ -8,10 +8,9 @@ torchvision publishes them, SHA-256 of the archive as in Keras's loader.
 
 from functools import partial
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData, Source
 from pipeline.datasets.formats.cifar import read_batches
-from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.official_files import Layout, OfficialFile, OfficialFiles
 
 FOLDER = "cifar-100-python"
 ARCHIVE = "cifar-100-python.tar.gz"
@@ -44,10 +43,10 @@ PACKED: Layout = (
 )
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns the 50,000 training images, uint8 ``[50000, 32, 32, 3]``, in the file's order."""
-    paths = shelf.paths()
-    training = shelf.verified(paths, "train", ARCHIVE)
+    paths = files.paths()
+    training = files.verified(paths, "train", ARCHIVE)
     inputs, labels = read_batches(training, ("train",), "fine_labels")
     return RawData(
         kind="image",
@@ -56,12 +55,12 @@ def read(shelf: Shelf) -> RawData:
         labels=labels,
         num_validation=10_000,
         num_test=10_000,
-        read_test=partial(_read_test, shelf, paths),
+        read_test=partial(_read_test, files, paths),
     )
 
 
-def _read_test(shelf: Shelf, paths: dict) -> Part:
-    return Part(*read_batches(shelf.verified(paths, "test", ARCHIVE), ("test",), "fine_labels"))
+def _read_test(files: OfficialFiles, paths: dict) -> Part:
+    return Part(*read_batches(files.verified(paths, "test", ARCHIVE), ("test",), "fine_labels"))
 
 
 SOURCE = Source(

@@ -1,4 +1,4 @@
-"""What a loaded dataset is: two open parts, one sealed part, and what was fitted on train.
+"""What a dataset is: as it comes (:class:`RawData`), and split, prepared and sealed.
 
 :func:`pipeline.datasets.load` makes a :class:`Dataset`; training reads ``train`` and
 ``validation``; only the report, holding a :class:`SelectionLock`, may read ``test``.
@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets.formats.tokens import token_rows
+from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
 from pipeline.errors import DatasetError, SealedTestError
 from pipeline.records import ChanceLevel
@@ -46,6 +47,53 @@ class Part:
     def take(self, indices: np.ndarray) -> Part:
         """Returns a copy of the examples at these positions, in this order."""
         return Part(self.inputs[indices], self.labels[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class RawData:
+    """A dataset as it comes, before any split.
+
+    Attributes:
+        kind: ``image``, ``features`` or ``multi_hot``.
+        class_names: Names of the classes, by class number.
+        inputs: ``[num_examples, ...]`` as in :class:`Part`; all
+            examples, or all but those of an official test part.
+        labels: int32 ``[num_examples]``.
+        num_validation: Size of the validation part; None for 20%.
+        num_test: Published size of the official test part; None where there is none.
+        read_test: Reads the official test part; None where there is none. Must not have opened
+            its file before it is called, where it is a file of its own.
+    """
+
+    kind: Kind
+    class_names: tuple[str, ...]
+    inputs: Any
+    labels: np.ndarray
+    num_validation: int | None = None
+    num_test: int | None = None
+    read_test: Callable[[], Part] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset that can be loaded by name.
+
+    Attributes:
+        name: What the user types.
+        summary: What it is, in a sentence.
+        read: Reads everything but an official test part.
+        layouts: Its official files (see :class:`~pipeline.datasets.official_files.OfficialFiles`);
+            empty where it comes with a library.
+        page: Where a person gets the files.
+        ships_with: The library it comes with; empty where it has files.
+    """
+
+    name: str
+    summary: str
+    read: Callable[[OfficialFiles], RawData]
+    layouts: tuple[Layout, ...] = ()
+    page: str = ""
+    ships_with: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.official_files import Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.dataset import RawData, Source
+from pipeline.datasets.official_files import OfficialFiles
 
 FILE = "datasets/data/digits.csv.gz"
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns all images, uint8 ``[1797, 8, 8, 1]``; there is no official test part."""
     rows = _rows()
     return RawData(

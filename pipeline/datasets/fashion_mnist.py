@@ -8,10 +8,9 @@ the MD5s published there.
 
 from functools import partial
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData, Source
 from pipeline.datasets.formats.idx import read_idx
-from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.official_files import Layout, OfficialFile, OfficialFiles
 
 FOLDER = "fashion-mnist"
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
@@ -33,10 +32,10 @@ FILES: Layout = tuple(
 )
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns the 60,000 training images, uint8 ``[60000, 28, 28, 1]``, in the file's order."""
-    paths = shelf.paths()
-    train = _read_part(shelf, paths, TRAIN)
+    paths = files.paths()
+    train = _read_part(files, paths, TRAIN)
     return RawData(
         kind="image",
         class_names=CLASS_NAMES,
@@ -44,12 +43,12 @@ def read(shelf: Shelf) -> RawData:
         labels=train.labels,
         num_validation=10_000,
         num_test=10_000,
-        read_test=partial(_read_part, shelf, paths, TEST),
+        read_test=partial(_read_part, files, paths, TEST),
     )
 
 
-def _read_part(shelf: Shelf, paths: dict, names: tuple[str, str]) -> Part:
-    images, labels = (read_idx(shelf.verified(paths, name)[name]) for name in names)
+def _read_part(files: OfficialFiles, paths: dict, names: tuple[str, str]) -> Part:
+    images, labels = (read_idx(files.verified(paths, name)[name]) for name in names)
     return Part(images[..., None], labels.astype("int32"))
 
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData, Source
 from pipeline.datasets.formats.npz import read_array, read_header, read_sequences
 from pipeline.datasets.formats.tokens import keras_tokens, multi_hot
-from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.official_files import Layout, OfficialFile, OfficialFiles
 
 NUM_WORDS = 10_000
 SHUFFLE_SEED = 113
@@ -28,17 +27,17 @@ FILES: Layout = (
 )
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns the 25,000 official training reviews, csr ``[25000, 10000]``, in Keras's order."""
-    paths = shelf.paths()
-    train = _read_part(shelf, paths, "train")
+    paths = files.paths()
+    train = _read_part(files, paths, "train")
     return RawData(
         kind="multi_hot",
         class_names=("negative", "positive"),
         inputs=train.inputs,
         labels=train.labels,
         num_test=25_000,
-        read_test=partial(_read_part, shelf, paths, "test"),
+        read_test=partial(_read_part, files, paths, "test"),
     )
 
 
@@ -57,8 +56,8 @@ def read_tokens(path: Path, part: str, num_words: int) -> tuple[list[np.ndarray]
     return tokens, labels[order].astype(np.int32)
 
 
-def _read_part(shelf: Shelf, paths: dict, part: str) -> Part:
-    path = shelf.verified(paths, "imdb.npz")["imdb.npz"]
+def _read_part(files: OfficialFiles, paths: dict, part: str) -> Part:
+    path = files.verified(paths, "imdb.npz")["imdb.npz"]
     tokens, labels = read_tokens(path, part, NUM_WORDS)
     return Part(multi_hot(tokens, NUM_WORDS), labels)
 

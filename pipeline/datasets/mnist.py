@@ -9,11 +9,10 @@ archive as in Keras's loader.
 
 from functools import partial
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData, Source
 from pipeline.datasets.formats.idx import read_idx
 from pipeline.datasets.formats.npz import read_array
-from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.official_files import Layout, OfficialFile, OfficialFiles
 
 ARCHIVE = "mnist.npz"
 IDX = {
@@ -40,10 +39,10 @@ IDX_FILES: Layout = tuple(
 )
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns the 60,000 training images, uint8 ``[60000, 28, 28, 1]``, in the files' order."""
-    paths = shelf.paths()
-    train = _read_part(shelf, paths, "train")
+    paths = files.paths()
+    train = _read_part(files, paths, "train")
     return RawData(
         kind="image",
         class_names=tuple(str(digit) for digit in range(10)),
@@ -51,16 +50,16 @@ def read(shelf: Shelf) -> RawData:
         labels=train.labels,
         num_validation=10_000,
         num_test=10_000,
-        read_test=partial(_read_part, shelf, paths, "test"),
+        read_test=partial(_read_part, files, paths, "test"),
     )
 
 
-def _read_part(shelf: Shelf, paths: dict, part: str) -> Part:
+def _read_part(files: OfficialFiles, paths: dict, part: str) -> Part:
     if ARCHIVE in paths:
-        path = shelf.verified(paths, ARCHIVE)[ARCHIVE]
+        path = files.verified(paths, ARCHIVE)[ARCHIVE]
         images, labels = (read_array(path, f"{letter}_{part}") for letter in "xy")
     else:
-        images, labels = (read_idx(shelf.verified(paths, name)[name]) for name in IDX[part])
+        images, labels = (read_idx(files.verified(paths, name)[name]) for name in IDX[part])
     return Part(images[..., None], labels.astype("int32"))
 
 

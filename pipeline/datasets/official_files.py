@@ -1,8 +1,8 @@
-"""Official files: found under the data directory or in Keras's cache, or downloaded through Keras.
+"""Official files: found under the data directory or in Keras's cache, or downloaded by Keras.
 
-A source names its files once, as :class:`OfficialFile`; :class:`Shelf` finds them, verifies their
-published checksums, and, when there is no file and no network, says what to get and where to put
-it. The download is a function given to the shelf, so tests hand in another.
+A source names its files once, as :class:`OfficialFile`; :class:`OfficialFiles` finds them, verifies
+their published checksums, and, when there is no file and no network, says what to get and where to
+put it. The download is a function that it is given, so tests hand in another.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def keras_cache() -> Path:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class OfficialFiles:
     """Where one dataset's files are looked for.
 
     Attributes:

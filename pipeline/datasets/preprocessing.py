@@ -1,28 +1,74 @@
-"""What is fitted on the training part alone, and what identifies the data.
+"""Raw data and a specification in, a split, standardized and sealed :class:`Dataset` out.
 
-Training parts in; mean and deviation, chance level and fingerprint out. Nothing here ever sees
-the test part, and mean and deviation never see validation.
+Mean and deviation are fitted on the training part alone; the chance level and the fingerprint also
+look at validation; nothing here reads the test part.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 
-from pipeline.records import ChanceLevel
-
-if TYPE_CHECKING:
-    from pipeline.datasets.dataset import Kind, Part
+from pipeline.datasets.dataset import Dataset, Kind, Part, RawData, SealedTest
+from pipeline.datasets.splits import Sizes, Split, measured_examples, split_examples, split_id
+from pipeline.errors import DatasetError
+from pipeline.records import ChanceLevel, DatasetSpec
 
 CHUNK = 1024
 IMAGE_FLOOR = 0.25
 """Smallest deviation of a pixel, as a share of the root mean square deviation of all pixels."""
 FEATURE_FLOOR = 1e-6
 """Below this share of its own magnitude, a feature's deviation is rounding: it is constant."""
+
+
+def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
+    """Returns the dataset: split as the specification says, everything fitted on train only.
+
+    Args:
+        name: The dataset's name.
+        raw: What its source read.
+        spec: Seed and number of training examples.
+
+    Raises:
+        DatasetError: There are too few classes or examples, or too many were asked for.
+    """
+    try:
+        split = split_examples(
+            raw.labels, spec.seed, Sizes(raw.num_validation, raw.num_test, spec.train_examples)
+        )
+    except DatasetError as error:
+        raise DatasetError(f"Dataset '{name}': {error}") from None
+    everything = Part(raw.inputs, raw.labels)
+    train, validation = everything.take(split.train), everything.take(split.validation)
+    sparse_inputs = raw.kind == "multi_hot"
+    mean, deviation = (None, None) if sparse_inputs else standardization(train.inputs, raw.kind)
+    data = fingerprint(train, validation)
+    return Dataset(
+        name=name,
+        kind=raw.kind,
+        num_classes=len(raw.class_names),
+        class_names=raw.class_names,
+        input_shape=tuple(int(size) for size in raw.inputs.shape[1:]),
+        train=train,
+        validation=validation,
+        test=_seal(name, raw, split),
+        split=split,
+        split_id=split_id(split, spec.seed, data),
+        split_sizes={
+            "train": len(train),
+            "validation": len(validation),
+            "test": len(split.test),
+        },
+        measured=measured_examples(train.labels, len(validation), spec.seed),
+        mean=mean,
+        deviation=deviation,
+        chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
+        fingerprint=data,
+    )
 
 
 def standardization(inputs: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +129,18 @@ def fingerprint(*parts: Part) -> str:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
     return digest.hexdigest()
+
+
+def _seal(name: str, raw: RawData, split: Split) -> SealedTest:
+    if raw.read_test is not None:
+        return SealedTest(name, len(split.test), raw.read_test)
+    # A copy of the test examples alone, so that the whole array can be freed.
+    part = Part(raw.inputs, np.asarray(raw.labels)).take(split.test)
+    return SealedTest(name, len(part), partial(_same, part))
+
+
+def _same(part: Part) -> Part:
+    return part
 
 
 def _arrays(inputs: object) -> tuple[np.ndarray, ...]:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData, Source
 from pipeline.datasets.formats.npz import read_array, read_sequences
 from pipeline.datasets.formats.tokens import keras_tokens, multi_hot
-from pipeline.datasets.official_files import Layout, OfficialFile, Shelf
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.official_files import Layout, OfficialFile, OfficialFiles
 
 NUM_WORDS = 10_000
 SHUFFLE_SEED = 113
@@ -37,17 +36,17 @@ FILES: Layout = (
 )
 
 
-def read(shelf: Shelf) -> RawData:
+def read(files: OfficialFiles) -> RawData:
     """Returns the 8,982 official training examples, csr ``[8982, 10000]``, in Keras's order."""
-    paths = shelf.paths()
-    train = _read_part(shelf, paths, slice(0, NUM_TRAIN))
+    paths = files.paths()
+    train = _read_part(files, paths, slice(0, NUM_TRAIN))
     return RawData(
         kind="multi_hot",
         class_names=CLASS_NAMES,
         inputs=train.inputs,
         labels=train.labels,
         num_test=NUM_TEST,
-        read_test=partial(_read_part, shelf, paths, slice(NUM_TRAIN, None)),
+        read_test=partial(_read_part, files, paths, slice(NUM_TRAIN, None)),
     )
 
 
@@ -70,8 +69,8 @@ def read_tokens(path: Path, part: slice, num_words: int) -> tuple[list[np.ndarra
     return tokens, labels[order].astype(np.int32)
 
 
-def _read_part(shelf: Shelf, paths: dict, part: slice) -> Part:
-    path = shelf.verified(paths, "reuters.npz")["reuters.npz"]
+def _read_part(files: OfficialFiles, paths: dict, part: slice) -> Part:
+    path = files.verified(paths, "reuters.npz")["reuters.npz"]
     tokens, labels = read_tokens(path, part, NUM_WORDS)
     return Part(multi_hot(tokens, NUM_WORDS), labels)
 

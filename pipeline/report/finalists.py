@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import Dataset
-from pipeline.datasets.summary import DatasetSummary
+from pipeline.datasets import Dataset, DatasetSummary
 from pipeline.formatting import decimal, duration
 from pipeline.records import (
     Cohort,

@@ -28,6 +28,7 @@ class ReportOptions:
             rule, else the rule's default.
         seeds: Seeds per finalist, 1 for no finalists; None as locked, else :data:`SEEDS`.
         finalists: Largest number of finalists; None as locked, else :data:`FINALISTS`.
+        trial_timeout: Longest wall time of a finalist's training, seconds; None for no limit.
         data_dir: Folder with official files, for training finalists and for the test part.
         read_test_again: Lock the present choice and read the test part once more.
     """
@@ -38,6 +39,7 @@ class ReportOptions:
     constants: Mapping[str, float] = field(default_factory=dict)
     seeds: int | None = None
     finalists: int | None = None
+    trial_timeout: float | None = None
     data_dir: Path | None = None
     read_test_again: bool = False
 

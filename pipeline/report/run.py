@@ -14,9 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import tracking
+from pipeline import datasets, tracking
 from pipeline.datasets import Dataset, SelectionLock
-from pipeline.datasets.reload import load_again, spec_of
 from pipeline.records import StudyRecord
 from pipeline.report import finalists
 from pipeline.report.lock import (
@@ -163,8 +162,9 @@ class ReportRun:
         keys, trained = self._trained()
         missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
         if missing:
-            spec = spec_of(self.study.definition, self.options.data_dir)
-            setup = finalists.setup_of(self.store, self.study, dataset, spec)
+            spec = datasets.spec_of(self.study.definition, self.options.data_dir)
+            limit = self.options.trial_timeout
+            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit)
             finalists.train(self.store, self.study, missing, setup, self.notify)
             trained = self.store.read_finalists(self.study)
         return confirm(self.study, self.first, trained)
@@ -245,6 +245,6 @@ def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:
     Raises:
         SplitMismatchError: The data on this machine are not those of the study.
     """
-    spec = spec_of(study.definition, data_dir)
+    spec = datasets.spec_of(study.definition, data_dir)
     made = f"study '{study.study}' was made"
-    return load_again(spec, study.split_id, made, "read the test part")
+    return datasets.reload(spec, study.split_id, made, "read the test part")

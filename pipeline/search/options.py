@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
+from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.splits import MEASURED_AT_LEAST
-from pipeline.datasets.summary import DatasetSummary, summarize
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, TrialConfig
 from pipeline.redaction import masked
@@ -154,7 +154,7 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
     for what, config in configs.items():
         try:
-            techniques.check_inputs(config, dataset.kind)
+            techniques.check_inputs(techniques.in_use([config]), dataset.kind)
             num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
         except InputError as error:
             raise InputError(

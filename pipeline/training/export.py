@@ -24,18 +24,15 @@ from pipeline.training.architecture import (
     MaxPool,
     OutputTechnique,
 )
-from pipeline.training.network import standardization
+from pipeline.training.layers import standardization
 from pipeline.training.optimizers import keras_optimizer
-from pipeline.training.techniques import (
-    TECHNIQUES,
+from pipeline.training.technique_forms import (
     Combination,
     KernelConstraint,
     KernelPenalty,
     NetworkInput,
-    acting,
-    in_use,
-    used,
 )
+from pipeline.training.techniques import TECHNIQUES, acting, in_use, used
 
 
 def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any:

@@ -1,7 +1,8 @@
 """A hyperparameter: its valid values, when it counts, and how reports treat it; no Keras here.
 
-:data:`NETWORK` and :data:`TRAINING` are the ones of networks and of their training; those of
-techniques stand with their technique, in ``training.techniques``, which puts all of them in order.
+:data:`NETWORK` and :data:`TRAINING` are the ones of networks and of their training. Those of a
+technique stand in its entry of ``training.techniques``, which puts all of them in order; what the
+penalties share is here.
 """
 
 from __future__ import annotations
@@ -113,3 +114,36 @@ TRAINING = (
     Hyperparameter("batch_size", int, 32, least=1, most=65_536),
 )
 """What else a network has, and how it is trained."""
+
+
+def _penalty_phrase(config: TrialConfig) -> str:
+    if config.regularizer == "none":
+        return ""
+    factors = [value for value in (config.lambda_l1, config.lambda_l2) if value is not None]
+    return f"{config.regularizer}({', '.join(f'{factor:.3g}' for factor in factors)})"
+
+
+def penalty_factor(name: str, *regularizers: str) -> Hyperparameter:
+    """Returns the factor of a penalty, which counts with these regularizers."""
+    return Hyperparameter(
+        name,
+        float,
+        None,
+        above=0,
+        per_trial=True,
+        logarithmic=True,
+        log_only=True,
+        needs=("regularizer", regularizers),
+        phrased_by="regularizer",
+    )
+
+
+REGULARIZER = Hyperparameter(
+    "regularizer",
+    str,
+    "none",
+    options=("none", "l1", "l2", "l1_l2"),
+    per_trial=True,
+    phrase=_penalty_phrase,
+)
+"""Which penalty a trial has: the techniques l1 and l2 share it."""

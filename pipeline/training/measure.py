@@ -14,7 +14,8 @@ import numpy as np
 from pipeline.records import Measurement, PerExample, TrialConfig
 from pipeline.selection.statistics import expected_calibration_error, gap_standard_error
 from pipeline.training.losses import SCORES
-from pipeline.training.techniques import KernelPenalty, acting
+from pipeline.training.technique_forms import KernelPenalty
+from pipeline.training.techniques import acting
 
 
 @dataclass(frozen=True)

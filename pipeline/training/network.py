@@ -37,22 +37,20 @@ from pipeline.training.layers import (
     StackedFlatten,
     StackedMaxPool,
     Weighted,
+    glorot_uniform,
+    standardization,
 )
 from pipeline.training.losses import AddedLoss, RunningCrossEntropy, Scores, StackedCrossEntropy
 from pipeline.training.memory_model import scored_at_once, widest_activation
 from pipeline.training.random_layers import StackedRandom
-from pipeline.training.techniques import (
-    TECHNIQUES,
+from pipeline.training.technique_forms import (
     KernelConstraint,
     KernelPenalty,
     LossTerm,
     NetworkInput,
     WeightUpdate,
-    acting,
-    check_kind,
-    structure,
-    vector,
 )
+from pipeline.training.techniques import TECHNIQUES, acting, check_inputs, structure, vector
 
 LONGEST_EXECUTION = 64
 """Training steps per call into the backend: enough to hide the call, few enough for progress."""
@@ -127,8 +125,7 @@ class StackedNetwork:
 
     def _stack(self, indices: Any) -> Any:
         config, dataset = self.spec.config, self.data.dataset
-        for name in acting(NetworkInput, self.spec.techniques):
-            check_kind(name, dataset.kind)
+        check_inputs(self.spec.techniques, dataset.kind)
         tensor = self.data.inputs(indices)
         if config.standardize and dataset.mean is not None and dataset.deviation is not None:
             tensor = standardization(dataset.mean, dataset.deviation)(tensor)
@@ -252,25 +249,6 @@ def steps_per_execution(steps_per_epoch: int) -> int:
     if longest >= min(SHORTEST_EXECUTION, steps_per_epoch):
         return longest
     return min(d for d in divisors if d > LONGEST_EXECUTION)
-
-
-def standardization(mean: np.ndarray, deviation: np.ndarray) -> Any:
-    """Returns the layer (x - mean) / deviation for inputs [B, *mean.shape]."""
-    axes = tuple(range(1, mean.ndim + 1))
-    return keras.layers.Normalization(
-        axis=axes, mean=mean, variance=np.square(deviation), dtype="float32"
-    )
-
-
-def glorot_uniform(shape: tuple[int, ...], seed: int, salt: int) -> np.ndarray:
-    """Returns Keras's default initialization of a kernel from a counter-based generator.
-
-    Source: Glorot & Bengio 2010; fans as in ``keras.initializers.GlorotUniform``.
-    """
-    receptive = int(np.prod(shape[:-2]))
-    limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
-    generator = np.random.Generator(np.random.Philox(key=[seed, salt]))
-    return ((2.0 * generator.random(shape, dtype=np.float32) - 1.0) * limit).astype(np.float32)
 
 
 def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:

@@ -20,14 +20,8 @@ from keras import ops
 from pipeline.records import TrialConfig
 from pipeline.training import backend
 from pipeline.training.random_layers import along_trials
-from pipeline.training.techniques import (
-    KernelConstraint,
-    KernelPenalty,
-    WeightUpdate,
-    acting,
-    in_use,
-    vector,
-)
+from pipeline.training.technique_forms import KernelConstraint, KernelPenalty, WeightUpdate
+from pipeline.training.techniques import acting, in_use, vector
 
 FUSED_SIZE = 2**17
 """Entries of a kernel from which compiling its update pays: smaller ones stay in the cache."""

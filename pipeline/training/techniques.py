@@ -17,113 +17,25 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.records import TrialConfig, Value, declare_hyperparameters
+from pipeline.training import technique_functions as functions
 from pipeline.training.architecture import BatchNorm, Conv, Dense, Layer, OutputTechnique
-from pipeline.training.hyperparameters import NETWORK, TRAINING, Hyperparameter
-
-
-@dataclass(frozen=True)
-class KernelPenalty:
-    """A penalty on the kernels of regularized layers; the optimizer adds its gradient.
-
-    Attributes:
-        gradient: (kernels, factors that broadcast along them) -> the penalty's gradient.
-        total: (one trial's kernel, its factor) -> the penalty, in NumPy.
-        keras: factor -> Keras's regularizer.
-    """
-
-    gradient: Callable[[Any, Any], Any]
-    total: Callable[[np.ndarray, float], float]
-    keras: Callable[[float], Any]
-
-
-@dataclass(frozen=True)
-class KernelConstraint:
-    """A limit on the kernels of regularized layers, applied after each update.
-
-    Attributes:
-        project: (kernels, limits that broadcast along them, axes of a unit's weights) -> kernels.
-        keras: (limit, axes of a unit's weights) -> Keras's constraint.
-    """
-
-    project: Callable[[Any, Any, tuple[int, ...]], Any]
-    keras: Callable[[float, Any], Any]
-
-
-@dataclass(frozen=True)
-class LayerOutput:
-    """A layer behind every regularized layer.
-
-    Attributes:
-        stacked: (number of trials, what tells such layers apart) -> a layer of
-            ``training.random_layers``, or one with the same ``start``.
-        keras: number -> Keras's layer.
-    """
-
-    stacked: Callable[[int, int], Any]
-    keras: Callable[[float], Any]
-
-
-@dataclass(frozen=True)
-class NetworkInput:
-    """A layer before the first one, behind the standardization.
-
-    Attributes:
-        stacked: As of :class:`LayerOutput`; takes inputs that the trials share, too.
-        keras: number -> Keras's layer.
-        kinds: Kinds of data that it can act on.
-        work: About how many multiply-adds it takes per value, in training.
-    """
-
-    stacked: Callable[[int, int], Any]
-    keras: Callable[[float], Any]
-    kinds: tuple[str, ...] = ("features", "image")
-    work: int = 1
-
-
-@dataclass(frozen=True)
-class LossTerm:
-    """A term of the training loss; what is measured stays plain cross-entropy.
-
-    Attributes:
-        added: (logits [B, K, C], labels [B], numbers [K]) -> what is added to each trial's mean
-            cross-entropy, [K].
-        keras: number -> Keras's loss, of logits and one-hot labels.
-    """
-
-    added: Callable[[Any, Any, Any], Any]
-    keras: Callable[[float], Any]
-
-
-@dataclass(frozen=True)
-class WeightUpdate:
-    """A change of every trainable variable before the optimizer's own update.
-
-    Attributes:
-        before: (variable, numbers that broadcast along it, learning rates alike) -> new values.
-        keras: number -> options of Keras's optimizer.
-    """
-
-    before: Callable[[Any, Any, Any], Any]
-    keras: Callable[[float], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Structure:
-    """Layers of their own, which families add: trials that differ in it never share a cohort."""
-
-
-@dataclass(frozen=True)
-class Combination:
-    """Several techniques that count as one where all of them are used.
-
-    Attributes:
-        parts: Their names.
-        keras: The parts' numbers -> Keras's own class.
-    """
-
-    parts: tuple[str, ...]
-    keras: Callable[..., Any]
-
+from pipeline.training.hyperparameters import (
+    NETWORK,
+    REGULARIZER,
+    TRAINING,
+    Hyperparameter,
+    penalty_factor,
+)
+from pipeline.training.technique_forms import (
+    Combination,
+    KernelConstraint,
+    KernelPenalty,
+    LayerOutput,
+    LossTerm,
+    NetworkInput,
+    Structure,
+    WeightUpdate,
+)
 
 Form = TypeVar("Form")
 
@@ -167,126 +79,40 @@ class Technique(Generic[Form]):
         return self.number(config) != self.off
 
 
-def _penalty_phrase(config: TrialConfig) -> str:
-    if config.regularizer == "none":
-        return ""
-    factors = [value for value in (config.lambda_l1, config.lambda_l2) if value is not None]
-    return f"{config.regularizer}({', '.join(f'{factor:.3g}' for factor in factors)})"
-
-
-def _factor(name: str, *regularizers: str) -> Hyperparameter:
-    """Returns the factor of a penalty, which counts with these regularizers."""
-    return Hyperparameter(
-        name,
-        float,
-        None,
-        above=0,
-        per_trial=True,
-        logarithmic=True,
-        log_only=True,
-        needs=("regularizer", regularizers),
-        phrased_by="regularizer",
-    )
-
-
-_REGULARIZER = Hyperparameter(
-    "regularizer",
-    str,
-    "none",
-    options=("none", "l1", "l2", "l1_l2"),
-    per_trial=True,
-    phrase=_penalty_phrase,
-)
-
-
-def _l1_gradient(kernels: Any, factors: Any) -> Any:
-    """Returns the gradient of factor * sum|w|; at 0 it is 0."""
-    from keras import ops
-
-    return factors * ops.sign(kernels)
-
-
-def _l2_gradient(kernels: Any, factors: Any) -> Any:
-    """Returns the gradient of factor * sum w^2: Keras's convention, without 1/2."""
-    return 2.0 * factors * kernels
-
-
-def _limited_norms(kernels: Any, limits: Any, axes: tuple[int, ...]) -> Any:
-    """Returns the kernels with each unit's incoming weights scaled to a norm within its limit.
-
-    Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
-    """
-    import keras
-    from keras import ops
-
-    norms = ops.sqrt(ops.sum(ops.square(kernels), axis=axes, keepdims=True))
-    scale = ops.minimum(norms, limits) / (keras.config.epsilon() + norms)
-    # Off must be exactly off: the epsilon above would shrink the weights at every step.
-    return kernels * ops.where(ops.isinf(limits), ops.ones_like(scale), scale)
-
-
-def _smoothing(logits: Any, labels: Any, shares: Any) -> Any:
-    """Returns what label smoothing adds to the mean cross-entropy, [K].
-
-    Keras's target is (1 - share) * one-hot + share / C, and cross-entropy is linear in the target:
-    share * (mean over classes of -log p - cross-entropy).
-    """
-    from keras import ops
-
-    from pipeline.training.losses import cross_entropy
-
-    uniform = -ops.mean(ops.log_softmax(ops.cast(logits, "float32"), axis=-1), axis=-1)
-    return shares * ops.mean(uniform - cross_entropy(labels, logits), axis=0)
-
-
-def _stacked_dropout(trials: int, salt: int) -> Any:
-    from pipeline.training.random_layers import StackedDropout
-
-    return StackedDropout(trials, salt)
-
-
-def _stacked_noise(trials: int, salt: int) -> Any:
-    from pipeline.training.random_layers import StackedGaussianNoise
-
-    return StackedGaussianNoise(trials, salt)
-
-
-def _keras(path: str) -> Any:
-    """Returns a class of Keras by its name, such as ``layers.Dropout``."""
-    import keras
-
-    module, _, name = path.partition(".")
-    return getattr(getattr(keras, module), name)
-
-
 TECHNIQUES: dict[str, Technique[Any]] = {
     "l1": Technique(
         KernelPenalty(
-            _l1_gradient,
+            functions.l1_gradient,
             total=lambda kernel, factor: factor * float(np.abs(kernel).sum(dtype=np.float64)),
-            keras=lambda factor: _keras("regularizers.L1L2")(l1=factor, l2=0.0),
+            keras=lambda factor: functions.keras_class("regularizers.L1L2")(l1=factor, l2=0.0),
         ),
-        (_REGULARIZER, _factor("lambda_l1", "l1", "l1_l2")),
+        (REGULARIZER, penalty_factor("lambda_l1", "l1", "l1_l2")),
         example={"regularizer": "l1", "lambda_l1": 1e-3},
         usual=True,
     ),
     "l2": Technique(
         KernelPenalty(
-            _l2_gradient,
+            functions.l2_gradient,
             total=lambda kernel, factor: factor * float(np.square(kernel).sum(dtype=np.float64)),
-            keras=lambda factor: _keras("regularizers.L1L2")(l1=0.0, l2=factor),
+            keras=lambda factor: functions.keras_class("regularizers.L1L2")(l1=0.0, l2=factor),
         ),
-        (_REGULARIZER, _factor("lambda_l2", "l2", "l1_l2")),
+        (REGULARIZER, penalty_factor("lambda_l2", "l2", "l1_l2")),
         example={"regularizer": "l2", "lambda_l2": 1e-2},
         usual=True,
     ),
     "l1_l2": Technique(  # the elastic net
-        Combination(("l1", "l2"), keras=lambda l1, l2: _keras("regularizers.L1L2")(l1=l1, l2=l2)),
+        Combination(
+            ("l1", "l2"),
+            keras=lambda l1, l2: functions.keras_class("regularizers.L1L2")(l1=l1, l2=l2),
+        ),
         example={"regularizer": "l1_l2", "lambda_l1": 1e-3, "lambda_l2": 1e-2},
         usual=True,
     ),
     "dropout": Technique(
-        LayerOutput(_stacked_dropout, keras=lambda rate: _keras("layers.Dropout")(rate)),
+        LayerOutput(
+            functions.stacked_dropout,
+            keras=lambda rate: functions.keras_class("layers.Dropout")(rate),
+        ),
         (
             Hyperparameter(
                 "dropout_rate", float, 0.0, least=0, below=1, off=0, per_trial=True, words="dropout"
@@ -298,8 +124,10 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     ),
     "max_norm": Technique(
         KernelConstraint(
-            _limited_norms,
-            keras=lambda limit, axes: _keras("constraints.MaxNorm")(limit, axis=axes),
+            functions.limited_norms,
+            keras=lambda limit, axes: functions.keras_class("constraints.MaxNorm")(
+                limit, axis=axes
+            ),
         ),
         (Hyperparameter("max_norm", float, None, above=0, optional=True, per_trial=True),),
         off=inf,
@@ -328,8 +156,8 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     ),
     "label_smoothing": Technique(
         LossTerm(
-            _smoothing,
-            keras=lambda share: _keras("losses.CategoricalCrossentropy")(
+            functions.smoothing,
+            keras=lambda share: functions.keras_class("losses.CategoricalCrossentropy")(
                 from_logits=True, label_smoothing=share
             ),
         ),
@@ -339,7 +167,9 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     "input_noise": Technique(
         # Words that occur or do not are no numbers to add noise to: their rows stay zeros and ones.
         NetworkInput(
-            _stacked_noise, keras=lambda std: _keras("layers.GaussianNoise")(std), work=30
+            functions.stacked_noise,
+            keras=lambda std: functions.keras_class("layers.GaussianNoise")(std),
+            work=30,
         ),
         (
             Hyperparameter(
@@ -462,26 +292,16 @@ def input_work(config: TrialConfig, input_shape: tuple[int, ...]) -> int:
     return prod(input_shape) * sum(technique.form.work for technique in found)
 
 
-def check_inputs(config: TrialConfig, kind: str) -> None:
-    """Checks that a config's techniques can act on this kind of data.
+def check_inputs(names: Iterable[str], kind: str) -> None:
+    """Checks that techniques can act on this kind of data.
 
     Raises:
         InputError: One cannot.
     """
-    for name in acting(NetworkInput, in_use([config])):
-        check_kind(name, kind)
-
-
-def check_kind(name: str, kind: str) -> None:
-    """Checks that a technique on inputs can act on this kind of data.
-
-    Raises:
-        InputError: It cannot.
-    """
-    technique = TECHNIQUES[name]
-    kinds = getattr(technique.form, "kinds", (kind,))
-    if kind not in kinds:
-        raise InputError(
-            f"{name} acts on inputs of the kind {' or '.join(kinds)}, and these are {kind}: leave "
-            f"{' and '.join(entry.name for entry in technique.hyperparameters)} out"
-        )
+    for name, technique in acting(NetworkInput, names).items():
+        kinds = technique.form.kinds
+        if kind not in kinds:
+            raise InputError(
+                f"{name} acts on inputs of the kind {' or '.join(kinds)}, and these are {kind}: "
+                f"leave {' and '.join(entry.name for entry in technique.hyperparameters)} out"
+            )

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import RawData
-from pipeline.datasets.assembly import assemble
 from pipeline.datasets.formats.tokens import keras_tokens, multi_hot
-from pipeline.datasets.official_files import OfficialFile, Shelf
+from pipeline.datasets.official_files import OfficialFile, OfficialFiles
+from pipeline.datasets.preprocessing import assemble
 from pipeline.records import DatasetSpec
 
 
@@ -56,8 +56,8 @@ def no_network():
 
 
 @pytest.fixture
-def tiny_shelf(tmp_path):
-    """Returns a shelf over files the test makes, with their own checksums for the official."""
+def tiny_files(tmp_path):
+    """Returns a files over files the test makes, with their own checksums for the official."""
 
     def make(source, contents, data_dir=tmp_path):
         md5 = {}
@@ -70,7 +70,7 @@ def tiny_shelf(tmp_path):
             tuple(replace(file, checksum=md5.get(file.name, file.checksum)) for file in layout)
             for layout in source.layouts
         )
-        return Shelf(source.name, source.page, layouts, data_dir, refuse_download)
+        return OfficialFiles(source.name, source.page, layouts, data_dir, refuse_download)
 
     return make
 

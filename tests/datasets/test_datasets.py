@@ -15,9 +15,9 @@ from pipeline.records import DatasetSpec
 CIRCLES = '''
 """``circles``: a made-up dataset."""
 import numpy as np
-from pipeline.datasets.source import RawData, Source
+from pipeline.datasets.dataset import RawData, Source
 
-def read(shelf):
+def read(files):
     labels = np.arange(50, dtype=np.int32) % 2
     return RawData("features", ("in", "out"), labels[:, None].astype("float32"), labels)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets import catalogue, load
-from pipeline.datasets.official_files import OfficialFile, Shelf, keras_cache
+from pipeline.datasets.official_files import OfficialFile, OfficialFiles, keras_cache
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec
 
@@ -20,8 +20,8 @@ FILE = OfficialFile(
 WITH_FILES = sorted(name for name, source in catalogue().items() if source.layouts)
 
 
-def shelf(data_dir, fetch=None, layouts=((FILE,),)):
-    return Shelf("a", "https://example.org", layouts, data_dir, fetch or refuse)
+def files(data_dir, fetch=None, layouts=((FILE,),)):
+    return OfficialFiles("a", "https://example.org", layouts, data_dir, fetch or refuse)
 
 
 def refuse(file):
@@ -38,13 +38,13 @@ def put(path):
 def test_the_data_directory_comes_first_flat_or_in_its_folder(tmp_path, place):
     put(keras_cache() / "a.bin")
     path = put(tmp_path / place)
-    assert shelf(tmp_path).paths() == {"a.bin": path}
+    assert files(tmp_path).paths() == {"a.bin": path}
 
 
 def test_the_keras_cache_comes_second(tmp_path):
     path = put(keras_cache() / "a.bin")
-    assert shelf(tmp_path).paths() == {"a.bin": path}
-    assert shelf(None).paths() == {"a.bin": path}
+    assert files(tmp_path).paths() == {"a.bin": path}
+    assert files(None).paths() == {"a.bin": path}
 
 
 def test_the_download_comes_last(tmp_path):
@@ -54,13 +54,13 @@ def test_the_download_comes_last(tmp_path):
         asked.append(file.name)
         return put(tmp_path / "elsewhere" / file.name)
 
-    assert shelf(tmp_path, fetch).paths()["a.bin"].read_bytes() == CONTENT
+    assert files(tmp_path, fetch).paths()["a.bin"].read_bytes() == CONTENT
     assert asked == ["a.bin"]
 
 
 def test_no_file_and_no_network_says_what_to_get_and_where_to_put_it(tmp_path):
     with pytest.raises(DatasetError) as caught:
-        shelf(tmp_path).paths()
+        files(tmp_path).paths()
     message = str(caught.value)
     assert "Dataset 'a' is not on this machine: a.bin was not found in" in message
     assert "the download failed (Network is unreachable)" in message
@@ -71,13 +71,13 @@ def test_no_file_and_no_network_says_what_to_get_and_where_to_put_it(tmp_path):
 
 def test_a_data_directory_that_is_not_there_says_so(tmp_path):
     with pytest.raises(DatasetError, match=r"The data directory .*nowhere does not exist"):
-        shelf(tmp_path / "nowhere").paths()
+        files(tmp_path / "nowhere").paths()
 
 
 def test_a_wrong_checksum_names_file_expected_and_found(tmp_path):
     path = put(tmp_path / "a.bin")
     path.write_bytes(b"damaged")
-    one = shelf(tmp_path)
+    one = files(tmp_path)
     with pytest.raises(DatasetError) as caught:
         one.verified(one.paths(), "a.bin")
     message = str(caught.value)
@@ -90,7 +90,7 @@ def test_an_incomplete_folder_names_what_is_missing(tmp_path):
     batches = tuple(OfficialFile(name, "0" * 32, "batches", True) for name in ("one", "two"))
     put(tmp_path / "batches" / "one")
     with pytest.raises(DatasetError, match="Of its files there, two is missing"):
-        shelf(tmp_path, layouts=(batches, (FILE,))).paths()
+        files(tmp_path, layouts=(batches, (FILE,))).paths()
 
 
 @pytest.mark.parametrize("name", WITH_FILES)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import RawData, sample_grid
-from pipeline.datasets.assembly import assemble
+from pipeline.datasets.preprocessing import assemble
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec
 

@@ -61,9 +61,9 @@ CIFAR_LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", CIFAR_LAYOUTS)
-def test_cifar_unpacked_and_packed(layout, tiny_shelf, cifar_batch):
+def test_cifar_unpacked_and_packed(layout, tiny_files, cifar_batch):
     source = SOURCES[layout.split()[0]]
-    raw = source.read(tiny_shelf(source, CIFAR_LAYOUTS[layout](cifar_batch)))
+    raw = source.read(tiny_files(source, CIFAR_LAYOUTS[layout](cifar_batch)))
     assert raw.labels.tolist() == [1, 2, 3, 4, 5]
     assert raw.inputs.shape == (5, 32, 32, 3)
     assert raw.inputs[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 5]
@@ -74,8 +74,8 @@ def test_cifar_unpacked_and_packed(layout, tiny_shelf, cifar_batch):
     ("name", "prefix"),
     [("fashion_mnist", "fashion-mnist/"), ("fashion_mnist", ""), ("mnist", "mnist/")],
 )
-def test_idx_files(name, prefix, tiny_shelf):
-    raw = SOURCES[name].read(tiny_shelf(SOURCES[name], idx_files(prefix)))
+def test_idx_files(name, prefix, tiny_files):
+    raw = SOURCES[name].read(tiny_files(SOURCES[name], idx_files(prefix)))
     assert raw.inputs.shape == (5, 4, 4, 1)
     assert (raw.inputs.dtype, raw.labels.dtype) == (np.uint8, np.int32)
     assert raw.inputs[:, 1, 2, 0].tolist() == raw.labels.tolist() == [0, 1, 2, 3, 4]
@@ -84,27 +84,27 @@ def test_idx_files(name, prefix, tiny_shelf):
     assert test.inputs[:, 0, 0, 0].tolist() == [100, 101]
 
 
-def test_a_test_file_is_not_opened_before_it_is_read(tiny_shelf, tmp_path):
+def test_a_test_file_is_not_opened_before_it_is_read(tiny_files, tmp_path):
     source = SOURCES["fashion_mnist"]
-    shelf = tiny_shelf(source, idx_files(""))
+    files = tiny_files(source, idx_files(""))
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
         (tmp_path / name).write_bytes(b"destroyed")
-    raw = source.read(shelf)
+    raw = source.read(files)
     with pytest.raises(DatasetError, match=r"t10k-images-idx3-ubyte.gz is not the official file"):
         raw.read_test()
 
 
-def keras_npz(tiny_shelf, name, content):
-    """A shelf whose layout has one file, with the checksum of this content (MD5 for SHA-256)."""
-    return tiny_shelf(SOURCES[name], {f"{name}.npz": content})
+def keras_npz(tiny_files, name, content):
+    """A files whose layout has one file, with the checksum of this content (MD5 for SHA-256)."""
+    return tiny_files(SOURCES[name], {f"{name}.npz": content})
 
 
-def test_mnist_from_the_keras_archive(tiny_shelf):
+def test_mnist_from_the_keras_archive(tiny_files):
     buffer = io.BytesIO()
     images = np.zeros((6, 28, 28), np.uint8)
     labels = np.arange(6, dtype=np.uint8)
     np.savez(buffer, x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
-    raw = SOURCES["mnist"].read(keras_npz(tiny_shelf, "mnist", buffer.getvalue()))
+    raw = SOURCES["mnist"].read(keras_npz(tiny_files, "mnist", buffer.getvalue()))
     assert raw.inputs.shape == (6, 28, 28, 1)
     assert raw.labels.tolist() == [0, 1, 2, 3, 4, 5]
     assert raw.read_test().inputs.shape == (2, 28, 28, 1)
@@ -122,21 +122,21 @@ def keras_imdb(x_train, x_test, num_words=10_000):
     return parts
 
 
-def test_imdb_is_shuffled_and_encoded_as_keras_does(tiny_shelf, sequences_npz, words):
+def test_imdb_is_shuffled_and_encoded_as_keras_does(tiny_files, sequences_npz, words):
     x_train, x_test = words(30), words(20, seed=1)
     y_train, y_test = np.arange(30) % 2, np.arange(20) % 2
     content = sequences_npz(x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    raw = SOURCES["imdb"].read(keras_npz(tiny_shelf, "imdb", content))
+    raw = SOURCES["imdb"].read(keras_npz(tiny_files, "imdb", content))
     for part, expected in zip((raw, raw.read_test()), keras_imdb(x_train, x_test), strict=True):
         found = [set(part.inputs[[row]].indices.tolist()) for row in range(len(expected))]
         assert found == expected
 
 
 def test_reuters_keeps_the_first_8982_of_the_shuffle_for_the_search(
-    tiny_shelf, sequences_npz, words
+    tiny_files, sequences_npz, words
 ):
     content = sequences_npz(x=words(9000), y=np.arange(9000) % 46)
-    raw = SOURCES["reuters"].read(keras_npz(tiny_shelf, "reuters", content))
+    raw = SOURCES["reuters"].read(keras_npz(tiny_files, "reuters", content))
     order = np.arange(9000)
     np.random.RandomState(113).shuffle(order)
     assert raw.labels.tolist() == (order[:8982] % 46).tolist()

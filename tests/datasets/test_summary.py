@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline import datasets
-from pipeline.datasets import summary as summaries
-from pipeline.datasets.summary import DatasetSummary, summarize
+from pipeline.datasets import DatasetSummary, summarize, summary
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec
 
 
-def test_a_small_dataset_is_outlined_in_this_process(monkeypatch):
-    monkeypatch.setattr(summaries, "ProcessPoolExecutor", None)
+def test_a_small_dataset_is_summarized_in_this_process(monkeypatch):
+    monkeypatch.setattr(summary, "ProcessPoolExecutor", None)
     spec = DatasetSpec("digits", seed=3)
     found, loaded = summarize(spec), datasets.load(spec)
     assert found == DatasetSummary.of(loaded)
@@ -21,12 +20,12 @@ def test_a_small_dataset_is_outlined_in_this_process(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_large_one_is_outlined_in_another_and_its_refusal_comes_back(monkeypatch, tmp_path):
+def test_a_large_one_is_summarized_in_another_and_its_refusal_comes_back(monkeypatch, tmp_path):
     path = tmp_path / "mine.npz"
     np.savez(path, x=np.random.default_rng(0).normal(size=(60, 4)), y=np.arange(60) % 2)
     spec = DatasetSpec(str(path))
     here = summarize(spec)
-    monkeypatch.setattr(summaries, "SMALL_BYTES", 0)
+    monkeypatch.setattr(summary, "SMALL_BYTES", 0)
     assert summarize(spec) == here
     path.write_bytes(b"PK no archive")
     with pytest.raises(DatasetError, match=r"mine\.npz"):

@@ -166,8 +166,7 @@ def judge_space(path: Path) -> tuple[bool, str]:
 
 def judge_data(path: Path) -> tuple[bool, str]:
     """Loads data, and reads the test part and describes them where they are valid."""
-    from pipeline.datasets import SelectionLock, describe, load
-    from pipeline.datasets.listing import as_lines
+    from pipeline.datasets import SelectionLock, as_lines, describe, load
     from pipeline.errors import PipelineError
     from pipeline.records import DatasetSpec
 

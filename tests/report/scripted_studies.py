@@ -38,6 +38,7 @@ SCRIPTS = {
     "scripted": {},
     "poisoned": {"poison": tuple(range(99))},
     "one_poisoned": {"poison": (0,), "poison_after": 1},
+    "cramped": {"room": 2},
     "hopeless": {"hopeless": tuple(range(99))},
 }
 

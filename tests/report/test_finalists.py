@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.datasets import load
+from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
 from pipeline.selection.confirm import finalist_trainings
@@ -30,7 +31,7 @@ def bench(scripted_study):
 
         def train(self, keys, executor="scripted"):
             store, said = scripted_study.store, []
-            store._client.set_tag(self.study.run_id, "executor", executor)
+            store.set_tag(self.study.run_id, "executor", executor)
             setup = setup_of(store, self.study, load(SPEC), SPEC)
             train(store, self.study, keys, setup, said.append)
             return said
@@ -131,9 +132,30 @@ def test_a_member_that_fails_is_found_and_the_others_are_trained(bench):
     assert len(bench.runs) == 6
     # One epoch was told before the failure; told again by those tried alone, it is known.
     for run in bench.runs:
-        history = bench.store._client.get_metric_history(run.info.run_id, "epoch/val_ce")
+        history = bench.store.get_metric_history(run.info.run_id, "epoch/val_ce")
         steps = sorted(point.step for point in history)
         assert steps == ([1] if run.info.status == "FAILED" else [1, 2, 3])
+
+
+def test_finalists_that_run_out_of_memory_together_train_in_halves(bench):
+    said = bench.train(bench.keys, executor="cramped")
+    halved = [line for line in said if "tried in halves" in line]
+    assert halved == [
+        "finalists: a cohort of 6 failed (MemoryError: no room for 6 trials): its trials are tried "
+        "in halves",
+        "finalists: a cohort of 3 failed (MemoryError: no room for 3 trials): its trials are tried "
+        "in halves",
+    ]
+    assert [bench.trained[key].state for key in bench.keys] == ["COMPLETE"] * 6
+
+
+def test_a_time_limit_needs_an_executor_that_can_end_a_training(bench):
+    study = bench.study
+    with pytest.raises(InputError, match=r"^--trial-timeout: --executor scripted trains in this"):
+        setup_of(bench.store, study, load(SPEC), SPEC, trial_timeout_seconds=60.0)
+    bench.store.set_tag(study.run_id, "executor", "processes")
+    setup = setup_of(bench.store, study, load(SPEC), SPEC, trial_timeout_seconds=60.0)
+    assert cohort_settings(study, setup.trial_timeout_seconds).trial_timeout_seconds == 60.0
 
 
 def test_a_failed_training_gives_way_to_a_later_complete_one(bench):
@@ -149,8 +171,8 @@ def test_a_failed_training_gives_way_to_a_later_complete_one(bench):
 
 def test_an_executor_or_device_that_is_not_here_becomes_one_that_is(bench):
     store = bench.store
-    store._client.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
-    store._client.set_tag(bench.study.run_id, "device", "gpu")
+    store.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
+    store.set_tag(bench.study.run_id, "device", "gpu")
     setup = setup_of(store, bench.study, load(SPEC), SPEC)
     assert (setup.executor, setup.opener.device) == ("processes", "auto")
     assert setup.opener.precision == "float32"

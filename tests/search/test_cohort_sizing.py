@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.datasets.summary import summarize
+from pipeline.datasets import summarize
 from pipeline.records import Device, Trial, TrialConfig
 from pipeline.search import cohort_sizing as sizes
 from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, grouped, memory_per_worker

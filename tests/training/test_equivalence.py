@@ -30,7 +30,8 @@ from training_samples import (
 from pipeline.training import export, fit
 from pipeline.training.cohort import CohortTrainer
 from pipeline.training.optimizers import keras_optimizer
-from pipeline.training.techniques import TECHNIQUES, LossTerm, acting, in_use
+from pipeline.training.technique_forms import LossTerm
+from pipeline.training.techniques import TECHNIQUES, acting, in_use
 
 EPOCHS = 3
 NAMES = tuple(SETTINGS)

@@ -8,13 +8,13 @@ import pytest
 from training_samples import SMALL, cohort_of, digits, per_trial_weights
 
 from pipeline import datasets
-from pipeline.datasets.assembly import assemble
 from pipeline.datasets.formats.tokens import multi_hot
+from pipeline.datasets.preprocessing import assemble
 from pipeline.records import DatasetSpec
 from pipeline.search.space import space
 from pipeline.training import export
 from pipeline.training.cohort import CohortTrainer
-from pipeline.training.network import glorot_uniform
+from pipeline.training.layers import glorot_uniform
 
 KERAS_DEFAULTS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}
 

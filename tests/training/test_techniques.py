@@ -17,10 +17,9 @@ from pipeline.training.architecture import BatchNorm, Conv, Dense, OutputTechniq
 from pipeline.training.cohort import CohortTrainer
 from pipeline.training.losses import cross_entropy
 from pipeline.training.random_layers import along_trials
+from pipeline.training.technique_forms import Combination, Structure
 from pipeline.training.techniques import (
     TECHNIQUES,
-    Combination,
-    Structure,
     check_inputs,
     hyperparameters,
     in_use,
@@ -195,14 +194,14 @@ def test_label_smoothing_is_keras_own_loss_per_trial(share):
 
 def test_noise_on_words_is_refused_with_what_to_do():
     noisy = replace(SMALL, input_noise=0.1)
-    check_inputs(noisy, "features")
-    check_inputs(SMALL, "multi_hot")
+    check_inputs(in_use([noisy]), "features")
+    check_inputs(in_use([SMALL]), "multi_hot")
     expected = (
         "input_noise acts on inputs of the kind features or image, and these are multi_hot: leave "
         "input_noise out"
     )
     with pytest.raises(InputError) as caught:
-        check_inputs(noisy, "multi_hot")
+        check_inputs(in_use([noisy]), "multi_hot")
     assert str(caught.value) == expected
     with pytest.raises(InputError, match="leave input_noise out"):
         run(CohortTrainer(newswires()), cohort_of(noisy))

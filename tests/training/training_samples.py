@@ -10,10 +10,11 @@ import numpy as np
 from keras import ops
 
 from pipeline import datasets
-from pipeline.datasets.assembly import assemble
 from pipeline.datasets.formats.tokens import multi_hot
+from pipeline.datasets.preprocessing import assemble
 from pipeline.records import Cohort, DatasetSpec, EpochReport, Trial, TrialConfig
-from pipeline.training.techniques import TECHNIQUES, Structure
+from pipeline.training.technique_forms import Structure
+from pipeline.training.techniques import TECHNIQUES
 
 SMALL = TrialConfig(width=16)
 """An mlp that trains in a moment."""

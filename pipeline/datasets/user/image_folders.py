@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.dataset import Part
+from pipeline.datasets.dataset import Part, RawData
 from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
-from pipeline.datasets.source import RawData
 from pipeline.datasets.user.labels import Classes, classes_of, encode
 from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError

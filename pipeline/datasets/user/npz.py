@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.dataset import Kind, Part
+from pipeline.datasets.dataset import Kind, Part, RawData
 from pipeline.datasets.formats.npz import members, read_array, read_header
-from pipeline.datasets.source import RawData
 from pipeline.datasets.user.labels import Classes, classes_of, encode
 from pipeline.errors import DatasetError
 

@@ -11,14 +11,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.datasets.assembly import assemble
-from pipeline.datasets.dataset import Dataset, Part
-from pipeline.datasets.source import RawData
+from pipeline.datasets.dataset import Part, RawData
 from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
 from pipeline.datasets.user.tables import read_csv, read_parquet
 from pipeline.errors import DatasetError, printable
-from pipeline.records import DatasetSpec
 
 PATH_READERS: dict[str, Callable[[Path], RawData]] = {
     ".npz": read_npz,
@@ -54,38 +51,35 @@ def name_of(path: Path) -> str:
     return name
 
 
-def load_path(path: Path, spec: DatasetSpec, known: str) -> Dataset:
-    """Returns the dataset in a user's file or folder.
+def read(path: Path, valid_names: str) -> RawData:
+    """Returns what a user's file or folder holds.
 
     Args:
         path: The file or folder.
-        spec: Seed and number of training examples.
-        known: What a missing path may have meant, for the message.
+        valid_names: What a missing path may have meant, for the message.
 
     Raises:
         DatasetError: It is missing, cannot be read, or cannot be used.
     """
-    with _one_line(path):
-        reader = _reader(path, known)
-        raw = reader(path)
-        if raw.read_test is not None:
-            raw = replace(raw, read_test=partial(_read_test, path, raw.read_test))
-        return assemble(name_of(path), raw, spec)
+    raw = _reader(path, valid_names)(path)
+    if raw.read_test is None:
+        return raw
+    return replace(raw, read_test=partial(_read_test, path, raw.read_test))
 
 
-def _reader(path: Path, known: str) -> Callable[[Path], RawData]:
+def _reader(path: Path, valid_names: str) -> Callable[[Path], RawData]:
     if exists(path) and path.is_dir():
         return read_image_folder
     reader = PATH_READERS.get(path.suffix.lower())
     if reader is None:
         raise DatasetError(
             f"{path} cannot be read: expected a file ending in {', '.join(PATH_READERS)}, a folder"
-            f" with a subfolder of pictures per class, or one of the names {known}."
+            f" with a subfolder of pictures per class, or one of the names {valid_names}."
         )
     if not exists(path):
         raise DatasetError(
             f"There is no file {path} (looked in {Path.cwd()}). Check the path, or use one of the"
-            f" names {known}."
+            f" names {valid_names}."
         )
     if not path.is_file():
         raise DatasetError(f"{path} is a device or pipe; expected an ordinary file. Copy it first.")
@@ -93,12 +87,13 @@ def _reader(path: Path, known: str) -> Callable[[Path], RawData]:
 
 
 def _read_test(path: Path, read_test: Callable[[], Part]) -> Part:
-    with _one_line(path):
+    with errors_in_one_line(path):
         return read_test()
 
 
 @contextlib.contextmanager
-def _one_line(path: Path) -> Iterator[None]:
+def errors_in_one_line(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with a user's file into a DatasetError of one printable line."""
     try:
         yield
     except DatasetError as error:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.datasets.dataset import RawData
 from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import Table
-from pipeline.datasets.source import RawData
 from pipeline.datasets.user.labels import classes_of, encode
 from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError

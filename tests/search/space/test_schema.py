@@ -158,6 +158,12 @@ def test_a_range_of_a_lambda_is_logarithmic():
         ("lerning_rate: 1", "fixed.lerning_rate: unknown hyperparameter; expected one of"),
         ("family: cnn", "fixed.family: unknown hyperparameter"),
         ("regularizer: l1", "fixed.regularizer: l1 needs lambda_l1, which is neither fixed nor"),
+        ("input_noise: 0.1\n  standardize: false", "fixed.input_noise: nothing activates it; expect"
+         "ed that standardize is true, fixed or searched"),
+        ("weight_decay: -1", "weight_decay: -1 is not valid; expected a finite number of at least"),
+        ("input_noise: 1.5", "fixed.input_noise: 1.5 is not valid; expected a number from 0 to 1"),
+        ("label_smoothing: 1", "fixed.label_smoothing: 1 is not valid; expected a number from 0"),
+        ("weigth_decay: 1", "(did you mean 'weight_decay'?)"),
         ("lambda_l2: 0.1", "fixed.lambda_l2: nothing activates it; expected that regularizer is"),
         ("depth: 2", "search.depth: also under `fixed` (line 8); expected either fixed or searche"),
     ],
