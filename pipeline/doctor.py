@@ -23,7 +23,7 @@ from pipeline.tracking.address import tracking_address
 
 DISTRIBUTION = "least-overfit"
 SHOWN = ("keras", "tensorflow", "jax", "optuna", "mlflow", "numpy", "scipy", "scikit-learn")
-"""Packages that decide numbers or formats; others are told only where they are wrong."""
+"""Packages that decide numbers or formats; others are listed only where they are wrong."""
 BACKENDS = ("tensorflow", "jax")
 LITTLE_DISK, NO_DISK = 2 * 2**30, 200 * 2**20
 """Bytes below which a long study may fill the disk, and below which none should start."""

@@ -14,17 +14,17 @@ def native_chatter_off() -> Iterator[None]:
 
     In another thread than the main one, what Python writes meanwhile still arrives.
     """
-    told = sys.stderr
-    told.flush()
+    python_stderr = sys.stderr
+    python_stderr.flush()
     kept = os.dup(2)
     beside = threading.current_thread() is not threading.main_thread()
-    if beside and told is sys.__stderr__:
+    if beside and python_stderr is sys.__stderr__:
         sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace")
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        sys.stderr = told
+        sys.stderr = python_stderr
         os.dup2(kept, 2)
         os.close(kept)

@@ -208,7 +208,7 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class StepTiming:
-    """How long a training step of a cohort takes, told soon after its start.
+    """How long a training step of a cohort takes, measured soon after its start.
 
     Attributes:
         seconds_per_step: Wall time of one step.

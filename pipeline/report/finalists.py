@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 SAY_SECONDS = 15.0
 """Seconds between two lines about what is still training."""
 LONG_SECONDS = 60.0
-"""Finalists that may take longer than this are told beforehand."""
+"""The user reads beforehand how long finalists take that may take longer than this."""
 LOCAL = "processes"
 STOPPED = "the report stopped while it ran"
 

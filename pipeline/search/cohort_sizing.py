@@ -64,7 +64,7 @@ class Sizing:
         """Returns the most trials in one cohort of that batch.
 
         Where the next trials are asked for ahead, a later batch is at least two cohorts: while one
-        trains, the sampler is told of the other. With one worker no more than a batch of trials is
+        trains, the sampler learns of the other. With one worker no more than a batch of trials is
         unknown to it.
         """
         return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest

@@ -1,7 +1,7 @@
 """What a search needs before anything is written: its dataset, its space and its definition.
 
 In: :class:`SearchOptions`. Out: :class:`Prepared`. Neither Optuna nor MLflow is imported for it, so
-that a mistake in an option is told in a second, and workers start before the two are.
+that a mistake in an option is found in a second, and workers start before the two are.
 """
 
 from __future__ import annotations

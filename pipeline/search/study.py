@@ -1,7 +1,7 @@
-"""The one door to Optuna: a study that is asked for trials and told what came of them.
+"""The one door to Optuna: a study that suggests trials and learns what came of them.
 
 In: a search space and a storage. Out: :class:`Suggestion`s, and whether to prune. The sampler is
-Optuna's TPE over groups of hyperparameters that are active together, told a constant liar's value
+Optuna's TPE over groups of hyperparameters that are active together, with a constant liar's value
 for trials still running; the pruner is lenient, because a median pruner throws low-gap models away
 (docs/measurement.md).
 """
@@ -82,7 +82,7 @@ class Study:
         self.num_ended = sum(t.state in _ENDED and t.number not in all_stale for t in trials)
 
     def return_unfinished(self) -> None:
-        """Closes what was asked for and not told; it is enqueued when the study continues."""
+        """Closes trials that were asked for and did not end; they are enqueued when the study continues."""
         with _storage_errors():
             self._close_running(self._study.get_trials(deepcopy=False))
         self._asked.clear()
@@ -185,7 +185,7 @@ class Study:
 
     @property
     def num_running(self) -> int:
-        """Trials asked for and not told."""
+        """Trials asked for that did not end."""
         return len(self._asked)
 
 

@@ -94,7 +94,7 @@ def _release(file: IO[str], path: Path) -> None:
 
 
 def _holder(path: Path) -> str:
-    """Returns which process holds a lock, in brackets; nothing where it cannot be told."""
+    """Returns which process holds a lock, in brackets; nothing where it is not known."""
     try:
         text = path.read_text()
     except OSError:

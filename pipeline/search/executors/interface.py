@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A running job told something."""
+    """A running job sent something."""
 
     key: int
     data: Any

@@ -1,7 +1,7 @@
 """A definition of a study, in YAML and in sentences that say how two of them differ.
 
 In: ``SearchSpace.definition()``, JSON values (maybe read back from a storage). Out: the resolved
-search space that is kept with a study, and what a user is told when a study cannot be continued.
+search space that is kept with a study, and the message where a study cannot be continued.
 """
 
 from __future__ import annotations

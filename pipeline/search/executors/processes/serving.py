@@ -1,4 +1,4 @@
-"""What runs in a worker process: opens up, then takes jobs from the pipe until told to end."""
+"""Runs in a worker process: opens the trainer, then takes jobs from the pipe until it has to end."""
 
 from __future__ import annotations
 
