@@ -82,7 +82,7 @@ class Study:
         self.num_ended = sum(t.state in _ENDED and t.number not in all_stale for t in trials)
 
     def return_unfinished(self) -> None:
-        """Closes trials that were asked for and did not end; they are enqueued when the study continues."""
+        """Closes trials that did not end; they are enqueued when the study continues."""
         with _storage_errors():
             self._close_running(self._study.get_trials(deepcopy=False))
         self._asked.clear()

@@ -1,4 +1,4 @@
-"""Runs in a worker process: opens the trainer, then takes jobs from the pipe until it has to end."""
+"""Runs in a worker process: opens the trainer, then takes jobs from the pipe until the end."""
 
 from __future__ import annotations
 
