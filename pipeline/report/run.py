@@ -253,7 +253,9 @@ def _conclude(found: Conclusion, options: ReportOptions, say: Say) -> None:
         say("registering the model")
         model, classes = found.restored[winner.number].model, found.dataset.class_names
         example = found.dataset.raw_example()
-        store.register_model(run_id, model, example, class_names=classes)
+        columns = found.dataset.columns
+        names = columns.features if columns else ()
+        store.register_model(run_id, model, example, class_names=classes, feature_names=names)
         store.set_tag(run_id, REGISTERED_TAG, digest)
     store.mark_winner(study, winner.number, winner.mlflow_run_id)
     selection = found.decision.selection

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from pipeline import tracking
+from pipeline.datasets import column_lines
 from pipeline.errors import (
     InputError,
     PipelineError,
@@ -71,6 +72,8 @@ def run_to_end(
     log = store.open_study(prepared.study, prepared.dataset.name, definition, asked_for)
     with log.in_background(folder, view.note), ended(log):
         earlier = caught_up(Sides(store, study, log), known, options, prepared)
+        for line in column_lines(prepared.dataset):
+            view.note(line)
         view.note(opening(options, prepared, study.num_ended, store.address))
         executor.ready()
         plan = plan_of(options, prepared, executor.about)

@@ -220,6 +220,7 @@ class Tracking:
         example_input: np.ndarray,
         name: str | None = None,
         class_names: Sequence[str] = (),
+        feature_names: Sequence[str] = (),
     ) -> str:
         """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
 
@@ -229,12 +230,13 @@ class Tracking:
             example_input: [num_examples, ...], a few inputs, for the signature.
             name: Registered name; None means ``<dataset>-least-overfit``.
             class_names: A name per class, for who predicts with it.
+            feature_names: A name per column that it takes, where it takes a table's.
         """
         with self._refusals("register the model"):
             if name is None:
                 name = registry.model_name(self._client.get_run(run_id).data.tags["dataset"])
             uri = registry.register_model(
-                self._client, run_id, model, example_input, name, class_names
+                self._client, run_id, model, example_input, name, class_names, feature_names
             )
             self._client.set_tag(run_id, MODEL_TAG, uri)
             return uri

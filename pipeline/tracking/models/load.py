@@ -42,11 +42,13 @@ class SavedFiles:
         address: What the user called it.
         file: Its ``.keras`` file.
         class_names: A name per class; empty where the model does not know them.
+        feature_names: A name per column of a table; empty where the model does not know them.
     """
 
     address: str
     file: Path
     class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -152,7 +154,8 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
             "with save_exported_model=True, which cannot be read; log it again"
         )
     check_archive(file, address)
-    return SavedFiles(address, file, _class_names(description.metadata))
+    classes = tuple(map(printable, _names(description.metadata, registry.CLASSES_KEY)))
+    return SavedFiles(address, file, classes, _names(description.metadata, registry.FEATURES_KEY))
 
 
 def _inside(folder: Path, name: str, address: str) -> Path:
@@ -170,7 +173,7 @@ def _inside(folder: Path, name: str, address: str) -> Path:
     return place
 
 
-def _class_names(metadata: Any) -> tuple[str, ...]:
-    """Returns the names per class in a model's metadata; none where they are no list of names."""
-    names = metadata.get(registry.CLASSES_KEY) if isinstance(metadata, dict) else None
-    return tuple(printable(str(name)) for name in names) if isinstance(names, list) else ()
+def _names(metadata: Any, key: str) -> tuple[str, ...]:
+    """Returns names in a model's metadata; none where they are no list of names."""
+    names = metadata.get(key) if isinstance(metadata, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()

@@ -29,6 +29,8 @@ from pipeline.tracking.views import offer_views
 CHAMPION = "champion"
 CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""
+FEATURES_KEY = "feature_names"
+"""Key of a logged model's metadata: a name per column that it takes, where it takes a table's."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -48,10 +50,12 @@ def register_model(
     example_input: np.ndarray,
     name: str,
     class_names: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
 ) -> str:
     """Logs a Keras model on a run and registers it with the alias ``champion``; returns its URI.
 
-    The class names become metadata of the model, so that its predictions can be told by name. Its
+    The class names become metadata of the model, so that its predictions can be told by name; so do
+    the names of a table's columns, by which the signature takes them in any order. Its
     experiment, which has a result now, gets the saved views that show it.
 
     ``Model.log`` is what ``mlflow.keras.log_model`` calls; it takes a run's id, so that no run has
@@ -60,7 +64,7 @@ def register_model(
     inferred: inferring loads the model in a new process (40 s).
     """
     flavor, models = _keras_flavor()
-    signature = _signature(model, np.asarray(example_input))
+    signature = _signature(model, np.asarray(example_input), feature_names)
     with _as_default(client.tracking_uri):
         run = client.get_run(run_id)
         entry = client.create_logged_model(
@@ -75,7 +79,7 @@ def register_model(
             model=model,
             signature=signature,
             pip_requirements=requirements(),
-            metadata={CLASSES_KEY: list(class_names)} if class_names else None,
+            metadata=_metadata(class_names, feature_names),
         )
         version = _register(client, name, entry.model_id, run_id)
     offer_views(client, run.info.experiment_id)
@@ -153,13 +157,15 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:240]}" if text else type(error).__name__
 
 
-def _signature(model: Any, example_input: np.ndarray) -> Any:
+def _signature(model: Any, example_input: np.ndarray, feature_names: Sequence[str] = ()) -> Any:
     """Returns what goes in and out: the raw inputs' own dtype, the model's own shapes.
 
-    Shapes are the model's because an example's say too much: token lists have any length.
+    Shapes are the model's because an example's say too much: token lists have any length. A table's
+    columns have names instead, and no types: MLflow would refuse whole numbers for decimal ones.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
     outputs = np.asarray(model.predict_on_batch(example_input))
     shapes = (model.input_shape, model.output_shape)
@@ -167,7 +173,16 @@ def _signature(model: Any, example_input: np.ndarray) -> Any:
         Schema([TensorSpec(array.dtype, tuple(-1 if size is None else size for size in shape))])
         for array, shape in zip((example_input, outputs), shapes, strict=True)
     ]
+    if feature_names:
+        entries[0] = Schema([ColSpec(AnyType(), name) for name in feature_names])
     return ModelSignature(*entries)
+
+
+def _metadata(
+    class_names: Sequence[str], feature_names: Sequence[str]
+) -> dict[str, list[str]] | None:
+    names = {CLASSES_KEY: list(class_names), FEATURES_KEY: list(feature_names)}
+    return {key: value for key, value in names.items() if value} or None
 
 
 def _keras_flavor() -> tuple[ModuleType, ModuleType]:
