@@ -20,6 +20,7 @@ from study_tables import Key, Pairs, epochs_of, picked, pooled
 
 from pipeline.records import TrialRecord
 from pipeline.selection.records import RuleSettings
+from pipeline.training.techniques import structure
 
 FIRST_ROUND, LATER_ROUND = 10, 5
 """Rounds of a study of 40 trials, as the product sizes them."""
@@ -161,7 +162,7 @@ def longest_members(trials: Sequence[TrialRecord]) -> list[int]:
     longest: dict[Any, int] = {}
     for trial in trials:
         later = max(trial.number - FIRST_ROUND + LATER_ROUND, 0) // LATER_ROUND
-        cohort = (later, trial.config.structure)
+        cohort = (later, structure(trial.config))
         longest[cohort] = max(longest.get(cohort, 0), epochs_of(trial))
     return list(longest.values())
 

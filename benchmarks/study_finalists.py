@@ -18,11 +18,12 @@ from study_tables import Key, Measures, Pairs, picked, print_differences
 
 from pipeline.datasets import SelectionLock
 from pipeline.records import Cohort, StudyRecord, Trial, TrialRecord
-from pipeline.search.endings import as_record
+from pipeline.search.leaderboard import as_record
 from pipeline.search.study import Suggestion
-from pipeline.selection.confirm import confirmed, wanted
+from pipeline.selection.confirm import confirm, finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.training.techniques import structure
 
 SETTINGS = RuleSettings(seeds=3)
 SHOWN = ("gap", "test gap", "test CE", "test accuracy")
@@ -51,17 +52,17 @@ def confirm_study(bench: Bench, problem: str, seed: int, study: Finished) -> Con
     """Trains the finalists and chooses again; None where the rule picks no trial at all."""
     record = replace(study.record, definition={"seed": seed})
     first = select(record, SETTINGS)
-    keys = wanted(record, first)
+    keys = finalist_trainings(record, first)
     if not keys or first.winner is None:
         return None
     trained, worth = train(bench, problem, record, keys)
-    decision = confirmed(record, first, trained)
-    confirmation, winner = decision.confirmation, decision.selection.winner
+    chosen = confirm(record, first, trained)
+    confirmation, winner = chosen.confirmation, chosen.winner
     if confirmation is None or winner is None:
         return None
     return Confirmed(
         winner=winner,
-        reference=decision.selection.reference or winner,
+        reference=chosen.reference or winner,
         first_choice=first.winner,
         runs={
             finalist.number: tuple(worth[finalist.number, key] for key in confirmation.seeds)
@@ -83,7 +84,7 @@ def train(
     groups: dict[Any, list[Trial]] = {}
     for place, (number, own) in enumerate(keys):
         config = configs[number]
-        groups.setdefault(config.structure, []).append(Trial(place, config, own))
+        groups.setdefault(structure(config), []).append(Trial(place, config, own))
     trained, worth = {}, {}
     for group in groups.values():
         cohort = Cohort(0, tuple(group), space.epochs, space.patience, seed)

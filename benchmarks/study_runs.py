@@ -26,12 +26,13 @@ from pipeline.records import DatasetSpec, StudyRecord, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.cohort_sizing import Sizing
 from pipeline.search.cost import Estimate
-from pipeline.search.options import SearchOptions, cohort_sizing, data_size
+from pipeline.search.options import SearchOptions, data_size
+from pipeline.search.plan import SearchPlan, cohort_sizing
 from pipeline.search.progress import Snapshot
 from pipeline.search.space import space
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.study import Study, open_study, trial_seed
-from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.search.supervisor import Supervisor
 from pipeline.training import backend
 
 HERE = Path(__file__).resolve().parent
@@ -211,15 +212,14 @@ def run_study(bench: Bench, problem: str, seed: int, mode: Mode, trials: int | N
     trainer = bench.trainer(problem, dataset)
     chosen = search_space(trials)
     sizing = mode.sizing or cohort_sizing(SearchOptions(), chosen, DatasetSummary.of(dataset))
-    plan = Plan(chosen, chosen.trials, seed, sizing)
+    plan = SearchPlan(chosen, chosen.trials, seed, sizing)
     study, log = open_with(mode, chosen, seed), MemoryLog()
     start = time.perf_counter()
     empty = StudyRecord(problem, dataset.name, dataset.split_id, None, dataset.chance, {}, ())
     with executors.start("inline", InProcess(trainer), 1) as executor:
-        supervisor = Supervisor(plan, study, executor, log, SilentView())  # type: ignore[arg-type]
-        record = supervisor.run(
-            empty, Estimate(data_size(DatasetSummary.of(dataset)), chosen.epochs)
-        )
+        estimate = Estimate(data_size(DatasetSummary.of(dataset)), chosen.epochs)
+        view: Any = SilentView()
+        record = Supervisor(plan, study, executor, log, view, empty, estimate).run()
     seconds = time.perf_counter() - start
     return measured(record, log.weights, dataset, seconds)
 

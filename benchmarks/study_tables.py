@@ -19,7 +19,8 @@ from scipy import stats
 
 from pipeline.records import StudyRecord, TrialRecord
 from pipeline.selection.records import RuleSettings
-from pipeline.selection.select import RULES, select
+from pipeline.selection.rules import RULES
+from pipeline.selection.select import select
 
 Key = tuple[str, str, int]
 Measures = dict[str, float]

@@ -1,4 +1,4 @@
-"""The ``pipeline`` command. Results go to stdout, progress and messages to stderr.
+"""Runs the ``pipeline`` command. Results go to stdout, progress and messages to stderr.
 
 Exit codes: 0 done, 1 failure, 2 usage or bad input, 3 no model can be recommended, 4 a gate was not
 met. Everything heavy is imported inside the commands, so that ``--help`` answers at once.
@@ -24,6 +24,7 @@ from pipeline.cli_options import (
     storage_option,
     with_options,
 )
+from pipeline.selection.records import CONSTANTS
 
 
 class Commands(click.Group):
@@ -79,9 +80,9 @@ def search(dry_run: bool, **options: Any) -> None:
     from rich.console import Console
 
     from pipeline.doctor import backend_chosen
-    from pipeline.search.launch import launch
     from pipeline.search.options import SearchOptions, plan_lines, prepare
     from pipeline.search.progress import open_view
+    from pipeline.search.run import run_search
 
     backend_chosen()
     options["timeout_seconds"] = options.pop("timeout")
@@ -93,7 +94,7 @@ def search(dry_run: bool, **options: Any) -> None:
         click.echo("\n".join(plan_lines(chosen, prepared)))
         return
     with open_view(Console(stderr=True)) as view:
-        launch(chosen, prepared, view)
+        run_search(chosen, prepared, view)
     click.echo(f"Now: pipeline report --study {quoted(prepared.study)}", err=True)
 
 
@@ -112,13 +113,17 @@ def report(
     reads the test part; every later one shows the same in seconds.
     """
     from pipeline.report.gates import unmet
-    from pipeline.report.publishing import write, write_html
+    from pipeline.report.options import ReportOptions
     from pipeline.report.render import render
-    from pipeline.report.run import ReportOptions, deliver
+    from pipeline.report.render.files import write_files, write_html
+    from pipeline.report.run import make_report
 
-    finished = deliver(ReportOptions(**options), lambda line: click.echo(line, err=True))
+    given = {constant.name: options.pop(constant.name) for constant in CONSTANTS}
+    constants = {name: value for name, value in given.items() if value is not None}
+    asked = ReportOptions(constants=constants, **options)
+    finished = make_report(asked, lambda line: click.echo(line, err=True))
     if output is not None:
-        write(finished, output)
+        write_files(finished, output)
     if format_ == "html":
         click.echo(write_html(finished) if output is None else output / "report.html")
     else:

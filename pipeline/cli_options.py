@@ -1,4 +1,4 @@
-"""The options of the ``pipeline`` command, and the types that read their values.
+"""Defines the options of the ``pipeline`` command, and the types that read their values.
 
 A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`PREDICT`) by
 ``@with_options``; ``--help`` shows them in the order of the tuple. Texts of the
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from pipeline.selection.records import CONSTANTS, Constant
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -113,6 +115,12 @@ def storage_option(text: str) -> Decorator:
     return _optional("--storage", Address(), "URL", text)
 
 
+def _constant_option(constant: Constant) -> Decorator:
+    """Returns the option that sets a constant of the selection rule."""
+    text = f"{constant.meaning} Default: {constant.default:g}, or as locked."
+    return _optional(constant.option, click.FLOAT, "X", text)
+
+
 COUNT = click.IntRange(min=1)
 SEED = click.IntRange(0, 2**31 - 1)
 
@@ -124,7 +132,7 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
-TABLE = (
+TABLE: tuple[Decorator, ...] = (
     _optional(
         "--label",
         click.STRING,
@@ -135,7 +143,7 @@ TABLE = (
     _optional("--drop", Names(), "COLUMN,...", "Columns of a table that are left out."),
 )
 
-SEARCH = (
+SEARCH: tuple[Decorator, ...] = (
     click.option(
         "--dataset",
         default="digits",
@@ -205,7 +213,7 @@ SEARCH = (
     data_dir_option,
 )
 
-REPORT = (
+REPORT: tuple[Decorator, ...] = (
     _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
     _optional("--study", click.STRING, "NAME", "Report on this study."),
     click.option(
@@ -240,6 +248,13 @@ REPORT = (
         "F",
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
     ),
+    *(_constant_option(constant) for constant in CONSTANTS),
+    _optional(
+        "--trial-timeout",
+        Duration(),
+        "10m",
+        "End a finalist's training that takes longer, as in a search. Default: no limit.",
+    ),
     _optional(
         "--max-gap",
         click.FloatRange(min=0.0),
@@ -260,7 +275,7 @@ REPORT = (
     data_dir_option,
 )
 
-PREDICT = (
+PREDICT: tuple[Decorator, ...] = (
     click.option(
         "--model",
         required=True,

@@ -28,10 +28,6 @@ BACKENDS = ("tensorflow", "jax")
 LITTLE_DISK, NO_DISK = 2 * 2**30, 200 * 2**20
 """Bytes below which a long study may fill the disk, and below which none should start."""
 LITTLE_MEMORY = 2 * 2**30
-CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
 @dataclass(frozen=True)
@@ -115,28 +111,21 @@ def machine() -> Iterator[Finding]:
     """Yields processors and memory, as far as this process may use them."""
     import psutil
 
+    from pipeline.datasets.user.limits import available_bytes, container_memory
+
     cores = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     more = "" if allowed == cores else f" of {cores}"
     yield Finding("ok", "cpu", f"{allowed}{more} cores")
     memory = psutil.virtual_memory()
-    limit = min(memory.total, memory_limit() or memory.total)
-    text = f"{gibibytes(memory.available)} free, {gibibytes(limit)} at most"
-    if min(memory.available, limit) < LITTLE_MEMORY:
+    container, free = container_memory(), available_bytes()
+    limit = min(memory.total, container[0]) if container else memory.total
+    text = f"{gibibytes(free)} free, {gibibytes(limit)} at most"
+    if min(free, limit) < LITTLE_MEMORY:
         fix = "TensorFlow and a worker need about 2 GiB; --workers 1, or fewer --train-examples"
         yield Finding("warning", "memory", text, fix)
     else:
         yield Finding("ok", "memory", text)
-
-
-def memory_limit() -> int | None:
-    """Returns the bytes of memory that a container allows; None where there is no limit."""
-    for file in CGROUP_LIMITS:
-        try:
-            return int(file.read_text())
-        except (OSError, ValueError):
-            continue
-    return None
 
 
 def folder(place: Path) -> Iterator[Finding]:
@@ -193,14 +182,12 @@ def storage_found(storage: str | None) -> Finding:
 
 def database_found(address: str) -> Finding:
     """Returns whether a database of Optuna's answers."""
-    from pipeline.tracking.probe import count_rows
+    from pipeline.tracking.probe import probe_storage
 
     try:
-        found = count_rows(address, "studies", "an Optuna storage")
+        return Finding("ok", "storage", f"{masked(address)}: {probe_storage(address)}")
     except PipelineError as error:
-        return Finding("problem", "storage", str(error).replace("MLflow at", "Optuna's storage"))
-    state = "not there yet: the first search makes it" if found is None else f"{found} studies"
-    return Finding("ok", "storage", f"{masked(address)}: {state}")
+        return Finding("problem", "storage", str(error))
 
 
 def tracking_found() -> Finding:

@@ -1,4 +1,4 @@
-"""What can go wrong, and which exit code it becomes.
+"""Names what can go wrong, and which exit code it becomes.
 
 ::
 
@@ -16,8 +16,6 @@
      ├── StorageError             exit 1   Optuna's storage cannot be read or written
      ├── SplitMismatchError       exit 1   trials of different splits were to be compared
      └── SealedTestError          exit 1   the test part was touched before the selection was locked
-
-    TrialFailed                            one trial failed; the search goes on
 """
 
 import difflib
@@ -84,10 +82,6 @@ class SplitMismatchError(PipelineError):
 
 class SealedTestError(PipelineError):
     """The test part was touched before the selection was locked."""
-
-
-class TrialFailed(Exception):  # noqa: N818 - it reports a state of the trial, not a fault of ours
-    """One trial failed; it is marked with this cause and the search goes on."""
 
 
 def printable(text: str) -> str:

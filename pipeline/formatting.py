@@ -1,4 +1,4 @@
-"""How numbers are written in reasons, text and Markdown: one rounding for all of them.
+"""Writes numbers as text for people: one rounding in reasons, pages and messages.
 
 Numbers in, short strings out. JSON and MLflow carry full precision; whatever people read goes
 through these functions, so that the same number never appears in two roundings.
@@ -40,3 +40,13 @@ def signed(value: float) -> str:
 def percent(share: float) -> str:
     """Returns a share as a percentage: whole, but for one that would vanish."""
     return f"{share:.1%}" if 0 < share < 0.01 else f"{share:.0%}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -10,10 +10,10 @@ Cross-entropies and gaps are in nats, accuracies in [0, 1], epochs count from 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,11 @@ class DatasetSpec:
     table: TableOptions = TableOptions()
 
 
-@dataclass(frozen=True)
+Value = bool | int | float | str | None
+"""A hyperparameter's value."""
+
+
+@dataclass(frozen=True, init=False)
 class TrialConfig:
     """Everything that decides how one trial's model is built and trained, but the data and seed.
 
@@ -77,6 +81,9 @@ class TrialConfig:
         learning_rate: Initial learning rate.
         learning_rate_decay: Rate r of inverse time decay, lr / (1 + r * step).
         batch_size: Examples per step.
+        more: Names and values of hyperparameters that only an entry of a table defines (a technique
+            of ``training.techniques``), sorted, without those at their default. They are given and
+            read as the others: ``TrialConfig(weight_decay=0.01).weight_decay``.
     """
 
     family: str = "mlp"
@@ -97,26 +104,57 @@ class TrialConfig:
     learning_rate: float = 1e-3
     learning_rate_decay: float = 0.0
     batch_size: int = 32
+    more: tuple[tuple[str, Value], ...] = ()
 
-    @property
-    def structure(self) -> tuple[Any, ...]:
-        """What decides the graph: trials with equal structure can train in one cohort.
+    def __init__(self, more: Iterable[tuple[str, Value]] = (), **values: Any) -> None:
+        """Takes every hyperparameter by its name; what is not given has its default.
 
-        The regularization's numbers (lambdas, dropout rate, max-norm) and learning rates are not
-        part of it.
+        Raises:
+            TypeError: There is no hyperparameter of this name.
         """
-        numbers = {"regularizer", "lambda_l1", "lambda_l2", "dropout_rate", "max_norm"}
-        numbers |= {"learning_rate", "learning_rate_decay"}
-        return tuple(getattr(self, f.name) for f in fields(self) if f.name not in numbers)
+        for entry in fields(self):
+            if entry.name != "more":
+                object.__setattr__(self, entry.name, values.pop(entry.name, entry.default))
+        further = {**dict(more), **values}
+        if further and _further_defaults is not None:
+            defaults = _further_defaults()
+            for name in further:
+                if name not in defaults:
+                    raise TypeError(f"a trial has no hyperparameter {name!r}")
+            further = {n: value for n, value in further.items() if value != defaults[n]}
+        object.__setattr__(self, "more", tuple(sorted(further.items())))
+
+    if not TYPE_CHECKING:  # a checker would believe every name
+
+        def __getattr__(self, name: str) -> Value:
+            known = {**(_further_defaults() if _further_defaults else {}), **dict(self.more)}
+            if name not in known:
+                raise AttributeError(f"a trial has no hyperparameter {name!r}")
+            return known[name]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the hyperparameters by their names, in the order of the definition."""
-        return asdict(self)
+        """Returns the hyperparameters by their names; of ``more`` only what is not default."""
+        own = [entry.name for entry in fields(self) if entry.name != "more"]
+        return {**{name: getattr(self, name) for name in own}, **dict(self.more)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
         """Returns the config with these hyperparameters; unknown names raise TypeError."""
         return cls(**values)
+
+
+def declare_hyperparameters(defaults: Callable[[], Mapping[str, Value]]) -> None:
+    """Lets configs have hyperparameters beyond their fields: ``training.techniques`` calls this.
+
+    Args:
+        defaults: Returns their names with their defaults, at any time.
+    """
+    global _further_defaults
+    _further_defaults = defaults
+
+
+_further_defaults: Callable[[], Mapping[str, Value]] | None = None
+"""None until a table is imported: until then every name is taken as it is given."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +327,17 @@ class TrialOutcome:
     cause: str | None = None
     seconds: float = 0.0
     device: str = "cpu"
+
+    def pruned_after(self, epoch: int) -> TrialOutcome:
+        """Returns the outcome of the same trial, stopped by the pruner after this epoch."""
+        return replace(
+            self,
+            state="PRUNED",
+            measurement=None,
+            validation=None,
+            weights=None,
+            curves={name: values[:epoch] for name, values in self.curves.items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ from pipeline import datasets
 from pipeline.errors import InputError
 from pipeline.formatting import decimal
 from pipeline.records import Cohort, PerExample, Trial, TrialOutcome
+from pipeline.selection.statistics import standard_error
 from pipeline.training import backend
 
 if TYPE_CHECKING:
     from pipeline.datasets import Dataset
-    from pipeline.tracking.reproducible_run import RecordedRun
+    from pipeline.tracking.reproducible_run import ReproducibleRun
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 SE_SHARE = 0.25
 """Tolerance of a mean, in standard errors of it on the validation part."""
 RELATIVE = 0.01
@@ -74,32 +75,32 @@ class Comparison:
         return self.same_end and all(row.agrees for row in self.rows)
 
 
-def retrain(run_id: str, data_dir: Path | None, device: str, say: Say) -> Comparison:
+def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> Comparison:
     """Trains a trial, a finalist or what a study delivered again, and compares.
 
     Args:
         run_id: Its run in MLflow.
         data_dir: Folder with official files.
         device: ``auto``, ``cpu`` or ``gpu``.
-        say: Takes a line about what is being done.
+        notify: Takes a line about what is being done.
 
     Raises:
         InputError: There is no such run, or nothing in it to compare with.
         SplitMismatchError: The data are not those of the study.
         TrackingError: MLflow does not answer.
     """
-    from pipeline.tracking.reproducible_run import read_recorded
+    from pipeline.tracking.reproducible_run import read_reproducible_run
 
-    recorded = read_recorded(run_id)
+    recorded = read_reproducible_run(run_id)
     check_comparable(recorded)
     spec = datasets.spec_of(recorded.definition, data_dir)
     made = f"run {recorded.run_id} was measured"
     dataset = datasets.reload(spec, recorded.trial.split_id, made, "reproduce it")
-    used, outcome = train_again(recorded, dataset, device, say)
+    used, outcome = train_again(recorded, dataset, device, notify)
     return compare(recorded, replace(outcome, device=used))
 
 
-def check_comparable(recorded: RecordedRun) -> None:
+def check_comparable(recorded: ReproducibleRun) -> None:
     """Checks that a run ended with numbers, or by diverging, which is an end to compare, too.
 
     Raises:
@@ -118,7 +119,7 @@ def check_comparable(recorded: RecordedRun) -> None:
 
 
 def train_again(
-    recorded: RecordedRun, dataset: Dataset, device: str, say: Say
+    recorded: ReproducibleRun, dataset: Dataset, device: str, notify: Notify
 ) -> tuple[str, TrialOutcome]:
     """Returns the device and what comes of the trial as a cohort of its own."""
     used = backend.prepare(device, str(recorded.definition["precision"]), None)
@@ -136,12 +137,12 @@ def train_again(
         order_seed=int(recorded.definition["seed"]),
         keep_weights=False,
     )
-    say(f"training trial {trial.number} again on {used}, at most {cohort.epochs} epochs")
+    notify(f"training trial {trial.number} again on {used}, at most {cohort.epochs} epochs")
     (outcome,) = CohortTrainer(dataset, used)(cohort, lambda report: None, lambda: ())
     return used, outcome
 
 
-def compare(recorded: RecordedRun, outcome: TrialOutcome) -> Comparison:
+def compare(recorded: ReproducibleRun, outcome: TrialOutcome) -> Comparison:
     """Returns what is recorded beside what was reproduced."""
     trial = recorded.trial
     title = (
@@ -164,7 +165,7 @@ def compare(recorded: RecordedRun, outcome: TrialOutcome) -> Comparison:
     return Comparison(title, measured_rows(recorded, outcome), tuple(notes))
 
 
-def measured_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ...]:
+def measured_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row, ...]:
     """Returns the summary measures of a trial that was measured both times."""
     before, now = recorded.trial.measurement, outcome.measurement
     assert before is not None
@@ -183,7 +184,7 @@ def measured_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ..
     )
 
 
-def curve_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ...]:
+def curve_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row, ...]:
     """Returns the curves of a pruned trial: at its last epoch, and where they differ most."""
     before, now = recorded.trial.curves, outcome.curves
     epochs = min(len(before["val_ce"]), len(now["val_ce"]))
@@ -205,14 +206,10 @@ def curve_rows(recorded: RecordedRun, outcome: TrialOutcome) -> tuple[Row, ...]:
 
 def tolerance_of(value: float, validation: PerExample | None) -> float:
     """Returns how far a mean cross-entropy may be from another of the same training, nats."""
-    return max(SE_SHARE * standard_error(validation), RELATIVE * abs(value), SMALLEST)
-
-
-def standard_error(validation: PerExample | None) -> float:
-    """Returns the standard error of the mean cross-entropy, nats; 0 where it is not known."""
-    if validation is None or len(validation.nll) < 2:
-        return 0.0
-    return float(validation.nll.std(ddof=1, dtype=np.float64) / np.sqrt(len(validation.nll)))
+    # One example says nothing about the spread: only the other tolerances count then.
+    nll = validation.nll if validation is not None else ()
+    error = standard_error(nll) if len(nll) > 1 else 0.0
+    return max(SE_SHARE * error, RELATIVE * abs(value), SMALLEST)
 
 
 def accuracy_tolerance(outcome: TrialOutcome) -> float:
@@ -224,7 +221,7 @@ def accuracy_tolerance(outcome: TrialOutcome) -> float:
     return max(SE_SHARE * spread, 1.0 / len(correct), SMALLEST)
 
 
-def best_epoch_tolerance(recorded: RecordedRun, outcome: TrialOutcome, val_ce: float) -> float:
+def best_epoch_tolerance(recorded: ReproducibleRun, outcome: TrialOutcome, val_ce: float) -> float:
     """Returns 0, or the distance of the best epochs where the curve is as low in both.
 
     A flat curve has its minimum where rounding puts it.

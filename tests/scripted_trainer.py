@@ -29,6 +29,7 @@ class Script:
     Attributes:
         poison: Numbers of trials whose cohorts raise.
         poison_after: Epochs that are reported before.
+        room: Trials that fit into memory together; None for any number.
         fatal: Numbers of trials that take the process with them.
         hopeless: Numbers of trials that learn nothing.
         deaf_epochs: Epochs that a trial goes on after it was told to stop.
@@ -38,6 +39,7 @@ class Script:
 
     poison: tuple[int, ...] = ()
     poison_after: int = 0
+    room: int | None = None
     fatal: tuple[int, ...] = ()
     hopeless: tuple[int, ...] = ()
     deaf_epochs: int = 0
@@ -56,6 +58,8 @@ class CohortTrainer:
 
     def __call__(self, cohort, emit, inbox):
         self.cohorts.append(cohort)
+        if self.script.room is not None and len(cohort.trials) > self.script.room:
+            raise MemoryError(f"no room for {len(cohort.trials)} trials")
         hopeless = self.script.hopeless
         curves = {
             trial.number: curve(trial, cohort.epochs, trial.number in hopeless)

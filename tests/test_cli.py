@@ -158,6 +158,7 @@ def test_every_option_of_a_search_takes_auto_but_those_with_a_default(call):
         (["search", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         (["search", "--data-dir", "nowhere"], "Directory 'nowhere' does not exist"),
         (["report", "--format", "pdf"], "'pdf' is not one of 'text', 'json', 'markdown', 'html'"),
+        (["report", "--k", "one"], "'one' is not a valid float"),
         (["report", "--seeds", "0"], "0 is not in the range x>=1"),
         (["report", "--finalists", "1"], "1 is not in the range x>=2"),
         (["report", "--max-gap", "-1"], "-1.0 is not in the range x>=0.0"),
@@ -226,6 +227,36 @@ def test_a_store_that_does_not_answer_is_1(call, monkeypatch):
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: MLflow at http://***@127.0.0.1:9 could not be reached")
     assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--weight", "0.3"],
+            "The rule 'least_overfit' has no constant --weight. It has --k (1), --tau (0.05), "
+            "--tau-accuracy (0.01), --alpha (0.05); --weight belongs to penalised.",
+        ),
+        (
+            ["--rule", "constraint", "--tau-accuracy", "0.1"],
+            "The rule 'constraint' has no constant --tau-accuracy. It has --epsilon (0.05), "
+            "--alpha (0.05); --tau-accuracy belongs to least_overfit, best_val, fewest_params.",
+        ),
+        (
+            ["--rule", "penalised", "--weight", "2"],
+            "The rule 'penalised' cannot use weight = 2.0; expected 0 to 1: above 1 the gap "
+            "outweighs quality and useless models win.",
+        ),
+        (
+            ["--tau", "nan"],
+            "The rule 'least_overfit' cannot use tau = nan; expected a share of the best "
+            "cross-entropy, 0 or more.",
+        ),
+    ],
+)
+def test_a_constant_that_the_rule_has_not_or_not_so_is_2(call, folder, arguments, message):
+    fails(call("report", *arguments), 2, message)
+    assert list(folder.iterdir()) == []
 
 
 # Datasets and search spaces
@@ -421,11 +452,11 @@ def test_the_numbers_are_the_same_in_mlflow_json_and_markdown(real):
     store = tracking.connect(f"sqlite:///{real['folder']}/mlflow.db")
     told = json.loads(real["json"].stdout)
     for trial in told["trials"]:
-        metrics = store._client.get_run(trial["mlflow_run_id"]).data.metrics
+        metrics = store.get_run(trial["mlflow_run_id"]).data.metrics
         assert {key: metrics[key] for key in LOGGED} == {key: trial[key] for key in LOGGED}
         for key in ("val_ce", "gap_ce", "val_accuracy"):
             assert decimal(trial[key]) in real["markdown"].stdout
-    parent = store._client.get_run(store.read_study().run_id)
+    parent = store.get_run(store.read_study().run_id)
     logged = {key: parent.data.metrics[f"test_{key}"] for key in TEST_KEYS if key != "reads"}
     assert logged == {key: told["test"][key] for key in logged}
 
@@ -522,6 +553,6 @@ def test_a_search_that_was_killed_reaches_its_total_when_it_is_run_again(tmp_pat
     assert {t.cause for t in trials if t.state == "FAIL"} <= {"the search was killed while it ran"}
     names = [trial.name for trial in trials if trial.state == "COMPLETE" and trial.name]
     assert sorted(names) == ["baseline", "batch_norm", "dropout", "l1", "l2", "max_norm"]
-    runs = [store._client.get_run(run_id) for run_id in (store.read_study().run_id,)]
-    runs += [store._client.get_run(trial.mlflow_run_id) for trial in trials]
+    runs = [store.get_run(run_id) for run_id in (store.read_study().run_id,)]
+    runs += [store.get_run(trial.mlflow_run_id) for trial in trials]
     assert "RUNNING" not in {run.info.status for run in runs}

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from pipeline import doctor
 from pipeline.cli import main
+from pipeline.datasets.user import limits
 
 
 @pytest.fixture
@@ -94,12 +95,13 @@ def test_little_room_is_told(monkeypatch, tmp_path):
 
 
 def test_a_containers_limit_counts(monkeypatch, tmp_path):
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(doctor, "CGROUP_LIMITS", (tmp_path / "nowhere", limit))
+    limit, used, nowhere = tmp_path / "memory.max", tmp_path / "memory.current", tmp_path / "none"
+    monkeypatch.setattr(limits, "CGROUP_FILES", ((nowhere, nowhere), (limit, used)))
+    used.write_text("0\n")
     limit.write_text("max\n")
-    assert doctor.memory_limit() is None
+    assert limits.container_memory() is None
     limit.write_text(f"{2**30}\n")
-    assert doctor.memory_limit() == 2**30
+    assert limits.container_memory() == (2**30, 0)
     assert [finding.status for finding in doctor.machine()] == ["ok", "warning"]
 
 

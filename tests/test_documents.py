@@ -156,7 +156,7 @@ def test_the_architecture_page_has_the_tree_of_the_sources(request):
 
 def test_the_readme_names_every_search_space_dataset_and_rule():
     from pipeline.datasets import catalogue
-    from pipeline.selection.select import RULES
+    from pipeline.selection.rules import RULES
 
     names = {path.stem for path in (ROOT / "search_spaces").glob("*.yaml")}
     for name in {*names, *catalogue(), *RULES}:

@@ -14,9 +14,9 @@ from pipeline.cli import main
 from pipeline.errors import InputError
 from pipeline.records import Measurement, PerExample, TrialConfig, TrialOutcome, TrialRecord
 from pipeline.reproduce import Row, as_text, check_comparable, compare
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
-from pipeline.tracking.reproducible_run import RecordedRun
+from pipeline.search.run import run_search
+from pipeline.tracking.reproducible_run import ReproducibleRun
 
 DEFINITION = {
     "source": "digits", "seed": 0, "train_examples": None, "precision": "float32",
@@ -33,7 +33,7 @@ STANDARD_ERROR = float(NLL.std(ddof=1) / 20)
 def recorded(state="COMPLETE", measurement=MEASURED, **changes):
     trial = TrialRecord(7, state, TrialConfig(), "split", measurement=measurement,
                         validation=VALIDATION, curves=CURVES, **changes)  # fmt: skip
-    return RecordedRun("run7", "digits", 11, trial, DEFINITION, "cpu", "")
+    return ReproducibleRun("run7", "digits", 11, trial, DEFINITION, "cpu", "")
 
 
 def again(state="COMPLETE", **changes):
@@ -152,7 +152,7 @@ def folder(tmp_path_factory):
         (path / "small.yaml").write_text(SPACE)
         save("mine.npz", 0)
         options = SearchOptions("mine.npz", search_space="small.yaml", executor="inline")
-        launch(options, prepare(options), Silent())
+        run_search(options, prepare(options), Silent())
         yield path
 
 

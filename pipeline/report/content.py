@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-EVERY_FORMAT = ("text", "markdown", "html")
+# A text or a Markdown page is read in one go: its tables are few and short, and it has no figures.
+SHORT_FORMATS, LONG_FORMATS = ("text", "markdown"), ("html",)
+
+EVERY_FORMAT = (*SHORT_FORMATS, *LONG_FORMATS)
 """The formats that people read; JSON has keys of its own and no sections."""
 
 Item = TypeVar("Item")

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.datasets import Dataset, DatasetSummary
-from pipeline.formatting import decimal
+from pipeline.formatting import decimal, duration
 from pipeline.records import (
     Cohort,
     DatasetSpec,
@@ -27,10 +26,11 @@ from pipeline.records import (
     TrialOutcome,
 )
 from pipeline.search import executors
+from pipeline.search.cohort_runner import CohortRunner, CohortSettings, RunningCohort
 from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
-from pipeline.search.executors.interface import Event, Executor, Failed, Finished, Progressed
-from pipeline.search.options import data_size, memory_needs
+from pipeline.search.executors.interface import Event, Executor
+from pipeline.search.options import check_can_end_trials, data_size, memory_needs
 from pipeline.training import backend
 from pipeline.training.worker import WorkerSpec
 
@@ -44,7 +44,6 @@ SAY_SECONDS = 15.0
 LONG_SECONDS = 60.0
 """Finalists that may take longer than this are told beforehand."""
 LOCAL = "processes"
-WAIT_SECONDS = 0.5
 STOPPED = "the report stopped while it ran"
 
 
@@ -56,17 +55,28 @@ class Setup:
         dataset: The study's, for its shape; workers load their own.
         opener: Opens up a worker.
         executor: Name of the executor.
+        trial_timeout_seconds: Longest wall time of a training; None for no limit.
     """
 
     dataset: Dataset
     opener: WorkerSpec
     executor: str = LOCAL
+    trial_timeout_seconds: float | None = None
 
 
-def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: DatasetSpec) -> Setup:
+def setup_of(
+    store: Tracking,
+    study: StudyRecord,
+    dataset: Dataset,
+    spec: DatasetSpec,
+    trial_timeout_seconds: float | None = None,
+) -> Setup:
     """Returns the executor, device and precision with which the study itself was searched.
 
-    A device or an executor of another machine is none of ours: ``auto`` and ``processes`` then.
+    A device or an executor that this machine lacks becomes ``auto`` or ``processes``.
+
+    Raises:
+        InputError: A time limit was given to an executor that cannot end a training.
     """
     run_id = str(study.run_id)
     executor = store.tag(run_id, "executor")
@@ -75,7 +85,8 @@ def setup_of(store: Tracking, study: StudyRecord, dataset: Dataset, spec: Datase
     name = executor if executor in executors.names() else LOCAL
     data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
-    return Setup(dataset, WorkerSpec(spec, device, precision, shared), name)
+    check_can_end_trials(name, trial_timeout_seconds)
+    return Setup(dataset, WorkerSpec(spec, device, precision, shared), name, trial_timeout_seconds)
 
 
 def train(
@@ -94,11 +105,11 @@ def train(
     configs = {trial.number: trial.config for trial in study.trials}
     # Numbered by place: of one trial there are several here.
     trials = [Trial(place, configs[number], seed) for place, (number, seed) in enumerate(missing)]
-    cohorts = cohorts_of(study, trials, setup.dataset)
+    groups = groups_of(trials, setup.dataset)
     finalists = len({number for number, _ in missing})
     say(
         f"training {finalists} finalist{'s' if finalists > 1 else ''} again with other seeds: "
-        f"{len(trials)} trainings in {len(cohorts)} cohort{'s' if len(cohorts) > 1 else ''} "
+        f"{len(trials)} trainings in {len(groups)} cohort{'s' if len(groups) > 1 else ''} "
         "(--seeds 1 skips it)"
     )
     log = store.open_finalists(str(study.run_id))
@@ -108,28 +119,25 @@ def train(
             if setup.executor == LOCAL:
                 # This process restores the model later; while a worker trains, it has time.
                 threading.Thread(target=backend.preload).start()
-            Rounds(executor, log, say, tuple(missing)).run(cohorts)
+            settings = cohort_settings(study, setup.trial_timeout_seconds)
+            FinalistTraining(executor, settings, log, say, missing).run(groups)
     finally:
         log.close_stale(cause=STOPPED)
 
 
-def cohorts_of(study: StudyRecord, trials: Sequence[Trial], dataset: Dataset) -> list[Cohort]:
-    """Returns the trials in cohorts of equal structure, epochs and patience as in the search."""
-    space = study.definition["space"]
-    parts = [
+def groups_of(trials: Sequence[Trial], dataset: Dataset) -> list[list[Trial]]:
+    """Returns the trials in groups of equal structure that fit into memory together."""
+    return [
         part
         for group in by_structure(trials)
         for part in in_parts(group, largest_cohort([trial.config for trial in group], dataset))
     ]
-    return [
-        Cohort(number, tuple(part), int(space["epochs"]), int(space["patience"]), order_seed(study))
-        for number, part in enumerate(parts)
-    ]
 
 
-def order_seed(study: StudyRecord) -> int:
-    """Returns the seed of the order of examples, the same as in the search."""
-    return int(study.definition["seed"])
+def cohort_settings(study: StudyRecord, trial_timeout_seconds: float | None) -> CohortSettings:
+    """Returns epochs, patience and the order of examples as in the search."""
+    space, seed = study.definition["space"], int(study.definition["seed"])
+    return CohortSettings(int(space["epochs"]), int(space["patience"]), seed, trial_timeout_seconds)
 
 
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
@@ -148,113 +156,109 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     return automatic(len(configs), 0, load).largest
 
 
-@dataclass
-class Rounds:
-    """Runs cohorts of finalists to their end, one after the other.
+class FinalistTraining:
+    """Trains finalists to their end, and tracks what comes of them.
 
-    Attributes:
+    Args:
         executor: Where they train, ready.
+        settings: What all their cohorts have in common.
         log: Takes what comes of them.
         say: Takes lines for the user.
         keys: Trial number and seed, by the place that numbers a member of a cohort.
     """
 
-    executor: Executor
-    log: StudyRun
-    say: Say
-    keys: tuple[tuple[int, int], ...]
-    waiting: deque[Cohort] = field(default_factory=deque)
-    running: Cohort | None = None
-    epochs: dict[int, int] = field(default_factory=dict)
-    ended: int = 0
-    foretold: bool = False
-    said_at: float = field(default_factory=time.monotonic)
+    def __init__(
+        self,
+        executor: Executor,
+        settings: CohortSettings,
+        log: StudyRun,
+        say: Say,
+        keys: Sequence[tuple[int, int]],
+    ) -> None:
+        self._cohorts = CohortRunner(executor, settings, self)
+        self._log, self._say_line, self._keys = log, say, tuple(keys)
+        self._num_ended = 0
+        self._estimated = False
+        self._said_at = time.monotonic()
 
-    def run(self, cohorts: Sequence[Cohort]) -> None:
-        """Trains them; those of a cohort that fails are tried again one by one."""
-        self.waiting.extend(cohorts)
-        while self.waiting:
-            self.running = self.waiting.popleft()
-            for trial in self.running.trials:
-                self._start(trial)
-            self.executor.submit(self.running.number, self.running)
-            while self.running is not None:
-                self.executor.wait(self._handle, WAIT_SECONDS)
+    def run(self, groups: Sequence[list[Trial]]) -> None:
+        """Trains groups of equal structure; the trainings of one that fails are tried again."""
+        self._cohorts.add(groups)
+        self._cohorts.start_waiting()
+        while self._cohorts.running:
+            self._cohorts.wait()
+            self._cohorts.start_waiting()
 
-    def _start(self, trial: Trial) -> None:
-        number, seed = self.keys[trial.number]
-        tags = {"trial": str(number), "finalist_of": str(number), "seed": str(seed)}
-        self.log.trial_started(trial.number, self._name(trial.number), trial.config, tags)
+    def label(self, cohort: Cohort) -> str:
+        """Returns what the user calls a cohort."""
+        first, count = self._name(cohort.trials[0].number), len(cohort.trials)
+        return f"finalists: a cohort of {count}" if count > 1 else first
 
-    def _handle(self, event: Event) -> None:
-        cohort = self.running
-        if cohort is None:
-            return
-        if isinstance(event, Progressed):
-            self._progressed(cohort, event.data)
-            return
-        self.running = None
-        if isinstance(event, Finished):
-            for outcome in event.result:
-                self._end(outcome)
-        else:
-            self._failed(cohort, event)
+    def note(self, message: str) -> None:
+        """Shows the user a line."""
+        self._said_at = time.monotonic()
+        self._say_line(message)
 
-    def _progressed(self, cohort: Cohort, data: EpochReport | StepTiming) -> None:
-        if isinstance(data, StepTiming):
-            return
-        self._foretell(cohort, data)
-        for place, curves in data.curves.items():
-            # Those of a member that is tried again are known already.
-            if data.epoch > self.epochs.get(place, 0):
-                self.epochs[place] = data.epoch
-                self.log.trial_epochs(place, data.epoch, curves)
-        if time.monotonic() - self.said_at > SAY_SECONDS:
-            still = f"{len(data.curves)} training, epoch {data.epoch} of {cohort.epochs}"
-            self._say(f"finalists: {self.ended} of {len(self.keys)} trained, {still}")
+    def num_to_start(self, group: Sequence[Trial]) -> int:
+        """Returns all of them: finalists have no time limit of their own."""
+        return len(group)
 
-    def _foretell(self, cohort: Cohort, report: EpochReport) -> None:
+    def cohort_started(self, cohort: Cohort) -> None:
+        """Opens a run in MLflow for every training."""
+        for trial in cohort.trials:
+            number, seed = self._keys[trial.number]
+            tags = {"trial": str(number), "finalist_of": str(number), "seed": str(seed)}
+            self._log.trial_started(trial.number, self._name(trial.number), trial.config, tags)
+
+    def step_timed(self, running: RunningCohort, timing: StepTiming) -> None:
+        """Ignores the timing of a step: an epoch's time, scoring included, says more here."""
+
+    def epoch_ended(
+        self, running: RunningCohort, report: EpochReport, new: Collection[int]
+    ) -> None:
+        """Tracks an epoch, and says now and then what trains."""
+        self._estimate_once(running.cohort, report)
+        for place in new:
+            self._log.trial_epochs(place, report.epoch, report.curves[place])
+        if time.monotonic() - self._said_at > SAY_SECONDS:
+            still = (
+                f"{len(report.curves)} training, epoch {report.epoch} of {running.cohort.epochs}"
+            )
+            self.note(f"finalists: {self._num_ended} of {len(self._keys)} trained, {still}")
+
+    def trials_ended(self, outcomes: Sequence[TrialOutcome]) -> None:
+        """Writes the ends of trainings to MLflow."""
+        for outcome in outcomes:
+            self._track(outcome)
+
+    def event_handled(self, event: Event) -> None:
+        """Has nothing to redraw: finalists are reported in lines."""
+
+    def _estimate_once(self, cohort: Cohort, report: EpochReport) -> None:
         """Says once how long all may take, by an epoch after the first, which contains compiling.
 
-        The cohorts to come are taken to cost per member what this one does.
+        The groups to come are taken to cost per member what this one does.
         """
-        from pipeline.search.cost import spoken
-
-        if self.foretold or report.epoch < 2:
+        if self._estimated or report.epoch < 2:
             return
-        self.foretold = True
-        left = sum(len(one.trials) for one in (cohort, *self.waiting))
+        self._estimated = True
+        left = len(cohort.trials) + sum(len(group) for group in self._cohorts.waiting)
         seconds = report.seconds * cohort.epochs * left / len(cohort.trials)
         if seconds > LONG_SECONDS:
-            self._say(
-                f"the finalists take at most about {spoken(seconds)} on this machine; early "
+            self.note(
+                f"the finalists take at most about {duration(seconds)} on this machine; early "
                 "stopping usually shortens it, fewer --finalists or --seeds do, too"
             )
 
-    def _failed(self, cohort: Cohort, event: Failed) -> None:
-        if len(cohort.trials) == 1:
-            self._end(TrialOutcome(cohort.trials[0].number, "FAIL", cause=event.cause))
-            return
-        self._say(f"finalists: a cohort failed ({event.cause}); they are tried one by one")
-        alone = [
-            Cohort(cohort.number, (trial,), cohort.epochs, cohort.patience, cohort.order_seed)
-            for trial in cohort.trials
-        ]
-        self.waiting.extendleft(reversed(alone))
-
-    def _end(self, outcome: TrialOutcome) -> None:
-        place, measured = outcome.number, outcome.measurement
-        self.log.trial_finished(outcome, keep_weights=True)
-        self.ended += 1
-        told = f"failed: {outcome.cause}"
+    def _track(self, outcome: TrialOutcome) -> None:
+        measured = outcome.measurement
+        self._log.trial_finished(outcome, keep_weights=True)
+        self._num_ended += 1
+        result = f"failed: {outcome.cause}"
         if measured is not None:
-            told = f"val CE {decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}"
-        self._say(f"{self._name(place)} ({self.ended}/{len(self.keys)}): {told}")
+            result = f"val CE {decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}"
+        self.note(f"{self._name(outcome.number)} ({self._num_ended}/{len(self._keys)}): {result}")
 
     def _name(self, place: int) -> str:
-        number, seed = self.keys[place]
+        number, seed = self._keys[place]
         return f"finalist {number} seed {seed}"
-
-    def _say(self, line: str) -> None:
-        self.said_at = time.monotonic()
-        self.say(line)

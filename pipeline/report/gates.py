@@ -1,4 +1,4 @@
-"""Gates for a pipeline of one's own: demands on a report that decide the exit code.
+"""Judges a report by demands that decide the exit code: gates for a pipeline of one's own.
 
 A :class:`Report` and limits in, the demands that are not met out, each with its numbers. Judged is
 the interval's pessimistic end on the test part, or, where that was not read for this choice, on
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from pipeline.formatting import between, decimal
-from pipeline.records import Measurement, TrialRecord
+from pipeline.records import TrialRecord
 from pipeline.report.report import Report
 from pipeline.selection.statistics import Interval, wilson_interval
 from pipeline.selection.verdicts import gap_interval_of
@@ -54,19 +54,10 @@ def _intervals(report: Report, delivered: TrialRecord) -> tuple[str, Interval, I
             Interval(test.accuracy_low, test.accuracy_high),
         )
     where = "on validation (the test part was not read for this choice)"
-    measured = _measured(report, delivered)
+    measured = report.judged(report.selection.winner)
     if measured is None or delivered.validation is None:
         return where, Interval(math.nan, math.nan), Interval(math.nan, math.nan)
     num = len(delivered.validation.correct)
     # A mean over seeds need not be a whole number of hits, and rounding may exceed all of them.
     hits = min(measured.val_accuracy * num, num)
     return where, gap_interval_of(measured), wilson_interval(hits, num)
-
-
-def _measured(report: Report, delivered: TrialRecord) -> Measurement | None:
-    """Returns the winner's validation figures: with finalists the mean over its seeds."""
-    finalists = report.confirmation.finalists if report.confirmation else ()
-    for finalist in finalists:
-        if finalist.number == report.selection.winner:
-            return finalist.measurement
-    return delivered.measurement

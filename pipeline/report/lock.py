@@ -1,7 +1,8 @@
-"""What is locked before the test part is read: the choice, what it rests on, and hashes of it.
+"""Records what is locked before the test part is read, and shows it again.
 
-A study, a :class:`Decision` and the dataset in, JSON values out. A second report compares its own
-choice with the locked one by :data:`DECISIVE`; a difference makes it a what-if.
+A :class:`Report` on a choice becomes a JSON record: the choice, what it rests on, and hashes. A
+later report compares its own choice with the locked one by :data:`DECISIVE`: the same one is shown
+with its test results, another one as a what-if, without. Nothing is trained or measured here.
 """
 
 from __future__ import annotations
@@ -9,17 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pipeline
 from pipeline.datasets import Dataset
-from pipeline.records import StudyRecord, TrialRecord
+from pipeline.formatting import between, decimal
+from pipeline.records import TestResult
 from pipeline.report.finalist_json import finalist_json
-from pipeline.selection.confirm import Decision
+from pipeline.report.report import Report
 from pipeline.selection.records import Finalist, RuleSettings
+from pipeline.selection.rules import find_rule
+from pipeline.tracking.codec import (
+    LOCK_TAG,
+    MODEL_TAG,
+    REGISTERED_TAG,
+    TEST_FILE,
+    TESTED_TAG,
+    TOTAL_TAG,
+)
+
+if TYPE_CHECKING:
+    from pipeline.tracking import Tracking
 
 DECISIVE = (
     "rule", "candidates", "eligible", "reference", "winner", "delivered_run", "split_id",
@@ -32,63 +46,48 @@ _RUN_KEYS = {"seed": "seed", "run_id": "mlflow_run_id", "val_ce": "val_ce", "gap
 """Key of a finalist's run in the locked record -> its key in ``finalist_json``."""
 
 
-def decisive(study: StudyRecord, decision: Decision) -> dict[str, Any]:
+def decisive_part(report: Report) -> dict[str, Any]:
     """Returns the part of the record that decides."""
-    selection = decision.selection
+    study, selection, delivered = report.study, report.selection, report.delivered
     space = json.dumps(study.definition.get("space"), sort_keys=True)
-    chosen = delivered(study, decision)
     return {
         "rule": asdict(selection.rule),
         "candidates": [trial.number for trial in study.trials],
         "eligible": list(selection.eligible),
         "reference": selection.reference,
         "winner": selection.winner,
-        "delivered_run": chosen.mlflow_run_id if chosen else None,
+        "delivered_run": delivered.mlflow_run_id if delivered else None,
         "split_id": study.split_id,
         "search_space_sha256": hashlib.sha256(space.encode()).hexdigest(),
     }
 
 
-def selection_record(
-    study: StudyRecord, decision: Decision, asked: RuleSettings, dataset: Dataset
-) -> dict[str, Any]:
+def selection_record(report: Report, asked: RuleSettings, dataset: Dataset) -> dict[str, Any]:
     """Returns what is locked: rule, candidates with reasons, finalists, the choice, and hashes.
 
     Args:
-        study: The study.
-        decision: The choice, with a winner.
-        asked: The rule as asked for: its seeds and finalists, whatever came of them.
+        report: The choice, with a winner.
+        asked: The rule as asked for: its constants, seeds and finalists, whatever came of them.
         dataset: The study's, its test part sealed.
     """
-    found = decision.confirmation
-    return decisive(study, decision) | {
-        "asked": {"seeds": asked.seeds, "finalists": asked.finalists},
-        "excluded": {str(n): why for n, why in decision.selection.excluded.items()},
-        "first_choice": found.first_choice if found else decision.selection.winner,
+    selection, found = report.selection, report.selection.confirmation
+    finalists = [_locked_finalist(entry, found.seeds) for entry in found.finalists] if found else []
+    return decisive_part(report) | {
+        "asked": asked_for(asked),
+        "excluded": {str(number): why for number, why in selection.excluded.items()},
+        "first_choice": found.first_choice if found else selection.winner,
         "seeds": list(found.seeds) if found else [],
-        "finalists": [_locked_finalist(entry, found.seeds) for entry in found.finalists]
-        if found
-        else [],
-        "dropped": {str(number): why for number, why in (decision.dropped or {}).items()},
+        "finalists": finalists,
+        "dropped": {str(number): why for number, why in selection.dropped.items()},
         "data_sha256": dataset.fingerprint,
         **code(),
     }
 
 
-def delivered(study: StudyRecord, decision: Decision, number: int | None = None) -> TrialRecord:
-    """Returns the training that stands for a trial (the winner): a finalist's median seed, else it.
-
-    Args:
-        study: The study.
-        decision: The choice, with a winner.
-        number: Another trial than the winner.
-    """
-    number = decision.selection.winner if number is None else number
-    finalists = decision.confirmation.finalists if decision.confirmation else ()
-    for finalist in finalists:
-        if finalist.number == number:
-            return finalist.runs[finalist.median]
-    return next(trial for trial in study.trials if trial.number == number)
+def asked_for(settings: RuleSettings) -> dict[str, float]:
+    """Returns the constants that this rule has, its seeds and its finalists, by name."""
+    own = [constant.name for constant in find_rule(settings.name).constants]
+    return {name: getattr(settings, name) for name in (*own, "seeds", "finalists")}
 
 
 def difference(
@@ -98,7 +97,7 @@ def difference(
 
     Args:
         locked: The locked record.
-        own: What :func:`decisive` says of the present choice.
+        own: The decisive part of the present choice.
         asked: The rule as asked for now.
     """
     if all(locked.get(key) == own[key] for key in DECISIVE):
@@ -109,7 +108,7 @@ def difference(
         return f"when the study had {len(locked['candidates'])} trials"
     for name, value in locked["asked"].items():
         if value != getattr(asked, name):
-            return f"with --{name} {value}"
+            return f"with --{name.replace('_', '-')} {value:g}"
     if locked["rule"]["seeds"] != own["rule"]["seeds"]:
         return "with finalists whose runs are no longer in MLflow"
     if locked["rule"] != own["rule"]:
@@ -146,3 +145,92 @@ def version() -> str:
         return metadata.version("least-overfit")
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def locked_report(store: Tracking, report: Report) -> Report:
+    """Returns the report on a locked choice, with the test results that tracking holds."""
+    study, run_id = report.study, str(report.study.run_id)
+    tags = store.tags(run_id)
+    total, ended = tags.get(TOTAL_TAG), len(report.selection.verdicts)
+    if total is not None and ended < int(total):
+        note = (
+            f"the study has {ended} of {total} trials: the choice is locked on these. A longer "
+            "study is another choice (--read-test-again)"
+        )
+        report = with_note(report, note)
+    tested = _done_for_lock(tags, TESTED_TAG)
+    return Report(
+        study,
+        report.selection,
+        test=store.read_test_result(run_id) if tested else None,
+        model_uri=tags.get(MODEL_TAG) if _done_for_lock(tags, REGISTERED_TAG) else None,
+        extras=_provenance(store.read_selection(run_id), tags.get(LOCK_TAG)),
+        confirmation=report.confirmation,
+        tested=_test_results(store, run_id) if tested else {},
+        test_examples=store.read_test_examples(run_id) if tested else None,
+    )
+
+
+def what_if_report(
+    store: Tracking, report: Report, locked: Mapping[str, Any], change: str
+) -> Report:
+    """Returns a report on another choice than the locked one, with that one's test result.
+
+    Args:
+        store: The study's.
+        report: The other choice.
+        locked: The locked record.
+        change: In which circumstances the locked choice was made otherwise.
+    """
+    run_id = str(report.study.run_id)
+    tags = store.tags(run_id)
+    results = _test_results(store, run_id) if _done_for_lock(tags, TESTED_TAG) else {}
+    extras = {
+        f"Test, locked trial {number}": _test_line(result)
+        for number, result in results.items()
+        if number == locked["winner"]
+    }
+    if _done_for_lock(tags, REGISTERED_TAG):
+        extras["Model of the locked trial"] = tags[MODEL_TAG]
+    note = (
+        f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
+        "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
+    )
+    return replace(with_note(report, note), extras=extras)
+
+
+def with_note(report: Report, note: str) -> Report:
+    """Returns the report with one more note on its selection."""
+    selection = replace(report.selection, notes=(*report.selection.notes, note))
+    return replace(report, selection=selection)
+
+
+def _done_for_lock(tags: Mapping[str, str], step: str) -> bool:
+    """Whether a step was done for the choice that is locked, not for one that it replaced."""
+    return LOCK_TAG in tags and tags.get(step) == tags[LOCK_TAG]
+
+
+def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
+    """Returns what is kept of the results on the test part, by trial number."""
+    kept = store.read_file(run_id, TEST_FILE)
+    return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
+
+
+def _provenance(locked: Mapping[str, Any] | None, digest: str | None) -> dict[str, str]:
+    """Returns a line on what was locked, by which code, on which data; hashes cut short."""
+    if locked is None:
+        return {}
+    commit = f", commit {locked['commit'][:12]}" if locked["commit"] else ""
+    text = (
+        f"selection {str(digest)[:12]}, by version {locked['version']}{commit}, sources "
+        f"{locked['source_sha256'][:12]}, data {locked['data_sha256'][:12]}, split "
+        f"{locked['split_id']}"
+    )
+    return {"Locked": text}
+
+
+def _test_line(result: TestResult) -> str:
+    return (
+        f"accuracy {decimal(result.accuracy)}, cross-entropy {decimal(result.ce)}, gap "
+        f"{decimal(result.gap_ce)} ({between(result.gap_ce_low, result.gap_ce_high)})"
+    )

@@ -16,8 +16,9 @@ from pipeline.records import (
     TestResult,
     TrialRecord,
 )
-from pipeline.report.evidence.techniques import is_measured, quality, used
+from pipeline.report.evidence.techniques import is_measured, quality
 from pipeline.selection.records import Confirmation, Finalist, Selection
+from pipeline.training.techniques import used
 
 BASELINE = "baseline"
 """The name of the reference configuration that a study's trials are compared with."""
@@ -99,6 +100,7 @@ def baseline_of(study: StudyRecord) -> TrialRecord | None:
     It is the reference of the name :data:`BASELINE`, else the best trial without any technique. A
     reference of that name that uses a technique, or was not measured, is no baseline.
     """
+    # A regularized "baseline" would make every effect of a technique look smaller than it is.
     plain = [trial for trial in study.trials if is_measured(trial) and not used(trial.config)]
     named = [trial for trial in plain if trial.name == BASELINE]
     return min(named or plain, key=quality, default=None)

@@ -1,6 +1,7 @@
-"""The one place that reads the test part: restores models, checks them, and measures them once.
+"""Reads the test part: restores models, checks them on validation, and measures them once.
 
-Imports Keras; only a report that reads the test part for the first time comes here.
+No other file reads it. This one imports Keras; only a report that reads the test part for the first
+time comes here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 TOLERANCE = 2e-3
 """Relative difference between a restored model's val_ce and the recorded one that rounding (or
 bfloat16 training) may leave; float32 on one machine stays below 1e-5."""
-
 
 BATCH = 256
 """Examples at once; changes memory and speed, not what is measured."""

@@ -1,9 +1,9 @@
 """Which trials train together, and how many are asked for at once.
 
 Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
-The sampler still has to learn, so a study is asked for in rounds, not at once: a first one of the
+The sampler still has to learn, so suggestions are asked for in batches, not at once: a first of the
 references, which are part of the sampler's random start, a quarter of the trials at least, then
-:data:`ROUNDS` more. They go by the study's total: one that was killed goes on in the same rounds.
+:data:`BATCHES` more. They go by the study's total: a killed study continues in the same batches.
 A cohort has to fit into memory, too: what ``training.memory_model`` foresees into its worker's
 share. Where that was too much, the cohort fails and is tried again in halves
 (``retries.Capacity``).
@@ -14,22 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from pipeline.datasets.user.limits import available_bytes
 from pipeline.records import Device, Trial
 from pipeline.training.memory_model import MemoryNeed
+from pipeline.training.techniques import structure
 
-if TYPE_CHECKING:
-    from pipeline.search.study import Suggestion
-
-Member = TypeVar("Member", "Suggestion", Trial)
-
-ROUNDS = 6
+BATCHES = 6
 RANDOM_START = 10
 """Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
 LEAST_HALVED = 16
-"""Smallest round of which a half still fills a cohort."""
+"""Smallest batch of which a half still fills a cohort."""
 LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
@@ -49,8 +45,8 @@ class Sizing:
     """How many trials are asked for at once.
 
     Attributes:
-        first: In the first round.
-        later: In each later round.
+        first: In the first batch.
+        later: In each later batch.
         largest: Most trials in one cohort.
         ahead: Trials that may still be training when the next are asked for; 0 for none.
     """
@@ -60,15 +56,15 @@ class Sizing:
     largest: int = 1
     ahead: int = 0
 
-    def round(self, asked: int) -> int:
-        """Returns the size of the next round after so many trials ended or were asked for."""
+    def batch(self, asked: int) -> int:
+        """Returns the size of the next batch after so many trials ended or were asked for."""
         return self.later if asked else self.first
 
     def cohort(self, asked: int) -> int:
-        """Returns the most trials in one cohort of that round.
+        """Returns the most trials in one cohort of that batch.
 
-        Where the next trials are asked for ahead, a later round is at least two cohorts: while one
-        trains, the sampler is told of the other. With one worker no more than a round of trials is
+        Where the next trials are asked for ahead, a later batch is at least two cohorts: while one
+        trains, the sampler is told of the other. With one worker no more than a batch of trials is
         unknown to it.
         """
         return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest
@@ -113,7 +109,7 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
     for memory_need in set(load.memory_needs):
         largest = memory_need.most(load.memory, largest)
     first = min(trials, max(references, RANDOM_START, trials // 4))
-    later = max(-(-(trials - first) // ROUNDS), 1)
+    later = max(-(-(trials - first) // BATCHES), 1)
     return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)
 
 
@@ -124,25 +120,25 @@ def memory_per_worker(workers: int, device: Device | None = None) -> float:
     return float("inf") if device.free_bytes is None else MEMORY_SHARE * device.free_bytes / workers
 
 
-def by_structure(members: Iterable[Member]) -> list[list[Member]]:
-    """Returns suggestions or trials in groups that can train together, in the order given."""
-    groups: dict[tuple[Any, ...], list[Member]] = {}
-    for member in members:
-        groups.setdefault(member.config.structure, []).append(member)
+def by_structure(trials: Iterable[Trial]) -> list[list[Trial]]:
+    """Returns trials in groups that can train together, in the order given."""
+    groups: dict[tuple[Any, ...], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(structure(trial.config), []).append(trial)
     return list(groups.values())
 
 
-def in_parts(group: list[Member], size: int) -> list[list[Member]]:
+def in_parts(group: list[Trial], size: int) -> list[list[Trial]]:
     """Returns the group in parts of at most this size, in order."""
     return [group[start : start + size] for start in range(0, len(group), size)]
 
 
-def grouped(suggestions: list[Suggestion], largest: int) -> list[list[Suggestion]]:
-    """Returns the suggestions in cohorts: of equal structure, in the order they were asked."""
-    return [part for group in by_structure(suggestions) for part in _even(group, largest)]
+def grouped(trials: list[Trial], largest: int) -> list[list[Trial]]:
+    """Returns the trials in cohorts: of equal structure, in the order they were asked."""
+    return [part for group in by_structure(trials) for part in _even(group, largest)]
 
 
-def _even(group: list[Suggestion], largest: int) -> list[list[Suggestion]]:
+def _even(group: list[Trial], largest: int) -> list[list[Trial]]:
     """Returns a group in as few parts as the largest allows, of sizes as equal as can be."""
     parts = -(-len(group) // largest)
     ends = [-(-len(group) * part // parts) for part in range(parts + 1)]

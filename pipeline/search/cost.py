@@ -18,6 +18,7 @@ from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import multiply_adds
 from pipeline.training.memory_model import MOST_TRAIN_SCORED
+from pipeline.training.techniques import input_work
 
 CALL_COST = 2e7
 """Multiply-adds that take as long as the constant part of a training step."""
@@ -59,8 +60,8 @@ class Estimate:
     rates: list[float] = field(default_factory=list)
     setups: list[float] = field(default_factory=list)
 
-    def time(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
-        """Takes the timing of a cohort's step."""
+    def add(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
+        """Adds the timing of a cohort's step."""
         work = sum(step_work(config, self.data) for config in configs) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
         self.setups.append(timing.setup_seconds)
@@ -82,7 +83,7 @@ class Estimate:
         work = (self._steps(c) * (step_work(c, self.data) + call) for c in configs)
         return (rate * sum(work) + setup * len(configs) / together) / workers
 
-    def most(self, configs: Sequence[TrialConfig], seconds: float) -> int:
+    def num_in_time(self, configs: Sequence[TrialConfig], seconds: float) -> int:
         """Returns how many of these trials of one structure train together in so much time.
 
         At least one; :data:`UNTIMED_TRIALS` before the first timing.
@@ -104,7 +105,8 @@ class Estimate:
 def step_work(config: TrialConfig, data: DataSize) -> float:
     """Returns the multiply-adds of a training step: about three forward passes of a batch."""
     hidden = models.layers_of(config, data.input_shape)
-    return 3.0 * config.batch_size * multiply_adds(hidden, data.input_shape)
+    products = 3.0 * multiply_adds(hidden, data.input_shape)
+    return config.batch_size * (products + input_work(config, data.input_shape))
 
 
 def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) -> int | None:
@@ -144,13 +146,3 @@ class _Random:
 
     def suggest_categorical(self, name: str, choices: Sequence[object]) -> object:
         return choices[int(self._generator.integers(len(choices)))]
-
-
-def spoken(seconds: float) -> str:
-    """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what was begun is ended in order, or, the second time, at once."""
+"""Stops a search on Ctrl-C and SIGTERM: in good order, or, the second time, at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Lets SIGTERM end what was begun in order, as Ctrl-C does, while nothing trains yet."""
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Ends the command on SIGTERM as on Ctrl-C, while nothing trains yet."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -28,13 +28,14 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(supervisor: Supervisor, view: View) -> Iterator[None]:
-    """Lets the first Ctrl-C or SIGTERM stop after what is running, and the second at once."""
+def stopping_on_signals(supervisor: Supervisor, view: View) -> Iterator[None]:
+    """Stops the search on Ctrl-C or SIGTERM once what runs has ended; the second time at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if supervisor.interrupted:
             raise KeyboardInterrupt
-        supervisor.interrupted = supervisor.stopping = True
+        supervisor.interrupted = True
+        supervisor.stop()
         view.note(
             "stopping: what is training is finished first, nothing new is started; once more to "
             "stop at once (the same command continues later, either way)"

@@ -1,22 +1,26 @@
-"""How a study stands: all that ended so far, and what the default rule makes of it.
+"""Keeps all trials that ended so far, and what the default rule selects from them.
 
-In: records, as trials end. Out: the selection, for verdicts, for the view and for which weights may
-still be needed.
+In: suggestions and outcomes, as trials end. Out: the selection, for verdicts, for the view and for
+which weights may still be needed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.formatting import decimal
-from pipeline.records import StudyRecord, TrialRecord
+from pipeline.records import StudyRecord, TrialOutcome, TrialRecord
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 
+if TYPE_CHECKING:
+    from pipeline.search.study import Suggestion
 
-class Standing:
+
+class Leaderboard:
     """The records of a study and the selection from them.
 
     Args:
@@ -33,29 +37,25 @@ class Standing:
         self._records = {trial.number: trial for trial in earlier.trials}
         set_aside = frozenset(stale)
         self._counts = Counter(t.state for t in earlier.trials if t.number not in set_aside)
-        self._judge()
+        self._select()
 
-    def add(self, ended: Sequence[TrialRecord]) -> None:
-        """Takes what ended, and applies the rule anew."""
-        self._records |= {record.number: record for record in ended}
-        self._counts.update(record.state for record in ended)
-        self._judge()
+    def add(self, ended: Iterable[tuple[Suggestion, TrialOutcome]]) -> None:
+        """Adds trials that ended, and applies the rule anew."""
+        records = [as_record(suggestion, o, self._base.split_id) for suggestion, o in ended]
+        self._records |= {record.number: record for record in records}
+        self._counts.update(record.state for record in records)
+        self._select()
 
-    def _judge(self) -> None:
+    def _select(self) -> None:
         """Applies the rule; once per end, as the view asks for the outcome at every epoch."""
         self.selection = select(self.record, RuleSettings())
-        self.best = self._in_words()
+        self.best = self._winner_line()
 
     @property
     def record(self) -> StudyRecord:
         """The study with all its trials, in the order of their numbers."""
         trials = tuple(self._records[number] for number in sorted(self._records))
         return replace(self._base, trials=trials)
-
-    @property
-    def split_id(self) -> str:
-        """The split that all of them are measured on."""
-        return self._base.split_id
 
     @property
     def names(self) -> set[str | None]:
@@ -66,12 +66,12 @@ class Standing:
         """Returns how many trials ended in this state."""
         return self._counts[state]
 
-    def worth_keeping(self, number: int) -> bool:
+    def needs_weights(self, number: int) -> bool:
         """Whether a trial's weights may be needed: it may win, or the report compares with it."""
         chosen = {*self.selection.eligible, self.selection.reference}
         return number in chosen or self._records[number].name == "baseline"
 
-    def _in_words(self) -> str:
+    def _winner_line(self) -> str:
         chosen = self.selection.winner
         if chosen is None or (measured := self._records[chosen].measurement) is None:
             return ""
@@ -81,3 +81,19 @@ class Standing:
             f"gap {decimal(measured.gap_ce)} +- {decimal(1.96 * measured.gap_ce_se)}, "
             f"{len(self.selection.eligible)} as good as the best"
         )
+
+
+def as_record(suggestion: Suggestion, outcome: TrialOutcome, split_id: str) -> TrialRecord:
+    """Returns a trial as tracking would read it back."""
+    return TrialRecord(
+        number=outcome.number,
+        state=outcome.state,
+        config=suggestion.config,
+        split_id=split_id,
+        name=suggestion.name,
+        measurement=outcome.measurement,
+        validation=outcome.validation,
+        curves=outcome.curves,
+        cause=outcome.cause,
+        seconds=outcome.seconds,
+    )

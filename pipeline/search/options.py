@@ -11,33 +11,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import datasets
 from pipeline.datasets import DatasetSummary, column_lines, summarize
 from pipeline.datasets.splits import MEASURED_AT_LEAST
 from pipeline.errors import InputError
-from pipeline.records import DatasetSpec, Device, TableOptions, TrialConfig
+from pipeline.records import DatasetSpec, TableOptions, TrialConfig
 from pipeline.redaction import masked
 from pipeline.search import executors
-from pipeline.search.cohort_sizing import (
-    SMALL_STEP,
-    Load,
-    Sizing,
-    automatic,
-    fixed,
-    memory_per_worker,
-)
-from pipeline.search.cost import DataSize, step_work, threads, typical_configs
-from pipeline.search.naming import check_name
+from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
-from pipeline.training import models
+from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
 from pipeline.training.memory_model import DataShape, MemoryNeed, memory_need
 from pipeline.training.worker import WorkerSpec
+
+MAX_NAME_LENGTH = 250
+"""Characters; Optuna's databases keep 512 bytes."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +103,7 @@ def prepare(options: SearchOptions) -> Prepared:
     Raises:
         InputError: Dataset, search space or an option cannot be used.
     """
-    if not executors.find(options.executor).ends_jobs and options.trial_timeout_seconds:
-        raise InputError(
-            f"--trial-timeout: --executor {options.executor} trains in this process and cannot end "
-            "a trial; use --executor processes, or leave the limit out"
-        )
+    check_can_end_trials(options.executor, options.trial_timeout_seconds)
     dataset = summarize(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
@@ -141,6 +129,20 @@ def prepare(options: SearchOptions) -> Prepared:
     return Prepared(dataset, chosen, study, definition)
 
 
+def check_can_end_trials(executor: str, trial_timeout_seconds: float | None) -> None:
+    """Checks that an executor can keep to a time limit, where there is one.
+
+    Raises:
+        InputError: There is no such executor, or it trains in this process and cannot end a trial.
+    """
+    found = executors.find(executor)
+    if trial_timeout_seconds and not found.ends_jobs:
+        raise InputError(
+            f"--trial-timeout: --executor {executor} trains in this process and cannot end "
+            "a trial; use --executor processes, or leave the limit out"
+        )
+
+
 def choose_space(options: SearchOptions, dataset: DatasetSummary) -> SearchSpace:
     """Returns the search space asked for, the dataset's own, or the default for its kind."""
     if options.search_space is not None:
@@ -160,6 +162,7 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
     for what, config in configs.items():
         try:
+            techniques.check_inputs(techniques.in_use([config]), dataset.kind)
             num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
         except InputError as error:
             raise InputError(
@@ -188,6 +191,25 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     ]
 
 
+def check_name(name: str) -> None:
+    """Checks that a name can be stored, looked up and shown wherever a study is.
+
+    Raises:
+        InputError: It cannot.
+    """
+    reason = None
+    if not name.strip():
+        reason = "is blank"
+    elif len(name) > MAX_NAME_LENGTH:
+        reason = f"has {len(name)} characters; expected at most {MAX_NAME_LENGTH}"
+    elif not name.isprintable():
+        reason = "holds signs that cannot be shown, such as line breaks or escape codes"
+    elif "'" in name and '"' in name:
+        reason = "holds both kinds of quotes, which MLflow cannot look up; use one kind"
+    if reason is not None:
+        raise InputError(f"the name of the study, {name[:60]!a}, {reason}: give --study NAME")
+
+
 def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
     sizes = dataset.split_sizes
@@ -208,35 +230,7 @@ def every_config(chosen: SearchSpace) -> list[TrialConfig]:
     return [*typical_configs(chosen), *(entry.config for entry in chosen.references)]
 
 
-def cohort_sizing(
-    options: SearchOptions,
-    chosen: SearchSpace,
-    dataset: DatasetSummary,
-    device: Device | None = None,
-) -> Sizing:
-    """Returns how many trials are asked for at once: as asked, or what suits study and device.
-
-    Args:
-        options: What was asked for.
-        chosen: The search space.
-        dataset: What a trial's cost depends on.
-        device: What the workers train on; None for this machine's processor.
-    """
-    if options.cohort_size is not None:
-        return fixed(options.cohort_size)
-    configs, data = typical_configs(chosen), data_size(dataset)
-    layers = [models.layers_of(config, dataset.input_shape) for config in configs]
-    load = Load(
-        step_work=float(np.mean([step_work(config, data) for config in configs])),
-        num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
-        memory_needs=memory_needs(every_config(chosen), dataset),
-        memory=memory_per_worker(options.workers, device),
-        small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
-    )
-    return automatic(chosen.trials, len(chosen.references), load)
-
-
-def source(options: SearchOptions) -> str:
+def source_of(options: SearchOptions) -> str:
     """Returns what the dataset was loaded from: a name, or the absolute path of the user's file."""
     return (
         str(Path(options.dataset).resolve())
@@ -245,14 +239,14 @@ def source(options: SearchOptions) -> str:
     )
 
 
-def opener(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
-    """Returns how a worker opens up."""
+def worker_spec(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
+    """Returns what a worker is opened with."""
     data = data_size(prepared.dataset)
     shared = threads(every_config(prepared.space), data, options.workers)
     return WorkerSpec(options.spec, options.device, options.precision, shared)
 
 
-def opening(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
+def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
     """Returns the first line of a search: what it does and where it writes."""
     sizes = prepared.dataset.split_sizes
     again = f", {ended} of them done" if ended else ""

@@ -18,7 +18,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.search.cost import spoken
+from pipeline.formatting import decimal, duration
+from pipeline.records import TrialOutcome
+from pipeline.search.space.space import SearchSpace
 
 PLAIN_SECONDS = 15.0
 """Seconds between two plain lines about trials still running."""
@@ -69,8 +71,8 @@ class Snapshot:
     @property
     def time(self) -> str:
         """Time spent and left, in words."""
-        left = "" if self.seconds_left is None else f", at most {spoken(self.seconds_left)} left"
-        return f"{spoken(self.seconds)}{left}"
+        left = "" if self.seconds_left is None else f", at most {duration(self.seconds_left)} left"
+        return f"{duration(self.seconds)}{left}"
 
 
 class View(Protocol):
@@ -143,3 +145,29 @@ def open_view(console: Console) -> Iterator[View]:
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         yield LiveView(console, live)
+
+
+def trial_line(number: int, name: str | None, outcome: TrialOutcome) -> str:
+    """Returns the line about a trial's end."""
+    start = f"trial {number}" + (f" ({name})" if name else "")
+    measured = outcome.measurement
+    if outcome.state == "FAIL":
+        return f"{start} failed: {outcome.cause}"
+    if measured is None:
+        return f"{start} pruned after {len(outcome.curves.get('val_ce', ()))} epochs"
+    return (
+        f"{start}: val accuracy {decimal(measured.val_accuracy)}, val CE "
+        f"{decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}, best epoch "
+        f"{measured.best_epoch} of {measured.epochs}, {duration(outcome.seconds)}"
+    )
+
+
+def ways_to_shorten(space: SearchSpace) -> str:
+    """Returns the options that make a long study shorter, with this space's numbers."""
+    references = (
+        f", --no-references (leaves out {len(space.references)})" if space.references else ""
+    )
+    return (
+        f". To cut it: --train-examples N, --epochs N (now {space.epochs}), --trials N"
+        f"{references}, --timeout 30m, --precision mixed_bfloat16, --workers N, or a GPU"
+    )

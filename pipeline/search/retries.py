@@ -1,4 +1,4 @@
-"""What the supervisor makes of failures: how a cohort is tried again, when a study stops.
+"""Decides how a failed cohort is tried again, and when a study stops.
 
 In: what an executor says about a failed cohort, and how trials ended. Out: the cohorts to try, the
 cause of a trial that failed, and the reason to stop a study in which trial after trial fails alike.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.records import TrialOutcome
+from pipeline.records import Trial, TrialOutcome
 from pipeline.search.cohort_sizing import in_parts
 from pipeline.search.executors.interface import MEMORY, TIMEOUT, Failed, Limits
-
-if TYPE_CHECKING:
-    from pipeline.search.study import Suggestion
+from pipeline.training.techniques import structure
 
 MAX_FAILURES = 5
 _DEATH = re.compile(r"the worker process died \([^)]*\)")
@@ -101,9 +99,9 @@ class Capacity:
             return None
         return max(half(self._burst[structure]), self._fitted.get(structure, 1))
 
-    def split(self, group: list[Suggestion]) -> list[list[Suggestion]]:
+    def split(self, group: list[Trial]) -> list[list[Trial]]:
         """Returns a waiting cohort in parts that are to fit."""
-        return in_parts(group, self.largest(group[0].config.structure) or len(group))
+        return in_parts(group, self.largest(structure(group[0].config)) or len(group))
 
 
 def half(size: int) -> int:
@@ -111,8 +109,8 @@ def half(size: int) -> int:
     return -(-size // 2)
 
 
-def tried_again(group: list[Suggestion], fault: str) -> list[list[Suggestion]]:
-    """Returns a failed cohort as it is tried again: halved if memory ran out, else one by one."""
+def groups_to_retry(group: list[Trial], fault: str) -> list[list[Trial]]:
+    """Returns a failed cohort in parts to try again: halves if memory ran out, else one by one."""
     return in_parts(group, half(len(group)) if fault == MEMORY else 1)
 
 

@@ -1,16 +1,17 @@
-"""One command's work on a study: opens Optuna's and MLflow's side, has it searched, closes both.
+"""One command's work on a study: start the workers, open both stores, search, close.
 
-The only place that knows both stores at once: it checks that they hold the same study, and closes
-what an earlier command left open. Imports them, so ``launch`` imports it once workers have begun.
+In: what ``options`` made of the user's wishes. Out: the study with all its trials. This is the only
+place that knows Optuna's and MLflow's side at once: it checks that they hold the same study, and
+closes what an earlier command left open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pipeline import tracking
 from pipeline.datasets import column_lines
 from pipeline.errors import (
     InputError,
@@ -20,75 +21,120 @@ from pipeline.errors import (
     StorageError,
     TrackingError,
 )
-from pipeline.records import Device, StudyRecord
+from pipeline.records import StudyRecord
 from pipeline.redaction import masked
+from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.executors.interface import Executor
-from pipeline.search.interrupts import interruptible
+from pipeline.search.interrupts import sigterm_as_ctrl_c, stopping_on_signals
 from pipeline.search.options import (
     Prepared,
     SearchOptions,
-    cohort_sizing,
     data_size,
-    opening,
-    source,
+    first_line,
+    source_of,
+    worker_spec,
 )
+from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
-from pipeline.search.study import Study, open_study
-from pipeline.search.supervisor import Plan, Supervisor
-from pipeline.selection.verdicts import reasons
+from pipeline.search.study_lock import study_locked
+from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
 
-LAST_WORDS_SECONDS = 5.0
+if TYPE_CHECKING:
+    from pipeline.search.study import Study
+    from pipeline.search.supervisor import Supervisor
+    from pipeline.tracking import StudyRun, Tracking
+
+DELIVERY_SECONDS = 5.0
 """How long a search that was stopped waits for an MLflow that is away."""
 
 
-def run_to_end(
-    options: SearchOptions, prepared: Prepared, view: View, executor: Executor
-) -> StudyRecord:
-    """Runs the search as ``launch`` does, on a study that no other search has."""
+def run_search(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
+    """Runs the search to its end; running it again continues the study.
+
+    Raises:
+        InputError: Another search on this host runs the study.
+        PipelineError: It cannot start, or cannot go on.
+        StoppedError: It was interrupted once, and stopped in good order.
+        KeyboardInterrupt: It was interrupted twice; what ended before is kept.
+    """
+    addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
+    spec = worker_spec(options, prepared)
+    with (
+        study_locked(prepared.study, addresses),
+        sigterm_as_ctrl_c(),
+        executors.start(options.executor, spec, options.workers) as executor,
+    ):
+        # Workers import Keras and load the data while this process imports MLflow and Optuna.
+        session = open_session(options, prepared, view)
+        return search_to_end(session, executor)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A search with both stores open.
+
+    Attributes:
+        options: What was asked for.
+        prepared: What is searched.
+        view: What the user sees.
+        store: MLflow's side.
+        study: Optuna's side.
+    """
+
+    options: SearchOptions
+    prepared: Prepared
+    view: View
+    store: Tracking
+    study: Study
+
+    @property
+    def storage(self) -> str:
+        """Optuna's storage; its address may hold a password."""
+        return self.options.storage or DEFAULT_STORAGE
+
+
+def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Session:
+    """Opens MLflow's store and Optuna's study; imports both libraries."""
+    from pipeline import tracking
+    from pipeline.search.study import open_study
+
     store = tracking.connect()
     storage = options.storage or DEFAULT_STORAGE
-    study = open_study(
-        storage, prepared.study, prepared.space, prepared.definition, options.seed, view.note
-    )
-    folder = outbox_folder(storage, prepared.study, store.tracking_uri)
+    space, definition = prepared.space, prepared.definition
+    study = open_study(storage, prepared.study, space, definition, options.seed, view.note)
+    return Session(options, prepared, view, store, study)
+
+
+def search_to_end(session: Session, executor: Executor) -> StudyRecord:
+    """Searches, waits until MLflow has everything, and tags the verdicts."""
+    from pipeline.search.supervisor import Supervisor
+
+    options, prepared, view = session.options, session.prepared, session.view
+    study, store = session.study, session.store
+    folder = outbox_folder(session.storage, prepared.study, store.tracking_uri)
     if waited := store.deliver_waiting(folder):
         view.note(f"delivered to MLflow what an earlier search had to keep: {waited} entries")
-    known = check_known(store, study, options)
-    if known and (lost := set(study.ended) - {trial.number for trial in known.trials}):
-        view.note(
-            f"{len(lost)} trials that ended are not in MLflow at {store.address}: they wait in the "
-            "outbox of another machine, folder or address, or their runs were deleted"
-        )
-    asked_for = {
-        "device": options.device,
-        "executor": options.executor,
-        "storage": masked(storage),
-        TOTAL_TAG: str(prepared.space.trials),
-    }
-    definition = prepared.definition | {"source": source(options)}
-    log = store.open_study(prepared.study, prepared.dataset.name, definition, asked_for)
-    with log.in_background(folder, view.note), ended(log):
-        earlier = caught_up(Sides(store, study, log), known, options, prepared)
+    known = study_in_mlflow(session)
+    run = open_run(session)
+    with run.in_background(folder, view.note), run_closed(run):
+        earlier = resume(session, run, known)
         for line in column_lines(prepared.dataset):
             view.note(line)
-        view.note(opening(options, prepared, study.num_ended, store.address))
+        view.note(first_line(options, prepared, study.num_ended, store.address))
         executor.ready()
         plan = plan_of(options, prepared, executor.about)
-        supervisor = Supervisor(plan, study, executor, log, view)
-        with interruptible(supervisor, view):
-            estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
-            record = searched(supervisor, study, earlier, estimate)
-        try:
-            log.drain()
-        except TrackingError as error:
-            if supervisor.interrupted:
-                raise StoppedError(f"stopped, and {error}") from error
-            raise
-        because = reasons(record.trials, supervisor.verdicts, supervisor.reference)
-        store.set_verdicts(record, supervisor.verdicts, because)
+        estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
+        supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
+        with stopping_on_signals(supervisor, view):
+            record = search_and_return_unfinished(supervisor, study)
+        deliver(run, supervisor)
+        verdicts = supervisor.verdicts
+        names = {number: verdict.name for number, verdict in verdicts.items()}
+        because = {number: verdict.because for number, verdict in verdicts.items()}
+        store.set_verdicts(record, names, because)
         if supervisor.interrupted:
             raise StoppedError(
                 f"stopped with {study.num_ended} of {plan.trials} trials ended; the same command "
@@ -97,90 +143,86 @@ def run_to_end(
     return record
 
 
-def searched(
-    supervisor: Supervisor, study: Study, earlier: StudyRecord, estimate: Estimate
-) -> StudyRecord:
-    """Searches; what was asked for and not trained is put back where the storage is sound.
+def open_run(session: Session) -> StudyRun:
+    """Opens the study's run in MLflow, tagged with how it is searched."""
+    prepared, options = session.prepared, session.options
+    tags = {
+        "device": options.device,
+        "executor": options.executor,
+        "storage": masked(session.storage),
+        TOTAL_TAG: str(prepared.space.trials),
+    }
+    definition = prepared.definition | {"source": source_of(options)}
+    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags)
+
+
+def search_and_return_unfinished(supervisor: Supervisor, study: Study) -> StudyRecord:
+    """Searches; what was asked for and not trained goes back where the storage is sound.
 
     After a write that failed or was cut short, nothing may be written behind it: a journal's torn
     last record can be mended, one in its middle cannot. The next command puts it back then.
     """
     try:
-        record = supervisor.run(earlier, estimate)
+        record = supervisor.run()
     except StorageError:
         raise
     except PipelineError:
         with suppress(StorageError):
-            study.put_back()
+            study.return_unfinished()
         raise
-    study.put_back()
+    study.return_unfinished()
     return record
 
 
-@dataclass(frozen=True)
-class Sides:
-    """Both sides of a study, open: MLflow's store, Optuna's study, what is written of it."""
-
-    store: tracking.Tracking
-    study: Study
-    log: tracking.StudyRun
+def deliver(run: StudyRun, supervisor: Supervisor) -> None:
+    """Waits until MLflow has everything that ended."""
+    try:
+        run.drain()
+    except TrackingError as error:
+        if supervisor.interrupted:
+            raise StoppedError(f"stopped, and {error}") from error
+        raise
 
 
 @contextmanager
-def ended(log: tracking.StudyRun) -> Iterator[None]:
-    """Ends the study's run, however the search ends; what stopped it matters more than this."""
+def run_closed(run: StudyRun) -> Iterator[None]:
+    """Closes the study's run, however the search ends; what stopped it matters more than this."""
     try:
         yield
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | StoppedError)
         with suppress(TrackingError, SpoolError):
-            log.close_stale(cause="the search stopped while it ran")
-            log.study_finished("KILLED" if stopped else "FAILED", patience=LAST_WORDS_SECONDS)
+            run.close_stale(cause="the search stopped while it ran")
+            run.study_finished("KILLED" if stopped else "FAILED", patience=DELIVERY_SECONDS)
         raise
-    log.study_finished()
+    run.study_finished()
 
 
-def caught_up(
-    sides: Sides, known: StudyRecord | None, options: SearchOptions, prepared: Prepared
-) -> StudyRecord:
-    """Describes the study, closes what a killed search left open; returns the study as it is."""
-    dataset, log = prepared.dataset, sides.log
-    log.log_dataset(
+def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyRecord:
+    """Describes the study and closes what a killed search left open; returns it as it is then."""
+    dataset, options = session.prepared.dataset, session.options
+    run.log_dataset(
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
     )
-    log.log_files({"search_space.yaml": prepared.space.text})
-    sides.study.resume(references=options.references)
-    closed = (*log.close_stale(sides.study.stale), *log.close_stale())
+    run.log_files({"search_space.yaml": session.prepared.space.text})
+    session.study.resume(references=options.references)
+    closed = (*run.close_stale(session.study.stale), *run.close_stale())
     # One killed before its first trial may lack its split and chance level until now.
-    if known and known.trials and known.run_id == log.run_id and not closed:
+    if known and known.trials and known.run_id == run.run_id and not closed:
         return known
-    log.drain()
-    return sides.store.read_study(study=prepared.study)
+    run.drain()
+    return session.store.read_study(study=session.prepared.study)
 
 
-def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -> Plan:
-    """Returns how the study is run on what its workers train on."""
-    chosen = prepared.space if options.references else replace(prepared.space, references=())
-    return Plan(
-        chosen,
-        chosen.trials,
-        options.seed,
-        cohort_sizing(options, chosen, prepared.dataset, device),
-        options.timeout_seconds,
-        options.trial_timeout_seconds,
-        options.max_failures,
-    )
-
-
-def check_known(
-    store: tracking.Tracking, study: Study, options: SearchOptions
-) -> StudyRecord | None:
+def study_in_mlflow(session: Session) -> StudyRecord | None:
     """Returns the study as MLflow holds it, None for a new one, if both know the same trials.
 
     Raises:
         InputError: Optuna does not know them: new trials would be written over those of the same
             number. Or MLflow has lost every one: nothing would be left to choose from.
     """
+    store, study = session.store, session.study
+    storage = masked(session.storage)
     try:
         known = store.read_study(study=study.name)
     except InputError:
@@ -188,18 +230,23 @@ def check_known(
     kept = {trial.number for trial in known.trials} if known else set()
     if study.ended and not kept.intersection(study.ended):
         raise InputError(
-            f"Optuna's storage {masked(options.storage or DEFAULT_STORAGE)} holds "
+            f"Optuna's storage {storage} holds "
             f"{len(study.ended)} ended trials of study '{study.name}' and MLflow at "
             f"{store.address} none of them: set MLFLOW_TRACKING_URI to the earlier store (or "
             "restore its deleted runs) to continue, or give --study NAME to start another study"
         )
     if known is None:
         return None
+    if lost := set(study.ended) - kept:
+        session.view.note(
+            f"{len(lost)} trials that ended are not in MLflow at {store.address}: they wait in the "
+            "outbox of another machine, folder or address, or their runs were deleted"
+        )
     unknown = [trial.number for trial in known.trials if trial.number >= study.num_trials]
     if unknown:
         raise InputError(
             f"MLflow holds {len(unknown)} trials of study '{study.name}' that Optuna's storage "
-            f"{masked(options.storage or DEFAULT_STORAGE)} does not know: give the --storage of "
+            f"{storage} does not know: give the --storage of "
             "the earlier searches to continue them, or --study NAME to start another study"
         )
     return known

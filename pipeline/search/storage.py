@@ -1,6 +1,7 @@
-"""Optuna's storage as an address, without Optuna: its default, and whether it is one.
+"""Optuna's storage: its default, whether an address is one, how it is opened and repaired.
 
-``study`` opens it; the doctor only looks at it.
+Optuna is imported only to open it; the doctor just looks at it. A power loss or a full disk may cut
+a journal's last line off; Optuna would append to it, and the file could not be read any more.
 """
 
 from __future__ import annotations
@@ -9,11 +10,70 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
+from pipeline.errors import InputError
+
+Note = Callable[[str], None]
+
+BLOCK = 2**16
 DEFAULT_STORAGE = "studies.journal"
 LONGEST_FIRST_LINE = 2**20
 """Bytes; a journal's first line names the study and has less than a hundredth of it."""
+
+
+def open_storage(storage: str, note: Note) -> Any:
+    """Returns Optuna's storage at an address: a database's URL or the path of a journal file.
+
+    Args:
+        storage: The address.
+        note: Shows the user what had to be mended.
+
+    Raises:
+        InputError: It cannot be opened.
+    """
+    # Here and not above: the doctor looks at addresses without Optuna.
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    if "://" in storage:
+        try:
+            return optuna.storages.get_storage(storage)
+        except Exception as error:
+            # SQLAlchemy's message repeats the URL, with its password.
+            scheme = storage.split("://", 1)[0]
+            raise InputError(
+                f"--storage: the {scheme} database cannot be opened ({type(error).__name__}); "
+                "expected an address that Optuna knows, such as sqlite:///studies.db or "
+                "postgresql://user@host/name, or the path of a journal file"
+            ) from None
+    path = Path(storage)
+    if not path.parent.is_dir():
+        raise InputError(
+            f"--storage {storage}: there is no folder {path.parent}; create it, or give another "
+            "path"
+        )
+    if not is_journal(path):
+        raise InputError(
+            f"--storage {path}: this is no journal file of Optuna's; expected one that a search "
+            f"made, or a new path (a database is given as sqlite:///{path})"
+        )
+    try:
+        if cut := mend(path, JournalFileSymlinkLock(str(path))):
+            note(f"--storage {path}: cut off its last record, {cut} bytes that were not whole")
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    except OSError as error:
+        raise InputError(
+            f"--storage {path} cannot be read and written ({error.strerror or error}): make it "
+            "writable, or give another path"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"--storage {path}: this journal is damaged before its end ({error}): restore it, or "
+            "give another path to start anew"
+        ) from error
 
 
 def outbox_folder(storage: str, study: str, tracking_uri: str) -> Path:
@@ -48,3 +108,47 @@ def is_journal(path: Path) -> bool:
         return not first or cut_off or "op_code" in json.loads(first)
     except (OSError, ValueError, TypeError, RecursionError):
         return False
+
+
+class Lock(Protocol):
+    """Optuna's lock of a journal."""
+
+    def acquire(self) -> bool:
+        """Waits until nobody else has it."""
+
+    def release(self) -> None:
+        """Gives it back."""
+
+
+def mend(path: Path, lock: Lock) -> int:
+    """Cuts off what follows the last whole record; returns how many bytes that were.
+
+    Args:
+        path: The journal.
+        lock: The one that Optuna appends under, so that a record that another process is writing
+            is not taken for one that was cut off.
+    """
+    if not path.exists() or _whole(path) == path.stat().st_size:
+        return 0
+    lock.acquire()
+    try:
+        whole, size = _whole(path), path.stat().st_size
+        if whole < size:
+            os.truncate(path, whole)
+        return size - whole
+    finally:
+        lock.release()
+
+
+def _whole(path: Path) -> int:
+    """Returns where the last whole record of a journal ends: each ends its line."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            begin = max(end - BLOCK, 0)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+    return 0

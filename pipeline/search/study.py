@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
-from pipeline.errors import InputError, StorageError, StudyChangedError
+from pipeline.errors import StorageError, StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
 from pipeline.redaction import masked
-from pipeline.search.journal import mend
 from pipeline.search.space.space import SearchSpace, changes
-from pipeline.search.storage import DEFAULT_STORAGE, is_journal
+from pipeline.search.storage import DEFAULT_STORAGE, Note, open_storage
 
-Say = Callable[[str], None]
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -73,7 +68,7 @@ class Study:
         Args:
             references: Whether reference configurations that were never asked for are enqueued.
         """
-        with _refusals():
+        with _storage_errors():
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
@@ -86,9 +81,9 @@ class Study:
             self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
         self.num_ended = sum(t.state in _ENDED and t.number not in all_stale for t in trials)
 
-    def put_back(self) -> None:
+    def return_unfinished(self) -> None:
         """Closes what was asked for and not told; it is enqueued when the study continues."""
-        with _refusals():
+        with _storage_errors():
             self._close_running(self._study.get_trials(deepcopy=False))
         self._asked.clear()
 
@@ -130,7 +125,7 @@ class Study:
 
     def ask(self) -> Suggestion:
         """Returns the next trial: an enqueued one, else the sampler's suggestion."""
-        with _quiet(), _refusals():
+        with _notices_off(), _storage_errors():
             trial = self._study.ask()
             name = trial.user_attrs.get("name")
             reference = self._references.get(name or "")
@@ -153,7 +148,7 @@ class Study:
         trial, suggestion = self._asked[number]
         if not math.isfinite(val_ce):
             return False
-        with _refusals():
+        with _storage_errors():
             trial.report(val_ce, step=epoch - 1)
             return suggestion.name is None and trial.should_prune()
 
@@ -166,7 +161,7 @@ class Study:
         """
         trial, _ = self._asked.pop(outcome.number)
         measurement = outcome.measurement
-        with _refusals():
+        with _storage_errors():
             for key, value in attributes.items():
                 trial.set_user_attr(key, value)
             if outcome.state == "COMPLETE" and measurement is not None:
@@ -200,7 +195,7 @@ def open_study(
     space: SearchSpace,
     definition: Mapping[str, Any],
     seed: int,
-    say: Say = lambda line: None,
+    note: Note = lambda line: None,
 ) -> Study:
     """Returns a study, created if it is not there.
 
@@ -210,15 +205,15 @@ def open_study(
         space: What it may suggest.
         definition: What makes its trials comparable; an existing study's must be equal.
         seed: Seed of the sampler and of the trials' seeds.
-        say: Tells the user what had to be mended.
+        note: Shows the user what had to be mended.
 
     Raises:
         StudyChangedError: The study exists with another definition; the message says what changed.
         InputError: The storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    opened = _open_storage(storage or DEFAULT_STORAGE, say)
-    with _quiet(), _refusals():
+    opened = open_storage(storage or DEFAULT_STORAGE, note)
+    with _notices_off(), _storage_errors():
         study = optuna.create_study(
             storage=opened,
             study_name=name,
@@ -247,52 +242,29 @@ def open_study(
     return Study(study, space, seed)
 
 
+def user_attributes(outcome: TrialOutcome, verdict: str, run_id: str | None) -> dict[str, Any]:
+    """Returns what Optuna's dashboard shows with a trial: verdict, MLflow run, figures.
+
+    While MLflow is away the run is not known; its tag ``trial`` says which one it is.
+    """
+    attributes: dict[str, Any] = {"verdict": verdict}
+    if run_id is not None:
+        attributes["mlflow_run_id"] = run_id
+    measured = outcome.measurement
+    if measured is not None and math.isfinite(measured.gap_ce):
+        attributes |= {"gap_ce": measured.gap_ce, "val_accuracy": measured.val_accuracy}
+    if outcome.cause:
+        attributes["cause"] = outcome.cause
+    return attributes
+
+
 def trial_seed(seed: int, number: int) -> int:
     """Returns a trial's own seed, 32 bits, from the study's seed and the trial's number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _open_storage(storage: str, say: Say) -> Any:
-    if "://" in storage:
-        try:
-            return optuna.storages.get_storage(storage)
-        except Exception as error:
-            # SQLAlchemy's message repeats the URL, with its password.
-            scheme = storage.split("://", 1)[0]
-            raise InputError(
-                f"--storage: the {scheme} database cannot be opened ({type(error).__name__}); "
-                "expected an address that Optuna knows, such as sqlite:///studies.db or "
-                "postgresql://user@host/name, or the path of a journal file"
-            ) from None
-    path = Path(storage)
-    if not path.parent.is_dir():
-        raise InputError(
-            f"--storage {storage}: there is no folder {path.parent}; create it, or give another "
-            "path"
-        )
-    if not is_journal(path):
-        raise InputError(
-            f"--storage {path}: this is no journal file of Optuna's; expected one that a search "
-            f"made, or a new path (a database is given as sqlite:///{path})"
-        )
-    try:
-        if cut := mend(path, JournalFileSymlinkLock(str(path))):
-            say(f"--storage {path}: cut off its last record, {cut} bytes that were not whole")
-        return JournalStorage(JournalFileBackend(str(path)))
-    except OSError as error:
-        raise InputError(
-            f"--storage {path} cannot be read and written ({error.strerror or error}): make it "
-            "writable, or give another path"
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"--storage {path}: this journal is damaged before its end ({error}): restore it, or "
-            "give another path to start anew"
-        ) from error
-
-
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _storage_errors() -> Iterator[None]:
     """Turns what a storage raises, whichever it is, into one line; without its address."""
     try:
         yield
@@ -311,7 +283,7 @@ def _refusals() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _notices_off() -> Iterator[None]:
     """Keeps Optuna's notices off: what is experimental here is pinned by the lock file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

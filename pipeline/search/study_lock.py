@@ -1,4 +1,4 @@
-"""One search at a time on a study: what two supervisors on one host would mix up is locked.
+"""Lets one search at a time work on a study: two supervisors on one host would mix it up.
 
 In: a study and the addresses it is kept at (MLflow's store, Optuna's storage). Each pair is a file
 in the system's temp folder that this process holds an advisory lock on. The kernel releases it
@@ -20,7 +20,9 @@ from pipeline.errors import InputError
 
 
 @contextmanager
-def alone(study: str, addresses: Iterable[str], command: str = "pipeline search") -> Iterator[None]:
+def study_locked(
+    study: str, addresses: Iterable[str], command: str = "pipeline search"
+) -> Iterator[None]:
     """Keeps a study to this process while the context lasts.
 
     Args:

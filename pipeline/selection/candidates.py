@@ -1,8 +1,8 @@
-"""The trials that a rule may choose from, as arrays: who is measured, who has skill, who is close.
+"""Turns the trials of a study into arrays that a rule chooses from.
 
-A study's records become :class:`Candidates` plus a reason for every trial that is none; the skill
-guard and the margins of "as good as the best" work on the arrays alone. Those carry a seed axis, so
-that finalists trained with several seeds (:func:`of_finalists`) go through the same code as trials.
+Records become :class:`Candidates` plus a reason for every trial that is none; the guard
+against chance (``skill``) and the margins of "as good as the best" work on the arrays alone. Those
+carry a seed axis, so that finalists trained with several seeds go through the same code as trials.
 
 Source of the margins: Breiman et al., 1984 (one standard error of the best), here of the paired
 difference, with a fixed floor because standard errors vanish on large validation parts.
@@ -10,17 +10,17 @@ difference, with a fixed floor because standard errors vanish on large validatio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from pipeline.errors import SplitMismatchError
-from pipeline.formatting import decimal, probability
-from pipeline.records import ChanceLevel, Measurement, StudyRecord, TrialRecord
+from pipeline.formatting import decimal
+from pipeline.records import Measurement, StudyRecord, TrialRecord
 from pipeline.selection.records import Finalist, RuleSettings
-from pipeline.selection.statistics import binomial_tail, paired_standard_error
+from pipeline.selection.statistics import paired_standard_error
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Candidates:
         """Index of the smallest val_ce; ties: fewer parameters, then the smaller number."""
         return int(np.lexsort((self.numbers, self.num_parameters, self.val_ce))[0])
 
+    def drop(self, numbers: Collection[int]) -> Candidates:
+        """Returns the candidates but for those of these numbers."""
+        kept = [i for i, number in enumerate(self.numbers.tolist()) if number not in numbers]
+        return self.take(kept)
+
     def take(self, indices: Sequence[int]) -> Candidates:
         """Returns the candidates at these indices."""
         rows = np.asarray(indices, dtype=int)
@@ -74,7 +79,7 @@ class Candidates:
         )
 
 
-def of_finalists(finalists: Sequence[Finalist]) -> Candidates:
+def finalist_candidates(finalists: Sequence[Finalist]) -> Candidates:
     """Returns finalists as candidates; their gaps and standard errors are those over the seeds."""
     chosen = sorted(finalists, key=lambda finalist: finalist.number)
     return Candidates(
@@ -92,46 +97,18 @@ def _over_seeds(finalist: Finalist, name: str) -> np.ndarray:
     return np.stack([np.asarray(getattr(part, name), np.float64) for part in parts])
 
 
-def gather(study: StudyRecord) -> tuple[Candidates | None, dict[int, str]]:
+def study_candidates(study: StudyRecord) -> tuple[Candidates | None, dict[int, str]]:
     """Returns the study's candidates (None for none) and why each other trial is none.
 
     Raises:
         SplitMismatchError: The trials were not all measured on the study's split.
     """
     trials = sorted(study.trials, key=lambda trial: trial.number)
-    reasons = {trial.number: unfit(trial) for trial in trials}
+    reasons = {trial.number: why_unusable(trial) for trial in trials}
     chosen = [trial for trial in trials if reasons[trial.number] is None]
     excluded = {number: reason for number, reason in reasons.items() if reason is not None}
     _check_splits(study, chosen)
     return (_stack(chosen) if chosen else None), excluded
-
-
-def unskilled(candidates: Candidates, chance: ChanceLevel, alpha: float) -> dict[int, str]:
-    """Returns number -> reason of the candidates that are no better than chance.
-
-    Skill takes an exact binomial tail P(X >= hits | n, chance accuracy) of at most alpha / N, N
-    the number of candidates, and a cross-entropy below that of the class prior. An approximate
-    tail (Wilson, normal) lets too many of a hundred guessing trials through.
-    """
-    num_examples = candidates.nll.shape[2]
-    level = alpha / len(candidates)
-    reasons = {}
-    for index, number in enumerate(candidates.numbers.tolist()):
-        # Averaged over seeds, hits are rounded down: to doubt skill, not to invent it.
-        hits = int(np.floor(candidates.val_accuracy[index] * num_examples + 1e-6))
-        tail = binomial_tail(hits, num_examples, chance.accuracy)
-        if tail > level:
-            reasons[number] = (
-                f"no better than chance: {hits} or more of {num_examples} right happen by "
-                f"guessing (accuracy {decimal(chance.accuracy)}) with probability "
-                f"{probability(tail)}, allowed is {probability(level)}"
-            )
-        elif candidates.val_ce[index] >= chance.ce:
-            reasons[number] = (
-                f"no better than chance: cross-entropy {decimal(candidates.val_ce[index])} is not "
-                f"below {decimal(chance.ce)}, that of predicting the class shares"
-            )
-    return reasons
 
 
 def worse_than_best(candidates: Candidates, settings: RuleSettings) -> dict[int, str]:
@@ -148,19 +125,23 @@ def worse_than_best(candidates: Candidates, settings: RuleSettings) -> dict[int,
         if index == best:
             continue
         parts = []
-        loss, margin = _loss(candidates.nll, index, best, settings.k, ce_floor)
-        if loss > margin:
+        excess, margin = _excess(candidates.nll, index, best, settings.k, ce_floor)
+        if excess > margin:
             parts.append(_worse("cross-entropy", candidates.val_ce, (index, best), margin))
-        loss, margin = _loss(-candidates.correct, index, best, settings.k, settings.tau_accuracy)
-        if loss > margin:
+        excess, margin = _excess(
+            -candidates.correct, index, best, settings.k, settings.tau_accuracy
+        )
+        if excess > margin:
             parts.append(_worse("accuracy", candidates.val_accuracy, (index, best), margin))
         if parts:
             reasons[number] = "; ".join(parts)
     return reasons
 
 
-def _loss(values: np.ndarray, index: int, best: int, k: float, floor: float) -> tuple[float, float]:
-    """How much worse ``index`` is than ``best``, and how much is allowed."""
+def _excess(
+    values: np.ndarray, index: int, best: int, k: float, floor: float
+) -> tuple[float, float]:
+    """Returns how much worse ``index`` is than ``best``, and how much is allowed."""
     error = paired_standard_error(values[index], values[best])
     # With one example the error is unknown: only the fixed margin counts.
     margin = max(k * error if np.isfinite(error) else 0.0, floor)
@@ -175,7 +156,7 @@ def _worse(what: str, values: np.ndarray, pair: tuple[int, int], margin: float) 
     )
 
 
-def unfit(trial: TrialRecord) -> str | None:
+def why_unusable(trial: TrialRecord) -> str | None:
     """Returns why a trial cannot be a candidate; None where it can."""
     measured = trial.measurement
     if trial.state == "RUNNING":

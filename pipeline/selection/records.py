@@ -1,65 +1,106 @@
-"""The nouns of selection, frozen: the rule and its constants, what it chose, and the finalists."""
+"""The nouns of selection, frozen: a rule and its constants, what it chose, finalists, verdicts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pipeline.records import Measurement, TrialRecord
+if TYPE_CHECKING:
+    # For annotations only: the command's options read the constants below, and `--help` must not
+    # wait for numpy.
+    from pipeline.records import Measurement, TrialRecord
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number that changes what a rule chooses; ``pipeline report`` has an option of its name.
+
+    Attributes:
+        name: A field of :class:`RuleSettings`.
+        default: What is used where nothing is asked for.
+        low: Smallest value that is accepted.
+        high: Largest value that is accepted.
+        expected: What it has to be, for the message about a value outside this range.
+        meaning: What it does, for ``--help``.
+    """
+
+    name: str
+    default: float
+    low: float
+    high: float
+    expected: str
+    meaning: str
+
+    @property
+    def option(self) -> str:
+        """The option of ``pipeline report`` that sets it."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+K = Constant(
+    "k", 1.0, 0.0, math.inf, "a number of standard errors, 0 or more",
+    "Paired standard errors by which a trial may be worse and still be as good as the best.",
+)  # fmt: skip
+TAU = Constant(
+    "tau", 0.05, 0.0, math.inf, "a share of the best cross-entropy, 0 or more",
+    "Share of the best cross-entropy by which a trial may be worse and still be as good.",
+)  # fmt: skip
+TAU_ACCURACY = Constant(
+    "tau_accuracy", 0.01, 0.0, 1.0, "a difference of accuracies, 0 to 1",
+    "Accuracy by which a trial may be worse and still be as good as the best.",
+)  # fmt: skip
+ALPHA = Constant(
+    "alpha", 0.05, 0.0, 1.0, "a probability, 0 to 1",
+    "Probability that a study of guessing trials passes the guard against chance.",
+)  # fmt: skip
+WEIGHT = Constant(
+    "weight", 0.5, 0.0, 1.0, "0 to 1: above 1 the gap outweighs quality and useless models win",
+    "Weight of the gap in the sum that the rule penalised minimizes.",
+)  # fmt: skip
+EPSILON = Constant(
+    "epsilon", 0.05, 0.0, math.inf, "a gap in nats, 0 or more",
+    "Largest gap that the rule constraint accepts, nats.",
+)  # fmt: skip
+
+CONSTANTS = (K, TAU, TAU_ACCURACY, ALPHA, WEIGHT, EPSILON)
+"""Every constant of a rule, as ``pipeline report`` lists their options."""
 
 
 @dataclass(frozen=True)
 class RuleSettings:
-    """Name and constants of a selection rule.
+    """Name and constants of a selection rule; which constants it has is its entry in ``RULES``.
 
     Attributes:
-        name: A key of ``report.selection.RULES``.
-        k: Paired standard errors that still count as equally good.
-        tau: Relative cross-entropy margin that still counts as equally good.
-        tau_accuracy: Absolute accuracy margin that still counts as equally good.
-        alpha: Family-wise level of the skill guard.
-        weight: Weight of the gap in the rule ``penalised``, at most 1.
-        epsilon: Largest gap that the rule ``constraint`` accepts, nats.
+        name: A key of ``RULES``.
+        k: See :data:`K`.
+        tau: See :data:`TAU`.
+        tau_accuracy: See :data:`TAU_ACCURACY`.
+        alpha: See :data:`ALPHA`.
+        weight: See :data:`WEIGHT`.
+        epsilon: See :data:`EPSILON`.
         seeds: Seeds per finalist; 1 means no finalists were trained.
         finalists: Number of finalists.
     """
 
     name: str = "least_overfit"
-    k: float = 1.0
-    tau: float = 0.05
-    tau_accuracy: float = 0.01
-    alpha: float = 0.05
-    weight: float = 0.5
-    epsilon: float = 0.05
+    k: float = K.default
+    tau: float = TAU.default
+    tau_accuracy: float = TAU_ACCURACY.default
+    alpha: float = ALPHA.default
+    weight: float = WEIGHT.default
+    epsilon: float = EPSILON.default
     seeds: int = 1
     finalists: int = 5
 
 
 @dataclass(frozen=True)
-class Selection:
-    """What a rule decided, with its reasons.
+class Verdict:
+    """What became of a trial: a word, and the numbers behind it as one sentence."""
 
-    Attributes:
-        status: ``ok``, ``no_skill``, ``no_finite`` or ``empty``.
-        rule: The rule and its constants.
-        winner: Trial number, or None.
-        reference: The best-validation trial among the skilled (among the finite where none is).
-        eligible: Numbers of the trials as good as the best, smallest gap first.
-        front: Numbers on the Pareto front (rule ``pareto`` only).
-        excluded: Trial number -> why it is not eligible.
-        verdicts: Trial number -> verdict, for every trial.
-        notes: Sentences a reader should know (single trial, negative gap, ...).
-    """
-
-    status: str
-    rule: RuleSettings
-    winner: int | None = None
-    reference: int | None = None
-    eligible: tuple[int, ...] = ()
-    front: tuple[int, ...] = ()
-    excluded: Mapping[int, str] = field(default_factory=dict)
-    verdicts: Mapping[int, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    name: str
+    because: str
 
 
 @dataclass(frozen=True)
@@ -93,3 +134,36 @@ class Confirmation:
     seeds: tuple[int, ...]
     finalists: tuple[Finalist, ...]
     first_choice: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a rule chose, with its reasons, and the finalists that it rests on.
+
+    Attributes:
+        status: ``ok``, ``no_skill``, ``no_finite`` or ``empty``.
+        rule: The rule and its constants.
+        winner: Trial number, or None.
+        reference: The best-validation trial among the skilled (among the finite where none is).
+        eligible: Numbers of the trials as good as the best, smallest gap first.
+        front: Numbers on the Pareto front (rule ``pareto`` only).
+        excluded: Trial number -> why it is not eligible.
+        verdicts: Trial number -> verdict, for every trial.
+        notes: Sentences a reader should know (single trial, negative gap, ...).
+        order: The eligible as the rule prefers them, its winner first.
+        confirmation: The finalists; None where one training per trial decided.
+        dropped: Finalists that could not be chosen -> why.
+    """
+
+    status: str
+    rule: RuleSettings
+    winner: int | None = None
+    reference: int | None = None
+    eligible: tuple[int, ...] = ()
+    front: tuple[int, ...] = ()
+    excluded: Mapping[int, str] = field(default_factory=dict)
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
+    confirmation: Confirmation | None = None
+    dropped: Mapping[int, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The selection rules: skilled :class:`Candidates` in, a :class:`Choice` out.
+"""Ranks the skilled candidates of a study by a selection rule, which has its own constants.
 
 A new rule is one function and one entry in ``RULES``; the first line of its docstring says in
 reports what it chooses. Rules see validation results only, never the test part.
@@ -8,63 +8,90 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from pipeline.errors import RuleError, closest
 from pipeline.formatting import decimal
 from pipeline.selection.candidates import Candidates, worse_than_best
-from pipeline.selection.records import RuleSettings
+from pipeline.selection.records import (
+    ALPHA,
+    CONSTANTS,
+    EPSILON,
+    TAU,
+    TAU_ACCURACY,
+    WEIGHT,
+    Constant,
+    K,
+    RuleSettings,
+)
 
 GAP_STEP = 1e-3
 """Gaps are compared in steps of this many nats; a smaller difference is a tie."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class Ranking:
     """A rule's answer about the skilled candidates.
 
     Attributes:
-        eligible: Numbers of the trials it chose from, smallest gap first.
-        winner: The chosen one's number, or None.
+        order: Numbers of the eligible trials, the one it would choose first first.
         settings: The constants it really used.
         excluded: Number -> why it is not eligible.
-        front: Numbers on the Pareto front; other rules leave it empty.
         notes: Sentences for the reader.
-        status: ``ok``, or ``empty`` where no trial meets the rule's demand.
-        ranked: The eligible, the one it would rather choose first; empty means as ``eligible``.
+        picks: Whether the first one wins; False for a rule that only lists trials.
     """
 
-    eligible: tuple[int, ...]
-    winner: int | None
+    order: tuple[int, ...]
     settings: RuleSettings
     excluded: Mapping[int, str] = field(default_factory=dict)
-    front: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
-    status: str = "ok"
-    ranked: tuple[int, ...] = ()
+    picks: bool = True
+
+    @property
+    def winner(self) -> int | None:
+        """The chosen trial's number; None where the rule chooses none."""
+        return self.order[0] if self.order and self.picks else None
 
 
-def least_overfit(candidates: Candidates, settings: RuleSettings) -> Choice:
+@dataclass(frozen=True)
+class Rule:
+    """An entry of ``RULES``.
+
+    Attributes:
+        rank: Ranks skilled candidates; the first line of its docstring describes the rule.
+        constants: What changes its answer, with the defaults and ranges that this rule has.
+    """
+
+    rank: Callable[[Candidates, RuleSettings], Ranking]
+    constants: tuple[Constant, ...]
+
+    @property
+    def summary(self) -> str:
+        """What it chooses, in a sentence."""
+        return (self.rank.__doc__ or "").strip().split("\n")[0]
+
+
+def least_overfit(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The smallest gap among the trials that are as good as the best one."""
-    return _among_the_good(candidates, settings, by_gap)
+    return _among_the_best(candidates, settings, by_gap)
 
 
-def best_val(candidates: Candidates, settings: RuleSettings) -> Choice:
+def best_val(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The smallest validation cross-entropy, whatever the gap."""
-    return _among_the_good(candidates, settings, _by_val_ce)
+    return _among_the_best(candidates, settings, _by_val_ce)
 
 
-def one_se(candidates: Candidates, settings: RuleSettings) -> Choice:
+def one_se(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The smallest gap within one standard error of the best trial, with no fixed margin."""
     strict = replace(settings, k=1.0, tau=0.0, tau_accuracy=0.0)
     return least_overfit(candidates, strict)
 
 
-def fewest_params(candidates: Candidates, settings: RuleSettings) -> Choice:
+def fewest_params(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The fewest parameters among the trials that are as good as the best one."""
-    return _among_the_good(
+    return _among_the_best(
         candidates,
         settings,
         # Sorting keeps the order of equals: the one with the smaller gap comes first.
@@ -72,15 +99,14 @@ def fewest_params(candidates: Candidates, settings: RuleSettings) -> Choice:
     )
 
 
-def penalised(candidates: Candidates, settings: RuleSettings) -> Choice:
+def penalised(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The smallest sum of validation cross-entropy and weighted gap, over all skilled trials."""
     score = candidates.val_ce + settings.weight * np.maximum(candidates.gap_ce, 0.0)
     order = np.lexsort((candidates.numbers, candidates.num_parameters, score))
-    ranked = _listed_in(candidates, order.tolist())
-    return Choice(_numbers(candidates), ranked[0], settings, ranked=ranked)
+    return Ranking(_numbers(candidates, order.tolist()), settings)
 
 
-def constraint(candidates: Candidates, settings: RuleSettings) -> Choice:
+def constraint(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The smallest validation cross-entropy among the trials whose gap is at most epsilon."""
     gaps = zip(candidates.numbers.tolist(), candidates.gap_ce.tolist(), strict=True)
     limit = decimal(settings.epsilon)
@@ -89,21 +115,20 @@ def constraint(candidates: Candidates, settings: RuleSettings) -> Choice:
         for number, gap in gaps
         if gap > settings.epsilon
     }
-    kept = without(candidates, excluded)
+    kept = candidates.drop(excluded)
     if len(kept):
-        ranked = _listed_in(kept, _by_val_ce(kept))
-        return Choice(_numbers(kept), ranked[0], settings, excluded, ranked=ranked)
+        return Ranking(_numbers(kept, _by_val_ce(kept)), settings, excluded)
     nearest = int(np.argmin(candidates.gap_ce))
     note = (
         f"No trial has a gap of at most {limit} nats: the smallest is "
         f"{decimal(candidates.gap_ce[nearest])} (trial {candidates.numbers[nearest]}). "
-        "Allow a larger epsilon, search longer or regularize harder, or use the rule "
+        "Allow a larger epsilon (--epsilon), search longer or regularize harder, or use the rule "
         "'least_overfit', which needs no limit."
     )
-    return Choice((), None, settings, excluded, notes=(note,), status="empty")
+    return Ranking((), settings, excluded, (note,))
 
 
-def pareto(candidates: Candidates, settings: RuleSettings) -> Choice:
+def pareto(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """No winner: lists the trials that no other beats in both cross-entropy and gap."""
     points = np.stack([candidates.val_ce, np.maximum(candidates.gap_ce, 0.0)], axis=1)
     excluded = {}
@@ -112,100 +137,135 @@ def pareto(candidates: Candidates, settings: RuleSettings) -> Choice:
         if better.any():
             other = int(candidates.numbers[np.argmax(better)])
             excluded[number] = f"trial {other} is no worse in cross-entropy and gap, better in one"
-    front = _numbers(without(candidates, excluded))
+    front = candidates.drop(excluded)
     note = (
         "The rule 'pareto' lists the trials between which cross-entropy and gap must be traded "
         "and picks none of them: choose one yourself, or use the rule 'least_overfit'."
     )
-    return Choice(front, None, settings, excluded, front=front, notes=(note,))
+    return Ranking(_numbers(front, by_gap(front)), settings, excluded, (note,), picks=False)
 
 
-Rule = Callable[[Candidates, RuleSettings], Choice]
+_MARGINS = (K, TAU, TAU_ACCURACY)
 
 RULES: dict[str, Rule] = {
-    "least_overfit": least_overfit,
-    "best_val": best_val,
-    "one_se": one_se,
-    "penalised": penalised,
-    "constraint": constraint,
-    "pareto": pareto,
-    "fewest_params": fewest_params,
+    "least_overfit": Rule(least_overfit, (*_MARGINS, ALPHA)),
+    "best_val": Rule(best_val, (*_MARGINS, ALPHA)),
+    "one_se": Rule(one_se, (ALPHA,)),
+    "penalised": Rule(penalised, (WEIGHT, ALPHA)),
+    "constraint": Rule(constraint, (EPSILON, ALPHA)),
+    "pareto": Rule(pareto, (ALPHA,)),
+    "fewest_params": Rule(fewest_params, (*_MARGINS, ALPHA)),
 }
+"""Every rule has ``ALPHA``: the guard against chance comes before any of them."""
 
 _ALONE = "No other trial is as good as the best: overfitting could not be traded."
 
 _REFUSED = {"smallest_gap", "gap", "min_gap", "lowest_gap"}
 
-_BOUNDS = {
-    "k": (0.0, math.inf, "a number of standard errors, 0 or more"),
-    "tau": (0.0, math.inf, "a share of the best cross-entropy, 0 or more"),
-    "tau_accuracy": (0.0, 1.0, "a difference of accuracies, 0 to 1"),
-    "alpha": (0.0, 1.0, "a probability, 0 to 1"),
-    "weight": (0.0, 1.0, "0 to 1: above 1 the gap outweighs quality and useless models win"),
-    "epsilon": (0.0, math.inf, "a gap in nats, 0 or more"),
-    "seeds": (1, 1_000, "a number of seeds, 1 or more"),
-    "finalists": (2, 1_000, "a number of finalists, 2 or more: the best one and a challenger"),
-}
+_COUNTS = (
+    Constant("seeds", 3, 1, 1_000, "a number of seeds, 1 or more", ""),
+    Constant(
+        "finalists", 5, 2, 1_000,
+        "a number of finalists, 2 or more: the best one and a challenger", "",
+    ),
+)  # fmt: skip
 
 
-def check_settings(settings: RuleSettings) -> Rule:
-    """Returns the rule that the settings name.
+def rule_settings(
+    name: str, given: Mapping[str, float], seeds: int, finalists: int
+) -> RuleSettings:
+    """Returns the settings of a rule: its constants as given, the others as it has them.
+
+    Args:
+        name: A key of ``RULES``.
+        given: Constant -> value, those that were asked for.
+        seeds: Seeds per finalist.
+        finalists: Number of finalists.
+
+    Raises:
+        RuleError: The rule is unknown or refused, has no such constant, or not with this value.
+    """
+    own = {constant.name: constant.default for constant in find_rule(name).constants}
+    for unknown in (constant for constant in given if constant not in own):
+        raise RuleError(_no_such_constant(name, unknown))
+    settings = RuleSettings(name, seeds=seeds, finalists=finalists, **own | dict(given))
+    check_settings(settings)
+    return settings
+
+
+def _no_such_constant(name: str, unknown: str) -> str:
+    option = f"--{unknown.replace('_', '-')}"
+    its = ", ".join(f"{one.option} ({one.default:g})" for one in RULES[name].constants)
+    others = [
+        other
+        for other, rule in RULES.items()
+        if unknown in {constant.name for constant in rule.constants}
+    ]
+    having = f"; {option} belongs to {', '.join(others)}" if others else ""
+    return f"The rule '{name}' has no constant {option}. It has {its or 'none'}{having}."
+
+
+def find_rule(name: str) -> Rule:
+    """Returns the rule of this name.
+
+    Raises:
+        RuleError: It is unknown or refused.
+    """
+    if name in _REFUSED:
+        raise RuleError(
+            f"The rule '{name}' is not offered: the smallest gap belongs to a model that "
+            "learned nothing (it is as wrong on training as on validation examples). Use "
+            "'least_overfit': the smallest gap among the trials that are as good as the best."
+        )
+    if name not in RULES:
+        raise RuleError(
+            f"Unknown selection rule '{name}'{closest(name, RULES)}. "
+            f"Valid rules: {', '.join(RULES)}."
+        )
+    return RULES[name]
+
+
+def check_settings(settings: RuleSettings) -> None:
+    """Checks a rule's name and the range of its constants; a rule may have ranges of its own.
 
     Raises:
         RuleError: The rule is unknown or refused, or a constant is out of its range.
     """
-    if settings.name in _REFUSED:
-        raise RuleError(
-            f"The rule '{settings.name}' is not offered: the smallest gap belongs to a model that "
-            "learned nothing (it is as wrong on training as on validation examples). Use "
-            "'least_overfit': the smallest gap among the trials that are as good as the best."
-        )
-    if settings.name not in RULES:
-        raise RuleError(
-            f"Unknown selection rule '{settings.name}'{closest(settings.name, RULES)}. "
-            f"Valid rules: {', '.join(RULES)}."
-        )
-    for name, (low, high, expected) in _BOUNDS.items():
-        value = getattr(settings, name)
-        if not (low <= value <= high and math.isfinite(value)):
+    own = find_rule(settings.name).constants
+    constants = {constant.name: constant for constant in (*CONSTANTS, *_COUNTS, *own)}
+    for name, value in asdict(settings).items():
+        if name == "name":
+            continue
+        constant = constants[name]
+        if not (constant.low <= value <= constant.high and math.isfinite(value)):
             raise RuleError(
-                f"The rule '{settings.name}' cannot use {name} = {value}; expected {expected}."
+                f"The rule '{settings.name}' cannot use {name} = {value}; expected "
+                f"{constant.expected}."
             )
-    return RULES[settings.name]
 
 
-def _among_the_good(
+def _among_the_best(
     candidates: Candidates, settings: RuleSettings, order: Callable[[Candidates], Sequence[int]]
-) -> Choice:
+) -> Ranking:
+    """Returns the candidates that are as good as the best, in this order of their indices."""
     excluded = worse_than_best(candidates, settings)
-    good = without(candidates, excluded)
+    good = candidates.drop(excluded)
     notes = (_ALONE,) if len(good) == 1 else ()
-    ranked = _listed_in(good, order(good))
-    return Choice(_numbers(good), ranked[0], settings, excluded, notes=notes, ranked=ranked)
+    return Ranking(_numbers(good, order(good)), settings, excluded, notes)
 
 
 def by_gap(candidates: Candidates) -> list[int]:
-    """Indices, smallest gap first; ties: smaller val_ce, fewer parameters, smaller number."""
+    """Returns indices, smallest gap first; ties: smaller val_ce, fewer parameters, number."""
     steps = np.rint(np.maximum(candidates.gap_ce, 0.0) / GAP_STEP)
     keys = (candidates.numbers, candidates.num_parameters, candidates.val_ce, steps)
     return [int(index) for index in np.lexsort(keys)]
 
 
 def _by_val_ce(candidates: Candidates) -> list[int]:
-    """Indices, smallest val_ce first; ties as for the best one."""
+    """Returns indices, smallest val_ce first; ties as for the best one."""
     keys = (candidates.numbers, candidates.num_parameters, candidates.val_ce)
     return [int(index) for index in np.lexsort(keys)]
 
 
-def _listed_in(candidates: Candidates, order: Sequence[int]) -> tuple[int, ...]:
-    return tuple(int(candidates.numbers[index]) for index in order)
-
-
-def _numbers(candidates: Candidates) -> tuple[int, ...]:
-    return _listed_in(candidates, by_gap(candidates))
-
-
-def without(candidates: Candidates, excluded: Mapping[int, str]) -> Candidates:
-    """Returns the candidates that are not excluded."""
-    kept = [i for i, number in enumerate(candidates.numbers.tolist()) if number not in excluded]
-    return candidates.take(kept)
+def _numbers(candidates: Candidates, indices: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(candidates.numbers[index]) for index in indices)

@@ -1,4 +1,4 @@
-"""Standard errors, intervals and tests: arrays of per-example results in, numbers out.
+"""Computes standard errors, intervals and tests from per-example results.
 
 Cross-entropies come as ``nll`` arrays (nats, an entry per example), accuracies as counts of hits.
 Every standard deviation uses ddof=1. One example says nothing about the spread: its standard error
@@ -180,21 +180,6 @@ def wilson_interval(hits: float, num_examples: int) -> Interval:
         0.0 if hits == 0 else max(0.0, float(low)),
         1.0 if hits == num_examples else min(1.0, float(high)),
     )
-
-
-def newcombe_interval(hits: float, num: int, other_hits: float, other_num: int) -> Interval:
-    """95% interval of hits / num - other_hits / other_num, two independent proportions.
-
-    Source: Newcombe, Stat. Med. 17:873, 1998, method 10 (Wilson intervals, squared and added).
-
-    Raises:
-        ValueError: As :func:`wilson_interval`.
-    """
-    first, second = wilson_interval(hits, num), wilson_interval(other_hits, other_num)
-    p, q = hits / num, other_hits / other_num
-    below = np.hypot(p - first.low, second.high - q)
-    above = np.hypot(first.high - p, q - second.low)
-    return Interval(float(p - q - below), float(p - q + above))
 
 
 def binomial_tail(hits: int, num_examples: int, chance: float) -> float:

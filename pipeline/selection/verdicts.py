@@ -1,19 +1,17 @@
-"""What became of each trial, in one word and one sentence.
+"""Says what became of each trial, in one word and one sentence.
 
 A :class:`TrialRecord` and the study's best trial in, a :class:`Verdict` out: ``failed``,
 ``pruned``, ``diverged``, ``no_skill``, ``underfit``, ``overfit`` or ``healthy``, the first that
 applies (``running`` while a trial has no end). Verdicts describe; selection does not use them: a
 trial that diverged and was restored keeps its place among the candidates. To add one, put a line
-into ``name_of`` and one into ``_because``.
+into ``_name`` and one into ``_because``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
 from pipeline.formatting import between, decimal
 from pipeline.records import Measurement, TrialRecord
+from pipeline.selection.records import Verdict
 from pipeline.selection.statistics import Interval, normal_interval
 
 OVERFIT_SHARE = 0.25
@@ -33,32 +31,24 @@ what the best one predicts about examples it never saw.
 """
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A verdict's name, and the numbers behind it as one sentence."""
-
-    name: str
-    because: str
-
-
 def gap_interval_of(measurement: Measurement) -> Interval:
     """Returns the 95% interval of a trial's gap from its stored standard error, nats."""
     return normal_interval(measurement.gap_ce, measurement.gap_ce_se)
 
 
-def verdict(trial: TrialRecord, best: TrialRecord | None, skilled: bool = True) -> Verdict:
+def verdict_of(trial: TrialRecord, best: TrialRecord | None, skilled: bool = True) -> Verdict:
     """Returns the verdict on a trial, with its reason.
 
     Args:
         trial: Any trial of the study.
         best: The study's best-validation trial; None where none was measured.
-        skilled: Whether the trial is better than chance (a result of the skill guard).
+        skilled: Whether the trial is better than chance (a result of the guard in ``skill``).
     """
-    return explain(name_of(trial, best, skilled), trial, best)
+    name = _name(trial, best, skilled)
+    return Verdict(name, _because(name, trial, best))
 
 
-def name_of(trial: TrialRecord, best: TrialRecord | None, skilled: bool = True) -> str:
-    """Returns the verdict's name; the arguments are those of :func:`verdict`."""
+def _name(trial: TrialRecord, best: TrialRecord | None, skilled: bool) -> str:
     measured = trial.measurement
     if trial.state == "RUNNING":
         return "running"
@@ -73,26 +63,6 @@ def name_of(trial: TrialRecord, best: TrialRecord | None, skilled: bool = True) 
     if _overfits(measured):
         return "overfit"
     return "underfit" if _underfits(measured, best) else "healthy"
-
-
-def explain(name: str, trial: TrialRecord, best: TrialRecord | None) -> Verdict:
-    """Returns a verdict of this name with the numbers of the trial that speak for it."""
-    return Verdict(name, _because(name, trial, best))
-
-
-def reasons(
-    trials: Iterable[TrialRecord], verdicts: Mapping[int, str], reference: int | None
-) -> dict[int, str]:
-    """Returns trial number -> the numbers behind its verdict, in a sentence.
-
-    Args:
-        trials: The trials of a study.
-        verdicts: Their verdicts' names.
-        reference: Number of the study's best-validation trial.
-    """
-    known = {trial.number: trial for trial in trials}
-    best = known.get(-1 if reference is None else reference)
-    return {n: explain(name, known[n], best).because for n, name in verdicts.items() if n in known}
 
 
 def _overfits(measured: Measurement) -> bool:

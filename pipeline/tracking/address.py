@@ -1,4 +1,4 @@
-"""Which MLflow store is used; imports no MLflow, so that a command can lock a study early."""
+"""Decides which MLflow store is used; imports no MLflow, so a command can lock a study early."""
 
 from __future__ import annotations
 

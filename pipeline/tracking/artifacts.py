@@ -1,6 +1,7 @@
-"""Files of a run, in and out, wherever the store keeps them (a folder, a server's proxy, a bucket).
+"""Reads, writes and deletes files of a run, wherever the store keeps them.
 
-In: a run's artifact address, a relative path, bytes. Out: bytes.
+In: a run's artifact address, a relative path, bytes. Out: bytes, or whatever error the place of the
+files (a folder, a server's proxy, a bucket) has: ``Client`` calls these and translates them.
 
 MLflow's client can write and read files but not delete one, and looks the run up for each; so the
 artifact repository, its documented plugin interface, is used for all three.
@@ -8,8 +9,8 @@ artifact repository, its documented plugin interface, is used for all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -22,21 +23,14 @@ from pipeline.errors import TrackingError
 from pipeline.tracking.delivery.outbox import flush
 
 
-@contextmanager
-def uploading(artifact_uri: str, tracking_uri: str) -> Iterator[Path]:
-    """Gives an empty folder; what is written there becomes files of the run, on a clean exit."""
-    with TemporaryDirectory(prefix="pipeline-") as folder:
-        yield Path(folder)
-        get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).log_artifacts(folder)
-
-
 def write(artifact_uri: str, tracking_uri: str, files: Mapping[str, str | bytes]) -> None:
     """Writes files of a run; existing ones are replaced. Local ones survive a power loss."""
-    with uploading(artifact_uri, tracking_uri) as folder:
+    with TemporaryDirectory(prefix="pipeline-") as folder:
         for name, content in files.items():
-            path = folder / _inside(name)
+            path = Path(folder) / _inside(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+        get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).log_artifacts(folder)
     if _is_local(artifact_uri):
         # MLflow copies without flushing: the power may fail after what waited here is forgotten.
         root = Path(local_file_uri_to_path(artifact_uri))
@@ -44,9 +38,9 @@ def write(artifact_uri: str, tracking_uri: str, files: Mapping[str, str | bytes]
         for path in written:
             flush(path)
         # Their folders may be new, and that of the run, and that of the experiment.
-        for folder in {*(path.parent for path in written), root, *list(root.parents)[:3]}:
+        for place in {*(path.parent for path in written), root, *list(root.parents)[:3]}:
             with suppress(OSError):  # not every file system can
-                flush(folder)
+                flush(place)
 
 
 def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
@@ -59,18 +53,18 @@ def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
         try:
             return Path(repository.download_artifacts(name, target)).read_bytes()
         except MlflowException as error:
-            if _absent(error) or name not in _beside(artifact_uri, tracking_uri, name):
+            if _absent(error) or name not in _siblings(artifact_uri, tracking_uri, name):
                 return None
             raise
         except (FileNotFoundError, HTTPError):
-            if name not in _beside(artifact_uri, tracking_uri, name):
+            if name not in _siblings(artifact_uri, tracking_uri, name):
                 return None
             raise
 
 
 def delete(artifact_uri: str, tracking_uri: str, name: str) -> None:
     """Deletes a file of a run; one that is not there is no error."""
-    if _inside(name) in _beside(artifact_uri, tracking_uri, name):
+    if _inside(name) in _siblings(artifact_uri, tracking_uri, name):
         get_artifact_repository(artifact_uri, tracking_uri=tracking_uri).delete_artifacts(name)
 
 
@@ -92,7 +86,7 @@ def _inside(name: str) -> str:
     return name
 
 
-def _beside(artifact_uri: str, tracking_uri: str, name: str) -> list[str]:
+def _siblings(artifact_uri: str, tracking_uri: str, name: str) -> list[str]:
     """Returns the paths of a run's files in the folder of this one."""
     return names(artifact_uri, tracking_uri, name.rpartition("/")[0] or None)
 

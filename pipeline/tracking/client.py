@@ -1,7 +1,8 @@
-"""Where the tracking store is, whether it answers, and how its refusals read.
+"""Wraps MLflow's client: whatever MLflow raises becomes a ``TrackingError`` here, and only here.
 
-In: an address or None. Out: an ``MlflowClient`` that has answered once. Every later failure goes
-through :func:`refusals`, which makes it one line without credentials.
+In: an address. Out: a :class:`Client` that has answered once. It has MLflow's own methods
+(``get_run``, ``log_batch``, ...) and a few for files. A failed call says what was being done
+(:meth:`Client.doing`) in one line without credentials.
 """
 
 from __future__ import annotations
@@ -9,42 +10,171 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
+from typing import Any, Self
 
-import sqlalchemy
 from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import AddressError, TrackingError
 from pipeline.redaction import masked
+from pipeline.tracking import artifacts
+from pipeline.tracking.database import FIRST_CONTACT_SECONDS, SCHEMES, check_answers
+from pipeline.tracking.delivery.message import Point
 
-FIRST_CONTACT_SECONDS = 10
-ARTIFACTS_NAME = "mlartifacts"
+FIRST_CONTACT = "be reached (is it running, is the address right?)"
+MAX_METRICS = 1_000
+MAX_PARAMS = 100
+MAX_ENTITIES = 1_000
+"""What MLflow takes in one batch: of metrics, of params, of all together."""
 _REMOTE = ("http", "https", "databricks", "databricks-uc")
-_LASTING = (
+_EXPECTED = "expected sqlite:///FILE, postgresql://..., mysql://... or http(s)://HOST:PORT"
+_PERMANENT = (
     "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS",
     "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "INVALID_STATE",
     "NOT_IMPLEMENTED", "MALFORMED_REQUEST",
 )  # fmt: skip
 """Error codes of MLflow that mean no. Not among them: BAD_REQUEST, into which it makes a database's
 lost connection, and ENDPOINT_NOT_FOUND, a proxy's 404 while the server behind it restarts."""
-_REFUSED_STATUS = re.compile(r"failed with error code (401|403|413|414|431)\b")
+_PERMANENT_STATUS = re.compile(r"failed with error code (401|403|413|414|431)\b")
 """How MLflow's client words what a proxy says in its own page: the request will never pass it."""
 _PASSING_STATUS = (408, 425, 429)
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+Transport = Callable[..., Any]
+"""Makes the calls: takes a function of MLflow's and its arguments, returns what it returns."""
+
+
+def call_directly(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Calls MLflow: the transport of every client but a test's."""
+    return function(*arguments, **named)
+
+
+class Client:
+    """MLflow's client of one store, with every error of MLflow's translated.
+
+    All methods of ``mlflow.MlflowClient`` are methods of this one; :meth:`call` makes other calls
+    of MLflow's in the same way.
+
+    Args:
+        mlflow_client: MLflow's own.
+        transport: Makes the calls. A test's may look at each, raise, or answer in MLflow's place.
+        action: What the calls are for, for messages: ``could not ACTION``.
+    """
+
+    def __init__(
+        self,
+        mlflow_client: MlflowClient,
+        transport: Transport = call_directly,
+        action: str = "answer",
+    ) -> None:
+        self._client, self._transport, self._action = mlflow_client, transport, action
+        self.tracking_uri: str = mlflow_client.tracking_uri
+
+    @classmethod
+    def open(cls, tracking_uri: str, transport: Transport = call_directly) -> Self:
+        """Returns a client of a store that has answered one question.
+
+        Raises:
+            AddressError: It is of no known kind, or no address at all.
+            TrackingError: It does not answer within seconds.
+        """
+        scheme = tracking_uri.split(":", 1)[0].split("+", 1)[0]
+        if scheme not in (*_REMOTE, *SCHEMES):
+            raise AddressError(
+                f"'{masked(tracking_uri)}' is no tracking store that this MLflow can write: "
+                f"{_EXPECTED}. Set MLFLOW_TRACKING_URI, or unset it to use SQLite in the working "
+                "folder"
+            )
+        try:
+            with translated_errors(tracking_uri, FIRST_CONTACT):
+                if scheme in SCHEMES:
+                    check_answers(tracking_uri)
+                with request_limits(0, FIRST_CONTACT_SECONDS):
+                    registry = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri
+                    made = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry)
+                    transport(made.search_experiments, max_results=1)
+        except ValueError as error:
+            raise AddressError(
+                f"'{masked(tracking_uri)}' is no address ({masked(str(error))[:200]}): {_EXPECTED} "
+                "in MLFLOW_TRACKING_URI"
+            ) from error
+        return cls(made, transport)
+
+    @property
+    def address(self) -> str:
+        """The store's address without credentials."""
+        return masked(self.tracking_uri)
+
+    def doing(self, action: str) -> Client:
+        """Returns the same client, whose errors say that it ``could not ACTION``."""
+        return Client(self._client, self._transport, action)
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Returns what a function of MLflow's returns.
+
+        Raises:
+            TrackingError: It failed; the cause is MLflow's error.
+        """
+        with translated_errors(self.tracking_uri, self._action):
+            return self._transport(function, *arguments, **named)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Gives a method of MLflow's client."""
+        if name.startswith("_"):  # not set yet, or a protocol such as copy's
+            raise AttributeError(name)
+        return partial(self.call, getattr(self._client, name))
+
+    def log_in_batches(
+        self,
+        run_id: str,
+        points: Sequence[Point] = (),
+        tags: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        """Logs all of it in as few calls as MLflow's limits allow; tags go with the last."""
+        named = [RunTag(key, str(value)) for key, value in (tags or {}).items()]
+        entries = [Param(key, value) for key, value in (params or {}).items()]
+        while len(entries) > MAX_PARAMS:
+            self.log_batch(run_id, params=entries[:MAX_PARAMS])
+            entries = entries[MAX_PARAMS:]
+        size = MAX_ENTITIES - len(named) - len(entries)
+        values = [Metric(*point) for point in points]
+        while len(values) > size:
+            self.log_batch(run_id, metrics=values[:MAX_METRICS])
+            values = values[MAX_METRICS:]
+        if values or named or entries:
+            self.log_batch(run_id, metrics=values, tags=named, params=entries)
+
+    def write_artifacts(self, artifact_uri: str, files: Mapping[str, str | bytes]) -> None:
+        """Writes files of a run, given its artifact address; existing ones are replaced."""
+        self.call(artifacts.write, artifact_uri, self.tracking_uri, files)
+
+    def read_artifact(self, artifact_uri: str, name: str) -> bytes | None:
+        """Returns a file of a run; None where there is none."""
+        content: bytes | None = self.call(artifacts.read, artifact_uri, self.tracking_uri, name)
+        return content
+
+    def delete_artifact(self, artifact_uri: str, name: str) -> None:
+        """Deletes a file of a run; one that is not there is no error."""
+        self.call(artifacts.delete, artifact_uri, self.tracking_uri, name)
+
+    def artifact_names(self, artifact_uri: str, folder: str | None = None) -> list[str]:
+        """Returns the paths of the files in a folder of a run, not those in its subfolders."""
+        return list(self.call(artifacts.names, artifact_uri, self.tracking_uri, folder))
 
 
 @contextmanager
-def refusals(tracking_uri: str, action: str) -> Iterator[None]:
-    """Turns whatever MLflow raises inside into a one-line :class:`TrackingError`."""
+def translated_errors(uri: str, action: str, subject: str = "MLflow at") -> Iterator[None]:
+    """Turns whatever MLflow or a database raises inside into a one-line ``TrackingError``."""
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        message = f"MLflow at {masked(tracking_uri)} could not {action}: {_reason(error)}"
+        message = f"{subject} {masked(uri)} could not {action}: {_reason(error)}"
         raise TrackingError(message) from error
 
 
@@ -55,7 +185,22 @@ def _reason(error: Exception) -> str:
     return masked(cause)[:500]
 
 
-def is_lasting(error: TrackingError) -> bool:
+def as_tracking_error(error: Exception, address: str) -> TrackingError:
+    """Returns the error; what an artifact store's own library raised, as one that may pass."""
+    if isinstance(error, TrackingError):
+        return error
+    reason = masked(f"{type(error).__name__}: {error}")[:500]
+    translated = TrackingError(f"MLflow at {address} could not take a result: {reason}")
+    translated.__cause__ = error
+    return translated
+
+
+def error_code(error: TrackingError) -> str:
+    """Returns MLflow's code of the error behind this one; empty where it has none."""
+    return str(getattr(error.__cause__, "error_code", ""))
+
+
+def is_permanent(error: TrackingError) -> bool:
     """Whether asking again will not help: the store answered, and its answer is no.
 
     Anything else, such as a lost connection, a server's 5xx or a locked database, may pass.
@@ -66,83 +211,19 @@ def is_lasting(error: TrackingError) -> bool:
     status = getattr(getattr(cause, "response", None), "status_code", None)
     if status is not None and 400 <= status < 500 and status not in _PASSING_STATUS:
         return True
-    refused = _REFUSED_STATUS.search(str(cause))
-    return refused is not None or getattr(cause, "error_code", None) in _LASTING
-
-
-def reach(tracking_uri: str) -> MlflowClient:
-    """Returns a client of the store, after one question that it answered.
-
-    Raises:
-        AddressError: It is of no known kind, or no address at all.
-        TrackingError: It does not answer within seconds.
-    """
-    scheme = tracking_uri.split(":", 1)[0].split("+", 1)[0]
-    if scheme not in (*_REMOTE, *_DATABASES):
-        raise AddressError(
-            f"'{masked(tracking_uri)}' is no tracking store that this MLflow can write: expected "
-            "sqlite:///FILE, postgresql://..., mysql://... or http(s)://HOST:PORT. Set "
-            "MLFLOW_TRACKING_URI, or unset it to use SQLite in the working folder"
-        )
-    try:
-        with refusals(tracking_uri, "be reached (is it running, is the address right?)"):
-            if scheme in _DATABASES:
-                _probe_database(tracking_uri)
-            with requests_tried(0, FIRST_CONTACT_SECONDS):
-                registry = _registry(tracking_uri)
-                client = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry)
-                client.search_experiments(max_results=1)
-    except ValueError as error:
-        raise AddressError(
-            f"'{masked(tracking_uri)}' is no address ({masked(str(error))[:200]}): expected "
-            "sqlite:///FILE, postgresql://..., mysql://... or http(s)://HOST:PORT in "
-            "MLFLOW_TRACKING_URI"
-        ) from error
-    return client
-
-
-def _registry(tracking_uri: str) -> str:
-    """Returns the address of the model registry: MLFLOW_REGISTRY_URI, else the tracking store."""
-    return os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri
-
-
-def _probe_database(tracking_uri: str) -> None:
-    """Connects once and at once: MLflow would retry a refused database for minutes."""
-    if tracking_uri.startswith("sqlite"):
-        path = sqlite_path(tracking_uri)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path)
-            try:
-                connection.execute("PRAGMA schema_version").fetchone()
-            finally:
-                connection.close()
-        return
-    known = tracking_uri.startswith(("postgresql", "mysql"))
-    timeout = {"connect_timeout": FIRST_CONTACT_SECONDS} if known else {}
-    try:
-        engine = sqlalchemy.create_engine(tracking_uri, connect_args=timeout)
-    except ModuleNotFoundError as error:
-        raise TrackingError(
-            f"the database of {masked(tracking_uri)} needs the Python package '{error.name}': "
-            f"install it, for example with `pip install {error.name}`"
-        ) from error
-    try:
-        engine.connect().close()
-    finally:
-        engine.dispose()
+    return _PERMANENT_STATUS.search(str(cause)) is not None or error_code(error) in _PERMANENT
 
 
 @contextmanager
-def requests_tried(again: int, timeout_seconds: int) -> Iterator[None]:
+def request_limits(retries: int, timeout_seconds: int) -> Iterator[None]:
     """Keeps MLflow from retrying for minutes a server that is not there.
 
     Args:
-        again: How often a request is repeated.
+        retries: How often a request is repeated.
         timeout_seconds: How long an answer may take.
     """
     settings = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(again),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
     }
     before = {name: os.environ.get(name) for name in settings}
@@ -155,20 +236,3 @@ def requests_tried(again: int, timeout_seconds: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def sqlite_path(tracking_uri: str) -> Path | None:
-    """Returns the file of a SQLite store; None for other stores and for one in memory."""
-    if not tracking_uri.startswith("sqlite"):
-        return None
-    database = sqlalchemy.make_url(tracking_uri).database
-    return Path(database) if database and database != ":memory:" else None
-
-
-def artifact_location(tracking_uri: str, experiment: str) -> str | None:
-    """Returns a new experiment's folder for files: beside a SQLite file, else the store's own."""
-    path = sqlite_path(tracking_uri)
-    if path is None:
-        return None
-    folder = re.sub(r"[^\w.-]", "_", experiment)
-    return (path.absolute().parent / ARTIFACTS_NAME / folder).as_uri()

@@ -1,11 +1,12 @@
-"""How records are spelled in MLflow: params are text, metrics are doubles, arrays are one npz.
+"""Translates records into MLflow's params, metrics, tags and files, and back.
 
 In: records. Out: plain dicts and bytes, and back, exactly. Knows no MLflow.
 
-A param is spelled as in YAML: ``null``, ``true``, ``false``, numbers by ``repr`` (which reads back
-to the same double), text as it is; the type of the ``TrialConfig`` field decides how it is read. A
-metric that is absent was not measured (``ece``, ``history_gap``); NaN is logged as NaN. MLflow
-replaces an infinite metric by the largest double, which is read back as infinite.
+Params are text, metrics are doubles, arrays are one npz file. A param is written as YAML would:
+``null``, ``true``, ``false``, numbers by ``repr`` (which reads back to the same double), text as it
+is; the type of the ``TrialConfig`` field decides how it is read. A metric that is absent was not
+measured (``ece``, ``history_gap``); NaN is logged as NaN. MLflow replaces an infinite metric by the
+largest double, which is read back as infinite.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 
 from pipeline.errors import TrackingError
 from pipeline.records import Measurement, PerExample, TestExamples, TrialConfig, TrialOutcome
+from pipeline.training.techniques import further_hyperparameters
 
 MODEL_TAG = "model_uri"
 """Tag of a parent run: where its winner is registered."""
@@ -33,9 +35,10 @@ TOTAL_TAG = "trials_total"
 """Tag of a parent run: how many trials were asked for."""
 
 LOCK_TAG = "selection_locked"
+"""Tag of a parent run: the hash of its locked selection record."""
+
 TESTED_TAG, REGISTERED_TAG, REPORTED_TAG = "tested_for", "registered_for", "reported_for"
 """For which locked selection (its hash) the parent has a test result, a model, and its pages."""
-"""Tag of a parent run: the hash of its locked selection record."""
 
 DELIVERED_TAG = "delivered_run"
 """Tag of a parent run: the run whose weights are the delivered model's."""
@@ -59,8 +62,8 @@ _PER_EXAMPLE = {
 }  # fmt: skip
 
 
-def spell(value: Any) -> str:
-    """Returns a value as the text of a param, in YAML's spelling; not shortened."""
+def param_text(value: Any) -> str:
+    """Returns a value as the text of a param, as YAML writes it; not shortened."""
     if value is None:
         return "null"
     if isinstance(value, bool | np.bool_):
@@ -74,7 +77,7 @@ def spell(value: Any) -> str:
 
 def config_params(config: TrialConfig) -> dict[str, str]:
     """Returns the params of a trial's child run, one per hyperparameter."""
-    return {name: spell(value) for name, value in config.as_dict().items()}
+    return {name: param_text(value) for name, value in config.as_dict().items()}
 
 
 def config_from_params(params: Mapping[str, str]) -> TrialConfig:
@@ -85,12 +88,13 @@ def config_from_params(params: Mapping[str, str]) -> TrialConfig:
     Raises:
         TrackingError: A param does not read as its hyperparameter's type.
     """
-    hints = get_type_hints(TrialConfig)
+    hints = {name: hint for name, hint in get_type_hints(TrialConfig).items() if name != "more"}
+    hints |= {name: entry.kind for name, entry in further_hyperparameters().items()}
     values = {}
     for name, hint in hints.items():
         if name in params:
             try:
-                values[name] = _read(params[name], hint)
+                values[name] = _value_of(params[name], hint)
             except ValueError:
                 raise TrackingError(
                     f"param {name}={params[name]!r} does not read as {hint}; it was not written by "
@@ -99,8 +103,8 @@ def config_from_params(params: Mapping[str, str]) -> TrialConfig:
     return TrialConfig(**values)
 
 
-def _read(text: str, hint: Any) -> Any:
-    """Returns the value that was spelled as this text, given the type it had."""
+def _value_of(text: str, hint: Any) -> Any:
+    """Returns the value that :func:`param_text` wrote as this text, given the type it had."""
     if get_origin(hint) is types.UnionType:
         if text == "null":
             return None
@@ -118,7 +122,7 @@ def definition_params(definition: Mapping[str, Any]) -> dict[str, str]:
         re.sub(r"[^\w./: -]", "_", key): text
         if len(text) <= MAX_PARAM_LENGTH
         else f"{text[:5_990]} ..."
-        for key, text in ((key, spell(value)) for key, value in _leaves(definition, ""))
+        for key, text in ((key, param_text(value)) for key, value in _leaves(definition, ""))
     }
 
 
@@ -149,12 +153,22 @@ def outcome_tags(outcome: TrialOutcome, verdict: str | None = None) -> dict[str,
     """Returns the tags that a finished trial adds to its run."""
     tags = {"state": outcome.state, "device": outcome.device}
     if outcome.measurement is not None:
-        tags["diverged"] = spell(outcome.measurement.diverged)
+        tags["diverged"] = param_text(outcome.measurement.diverged)
     if outcome.cause:
         tags["cause"] = " ".join(outcome.cause.split())[:MAX_CAUSE_LENGTH]
     if verdict is not None:
         tags["verdict"] = verdict
     return tags
+
+
+def outcome_files(outcome: TrialOutcome, keep_weights: bool) -> dict[str, bytes]:
+    """Returns the files that a finished trial leaves on its run, by name."""
+    files = {}
+    if (packed := pack_results(outcome)) is not None:
+        files[RESULTS_FILE] = packed
+    if keep_weights and outcome.weights is not None:
+        files[WEIGHTS_FILE] = pack_weights(outcome.weights)
+    return files
 
 
 def measurement_from(metrics: Mapping[str, float], tags: Mapping[str, str]) -> Measurement | None:

@@ -1,4 +1,4 @@
-"""The finalists' runs: children of a study's parent beside its trials, one per seed.
+"""Opens and reads the finalists' runs: children of a study's parent, one per trial and seed.
 
 In: a parent run, or a ``StudyRecord``. Out: a ``StudyRun`` that writes finalists, and the same
 trainings read back as ``TrialRecord``. A finalist's run has the tags ``role=finalist``,
@@ -12,11 +12,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mlflow import MlflowClient
-
 from pipeline.records import StudyRecord, TrialRecord
-from pipeline.tracking.batches import run_tags
-from pipeline.tracking.codec import DELIVERED_TAG
+from pipeline.tracking.client import Client
 from pipeline.tracking.queries import FINALIST_ROLE, finalists_of
 from pipeline.tracking.read import READERS, read_trial
 from pipeline.tracking.study_run import StudyRun
@@ -24,23 +21,22 @@ from pipeline.tracking.study_run import StudyRun
 CUT_OFF = "the report was killed while it ran"
 
 
-def open_finalists(client: MlflowClient, run_id: str) -> StudyRun:
+def open_finalists(client: Client, run_id: str) -> StudyRun:
     """Returns a writer of finalists; runs that an earlier, killed report left are ended as FAILED.
 
     Its runs are numbered by the caller, whatever the trials; ``trial`` has to be among the tags.
     """
-    parent = client.get_run(run_id)
-    for run in finalists_of(client, [parent]):
+    opening = client.doing("open the finalists")
+    parent = opening.get_run(run_id)
+    for run in finalists_of(opening, [parent]):
         if run.info.status == "RUNNING":
-            tags = run_tags({"state": "FAIL", "cause": CUT_OFF})
-            client.log_batch(run.info.run_id, tags=tags)
-            client.set_terminated(run.info.run_id, status="FAILED")
+            tags = {"state": "FAIL", "cause": CUT_OFF}
+            opening.log_in_batches(run.info.run_id, tags=tags)
+            opening.set_terminated(run.info.run_id, status="FAILED")
     return StudyRun(client, parent, {}, role=FINALIST_ROLE)
 
 
-def read_finalists(
-    client: MlflowClient, study: StudyRecord
-) -> Mapping[tuple[int, int], TrialRecord]:
+def read_finalists(client: Client, study: StudyRecord) -> Mapping[tuple[int, int], TrialRecord]:
     """Returns the study's finalists by trial number and seed.
 
     Of several trainings of one seed the last complete one counts, and the last where none is. Those
@@ -48,6 +44,7 @@ def read_finalists(
     """
     if study.run_id is None:
         return {}
+    client = client.doing("read the finalists")
     trials = {trial.number: trial for trial in study.trials}
     runs = finalists_of(client, [client.get_run(study.run_id)])
     with ThreadPoolExecutor(READERS) as readers:
@@ -68,13 +65,3 @@ def read_finalists(
         if key not in found or (found[key].state, record.state) == ("FAIL", "COMPLETE"):
             found[key] = replace(record, name=trial.name)
     return found
-
-
-def mark_delivered(client: MlflowClient, run_id: str, delivered: str) -> None:
-    """Tags the run whose weights are delivered, takes the tag off others, and tells the parent."""
-    for run in finalists_of(client, [client.get_run(run_id)]):
-        if run.info.run_id == delivered:
-            client.set_tag(delivered, "delivered", "true")
-        elif "delivered" in run.data.tags:
-            client.delete_tag(run.info.run_id, "delivered")
-    client.set_tag(run_id, DELIVERED_TAG, delivered)

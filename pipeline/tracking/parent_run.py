@@ -1,10 +1,10 @@
-"""Which run is the parent of a study, and what it says about the study.
+"""Opens the parent run of a study, and writes what it says about the study.
 
 In: a study's name, dataset, definition and tags. Out: the parent run, RUNNING, with its children.
 
 The parent is, in this order: the run that ``mlflow run`` made for us (MLFLOW_RUN_ID), an earlier
 parent of the same study, a new run. Where both of the first exist, ``mlflow run``'s becomes the
-parent: it takes over the children and what must not be forgotten (the locked selection and how
+parent: it gets the children and what must not be forgotten (the locked selection and how
 often the test part was read); the earlier one is tagged ``continued_in`` and ``role=continued``,
 and keeps its files. An interrupted change of parents leaves two of them; the next time ends it.
 """
@@ -24,14 +24,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 
-from pipeline.errors import InputError
-from pipeline.redaction import masked
-from pipeline.tracking import artifacts
-from pipeline.tracking.batches import metrics, run_tags, send
+from pipeline.errors import InputError, TrackingError
+from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.codec import (
     DELIVERED_TAG,
     LOCK_TAG,
@@ -43,6 +39,7 @@ from pipeline.tracking.codec import (
     TESTED_TAG,
     definition_params,
 )
+from pipeline.tracking.delivery.message import points
 from pipeline.tracking.queries import (
     CONTINUED_TAG,
     OPENED_TAG,
@@ -62,6 +59,8 @@ CARRIED_TAGS = (
     LOCK_TAG, TESTED_TAG, REGISTERED_TAG, REPORTED_TAG, "test_reads", "split_id",
     "winner", DELIVERED_TAG, MODEL_TAG, "mlflow.note.content",
 )  # fmt: skip
+_MAX_DIGEST = 36
+"""What MLflow takes of a dataset's digest."""
 CARRIED_FILES = (TEST_FILE, TEST_EXAMPLES_FILE)
 """Besides every record of a selection and every page of a report."""
 _PACKAGES = (
@@ -71,8 +70,15 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True)
-class StudyHead:
-    """What names and defines a study: its name, dataset, definition (JSON values) and more tags."""
+class StudyDescription:
+    """What a parent run says about its study.
+
+    Attributes:
+        study: Its name.
+        dataset: Name of its dataset.
+        definition: What was asked for, JSON values only; reads back as it is.
+        tags: More tags of the parent (device, storage, ...).
+    """
 
     study: str
     dataset: str
@@ -80,38 +86,38 @@ class StudyHead:
     tags: Mapping[str, str]
 
 
-def open_parent(client: MlflowClient, head: StudyHead) -> tuple[Run, dict[int, Run]]:
+def open_parent(client: Client, description: StudyDescription) -> tuple[Run, dict[int, Run]]:
     """Returns the parent run of the study, set to RUNNING and described, and its children."""
-    earlier = parents_of(client, study=head.study)
-    adopted = _adopted(client, head.study)
+    earlier = parents_of(client, study=description.study)
+    adopted = _adopted_run(client, description.study)
     if adopted is not None:
         parent = adopted
     elif earlier:
         parent = earlier[0]
     else:
         # With its tags from the first: a search killed right after is continued in this run.
-        tags = {"role": "study", "study": head.study, "dataset": head.dataset}
-        parent = client.create_run(experiment_id(client), run_name=head.study, tags=tags)
+        tags = {"role": "study", "study": description.study, "dataset": description.dataset}
+        parent = client.create_run(experiment_id(client), run_name=description.study, tags=tags)
     others = [run for run in earlier if run.info.run_id != parent.info.run_id]
     children = children_of(client, [parent, *others])
-    _describe(client, parent, head)
+    _describe(client, parent, description)
     for other in others:
-        _take_over(client, parent, other, [*children.values(), *finalists_of(client, [other])])
+        _replace_parent(client, parent, other, [*children.values(), *finalists_of(client, [other])])
     return client.get_run(parent.info.run_id), children
 
 
-def _adopted(client: MlflowClient, study: str) -> Run | None:
+def _adopted_run(client: Client, study: str) -> Run | None:
     """Returns ``mlflow run``'s run; its id leaves the environment, so that no worker sees it."""
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     if not run_id:
         return None
     try:
         run = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in UNKNOWN:
+    except TrackingError as error:
+        if error_code(error) not in UNKNOWN:
             raise
         raise InputError(
-            f"MLFLOW_RUN_ID names run {run_id!a}, which is not at {masked(client.tracking_uri)}: "
+            f"MLFLOW_RUN_ID names run {run_id!a}, which is not at {client.address}: "
             "unset it, or set MLFLOW_TRACKING_URI to the store that has it"
         ) from error
     if run.info.lifecycle_stage != "active":
@@ -128,59 +134,81 @@ def _adopted(client: MlflowClient, study: str) -> Run | None:
     return run
 
 
-def _describe(client: MlflowClient, parent: Run, head: StudyHead) -> None:
+def _describe(client: Client, parent: Run, description: StudyDescription) -> None:
     """Writes the parent's tags, files and params; a param that exists keeps its value."""
     run_id = parent.info.run_id
     tags = {
-        **head.tags, **_origin(),
-        "role": "study", "study": head.study, "dataset": head.dataset,
+        **description.tags, **_origin(),
+        "role": "study", "study": description.study, "dataset": description.dataset,
         OPENED_TAG: str(time.time_ns() // 1_000_000),
     }  # fmt: skip
     known = parent.data.params
-    new = {k: v for k, v in definition_params(head.definition).items() if k not in known}
-    client.log_batch(run_id, tags=run_tags(tags))
-    send(client, run_id, params=new)
+    new = {k: v for k, v in definition_params(description.definition).items() if k not in known}
+    # The tags first: they make a run that is killed here the study's.
+    client.log_in_batches(run_id, tags=tags)
+    client.log_in_batches(run_id, params=new)
     files = {
-        DEFINITION_FILE: json.dumps(dict(head.definition), indent=2, default=str),
+        DEFINITION_FILE: json.dumps(dict(description.definition), indent=2, default=str),
         ENVIRONMENT_FILE: environment_text(),
     }
-    artifacts.write(parent.info.artifact_uri, client.tracking_uri, files)
-    client.update_run(run_id, status="RUNNING", name=head.study)
+    client.write_artifacts(parent.info.artifact_uri, files)
+    client.update_run(run_id, status="RUNNING", name=description.study)
 
 
-def _take_over(client: MlflowClient, parent: Run, other: Run, children: Sequence[Run]) -> None:
+def _replace_parent(client: Client, parent: Run, other: Run, children: Sequence[Run]) -> None:
     """Makes ``parent`` the parent in place of ``other``; may be repeated after an interruption."""
     new, old = parent.info.run_id, other.info.run_id
     if LOCK_TAG not in parent.data.tags:
         found = {
-            name: artifacts.read(other.info.artifact_uri, client.tracking_uri, name)
+            name: client.read_artifact(other.info.artifact_uri, name)
             for name in _carried_files(client, other)
         }
         files = {name: content for name, content in found.items() if content is not None}
         if files:
-            artifacts.write(parent.info.artifact_uri, client.tracking_uri, files)
+            client.write_artifacts(parent.info.artifact_uri, files)
     have = parent.data.tags
     tags = {k: v for k, v in other.data.tags.items() if k in CARRIED_TAGS and k not in have}
     values = {k: v for k, v in other.data.metrics.items() if k not in parent.data.metrics}
     reads = int(other.data.tags.get("test_reads", 0))
-    client.log_batch(new, metrics(values, step=reads), tags=run_tags(tags))
+    client.log_in_batches(new, points(values, step=reads), tags)
     for child in children:
         if child.data.tags.get(PARENT_TAG) == old:
             client.set_tag(child.info.run_id, PARENT_TAG, new)
-    client.log_batch(old, tags=run_tags({CONTINUED_TAG: new, "role": "continued"}))
+    client.log_in_batches(old, tags={CONTINUED_TAG: new, "role": "continued"})
     if other.info.status == "RUNNING":
         client.set_terminated(old, status="KILLED")
 
 
-def _carried_files(client: MlflowClient, run: Run) -> list[str]:
+def _carried_files(client: Client, run: Run) -> list[str]:
     """Returns which of a run's files its successor needs to know what was chosen and reported."""
-    address = run.info.artifact_uri, client.tracking_uri
+    address = run.info.artifact_uri
     chosen = [
         name
-        for name in artifacts.names(*address)
+        for name in client.artifact_names(address)
         if name in CARRIED_FILES or re.fullmatch(r"selection.*\.json", name)
     ]
-    return [*chosen, *artifacts.names(*address, folder="report")]
+    return [*chosen, *client.artifact_names(address, folder="report")]
+
+
+def dataset_input(
+    dataset: str, split_id: str, source: str, sizes: Mapping[str, int]
+) -> DatasetInput:
+    """Returns a dataset as MLflow's input of a run; the split's hash begins with its digest.
+
+    Args:
+        dataset: Its name.
+        split_id: Hash of the split.
+        source: File or address the data came from; empty where there is none.
+        sizes: Part -> number of examples.
+    """
+    data = Dataset(
+        name=dataset,
+        digest=split_id[:_MAX_DIGEST],
+        source_type="http" if source.startswith("http") else "local",
+        source=json.dumps({"uri": source or dataset}),
+        profile=json.dumps(dict(sizes)),
+    )
+    return DatasetInput(data, [InputTag("mlflow.data.context", "search")])
 
 
 def _origin() -> dict[str, str]:

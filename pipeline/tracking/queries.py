@@ -1,4 +1,4 @@
-"""Finding runs: the parent of a study, its children, and the experiment for a new one.
+"""Finds runs: the parent of a study, its children, and the experiment for a new one.
 
 A parent carries the tags ``role=study`` and ``study``; a child ``role=trial``, ``trial`` (its
 number) and MLflow's own ``mlflow.parentRunId``; a finalist is a child with ``role=finalist`` and
@@ -11,13 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from pipeline.errors import InputError, TrackingError
-from pipeline.redaction import masked
-from pipeline.tracking.client import artifact_location
+from pipeline.tracking.client import Client, error_code
+from pipeline.tracking.database import artifact_location
 
 DEFAULT_EXPERIMENT = "least-overfit"
 PARENT_TAG = "mlflow.parentRunId"
@@ -33,9 +31,7 @@ MOST_DIGITS = 19
 _PAGE = 1_000
 
 
-def parents_of(
-    client: MlflowClient, study: str | None = None, dataset: str | None = None
-) -> list[Run]:
+def parents_of(client: Client, study: str | None = None, dataset: str | None = None) -> list[Run]:
     """Returns the parent runs of a study, of a dataset's studies, or of all; last opened first."""
     wanted = {"role": "study", "study": study, "dataset": dataset}
     clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
@@ -43,27 +39,27 @@ def parents_of(
     return sorted(found, key=_opened, reverse=True)
 
 
-def children_of(client: MlflowClient, parents: list[Run]) -> dict[int, Run]:
+def children_of(client: Client, parents: list[Run]) -> dict[int, Run]:
     """Returns the child runs of these parents by trial number.
 
     There are several parents only where a change of parents was interrupted, and several runs of a
     trial only where a server made one and its answer was lost: the one that was written counts.
     """
     children: dict[int, Run] = {}
-    for run in _below(client, parents, TRIAL_ROLE):
+    for run in _children_with(client, parents, TRIAL_ROLE):
         number = int(run.data.tags["trial"])
         if number not in children or "state" not in children[number].data.tags:
             children[number] = run
     return dict(sorted(children.items()))
 
 
-def finalists_of(client: MlflowClient, parents: list[Run]) -> list[Run]:
+def finalists_of(client: Client, parents: list[Run]) -> list[Run]:
     """Returns the runs of finalists below these parents, the last started first."""
-    found = _below(client, parents, FINALIST_ROLE)
+    found = _children_with(client, parents, FINALIST_ROLE)
     return sorted(found, key=lambda run: int(run.info.start_time), reverse=True)
 
 
-def _below(client: MlflowClient, parents: list[Run], role: str) -> list[Run]:
+def _children_with(client: Client, parents: list[Run], role: str) -> list[Run]:
     return [
         run
         for parent in parents
@@ -75,7 +71,7 @@ def _below(client: MlflowClient, parents: list[Run], role: str) -> list[Run]:
     ]
 
 
-def experiment_id(client: MlflowClient) -> str:
+def experiment_id(client: Client) -> str:
     """Returns the experiment for a new study: MLflow's variables decide, else ``least-overfit``."""
     if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return _chosen_experiment(client, chosen)
@@ -93,7 +89,7 @@ def experiment_id(client: MlflowClient) -> str:
     return experiment.experiment_id
 
 
-def _chosen_experiment(client: MlflowClient, chosen: str) -> str:
+def _chosen_experiment(client: Client, chosen: str) -> str:
     """Returns the id of MLFLOW_EXPERIMENT_ID, if there is such an experiment.
 
     Raises:
@@ -101,15 +97,15 @@ def _chosen_experiment(client: MlflowClient, chosen: str) -> str:
     """
     missing = InputError(
         f"MLFLOW_EXPERIMENT_ID names experiment {chosen[:80]!a}, which is not at "
-        f"{masked(client.tracking_uri)}: give the id of one that is, or unset it"
+        f"{client.address}: give the id of one that is, or unset it"
     )
     if len(chosen) > MOST_DIGITS:
         raise missing
     try:
         found = client.get_experiment(chosen)
-    except (MlflowException, ValueError) as error:
+    except (TrackingError, ValueError) as error:
         # A SQL store makes a number of it before it looks.
-        if isinstance(error, MlflowException) and error.error_code not in UNKNOWN:
+        if isinstance(error, TrackingError) and error_code(error) not in UNKNOWN:
             raise
         raise missing from error
     if found.lifecycle_stage != "active":
@@ -120,7 +116,7 @@ def _chosen_experiment(client: MlflowClient, chosen: str) -> str:
     return str(found.experiment_id)
 
 
-def _search(client: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:
+def _search(client: Client, experiments: list[str], condition: str) -> Iterator[Run]:
     """Yields the active runs that meet a condition, over all pages."""
     token: str | None = None
     while experiments:
@@ -131,7 +127,7 @@ def _search(client: MlflowClient, experiments: list[str], condition: str) -> Ite
             return
 
 
-def _experiments(client: MlflowClient) -> list[str]:
+def _experiments(client: Client) -> list[str]:
     """Returns the ids of all active experiments."""
     found: list[str] = []
     token: str | None = None

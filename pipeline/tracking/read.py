@@ -1,4 +1,4 @@
-"""A study as the report needs it, read back from MLflow number for number.
+"""Reads a study back from MLflow number for number, as the report needs it.
 
 In: a study's name, a dataset's name, or neither. Out: a ``StudyRecord``. Two queries (parent,
 children) and one small file per trial; the files are fetched by a few threads.
@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.errors import InputError, closest
 from pipeline.records import ChanceLevel, StudyRecord, TrialRecord
-from pipeline.redaction import masked
-from pipeline.tracking import artifacts
+from pipeline.tracking.client import Client
 from pipeline.tracking.codec import (
     CURVE_PREFIX,
     RESULTS_TAG,
@@ -33,7 +31,7 @@ from pipeline.tracking.queries import children_of, parents_of
 READERS = 8
 
 
-def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> StudyRecord:
+def read_study(client: Client, study: str | None = None, dataset: str | None = None) -> StudyRecord:
     """Returns the study of this name, or the one opened last (of this dataset, where given).
 
     A trial that was killed before its params were written is left out.
@@ -41,6 +39,7 @@ def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> 
     Raises:
         InputError: There is no such study; the message lists those that exist.
     """
+    client = client.doing("read the study")
     found = parents_of(client, study, dataset)
     if not found:
         raise InputError(_missing(client, study, dataset))
@@ -61,7 +60,7 @@ def read_study(client: MlflowClient, study: str | None, dataset: str | None) -> 
     )
 
 
-def read_trial(client: MlflowClient, number: int, run: Run) -> TrialRecord:
+def read_trial(client: Client, number: int, run: Run) -> TrialRecord:
     """Returns the record of a trial's or finalist's run.
 
     A FAIL has no measurement, whatever it had logged before.
@@ -70,7 +69,7 @@ def read_trial(client: MlflowClient, number: int, run: Run) -> TrialRecord:
     state = _state(run)
     validation, curves = None, _no_curves()
     if file := tags.get(RESULTS_TAG):
-        packed = artifacts.read(run.info.artifact_uri, client.tracking_uri, file)
+        packed = client.read_artifact(run.info.artifact_uri, file)
         if packed is not None:
             validation, curves = unpack_results(packed)
     else:
@@ -102,7 +101,7 @@ def _no_curves() -> dict[str, tuple[float, ...]]:
     return {}
 
 
-def _logged_curves(client: MlflowClient, run: Run) -> dict[str, tuple[float, ...]]:
+def _logged_curves(client: Client, run: Run) -> dict[str, tuple[float, ...]]:
     """Returns a trial's curves from MLflow's histories: slow, so only where it left no file."""
     curves = {}
     for key in run.data.metrics:
@@ -119,19 +118,19 @@ def _chance(parent: Run) -> ChanceLevel:
     return ChanceLevel(values.get("chance_accuracy", math.nan), values.get("chance_ce", math.nan))
 
 
-def _definition(client: MlflowClient, parent: Run) -> Mapping[str, Any]:
+def _definition(client: Client, parent: Run) -> Mapping[str, Any]:
     """Returns what the study was asked for, from its file."""
-    text = artifacts.read(parent.info.artifact_uri, client.tracking_uri, DEFINITION_FILE)
+    text = client.read_artifact(parent.info.artifact_uri, DEFINITION_FILE)
     return json.loads(text) if text else {}
 
 
-def _missing(client: MlflowClient, study: str | None, dataset: str | None) -> str:
-    """Returns what to tell about a study that is not there."""
+def _missing(client: Client, study: str | None, dataset: str | None) -> str:
+    """Returns the message about a study that is not there."""
     existing = [(run.data.tags["study"], run.data.tags["dataset"]) for run in parents_of(client)]
     asked = f"study '{study}'" if study else "study"
     asked += f" of dataset '{dataset}'" if dataset else ""
     if not existing:
-        return f"there is no {asked} in {masked(client.tracking_uri)}: run `pipeline search` first"
+        return f"there is no {asked} in {client.address}: run `pipeline search` first"
     near = closest(study or dataset or "", [entry[0 if study else 1] for entry in existing])
     listed = ", ".join(f"{name} (dataset {data})" for name, data in existing[:20])
-    return f"there is no {asked} in {masked(client.tracking_uri)}{near}; there are: {listed}"
+    return f"there is no {asked} in {client.address}{near}; there are: {listed}"

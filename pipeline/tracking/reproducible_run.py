@@ -1,7 +1,7 @@
-"""One run of a study, with everything that is needed to train it again.
+"""Reads one run of a study, with everything that is needed to train it again.
 
 In: a run's id: of a trial, of a finalist, or of a study, which stands for the run whose weights it
-delivered. Out: a :class:`RecordedRun`. Nothing is written.
+delivered. Out: a :class:`ReproducibleRun`. Nothing is written.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TrackingError
 from pipeline.records import TrialRecord
-from pipeline.tracking import artifacts, connect
-from pipeline.tracking.client import refusals
+from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.codec import DELIVERED_TAG
-from pipeline.tracking.models.load import existing_store
+from pipeline.tracking.database import existing_store
 from pipeline.tracking.parent_run import DEFINITION_FILE, environment_text
-from pipeline.tracking.queries import FINALIST_ROLE, PARENT_TAG, TRIAL_ROLE, children_of
+from pipeline.tracking.queries import FINALIST_ROLE, PARENT_TAG, TRIAL_ROLE, UNKNOWN, children_of
 from pipeline.tracking.read import read_trial
 
 
 @dataclass(frozen=True)
-class RecordedRun:
+class ReproducibleRun:
     """A trial's or finalist's run, and what its study was asked for.
 
     Attributes:
@@ -49,45 +46,42 @@ class RecordedRun:
     versions: str
 
 
-def read_recorded(run_id: str, tracking_uri: str | None = None) -> RecordedRun:
-    """Returns what is recorded of a run.
+def read_reproducible_run(run_id: str, tracking_uri: str | None = None) -> ReproducibleRun:
+    """Returns a run with what is needed to train it again.
 
     Raises:
         InputError: There is no such run, or it is none of a study's.
         TrackingError: The store does not answer.
     """
-    uri = existing_store(tracking_uri)
-    store = connect(uri)
-    client = MlflowClient(uri)
-    with refusals(uri, f"read run {run_id}"):
-        run = _leaf(client, _get(client, run_id, store.address))
-        parent = client.get_run(run.data.tags[PARENT_TAG])
-        text = artifacts.read(parent.info.artifact_uri, uri, DEFINITION_FILE)
-        tags = run.data.tags
-        return RecordedRun(
-            run_id=run.info.run_id,
-            study=tags["study"],
-            seed=_seed(run),
-            trial=read_trial(client, int(tags["trial"]), run),
-            definition=json.loads(text) if text else {},
-            device=tags.get("device", "unknown"),
-            versions=_other_versions(parent),
-        )
+    client = Client.open(existing_store(tracking_uri)).doing(f"read run {run_id}")
+    run = _trained_run(client, _get(client, run_id))
+    parent = client.get_run(run.data.tags[PARENT_TAG])
+    text = client.read_artifact(parent.info.artifact_uri, DEFINITION_FILE)
+    tags = run.data.tags
+    return ReproducibleRun(
+        run_id=run.info.run_id,
+        study=tags["study"],
+        seed=_seed(run),
+        trial=read_trial(client, int(tags["trial"]), run),
+        definition=json.loads(text) if text else {},
+        device=tags.get("device", "unknown"),
+        versions=_other_versions(parent),
+    )
 
 
-def _get(client: MlflowClient, run_id: str, address: str) -> Run:
+def _get(client: Client, run_id: str) -> Run:
     try:
         return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+    except TrackingError as error:
+        if error_code(error) not in UNKNOWN:
             raise
         raise InputError(
-            f"there is no run '{run_id}' in {address}: the id is the 32 digits that MLflow's page "
-            "of a run and `pipeline report --format json` (mlflow_run_id) show"
+            f"there is no run '{run_id}' in {client.address}: the id is the 32 digits that "
+            "MLflow's page of a run and `pipeline report --format json` (mlflow_run_id) show"
         ) from error
 
 
-def _leaf(client: MlflowClient, run: Run) -> Run:
+def _trained_run(client: Client, run: Run) -> Run:
     """Returns the run that was trained: itself, or what its study delivered."""
     tags = run.data.tags
     role = tags.get("role")

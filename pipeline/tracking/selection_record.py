@@ -1,4 +1,4 @@
-"""What a report leaves in MLflow: the locked selection, the count of test reads, pages, verdicts.
+"""Writes what a report leaves in MLflow: the locked selection, test results, pages, verdicts.
 
 In: a parent run and plain dicts, files, a ``TestResult``. Out: the same, checked. The selection
 record is written once, hashed, and the hash is a tag: a changed record, or a second other one, is
@@ -15,15 +15,20 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from mlflow import MlflowClient
-
 from pipeline.errors import TrackingError
-from pipeline.records import StudyRecord, TestResult
-from pipeline.tracking import artifacts
-from pipeline.tracking.batches import metrics, run_tags
-from pipeline.tracking.codec import LOCK_TAG, finite_or_infinite
+from pipeline.records import StudyRecord, TestExamples, TestResult
+from pipeline.tracking.client import Client
+from pipeline.tracking.codec import (
+    DELIVERED_TAG,
+    LOCK_TAG,
+    TEST_EXAMPLES_FILE,
+    finite_or_infinite,
+    pack_test_examples,
+    unpack_test_examples,
+)
+from pipeline.tracking.delivery.message import points
 from pipeline.tracking.parent_run import SELECTION_FILE
-from pipeline.tracking.queries import children_of
+from pipeline.tracking.queries import children_of, finalists_of
 
 READS_TAG = "test_reads"
 STAR = "\N{BLACK STAR} "
@@ -34,7 +39,7 @@ MAX_NOTE_LENGTH = 8_000
 
 
 def lock_selection(
-    client: MlflowClient, run_id: str, record: Mapping[str, Any], *, replace: bool = False
+    client: Client, run_id: str, record: Mapping[str, Any], *, replace: bool = False
 ) -> str:
     """Writes the selection record once; returns its SHA-256. The same record again is no error.
 
@@ -50,6 +55,7 @@ def lock_selection(
             f"the selection record cannot be written as JSON ({error}): use None for numbers that "
             "are not finite, text as keys, and plain Python values"
         ) from error
+    client = client.doing("lock the selection")
     digest = hashlib.sha256(text.encode()).hexdigest()
     run = client.get_run(run_id)
     locked = run.data.tags.get(LOCK_TAG)
@@ -59,12 +65,12 @@ def lock_selection(
             f"one ({digest[:12]}...): after the lock the test part may have been read, so the "
             "choice stands. Show it again as it is, or start a new study (--study NAME)"
         )
-    address = run.info.artifact_uri, client.tracking_uri
+    address = run.info.artifact_uri
     if locked != digest:
-        artifacts.write(*address, {_file_of(digest): text})
+        client.write_artifacts(address, {_file_of(digest): text})
         client.set_tag(run_id, LOCK_TAG, digest)
-    if artifacts.read(*address, SELECTION_FILE) != text.encode():
-        artifacts.write(*address, {SELECTION_FILE: text})
+    if client.read_artifact(address, SELECTION_FILE) != text.encode():
+        client.write_artifacts(address, {SELECTION_FILE: text})
     return digest
 
 
@@ -73,18 +79,19 @@ def _file_of(digest: str) -> str:
     return f"selection-{digest[:12]}.json"
 
 
-def read_selection(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
+def read_selection(client: Client, run_id: str) -> dict[str, Any] | None:
     """Returns the locked selection record, checked against its hash; None where none is locked.
 
     Raises:
         TrackingError: The record is missing, or is not the one that was locked.
     """
+    client = client.doing("read the selection")
     run = client.get_run(run_id)
     locked = run.data.tags.get(LOCK_TAG)
     if locked is None:
         return None
     name = _file_of(locked)
-    data = artifacts.read(run.info.artifact_uri, client.tracking_uri, name)
+    data = client.read_artifact(run.info.artifact_uri, name)
     if data is None:
         raise TrackingError(
             f"run {run_id} has a locked selection ({locked[:12]}...), but its {name} is gone: "
@@ -101,27 +108,33 @@ def read_selection(client: MlflowClient, run_id: str) -> dict[str, Any] | None:
     return dict(json.loads(data))
 
 
-def count_test_read(client: MlflowClient, run_id: str) -> int:
+def count_test_read(client: Client, run_id: str) -> int:
     """Adds one to the number of times the test part was read; returns the new number."""
-    reads = test_reads(client, run_id) + 1
+    client = client.doing("count a read of the test part")
+    reads = _reads_of(client, run_id) + 1
     client.set_tag(run_id, READS_TAG, str(reads))
     return reads
 
 
-def test_reads(client: MlflowClient, run_id: str) -> int:
+def test_reads(client: Client, run_id: str) -> int:
     """Returns how often the test part was read."""
+    return _reads_of(client.doing("read the count of test reads"), run_id)
+
+
+def _reads_of(client: Client, run_id: str) -> int:
     return int(client.get_run(run_id).data.tags.get(READS_TAG, "0"))
 
 
-def log_test_result(client: MlflowClient, run_id: str, result: TestResult) -> None:
+def log_test_result(client: Client, run_id: str, result: TestResult) -> None:
     """Logs the result on the test part as metrics ``test_ce``, ..., at step ``reads``."""
     values = {f"{TEST_PREFIX}{f.name}": float(getattr(result, f.name)) for f in fields(TestResult)}
-    client.log_batch(run_id, metrics=metrics(values, step=result.reads))
+    client = client.doing("log the test result")
+    client.log_in_batches(run_id, points(values, step=result.reads))
 
 
-def read_test_result(client: MlflowClient, run_id: str) -> TestResult | None:
+def read_test_result(client: Client, run_id: str) -> TestResult | None:
     """Returns the last result on the test part; None before the first read."""
-    values = client.get_run(run_id).data.metrics
+    values = client.doing("read the test result").get_run(run_id).data.metrics
     names = [entry.name for entry in fields(TestResult)]
     if any(f"{TEST_PREFIX}{name}" not in values for name in names):
         return None
@@ -130,11 +143,27 @@ def read_test_result(client: MlflowClient, run_id: str) -> TestResult | None:
     return TestResult(**found, reads=reads)
 
 
-def log_report(client: MlflowClient, run_id: str, files: Mapping[str, str | bytes]) -> None:
+def keep_test_examples(client: Client, run_id: str, examples: TestExamples) -> None:
+    """Keeps the results per test example of what was measured there."""
+    client = client.doing(f"keep {TEST_EXAMPLES_FILE}")
+    address = client.get_run(run_id).info.artifact_uri
+    client.write_artifacts(address, {TEST_EXAMPLES_FILE: pack_test_examples(examples)})
+
+
+def read_test_examples(client: Client, run_id: str) -> TestExamples | None:
+    """Returns them; None before the test part was read."""
+    client = client.doing(f"read {TEST_EXAMPLES_FILE} of run {run_id}")
+    address = client.get_run(run_id).info.artifact_uri
+    data = client.read_artifact(address, TEST_EXAMPLES_FILE)
+    return None if data is None else unpack_test_examples(data)
+
+
+def log_report(client: Client, run_id: str, files: Mapping[str, str | bytes]) -> None:
     """Writes pages under ``report/``; a Markdown page becomes the run's description, too."""
+    client = client.doing("keep the report")
     run = client.get_run(run_id)
     pages = {f"report/{name}": content for name, content in files.items()}
-    artifacts.write(run.info.artifact_uri, client.tracking_uri, pages)
+    client.write_artifacts(run.info.artifact_uri, pages)
     for name, content in files.items():
         if name.endswith(".md"):
             text = content if isinstance(content, str) else content.decode()
@@ -150,33 +179,52 @@ def _note(text: str, name: str) -> str:
 
 
 def set_verdicts(
-    client: MlflowClient,
+    client: Client,
     record: StudyRecord,
     verdicts: Mapping[int, str],
-    reasons: Mapping[int, str],
+    reasons: Mapping[int, str] | None = None,
 ) -> None:
     """Tags trials with their verdicts and the numbers behind them; what is there costs nothing."""
     if record.run_id is None:
         return
+    client, because = client.doing("tag verdicts"), reasons or {}
     runs = children_of(client, [client.get_run(record.run_id)])
     for number, verdict in verdicts.items():
-        wanted = {"verdict": verdict, "verdict_because": reasons.get(number, "")}
+        wanted = {"verdict": verdict, "verdict_because": because.get(number, "")}
         known = runs[number].data.tags if number in runs else wanted
         changed = {key: value for key, value in wanted.items() if value and known.get(key) != value}
         if changed:
-            client.log_batch(runs[number].info.run_id, tags=run_tags(changed))
+            client.log_in_batches(runs[number].info.run_id, tags=changed)
 
 
-def mark_winner(client: MlflowClient, record: StudyRecord, number: int) -> None:
-    """Tags the winner's run ``winner=true`` and stars its name, no other's; tells the parent."""
+def mark_winner(
+    client: Client, record: StudyRecord, number: int, delivered: str | None = None
+) -> None:
+    """Tags the winner's run ``winner=true`` and stars its name, no other's; tags the parent, too.
+
+    Where given, the run whose weights are delivered is tagged ``delivered=true``.
+    """
     if record.run_id is None:
         return
+    client = client.doing("mark the winner")
     for other, run in children_of(client, [client.get_run(record.run_id)]).items():
         plain = (run.info.run_name or "").removeprefix(STAR)
         if other == number:
-            client.log_batch(run.info.run_id, tags=run_tags({"winner": "true"}))
+            client.log_in_batches(run.info.run_id, tags={"winner": "true"})
             client.update_run(run.info.run_id, name=f"{STAR}{plain}")
         elif "winner" in run.data.tags:
             client.delete_tag(run.info.run_id, "winner")
             client.update_run(run.info.run_id, name=plain)
     client.set_tag(record.run_id, "winner", str(number))
+    if delivered is not None:
+        _mark_delivered(client, record.run_id, delivered)
+
+
+def _mark_delivered(client: Client, run_id: str, delivered: str) -> None:
+    """Tags the run whose weights are delivered, takes the tag off others, and tags the parent."""
+    for run in finalists_of(client, [client.get_run(run_id)]):
+        if run.info.run_id == delivered:
+            client.set_tag(delivered, "delivered", "true")
+        elif "delivered" in run.data.tags:
+            client.delete_tag(run.info.run_id, "delivered")
+    client.set_tag(run_id, DELIVERED_TAG, delivered)

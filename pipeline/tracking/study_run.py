@@ -1,6 +1,6 @@
-"""What trainings write: one study's parent run, a child run per trial or finalist.
+"""Writes a study while it is trained: its parent run, and a child run per trial or finalist.
 
-In: trial numbers, TrialConfigs, epochs' curves, TrialOutcomes. Out: entries for the child runs; no
+In: trial numbers, TrialConfigs, epochs' curves, TrialOutcomes. Out: messages to the child runs; no
 run is ever "active", so workers cannot take one over. They are delivered at once, or, after
 :meth:`StudyRun.in_background`, by a thread that survives a store that is away (``sender``). One
 object per study and process, used from one thread.
@@ -8,78 +8,57 @@ object per study and process, used from one thread.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Run
+from mlflow.entities import Run
 
 from pipeline.errors import TrackingError
 from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
-from pipeline.redaction import masked
-from pipeline.tracking import artifacts
-from pipeline.tracking.batches import metrics, now, points, run_tags
-from pipeline.tracking.client import refusals
+from pipeline.tracking.client import Client
 from pipeline.tracking.codec import (
     CURVE_PREFIX,
     RESULTS_FILE,
     RESULTS_TAG,
     WEIGHTS_FILE,
     config_params,
+    outcome_files,
     outcome_tags,
-    pack_results,
-    pack_weights,
     summary_metrics,
 )
-from pipeline.tracking.delivery.child_runs import ChildRuns
-from pipeline.tracking.delivery.message import Entry, Head, Point
-from pipeline.tracking.delivery.outbox import Outbox
-from pipeline.tracking.delivery.sender import (
+from pipeline.tracking.delivery.child_runs import ChildRuns, WrittenRun
+from pipeline.tracking.delivery.message import (
     PATIENCE_SECONDS,
-    Background,
     Channel,
-    Direct,
-    Parcel,
-    Say,
+    Message,
+    NewRun,
+    now,
+    points,
 )
+from pipeline.tracking.delivery.outbox import Outbox
+from pipeline.tracking.delivery.sender import Background, Direct, Say
+from pipeline.tracking.parent_run import StudyDescription, dataset_input, open_parent
 from pipeline.tracking.queries import PARENT_TAG, TRIAL_ROLE
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
-_MAX_DIGEST = 36
 FLUSH_SECONDS = 30.0
 """Epochs of a running trial are gathered for this long before they are sent."""
 AT_ONCE_SECONDS = 2.0
+"""The ids of new runs are waited for this long, to show them to the user."""
 
 
-@dataclass
-class _Written:
-    """What was written of a child run, delivered or not.
+def open_study(
+    client: Client, study: str, dataset: str, definition: Mapping[str, Any], tags: Mapping[str, str]
+) -> StudyRun:
+    """Returns the study's parent run, RUNNING: continued, ``mlflow run``'s, or a new one.
 
-    Attributes:
-        status: MLflow's, as it is or will be.
-        has_weights: Whether its weights are kept.
-        head: What the run is made of; None for one of an earlier process.
-        again: Tags that replace those of an earlier attempt.
-        epochs: Points of epochs that were not sent yet.
-        sent: Points that were, and may not be delivered yet.
-        sent_at: When the last ones were.
+    See ``StudyDescription`` for the arguments.
     """
-
-    status: str = "RUNNING"
-    has_weights: bool = False
-    head: Head | None = None
-    again: Mapping[str, str] = field(default_factory=dict)
-    epochs: list[Point] = field(default_factory=list)
-    sent: list[Parcel] = field(default_factory=list)
-    sent_at: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def of(cls, run: Run) -> _Written:
-        return cls(run.info.status, run.data.tags.get("weights") == "kept")
+    description = StudyDescription(study, dataset, definition, tags)
+    return StudyRun(client, *open_parent(client.doing(f"open study '{study}'"), description))
 
 
 class StudyRun:
@@ -94,22 +73,17 @@ class StudyRun:
     """
 
     def __init__(
-        self,
-        client: MlflowClient,
-        parent: Run,
-        children: Mapping[int, Run],
-        role: str = TRIAL_ROLE,
+        self, client: Client, parent: Run, children: Mapping[int, Run], role: str = TRIAL_ROLE
     ) -> None:
         self.run_id: str = parent.info.run_id
         self.study: str = parent.data.tags["study"]
         self.dataset: str = parent.data.tags["dataset"]
         self.split_id: str = parent.data.tags.get("split_id", "")
         self._client = client
-        self._uri: str = client.tracking_uri
         self._parent = parent
         self._runs = ChildRuns(client, parent, children, role)
         self._channel: Channel = Direct(self._runs.deliver)
-        self._written = {number: _Written.of(run) for number, run in children.items()}
+        self._written = {number: WrittenRun.of(run) for number, run in children.items()}
         cohorts = [int(run.data.tags.get("cohort", -1)) for run in children.values()]
         self.next_cohort = 1 + max(cohorts, default=-1)
 
@@ -122,7 +96,7 @@ class StudyRun:
             say: Tells the user when the store stops answering, and when it answers again.
         """
         deliver, at_once = self._runs.deliver, self._channel
-        channel = Background(deliver, Outbox(folder), self.run_id, masked(self._uri), say)
+        channel = Background(deliver, Outbox(folder), self.run_id, self._client.address, say)
         self._channel = channel
         try:
             yield
@@ -156,39 +130,24 @@ class StudyRun:
             source: File or address the data came from; for the reader.
             sizes: Part -> number of examples; for the reader.
         """
-        data = Dataset(
-            name=self.dataset,
-            digest=split_id[:_MAX_DIGEST],
-            source_type="http" if source.startswith("http") else "local",
-            source=json.dumps({"uri": source or self.dataset}),
-            profile=json.dumps(dict(sizes or {})),
-        )
+        data = dataset_input(self.dataset, split_id, source, sizes or {})
         values = {"chance_accuracy": chance.accuracy, "chance_ce": chance.ce}
-        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "search")])]
-        with self._refusals("log the dataset"):
-            self._client.log_inputs(self.run_id, datasets=inputs)
-            self._client.log_batch(
-                self.run_id, metrics(values, step=0), tags=run_tags({"split_id": split_id})
-            )
+        client = self._client.doing("log the dataset")
+        client.log_inputs(self.run_id, datasets=[data])
+        client.log_in_batches(self.run_id, points(values, step=0), {"split_id": split_id})
         self.split_id = split_id
 
     def log_files(self, files: Mapping[str, str | bytes]) -> None:
         """Writes files of the parent run, such as the resolved ``search_space.yaml``."""
-        with self._refusals(f"keep {', '.join(files)}"):
-            artifacts.write(self._parent.info.artifact_uri, self._uri, files)
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Sets tags of the parent run, such as the device, once it is known."""
-        with self._refusals("tag the study"):
-            self._client.log_batch(self.run_id, tags=run_tags(tags))
+        client = self._client.doing(f"keep {', '.join(files)}")
+        client.write_artifacts(self._parent.info.artifact_uri, files)
 
     def study_finished(self, status: str = "FINISHED", patience: float = PATIENCE_SECONDS) -> None:
         """Delivers what is left and ends the parent run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
         for number in self._written:
             self._send_epochs(number)
         self._channel.drain(patience)
-        with self._refusals("end the study"):
-            self._client.set_terminated(self.run_id, status=status)
+        self._client.doing("end the study").set_terminated(self.run_id, status=status)
 
     def trial_started(
         self,
@@ -207,15 +166,16 @@ class StudyRun:
         """
         known = self._written.get(number)
         run_tags = self._trial_tags(number, name, tags or {})
-        head = Head(name or f"trial {number}", run_tags, config_params(config), now())
-        again = {key: str(value) for key, value in (tags or {}).items()} if known else {}
-        entry = Entry(number, f"start trial {number}", head, tags=again, status="RUNNING")
-        parcel = self._channel.put(entry)
-        # The epochs of an attempt that was cut off are not told again by the next.
-        before = known or _Written()
-        self._written[number] = replace(
-            before, status="RUNNING", head=head, again=again, sent=[*before.sent, parcel]
+        new = NewRun(name or f"trial {number}", run_tags, config_params(config), now())
+        retry_tags = {key: str(value) for key, value in (tags or {}).items()} if known else {}
+        parcel = self._channel.put(
+            Message(number, f"start trial {number}", new, tags=retry_tags, status="RUNNING")
         )
+        # The epochs of an attempt that was cut off stay: the next one does not report them.
+        written = known or WrittenRun()
+        written.status, written.new_run, written.retry_tags = "RUNNING", new, retry_tags
+        written.sent.append(parcel)
+        self._written[number] = written
 
     def run_ids(self, numbers: Sequence[int]) -> dict[int, str]:
         """Returns the runs of these trials that are made, after giving them a moment to be."""
@@ -228,19 +188,12 @@ class StudyRun:
 
     def _trial_tags(self, number: int, name: str | None, tags: Mapping[str, str]) -> dict[str, str]:
         """Returns the tags of a new child run; ours win over the caller's, but for ``trial``."""
+        given = {"trial": str(number)} | {key: str(value) for key, value in tags.items()}
         own = {
-            PARENT_TAG: self.run_id,
-            "role": self._runs.role,
-            "study": self.study,
-            "dataset": self.dataset,
-            "split_id": self.split_id,
-        }
-        return (
-            {"trial": str(number)}
-            | {key: str(value) for key, value in tags.items()}
-            | own
-            | ({"name": name} if name else {})
-        )
+            PARENT_TAG: self.run_id, "role": self._runs.role, "study": self.study,
+            "dataset": self.dataset, "split_id": self.split_id,
+        }  # fmt: skip
+        return given | own | ({"name": name} if name else {})
 
     def trial_epochs(self, number: int, epoch: int, curves: Mapping[str, float]) -> None:
         """Takes one epoch of a trial's curves, as ``epoch/NAME`` at step ``epoch``; sent later."""
@@ -248,7 +201,7 @@ class StudyRun:
         written.epochs += points(
             {f"{CURVE_PREFIX}{name}": value for name, value in curves.items()}, epoch
         )
-        if time.monotonic() - written.sent_at >= FLUSH_SECONDS and not self._channel.troubled:
+        if time.monotonic() - written.sent_at >= FLUSH_SECONDS and not self._channel.unreachable:
             self._send_epochs(number)
 
     def _send_epochs(self, number: int) -> None:
@@ -256,8 +209,8 @@ class StudyRun:
         written = self._written[number]
         written.sent = [parcel for parcel in written.sent if not parcel.delivered]
         if written.epochs:
-            entry = Entry(number, f"log trial {number}", points=tuple(written.epochs))
-            written.sent.append(self._channel.put(entry))
+            message = Message(number, f"log trial {number}", points=tuple(written.epochs))
+            written.sent.append(self._channel.put(message))
         written.epochs, written.sent_at = [], time.monotonic()
 
     def trial_finished(
@@ -275,43 +228,29 @@ class StudyRun:
         """
         number = outcome.number
         written = self._of(number)
-        files = self._files(outcome, keep_weights)
-        tags = dict(written.again) | outcome_tags(outcome, verdict)
+        files = outcome_files(outcome, keep_weights)
+        tags = dict(written.retry_tags) | outcome_tags(outcome, verdict)
         tags |= {RESULTS_TAG: RESULTS_FILE} if RESULTS_FILE in files else {}
         tags |= {"weights": "kept"} if WEIGHTS_FILE in files else {}
         status = _STATUS[outcome.state]
         self._channel.put(
-            Entry(
+            Message(
                 number,
                 f"finish trial {number}",
-                written.head,
-                (*self._undelivered(written), *points(summary_metrics(outcome), step=0)),
+                written.new_run,
+                (*written.undelivered(), *points(summary_metrics(outcome), step=0)),
                 tags,
                 files,
                 status=status,
                 ended=now(),
             ),
-            lasting=True,
+            durable=True,
         )
         for parcel in written.sent:
-            # The entry with the end says all that they say.
+            # The message with the end says all that they say.
             parcel.delivered = True
         kept = written.has_weights or WEIGHTS_FILE in files
-        self._written[number] = _Written(status, kept, written.head)
-
-    def _files(self, outcome: TrialOutcome, keep_weights: bool) -> dict[str, bytes]:
-        files = {}
-        if (packed := pack_results(outcome)) is not None:
-            files[RESULTS_FILE] = packed
-        if keep_weights and outcome.weights is not None:
-            files[WEIGHTS_FILE] = pack_weights(outcome.weights)
-        return files
-
-    def _undelivered(self, written: _Written) -> list[Point]:
-        """Returns the points that the store may lack; the entry with the end repeats them."""
-        waiting = [parcel for parcel in written.sent if not parcel.delivered]
-        sent = [point for parcel in waiting if parcel.entry for point in parcel.entry.points]
-        return [*sent, *written.epochs]
+        self._written[number] = WrittenRun(status, kept, written.new_run)
 
     def close_stale(
         self,
@@ -338,21 +277,17 @@ class StudyRun:
         """Deletes a trial's weights; nothing happens where none are kept."""
         if not self._of(number).has_weights:
             return
+        action = f"drop the weights of trial {number}"
         self._channel.put(
-            Entry(
-                number,
-                f"drop the weights of trial {number}",
-                tags={"weights": "dropped"},
-                dropped=(WEIGHTS_FILE,),
-            )
+            Message(number, action, tags={"weights": "dropped"}, dropped=(WEIGHTS_FILE,))
         )
-        self._written[number] = replace(self._written[number], has_weights=False)
+        self._written[number].has_weights = False
 
     def kept_weights(self) -> tuple[int, ...]:
         """Returns the numbers of the trials whose weights are kept."""
         return tuple(number for number, written in self._written.items() if written.has_weights)
 
-    def _of(self, number: int) -> _Written:
+    def _of(self, number: int) -> WrittenRun:
         """Returns what was written of a trial that was started."""
         if number not in self._written:
             raise TrackingError(
@@ -360,6 +295,3 @@ class StudyRun:
                 f"(it has {len(self._written)} trials)"
             )
         return self._written[number]
-
-    def _refusals(self, action: str) -> AbstractContextManager[None]:
-        return refusals(self._uri, action)

@@ -3,7 +3,7 @@
 In: an experiment. Out: tags of it that MLflow's page lists under *Views*: which runs, which
 columns, in which order. The format is that of MLflow 3.17's page (``mlflow.sharedViewState.KEY``);
 a page that does not know it shows no view, and nothing else changes. To add one: an entry in
-:data:`VIEWS`.
+:func:`views`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mlflow import MlflowClient
+
+from pipeline.training.techniques import further_hyperparameters, of_techniques
 
 VIEW_TAG = "mlflow.sharedViewState."
 KIND_TAG = "mlflow.experimentKind"
@@ -47,43 +49,57 @@ _MEASURED = (
     "metrics.`val_ce`", "metrics.`gap_ce`", "metrics.`val_accuracy`", "metrics.`train_ce`",
     "metrics.`best_epoch`",
 )  # fmt: skip
-_REGULARIZED = (
-    "params.`depth`", "params.`regularizer`", "params.`lambda_l1`", "params.`lambda_l2`",
-    "params.`dropout_rate`", "params.`max_norm`", "params.`batch_norm`",
-)  # fmt: skip
-_TRIALS = (*_JUDGED, *_MEASURED, *_REGULARIZED)
 _STUDIES = (
     "tags.`dataset`", "tags.`winner`", "metrics.`test_accuracy`", "metrics.`test_ce`",
     "metrics.`test_gap_ce`", "tags.`test_reads`", "tags.`trials_total`", "attributes.`Models`",
 )  # fmt: skip
 
-VIEWS = {
-    "leastoverfit1": View(
-        "Trials, best first", "tags.role = 'trial'", "metrics.`val_ce`", _TRIALS
-    ),
-    "leastoverfit2": View(
-        "Winners", "tags.winner = 'true'", "metrics.`val_ce`", ("tags.`study`", *_TRIALS)
-    ),
-    "leastoverfit3": View(
-        "Finalists, by gap", "tags.role = 'finalist'", "metrics.`gap_ce`",
-        ("tags.`finalist_of`", "tags.`seed`", "tags.`delivered`", *_MEASURED),
-    ),
-    "leastoverfit4": View(
-        "Studies", "tags.role = 'study'", "attributes.start_time", _STUDIES
-    ),
-}  # fmt: skip
-"""Key -> view. The key is part of its address: ``?viewStateShareKey=KEY``."""
+
+def views(techniques: Sequence[str]) -> dict[str, View]:
+    """Returns key -> view. The key is part of its address: ``?viewStateShareKey=KEY``.
+
+    Args:
+        techniques: The hyperparameters of techniques that have a column.
+    """
+    trials = (*_JUDGED, *_MEASURED, *(f"params.`{name}`" for name in ("depth", *techniques)))
+    return {
+        "leastoverfit1": View(
+            "Trials, best first", "tags.role = 'trial'", "metrics.`val_ce`", trials
+        ),
+        "leastoverfit2": View(
+            "Winners", "tags.winner = 'true'", "metrics.`val_ce`", ("tags.`study`", *trials)
+        ),
+        "leastoverfit3": View(
+            "Finalists, by gap", "tags.role = 'finalist'", "metrics.`gap_ce`",
+            ("tags.`finalist_of`", "tags.`seed`", "tags.`delivered`", *_MEASURED),
+        ),
+        "leastoverfit4": View(
+            "Studies", "tags.role = 'study'", "attributes.start_time", _STUDIES
+        ),
+    }  # fmt: skip
 
 
 def offer_views(client: MlflowClient, experiment_id: str) -> None:
     """Gives an experiment the saved views that it does not have; others are left alone."""
     known: Mapping[str, str] = client.get_experiment(experiment_id).tags
-    wanted = {f"{VIEW_TAG}{key}": as_tag(view) for key, view in VIEWS.items()}
+    offered = views(tried(client, experiment_id))
+    wanted = {f"{VIEW_TAG}{key}": as_tag(view) for key, view in offered.items()}
     if KIND_TAG not in known:
         wanted[KIND_TAG] = KIND
     for name, value in wanted.items():
         if name == KIND_TAG or name not in known:
             client.set_experiment_tag(experiment_id, name, value)
+
+
+def tried(client: MlflowClient, experiment_id: str) -> list[str]:
+    """Returns the hyperparameters of techniques, in order, of which some run has a param."""
+    further = further_hyperparameters()
+    return [
+        name
+        for name in of_techniques()
+        if name not in further
+        or client.search_runs([experiment_id], f"params.`{name}` LIKE '%'", max_results=1)
+    ]
 
 
 def as_tag(view: View) -> str:

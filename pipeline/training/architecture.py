@@ -1,8 +1,8 @@
 """A network as a list of layers, described without Keras; what families return.
 
-``training.layers`` turns the description into a stacked model or an ordinary one, and
-:func:`multiply_adds` and :func:`num_parameters` count what it costs. To add a kind of layer: a
-dataclass here, and an entry in ``training.layers.BUILDERS``.
+``training.network`` turns the description into a stacked model, ``training.export`` into an
+ordinary one, and :func:`multiply_adds` and :func:`num_parameters` count what it costs. To add a
+kind of layer: a dataclass here, and an entry in ``network.BUILDERS`` and ``export.KERAS_LAYERS``.
 """
 
 from collections.abc import Iterator
@@ -129,8 +129,14 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
-class Dropout:
-    """Dropout with the config's rate."""
+class OutputTechnique:
+    """What a technique does to the outputs of the layer before, such as dropout.
+
+    Attributes:
+        technique: Its name in ``training.techniques.TECHNIQUES``.
+    """
+
+    technique: str
 
     def output_shape(self, shape: Shape) -> Shape:
         """Returns the shape unchanged."""
@@ -145,7 +151,7 @@ class Dropout:
         return prod(shape)
 
 
-Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Dropout
+Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | OutputTechnique
 
 
 def walk(layers: tuple[Layer, ...], input_shape: Shape) -> Iterator[tuple[Layer, Shape]]:

@@ -21,12 +21,12 @@ from pipeline.training.device_data import DeviceData
 from pipeline.training.fit import Emit, Inbox, Progress, num_scored_per_epoch, train
 from pipeline.training.measure import ModelSize, TrainingSummary, measure, penalty, per_example
 from pipeline.training.network import NetworkSpec, StackedNetwork
-from pipeline.training.regularization import TECHNIQUES, in_use
+from pipeline.training.techniques import in_use, input_work, usual
 
 KEPT_PARAMETERS = 2e7
 """Parameters of the compiled networks that a worker keeps; the least recently used go first."""
 SHARED_PARAMETERS = 2e6
-"""Up to this size a network is built with every technique, so that other cohorts can use it."""
+"""Up to this size a network is built with every usual technique, so that more cohorts use it."""
 COMPILATION_WORK = 3e10
 """Multiply-adds that take as long as compiling a small network: some 2 s on two cores."""
 SLOT_COUNTS = (1, 8, 16, 32, 64, 96, 128, 192, 256)
@@ -73,9 +73,11 @@ class CohortTrainer:
         """Returns the program that trains a cohort: for small networks one that others share."""
         configs = [trial.config for trial in cohort.trials]
         slots = self.slots(configs[0], len(configs), cohort.epochs)
-        techniques = TECHNIQUES if self.shared(configs[0], slots) else in_use(configs)
+        techniques = in_use(configs)
+        if self.shared(configs[0], slots):
+            techniques |= usual()
         rates = {(config.learning_rate, config.learning_rate_decay) for config in configs}
-        return NetworkSpec(configs[0], slots, frozenset(techniques), own_rates=len(rates) > 1)
+        return NetworkSpec(configs[0], slots, techniques, own_rates=len(rates) > 1)
 
     def slots(self, config: TrialConfig, trials: int, epochs: int) -> int:
         """Returns for how many trials a network is built that trains so many of them so long."""
@@ -123,7 +125,8 @@ class CohortTrainer:
         shape = (0,) if words else self.dataset.input_shape
         products = multiply_adds(self.layers(config), shape)
         examples, steps = self.data.full_batches(config.batch_size)
-        training = steps * (3.0 * examples * products + 16.0 * self.parameters(config))
+        own = input_work(config, shape)
+        training = steps * (examples * (3.0 * products + own) + 16.0 * self.parameters(config))
         return training + num_scored_per_epoch(self.data) * products
 
     def kept_parameters(self) -> int:

@@ -19,13 +19,20 @@ from pipeline.training.architecture import (
     BatchNorm,
     Conv,
     Dense,
-    Dropout,
     Flatten,
     Layer,
     MaxPool,
+    OutputTechnique,
 )
-from pipeline.training.network import standardization
+from pipeline.training.layers import standardization
 from pipeline.training.optimizers import keras_optimizer
+from pipeline.training.technique_forms import (
+    Combination,
+    KernelConstraint,
+    KernelPenalty,
+    NetworkInput,
+)
+from pipeline.training.techniques import TECHNIQUES, acting, in_use, used
 
 
 def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any:
@@ -63,6 +70,8 @@ def preprocessing(config: TrialConfig, dataset: Dataset) -> list[Any]:
     entrance = [keras.Input(dataset.input_shape, dtype="float32", name="inputs")]
     if config.standardize and dataset.mean is not None and dataset.deviation is not None:
         entrance.append(standardization(dataset.mean, dataset.deviation))
+    for technique in acting(NetworkInput, in_use([config])).values():
+        entrance.append(technique.form.keras(technique.number(config)))
     return entrance
 
 
@@ -83,10 +92,9 @@ def restore(
     model = build(config, dataset, output)
     remaining = [np.array(weight, dtype=np.float32) for weight in weights]
     for layer in model.layers:
-        count = 0 if isinstance(layer, kl.Normalization) else len(layer.weights)
-        if isinstance(layer, kl.Dropout):
-            count = 0
-        if count:
+        # The weights of other layers are those of preprocessing, or the state of a random seed.
+        if isinstance(layer, kl.Dense | kl.Conv2D | kl.BatchNormalization):
+            count = len(layer.weights)
             layer.set_weights(remaining[:count])
             remaining = remaining[count:]
     if remaining:
@@ -95,26 +103,39 @@ def restore(
 
 
 def _penalty(config: TrialConfig) -> Any | None:
-    if config.regularizer == "none":
-        return None
-    return keras.regularizers.L1L2(l1=config.lambda_l1 or 0.0, l2=config.lambda_l2 or 0.0)
+    """Returns Keras's regularizer for the config's penalties on kernels."""
+    found = []
+    for name in sorted(used(config)):
+        form: Any = TECHNIQUES[name].form
+        if isinstance(form, Combination):
+            found.append(form.keras(*(TECHNIQUES[part].number(config) for part in form.parts)))
+        elif isinstance(form, KernelPenalty):
+            found.append(form.keras(TECHNIQUES[name].number(config)))
+    # Keras has no sum of regularizers, and a model with our own would not load without us. The
+    # weights are trained, so predictions need none.
+    return found[0] if len(found) == 1 else None
 
 
 def _weighted(layer: Dense | Conv, config: TrialConfig) -> dict[str, Any]:
     options: dict[str, Any] = {"activation": layer.activation}
     if layer.regularized:
         options["kernel_regularizer"] = _penalty(config)
-        if config.max_norm is not None:
-            axes: Any = 0 if isinstance(layer, Dense) else (0, 1, 2)
-            options["kernel_constraint"] = keras.constraints.MaxNorm(config.max_norm, axis=axes)
+        axes: Any = 0 if isinstance(layer, Dense) else (0, 1, 2)
+        for entry in acting(KernelConstraint, in_use([config])).values():
+            options["kernel_constraint"] = entry.form.keras(entry.number(config), axes)
     return options
+
+
+def _output_technique(layer: OutputTechnique, config: TrialConfig) -> Any:
+    technique: Any = TECHNIQUES[layer.technique]
+    return technique.form.keras(technique.number(config))
 
 
 KERAS_LAYERS: dict[type[Layer], Callable[[Any, TrialConfig], Any]] = {
     Dense: lambda layer, config: kl.Dense(layer.units, **_weighted(layer, config)),
     Conv: lambda layer, config: kl.Conv2D(layer.filters, layer.kernel, **_weighted(layer, config)),
     BatchNorm: lambda layer, config: kl.BatchNormalization(),
-    Dropout: lambda layer, config: kl.Dropout(config.dropout_rate),
+    OutputTechnique: _output_technique,
     Flatten: lambda layer, config: kl.Flatten(),
     MaxPool: lambda layer, config: kl.MaxPooling2D(2),
 }

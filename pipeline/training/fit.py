@@ -22,7 +22,7 @@ from pipeline.training.device_data import DeviceData
 from pipeline.training.losses import SCORES
 from pipeline.training.memory_model import MOST_TRAIN_SCORED
 from pipeline.training.network import StackedNetwork
-from pipeline.training.techniques import along_trials
+from pipeline.training.random_layers import along_trials
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 """Per-epoch curves, all in inference mode but ``running_ce`` (Keras's running training mean)."""
@@ -30,7 +30,6 @@ CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 Emit = Callable[[EpochReport | StepTiming], None]
 Inbox = Callable[[], Iterable[int]]
 """Returns the numbers of the trials that were pruned since it was last asked."""
-
 
 FindSmaller = Callable[[StackedNetwork, int, int], StackedNetwork | None]
 """(network, trials left in it, epochs left) -> where to train on; None for where they are."""
@@ -106,8 +105,8 @@ class Supervision(keras.callbacks.Callback):
         smaller: FindSmaller,
     ) -> None:
         super().__init__()
-        self.network, self.cohort, self.emit, self.inbox = network, cohort, emit, inbox
-        self.smaller = smaller
+        self.network, self.cohort, self.smaller = network, cohort, smaller
+        self.emit, self.inbox = emit, inbox
         self.progress = [Progress(cohort.patience) for _ in cohort.trials]
         self.members = list(range(len(cohort.trials)))
         self.best = [ops.copy(variable.value) for variable in network.stacked]
@@ -232,8 +231,8 @@ def train(
     """
     network.start(cohort.trials)
     supervision = Supervision(network, cohort, emit, inbox, smaller)
-    epochs = range(1, cohort.epochs + 1)
-    indices = np.concatenate([order(network, cohort.order_seed, epoch) for epoch in epochs])
+    seed = cohort.order_seed
+    indices = np.concatenate([order(network, seed, 1 + epoch) for epoch in range(cohort.epochs)])
     fit(supervision, indices)
     while supervision.following is not None:
         supervision.move(supervision.following)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from pipeline.training import backend, convolutions
@@ -238,3 +239,22 @@ def leading_and_image(inputs: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the axes before an image as a target of reshape, and the image's own."""
     shape = tuple(inputs.shape)
     return (-1,) if len(shape) == 4 else (shape[0], -1), shape[-3:]
+
+
+def standardization(mean: np.ndarray, deviation: np.ndarray) -> Any:
+    """Returns the layer (x - mean) / deviation for inputs [B, *mean.shape]."""
+    axes = tuple(range(1, mean.ndim + 1))
+    return keras.layers.Normalization(
+        axis=axes, mean=mean, variance=np.square(deviation), dtype="float32"
+    )
+
+
+def glorot_uniform(shape: tuple[int, ...], seed: int, salt: int) -> np.ndarray:
+    """Returns Keras's default initialization of a kernel from a counter-based generator.
+
+    Source: Glorot & Bengio 2010; fans as in ``keras.initializers.GlorotUniform``.
+    """
+    receptive = int(np.prod(shape[:-2]))
+    limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
+    generator = np.random.Generator(np.random.Philox(key=[seed, salt]))
+    return ((2.0 * generator.random(shape, dtype=np.float32) - 1.0) * limit).astype(np.float32)

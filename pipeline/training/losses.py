@@ -3,11 +3,14 @@
 Shapes: labels [B], logits [B, K, C] for B examples, K trials, C classes. Nats.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from pipeline.training.random_layers import per_trial_weight
 
 SCORES = ("nll", "correct", "predicted", "confidence")
 """Columns of :class:`Scores`."""
@@ -25,6 +28,30 @@ class StackedCrossEntropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns each trial's mean cross-entropy, [K]."""
         return ops.mean(cross_entropy(y_true, y_pred), axis=0)
+
+
+class AddedLoss(keras.layers.Layer):
+    """Adds terms of techniques to the training loss; logits [B, K, C] pass through.
+
+    A layer and not a loss: with JAX no variable of a loss is in reach of a compiled step, and a
+    trial's numbers must be variables.
+
+    Args:
+        trials: Number of trials K.
+        terms: Technique -> (logits, labels, numbers [K]) -> its term for each trial, [K].
+    """
+
+    def __init__(self, trials: int, terms: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__(dtype="float32", name="added_loss")
+        self.terms = dict(terms)
+        self.numbers = {name: per_trial_weight(self, name, trials) for name in terms}
+
+    def call(self, logits: Any, labels: Any, training: bool = False) -> Any:
+        """Returns the logits."""
+        if training:
+            for name, term in self.terms.items():
+                self.add_loss(ops.sum(term(logits, labels, self.numbers[name])))
+        return logits
 
 
 class RunningCrossEntropy(keras.metrics.Metric):

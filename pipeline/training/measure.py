@@ -14,6 +14,8 @@ import numpy as np
 from pipeline.records import Measurement, PerExample, TrialConfig
 from pipeline.selection.statistics import expected_calibration_error, gap_standard_error
 from pipeline.training.losses import SCORES
+from pipeline.training.technique_forms import KernelPenalty
+from pipeline.training.techniques import acting
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,7 @@ class ModelSize:
 
 
 def penalty(kernels: Sequence[np.ndarray], config: TrialConfig) -> float:
-    """Returns l1 * sum|w| + l2 * sum w^2 over the penalized kernels (Keras's convention)."""
-    l1, l2 = config.lambda_l1 or 0.0, config.lambda_l2 or 0.0
-    total = 0.0
-    for kernel in kernels:
-        if l1:
-            total += l1 * float(np.abs(kernel).sum(dtype=np.float64))
-        if l2:
-            total += l2 * float(np.square(kernel).sum(dtype=np.float64))
-    return total
+    """Returns the sum of the config's penalties over the penalized kernels (Keras's convention)."""
+    entries = [(entry, entry.number(config)) for entry in acting(KernelPenalty).values()]
+    used = [(entry.form, number) for entry, number in entries if number != entry.off]
+    return sum((form.total(kernel, number) for kernel in kernels for form, number in used), 0.0)

@@ -14,12 +14,13 @@ from pipeline.records import TrialConfig
 from pipeline.training import models
 from pipeline.training.architecture import (
     Dense,
-    Dropout,
     Flatten,
+    OutputTechnique,
     Shape,
     num_parameters,
     walk,
 )
+from pipeline.training.techniques import has_own_inputs
 
 FLOAT_BYTES = 4
 SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
@@ -101,22 +102,36 @@ def memory_need(config: TrialConfig, data: DataShape) -> MemoryNeed:
         if not isinstance(layer, Flatten)
     ]
     widest = max(values for _, values in own)
-    kept = sum(values * (2 if isinstance(layer, Dropout) else 1) for layer, values in own)
+    own_inputs = has_own_inputs(config)
+    kept = sum(values * (2 if isinstance(layer, OutputTechnique) else 1) for layer, values in own)
+    if own_inputs:  # a trial's noise and its noisy inputs
+        kept += 2 * prod(data.input_shape)
+        widest = max(widest, prod(data.input_shape))
     copies = COPIES + 2 * (1 + SLOTS[config.optimizer])
     return MemoryNeed(
         weights=num_parameters(layers, data.input_shape) * copies * FLOAT_BYTES,
         batch=config.batch_size * (kept + PASSING * widest) * FLOAT_BYTES,
-        widest=widest_activation(config, data.input_shape, data.num_classes),
+        widest=widest_activation(config, data.input_shape, data.num_classes, own_inputs),
         shared=prod(data.input_shape),
         scored=PASSING * widest * FLOAT_BYTES,
         scores=2 * SCORES * data.num_scored * FLOAT_BYTES,
     )
 
 
-def widest_activation(config: TrialConfig, input_shape: Shape, num_classes: int) -> int:
-    """Returns the largest number of values that a trial's layers make of one example."""
+def widest_activation(
+    config: TrialConfig, input_shape: Shape, num_classes: int, own_inputs: bool = False
+) -> int:
+    """Returns the largest number of values that a trial's layers make of one example.
+
+    Args:
+        config: Its hyperparameters.
+        input_shape: One example's.
+        num_classes: Classes.
+        own_inputs: Whether the trials have inputs of their own: a technique acts on them.
+    """
     layers = (*models.layers_of(config, input_shape), Dense(num_classes))
-    return max(prod(layer.output_shape(shape)) for layer, shape in walk(layers, input_shape))
+    widest = max(prod(layer.output_shape(shape)) for layer, shape in walk(layers, input_shape))
+    return max(widest, prod(input_shape)) if own_inputs else widest
 
 
 def scored_at_once(widest: int, trials: int, shared: int = 0) -> int:

@@ -22,10 +22,10 @@ from pipeline.training.architecture import (
     BatchNorm,
     Conv,
     Dense,
-    Dropout,
     Flatten,
     Layer,
     MaxPool,
+    OutputTechnique,
 )
 from pipeline.training.device_data import DeviceData
 from pipeline.training.layers import (
@@ -37,15 +37,26 @@ from pipeline.training.layers import (
     StackedFlatten,
     StackedMaxPool,
     Weighted,
+    glorot_uniform,
+    standardization,
 )
-from pipeline.training.losses import RunningCrossEntropy, Scores, StackedCrossEntropy
+from pipeline.training.losses import AddedLoss, RunningCrossEntropy, Scores, StackedCrossEntropy
 from pipeline.training.memory_model import scored_at_once, widest_activation
-from pipeline.training.regularization import vector
-from pipeline.training.techniques import StackedDropout
+from pipeline.training.random_layers import StackedRandom
+from pipeline.training.technique_forms import (
+    KernelConstraint,
+    KernelPenalty,
+    LossTerm,
+    NetworkInput,
+    WeightUpdate,
+)
+from pipeline.training.techniques import TECHNIQUES, acting, check_inputs, structure, vector
 
 LONGEST_EXECUTION = 64
 """Training steps per call into the backend: enough to hide the call, few enough for progress."""
 SHORTEST_EXECUTION = 8
+INPUT_SALT = 2**20
+"""From here on count random layers before the first layer; others count from 0, by their place."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class NetworkSpec:
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal keys share one compiled program."""
-        return (self.config.structure, self.trials, self.techniques, self.own_rates)
+        return (structure(self.config), self.trials, self.techniques, self.own_rates)
 
 
 class StackedNetwork:
@@ -85,9 +96,12 @@ class StackedNetwork:
         batches = data.full_batches(spec.config.batch_size)
         self.batch_size, self.steps_per_epoch = batches
         shape = data.dataset.input_shape
-        widest = widest_activation(spec.config, shape, data.dataset.num_classes)
+        own_inputs = bool(acting(NetworkInput, spec.techniques))
+        widest = widest_activation(spec.config, shape, data.dataset.num_classes, own_inputs)
         self.scored = scored_at_once(widest, spec.trials, math.prod(shape))
         self.layers: list[Any] = []
+        self.random: dict[str, list[StackedRandom]] = {}
+        self.added_numbers: dict[str, Any] = {}
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
@@ -105,14 +119,18 @@ class StackedNetwork:
             spec.trials,
             self.weighted,
             self.model.trainable_variables,
+            updates=tuple(acting(WeightUpdate, spec.techniques)),
             num_rates=spec.trials if spec.own_rates else 1,
         )
 
     def _stack(self, indices: Any) -> Any:
         config, dataset = self.spec.config, self.data.dataset
+        check_inputs(self.spec.techniques, dataset.kind)
         tensor = self.data.inputs(indices)
         if config.standardize and dataset.mean is not None and dataset.deviation is not None:
             tensor = standardization(dataset.mean, dataset.deviation)(tensor)
+        for place, (name, entry) in enumerate(acting(NetworkInput, self.spec.techniques).items()):
+            tensor = self.random_layer(name, entry.form.stacked, INPUT_SALT + place)(tensor)
         description = models.layers_of(config, dataset.input_shape)
         for index, layer in enumerate(description):
             built = BUILDERS[type(layer)](layer, self, index)
@@ -121,7 +139,19 @@ class StackedNetwork:
         output = StackedDense(self.spec.trials, dataset.num_classes, dtype="float32", name="output")
         self.layers.append(output)
         # Examples first: scores of batches are joined along the first axis.
-        return ops.transpose(output(tensor), (1, 0, 2))
+        logits = ops.transpose(output(tensor), (1, 0, 2))
+        terms = {name: e.form.added for name, e in acting(LossTerm, self.spec.techniques).items()}
+        if not terms:
+            return logits
+        added = AddedLoss(self.spec.trials, terms)
+        self.added_numbers = added.numbers
+        return added(logits, self.data.labels(indices))
+
+    def random_layer(self, name: str, build: Callable[[int, int], Any], salt: int) -> Any:
+        """Returns a technique's layer, which :meth:`start` gives its numbers and seeds."""
+        layer = build(self.spec.trials, salt)
+        self.random.setdefault(name, []).append(layer)
+        return layer
 
     def start(self, trials: Sequence[Trial]) -> None:
         """Sets the numbers, seeds and initial weights of a cohort, and resets the optimizer.
@@ -132,11 +162,7 @@ class StackedNetwork:
         configs = [trial.config for trial in trials]
         seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
         for index, layer in enumerate(self.layers):
-            if isinstance(layer, StackedDropout):
-                layer.rate.assign(vector("dropout", configs))
-                layer.seed.assign(seeds)
-                layer.step.assign(optimizers.zeros(layer.step))
-            elif isinstance(layer, StackedBatchNorm):
+            if isinstance(layer, StackedBatchNorm):
                 for weight, value in zip(layer.stacked, (1.0, 0.0, 0.0, 1.0), strict=True):
                     weight.assign(np.full(weight.shape, value, dtype=np.float32))
             elif isinstance(layer, Weighted):
@@ -149,6 +175,11 @@ class StackedNetwork:
                     kernel[0] = 0.0
                 layer.kernel.assign(kernel)
                 layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
+        for name, layers in self.random.items():
+            for layer in layers:
+                layer.start(vector(name, configs), seeds)
+        for name, numbers in self.added_numbers.items():
+            numbers.assign(vector(name, configs))
         self.model.optimizer.start(configs)
 
     def continue_from(self, other: StackedNetwork, slots: Sequence[int]) -> None:
@@ -176,6 +207,11 @@ class StackedNetwork:
     def variables(self) -> list[Any]:
         """Everything that training changes or depends on, in an order common to all sizes."""
         return [*self.model.variables, *self.model.optimizer.variables]
+
+    @property
+    def parted(self) -> bool:
+        """Whether the trials have values of their own at the layer that is built now."""
+        return bool(self.weighted or acting(NetworkInput, self.spec.techniques))
 
     @property
     def weighted(self) -> list[Weighted]:
@@ -215,36 +251,18 @@ def steps_per_execution(steps_per_epoch: int) -> int:
     return min(d for d in divisors if d > LONGEST_EXECUTION)
 
 
-def standardization(mean: np.ndarray, deviation: np.ndarray) -> Any:
-    """Returns the layer (x - mean) / deviation for inputs [B, *mean.shape]."""
-    axes = tuple(range(1, mean.ndim + 1))
-    return keras.layers.Normalization(
-        axis=axes, mean=mean, variance=np.square(deviation), dtype="float32"
-    )
-
-
-def glorot_uniform(shape: tuple[int, ...], seed: int, salt: int) -> np.ndarray:
-    """Returns Keras's default initialization of a kernel from a counter-based generator.
-
-    Source: Glorot & Bengio 2010; fans as in ``keras.initializers.GlorotUniform``.
-    """
-    receptive = int(np.prod(shape[:-2]))
-    limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
-    generator = np.random.Generator(np.random.Philox(key=[seed, salt]))
-    return ((2.0 * generator.random(shape, dtype=np.float32) - 1.0) * limit).astype(np.float32)
-
-
 def _on_kernel(layer: Dense | Conv, network: StackedNetwork) -> dict[str, Any]:
     techniques = network.spec.techniques
     options: dict[str, Any] = {"activation": layer.activation}
     if layer.regularized:
-        options["techniques"] = techniques - {"dropout"}
+        penalties, limits = acting(KernelPenalty, techniques), acting(KernelConstraint, techniques)
+        options["techniques"] = frozenset({*penalties, *limits})
     return options
 
 
 def _dense(layer: Any, network: StackedNetwork, index: int) -> Any:
     trials, options = network.spec.trials, _on_kernel(layer, network)
-    if network.weighted:  # the trials have parted: inputs of their own
+    if network.parted:
         return StackedDense(trials, layer.units, **options)
     dataset = network.data.dataset
     if dataset.kind == "multi_hot":
@@ -257,17 +275,19 @@ def _conv(layer: Any, network: StackedNetwork, index: int) -> Any:
     return StackedConv(trials, layer.filters, layer.kernel, network.batch_size, **options)
 
 
-def _dropout(layer: Any, network: StackedNetwork, index: int) -> Any:
-    if "dropout" not in network.spec.techniques:
+def _output_technique(layer: Any, network: StackedNetwork, index: int) -> Any:
+    name = layer.technique
+    if name not in network.spec.techniques:
         return keras.layers.Identity()
-    return StackedDropout(network.spec.trials, salt=index)
+    form: Any = TECHNIQUES[name].form
+    return network.random_layer(name, form.stacked, index)
 
 
 BUILDERS: dict[type[Layer], Callable[[Any, StackedNetwork, int], Any]] = {
     Dense: _dense,
     Conv: _conv,
     BatchNorm: lambda layer, network, index: StackedBatchNorm(network.spec.trials),
-    Dropout: _dropout,
+    OutputTechnique: _output_technique,
     Flatten: lambda layer, network, index: StackedFlatten(),
     MaxPool: lambda layer, network, index: StackedMaxPool(),
 }

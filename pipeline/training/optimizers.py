@@ -1,11 +1,11 @@
-"""Keras's optimizers, and their stacked form: penalty, update and max-norm of a kernel in one pass.
+"""Keras's optimizers and their stacked form: penalty, decay, update and limit in one pass.
 
 A config's optimizer comes out plain (:func:`keras_optimizer`, for the exported model) or stacked
 (:func:`stacked_optimizer`, for a cohort). The stacked one runs Keras's own update rule with a
 learning rate per trial; around it, it adds the penalty's gradient and applies the max-norm limit,
 so that a large kernel is read and written once a step, not a dozen times. (10,000 words x 32 trials
-x 64 units, RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To add an
-optimizer: an entry in ``OPTIMIZERS``.
+x 64 units, RMSprop: 27 ms instead of 114 as regularizer and constraint; docs/experiments.md.) To
+add an optimizer: an entry in ``OPTIMIZERS``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from keras import ops
 
 from pipeline.records import TrialConfig
 from pipeline.training import backend
-from pipeline.training.regularization import vector
-from pipeline.training.techniques import along_trials, penalty_gradient, projected
+from pipeline.training.random_layers import along_trials
+from pipeline.training.technique_forms import KernelConstraint, KernelPenalty, WeightUpdate
+from pipeline.training.techniques import acting, in_use, vector
 
 FUSED_SIZE = 2**17
 """Entries of a kernel from which compiling its update pays: smaller ones stay in the cache."""
@@ -47,10 +48,12 @@ class StackedOptimizer:
         rates: The trials' learning rates.
         numbers: Technique -> variable [K]; these and the rates are the optimizer's, because with
             JAX no other variable is in reach where weights are updated.
+        updates: The techniques that change every variable before its update.
     """
 
     rates: LearningRates
     numbers: dict[str, Any]
+    updates: dict[str, Any]
 
     def __init__(self) -> None:
         rates = LearningRates()
@@ -58,20 +61,28 @@ class StackedOptimizer:
         self.rates = rates
 
     def build_for(
-        self, trials: int, kernels: Sequence[Any], variables: Sequence[Any], num_rates: int
+        self,
+        trials: int,
+        kernels: Sequence[Any],
+        variables: Sequence[Any],
+        *,
+        updates: Sequence[str],
+        num_rates: int,
     ) -> None:
-        """Builds the optimizer and tells it which kernels carry which techniques.
+        """Builds the optimizer and tells it which variables carry which techniques.
 
         Args:
             trials: Number of trials K.
             kernels: Stacked layers with ``kernel``, ``trial_axis`` and ``techniques``.
             variables: The network's trainable variables.
+            updates: Techniques that change every variable before its update.
             num_rates: Learning rates: K, or 1 that all trials share.
         """
         optimizer: Any = self
         optimizer.build(variables)
-        names = sorted({name for layer in kernels for name in layer.techniques})
+        names = sorted({name for layer in kernels for name in layer.techniques} | set(updates))
         self.numbers = {name: optimizer.add_variable((trials,), name=name) for name in names}
+        self.updates = acting(WeightUpdate, updates)
         self.rates.rate = optimizer.add_variable((num_rates,), name="rate")
         self.rates.decay = optimizer.add_variable((num_rates,), name="decay")
         # With TensorFlow an update gets the backend's variable, with JAX Keras's own.
@@ -90,6 +101,7 @@ class StackedOptimizer:
         layer = self._layers.get(id(variable))
         if layer is None:
             rate = along_trials(learning_rate, len(variable.shape))
+            self._update_before(variable, rate, 0)
             super().update_step(gradient, variable, rate)  # type: ignore[misc]
             return
 
@@ -102,14 +114,31 @@ class StackedOptimizer:
 
     def _update(self, layer: Any, gradient: Any, variable: Any, rate: Any) -> None:
         optimizer: Any = self
-        numbers = {name: self.numbers[name] for name in layer.techniques}
         axis = layer.trial_axis
-        weights = ops.convert_to_tensor(variable)
-        gradient += penalty_gradient(weights, numbers.get("l1"), numbers.get("l2"), axis)
+        # Of the weights before any update, as Keras takes the gradient of the whole loss.
+        gradient += self._penalty_gradient(layer, ops.convert_to_tensor(variable))
+        self._update_before(variable, rate, axis)
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
-        if "max_norm" in numbers:
-            limited = projected(ops.convert_to_tensor(variable), numbers["max_norm"], axis)
+        rank = len(variable.shape)
+        for name, entry in acting(KernelConstraint, layer.techniques).items():
+            limits = along_trials(self.numbers[name], rank, axis)
+            axes = tuple(other for other in range(rank - 1) if other != axis)
+            limited = entry.form.project(ops.convert_to_tensor(variable), limits, axes)
             optimizer.assign(variable, limited)
+
+    def _penalty_gradient(self, layer: Any, weights: Any) -> Any:
+        total = ops.zeros((), dtype=weights.dtype)
+        for name, entry in acting(KernelPenalty, layer.techniques).items():
+            factors = along_trials(self.numbers[name], len(weights.shape), layer.trial_axis)
+            total += entry.form.gradient(weights, factors)
+        return total
+
+    def _update_before(self, variable: Any, rate: Any, axis: int) -> None:
+        optimizer: Any = self
+        for name, entry in self.updates.items():
+            weights = ops.convert_to_tensor(variable)
+            numbers = along_trials(self.numbers[name], len(weights.shape), axis)
+            optimizer.assign(variable, entry.form.before(weights, numbers, rate))
 
     def start(self, configs: Sequence[TrialConfig]) -> None:
         """Forgets all earlier steps and takes the numbers of a new cohort."""
@@ -149,8 +178,11 @@ OPTIMIZERS: Mapping[str, tuple[Any, Any]] = {
 
 
 def keras_optimizer(config: TrialConfig) -> Any:
-    """Returns the config's optimizer with Keras's defaults but for the learning rate."""
-    return OPTIMIZERS[config.optimizer][0](learning_rate=learning_rate(config))
+    """Returns the config's optimizer: Keras's defaults but for learning rate and techniques."""
+    options: dict[str, Any] = {}
+    for entry in acting(WeightUpdate, in_use([config])).values():
+        options |= entry.form.keras(entry.number(config))
+    return OPTIMIZERS[config.optimizer][0](learning_rate=learning_rate(config), **options)
 
 
 def stacked_optimizer(config: TrialConfig) -> Any:

@@ -1,133 +1,307 @@
-"""The techniques on stacked networks: penalty, max-norm and dropout with numbers per trial.
+"""TECHNIQUES: one entry says all about a regularization technique.
 
-Shapes as in ``training.layers``: ``K`` trials, activations ``[K, B, ...]``. Per-trial numbers are
-variables, so that one compiled program serves every cohort of its structure. The optimizer applies
-penalty and max-norm (``training.optimizers``), a layer dropout.
+An entry has its hyperparameters, the number that a config gives it, and its form: where it acts, in
+stacked networks and as Keras's own class. Search spaces, training, tracking and reports read this
+table, so a new technique is one entry, the hyperparameters in it included. Keras is imported only
+where a form is built: reading a search space or a report takes no Keras.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import inf, prod
+from typing import Any, Generic, TypeVar
 
-import keras
-from keras import ops
+import numpy as np
 
-GOLDEN = 0x9E3779B9
-"""2^32 divided by the golden ratio: spreads consecutive counters over all bits (Knuth)."""
+from pipeline.errors import InputError
+from pipeline.records import TrialConfig, Value, declare_hyperparameters
+from pipeline.training import technique_functions as functions
+from pipeline.training.architecture import BatchNorm, Conv, Dense, Layer, OutputTechnique
+from pipeline.training.hyperparameters import (
+    NETWORK,
+    REGULARIZER,
+    TRAINING,
+    Hyperparameter,
+    penalty_factor,
+)
+from pipeline.training.technique_forms import (
+    Combination,
+    KernelConstraint,
+    KernelPenalty,
+    LayerOutput,
+    LossTerm,
+    NetworkInput,
+    Structure,
+    WeightUpdate,
+)
+
+Form = TypeVar("Form")
 
 
-def numbers(layer: keras.layers.Layer, name: str, trials: int, dtype: str = "float32") -> Any:
-    """Adds a non-trainable weight [trials] to a layer, zero until a cohort sets it."""
-    return layer.add_weight(
-        shape=(trials,),
-        initializer="zeros",
-        dtype=dtype,
-        trainable=False,
-        autocast=False,
-        name=name,
+@dataclass(frozen=True)
+class Technique(Generic[Form]):
+    """One regularization technique.
+
+    Attributes:
+        form: Where and how it acts.
+        hyperparameters: Its own; the last one gives its number.
+        off: The number that means "not used"; it must change nothing, to the last bit.
+        example: A setting that shows in a few epochs; tests train with it.
+        value: The config's number for it; None for the last hyperparameter's value, null being off.
+        usual: Whether reports list it where nobody tried it, and small networks are built with it
+            unasked, so that more cohorts share one.
+        random: Whether it draws random numbers: only its off equals Keras's to rounding.
+        not_in: Families that cannot have it.
+    """
+
+    form: Form
+    hyperparameters: tuple[Hyperparameter, ...] = ()
+    off: float = 0.0
+    example: Mapping[str, Value] = field(default_factory=dict)
+    value: Callable[[TrialConfig], float] | None = None
+    usual: bool = False
+    random: bool = False
+    not_in: tuple[str, ...] = ()
+
+    def number(self, config: TrialConfig) -> float:
+        """Returns the config's number for it."""
+        if self.value is not None:
+            return self.value(config)
+        value = getattr(config, self.hyperparameters[-1].name)
+        return self.off if value is None else float(value)
+
+    def is_on(self, config: TrialConfig) -> bool:
+        """Whether a config uses it; a combination is on where each of its parts is."""
+        if isinstance(self.form, Combination):
+            return all(TECHNIQUES[part].is_on(config) for part in self.form.parts)
+        return self.number(config) != self.off
+
+
+TECHNIQUES: dict[str, Technique[Any]] = {
+    "l1": Technique(
+        KernelPenalty(
+            functions.l1_gradient,
+            total=lambda kernel, factor: factor * float(np.abs(kernel).sum(dtype=np.float64)),
+            keras=lambda factor: functions.keras_class("regularizers.L1L2")(l1=factor, l2=0.0),
+        ),
+        (REGULARIZER, penalty_factor("lambda_l1", "l1", "l1_l2")),
+        example={"regularizer": "l1", "lambda_l1": 1e-3},
+        usual=True,
+    ),
+    "l2": Technique(
+        KernelPenalty(
+            functions.l2_gradient,
+            total=lambda kernel, factor: factor * float(np.square(kernel).sum(dtype=np.float64)),
+            keras=lambda factor: functions.keras_class("regularizers.L1L2")(l1=0.0, l2=factor),
+        ),
+        (REGULARIZER, penalty_factor("lambda_l2", "l2", "l1_l2")),
+        example={"regularizer": "l2", "lambda_l2": 1e-2},
+        usual=True,
+    ),
+    "l1_l2": Technique(  # the elastic net
+        Combination(
+            ("l1", "l2"),
+            keras=lambda l1, l2: functions.keras_class("regularizers.L1L2")(l1=l1, l2=l2),
+        ),
+        example={"regularizer": "l1_l2", "lambda_l1": 1e-3, "lambda_l2": 1e-2},
+        usual=True,
+    ),
+    "dropout": Technique(
+        LayerOutput(
+            functions.stacked_dropout,
+            keras=lambda rate: functions.keras_class("layers.Dropout")(rate),
+        ),
+        (
+            Hyperparameter(
+                "dropout_rate", float, 0.0, least=0, below=1, off=0, per_trial=True, words="dropout"
+            ),
+        ),
+        example={"dropout_rate": 0.4},
+        usual=True,
+        random=True,
+    ),
+    "max_norm": Technique(
+        KernelConstraint(
+            functions.limited_norms,
+            keras=lambda limit, axes: functions.keras_class("constraints.MaxNorm")(
+                limit, axis=axes
+            ),
+        ),
+        (Hyperparameter("max_norm", float, None, above=0, optional=True, per_trial=True),),
+        off=inf,
+        example={"max_norm": 0.7},
+        usual=True,
+    ),
+    "batch_norm": Technique(
+        Structure(),
+        (Hyperparameter("batch_norm", bool, False),),
+        example={"batch_norm": True},
+        usual=True,
+    ),
+    "weight_decay": Technique(
+        WeightUpdate(
+            # As Keras's optimizers, on every trainable variable, biases included, before the
+            # update; the gradient is that of the weights before the decay.
+            before=lambda weights, decay, rate: weights - weights * decay * rate,
+            keras=lambda decay: {"weight_decay": decay},
+        ),
+        (
+            Hyperparameter(
+                "weight_decay", float, 0.0, least=0, off=0, per_trial=True, logarithmic=True
+            ),
+        ),
+        example={"weight_decay": 0.3},
+    ),
+    "label_smoothing": Technique(
+        LossTerm(
+            functions.smoothing,
+            keras=lambda share: functions.keras_class("losses.CategoricalCrossentropy")(
+                from_logits=True, label_smoothing=share
+            ),
+        ),
+        (Hyperparameter("label_smoothing", float, 0.0, least=0, below=1, off=0, per_trial=True),),
+        example={"label_smoothing": 0.2},
+    ),
+    "input_noise": Technique(
+        # Words that occur or do not are no numbers to add noise to: their rows stay zeros and ones.
+        NetworkInput(
+            functions.stacked_noise,
+            keras=lambda std: functions.keras_class("layers.GaussianNoise")(std),
+            work=30,
+        ),
+        (
+            Hyperparameter(
+                "input_noise",
+                float,
+                0.0,
+                least=0,
+                most=1,
+                off=0,
+                per_trial=True,
+                needs=("standardize", (True,)),
+            ),
+        ),
+        example={"input_noise": 0.3},
+        random=True,
+    ),
+}
+"""Name of a technique -> all about it, in the order of reports."""
+
+
+def hyperparameters() -> dict[str, Hyperparameter]:
+    """Returns every hyperparameter by its name, the ones it depends on before it."""
+    usual = [entry for entry in TECHNIQUES.values() if entry.usual]
+    others = [entry for entry in TECHNIQUES.values() if not entry.usual]
+    ordered = [*NETWORK, *_of(usual), *TRAINING, *_of(others)]
+    return {entry.name: entry for entry in ordered}
+
+
+def of_techniques() -> dict[str, Hyperparameter]:
+    """Returns the hyperparameters of techniques by their names, in the order of the table."""
+    return {entry.name: entry for entry in _of(TECHNIQUES.values())}
+
+
+def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
+    return [entry for technique in techniques for entry in technique.hyperparameters]
+
+
+def further_hyperparameters() -> dict[str, Hyperparameter]:
+    """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
+    known = {entry.name for entry in fields(TrialConfig)}
+    return {name: entry for name, entry in of_techniques().items() if name not in known}
+
+
+declare_hyperparameters(
+    lambda: {name: entry.default for name, entry in further_hyperparameters().items()}
+)
+
+
+def structure(config: TrialConfig) -> tuple[Any, ...]:
+    """Returns what decides the graph: trials with equal structure can train in one cohort.
+
+    Numbers that trials have of their own, of techniques or learning rates, are not part of it.
+    """
+    shared = [name for name, entry in hyperparameters().items() if not entry.per_trial]
+    return (config.family, *(getattr(config, name) for name in shared))
+
+
+def acting(form: type[Form], names: Iterable[str] | None = None) -> dict[str, Technique[Form]]:
+    """Returns the techniques of a form, of all or of these names, in the order of the table."""
+    chosen = TECHNIQUES.keys() if names is None else set(names)
+    return {
+        name: entry
+        for name, entry in TECHNIQUES.items()
+        if name in chosen and isinstance(entry.form, form)
+    }
+
+
+def used(config: TrialConfig) -> frozenset[str]:
+    """Returns the techniques that a config uses; parts of a combination count as that one."""
+    on = {name for name, entry in TECHNIQUES.items() if entry.is_on(config)}
+    parts = {part for name, entry in acting(Combination, on).items() for part in entry.form.parts}
+    return frozenset(on - parts)
+
+
+def vector(name: str, configs: Sequence[TrialConfig]) -> np.ndarray:
+    """Returns the technique's number for each config, float32 [num_configs]."""
+    return np.array([TECHNIQUES[name].number(config) for config in configs], dtype=np.float32)
+
+
+def in_use(configs: Sequence[TrialConfig]) -> frozenset[str]:
+    """Returns the techniques with a number per trial that at least one of the configs uses."""
+    return frozenset(
+        name
+        for name, entry in TECHNIQUES.items()
+        if not isinstance(entry.form, Structure | Combination)
+        and any(entry.is_on(config) for config in configs)
     )
 
 
-def along_trials(vector: Any, rank: int, axis: int = 0) -> Any:
-    """Returns the vector [K] shaped to broadcast along the trial axis of a tensor of this rank."""
-    shape = [1] * rank
-    shape[axis] = -1
-    return ops.reshape(ops.convert_to_tensor(vector), shape)
+def usual() -> frozenset[str]:
+    """Returns the techniques with a number per trial that small networks are built with unasked."""
+    return frozenset(
+        name
+        for name, entry in TECHNIQUES.items()
+        if entry.usual and not isinstance(entry.form, Structure | Combination)
+    )
 
 
-def penalty_gradient(weights: Any, l1: Any | None, l2: Any | None, axis: int = 0) -> Any:
-    """Returns the gradient of sum over trials of l1[k] * sum|W_k| + l2[k] * sum W_k^2.
+def regularized_layers(
+    layer: Dense | Conv, config: TrialConfig, *, normalized: bool
+) -> list[Layer]:
+    """Returns the layer followed by batch normalization and dropout, where they belong.
 
-    Keras's convention: no 1/2; at 0 the gradient of |w| is 0.
-
-    Args:
-        weights: A stacked kernel.
-        l1: Factors [K], or None where no trial has any.
-        l2: Factors [K], or None where no trial has any.
-        axis: The kernel's trial axis.
+    Dropout follows every regularized layer whatever its rate: trials of one structure differ in it.
     """
-    rank = len(weights.shape)
-    total = ops.zeros((), dtype=weights.dtype)
-    if l1 is not None:
-        total += along_trials(l1, rank, axis) * ops.sign(weights)
-    if l2 is not None:
-        total += 2.0 * along_trials(l2, rank, axis) * weights
-    return total
+    after: list[Layer] = [BatchNorm()] if normalized else []
+    if layer.regularized:
+        after += [OutputTechnique(name) for name in acting(LayerOutput)]
+    return [layer, *after]
 
 
-def projected(weights: Any, limits: Any, axis: int = 0) -> Any:
-    """Returns the kernel with each unit's incoming weights scaled to a norm within its limit.
+def has_own_inputs(config: TrialConfig) -> bool:
+    """Whether a technique gives every trial of its cohort inputs of its own."""
+    return bool(acting(NetworkInput, in_use([config])))
 
-    Units are the kernel's last axis; infinity leaves a trial's weights alone.
-    Source: ``keras.constraints.MaxNorm`` with its axes: 0 for Dense, (0, 1, 2) for Conv2D.
 
-    Args:
-        weights: A stacked kernel.
-        limits: Per-trial limits [K].
-        axis: The kernel's trial axis.
+def input_work(config: TrialConfig, input_shape: tuple[int, ...]) -> int:
+    """Returns the multiply-adds that techniques on inputs take for one example in training."""
+    found = acting(NetworkInput, in_use([config])).values()
+    return prod(input_shape) * sum(technique.form.work for technique in found)
+
+
+def check_inputs(names: Iterable[str], kind: str) -> None:
+    """Checks that techniques can act on this kind of data.
+
+    Raises:
+        InputError: One cannot.
     """
-    rank = len(weights.shape)
-    axes = tuple(other for other in range(rank - 1) if other != axis)
-    limit = along_trials(limits, rank, axis)
-    norms = ops.sqrt(ops.sum(ops.square(weights), axis=axes, keepdims=True))
-    scale = ops.minimum(norms, limit) / (keras.config.epsilon() + norms)
-    # Off must be exactly off: the epsilon above would shrink the weights at every step.
-    return weights * ops.where(ops.isinf(limit), ops.ones_like(scale), scale)
-
-
-class StackedDropout(keras.layers.Layer):
-    """Dropout with a rate and a random stream of its own per trial: inputs [K, B, ...].
-
-    The mask is a function of the trial's seed, this layer's salt, the step and the position
-    alone: a trial drops the same activations alone or in company, in whatever slot.
-
-    Args:
-        trials: Number of trials K.
-        salt: Tells the dropout layers of one network apart.
-    """
-
-    def __init__(self, trials: int, salt: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.salt = salt
-        self.rate = numbers(self, "rate", trials)
-        self.seed = numbers(self, "seed", trials, dtype="uint32")
-        self.step = self.add_weight(
-            shape=(), initializer="zeros", dtype="uint32", trainable=False, name="step"
-        )
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Returns inputs in inference, masked and rescaled inputs in training."""
-        if not training:
-            return inputs
-        rank = len(inputs.shape)
-        moment = self.step * ops.cast(GOLDEN, "uint32") + ops.cast(self.salt, "uint32")
-        # Never `^`: on a Keras variable it is the logical, not the bitwise, exclusive or.
-        stream = hash32(ops.bitwise_xor(self.seed, hash32(moment)))
-        self.step.assign(self.step + ops.cast(1, "uint32"))
-        positions = ops.cast(ops.arange(size(inputs), dtype="int32"), "uint32")
-        positions = ops.reshape(positions * ops.cast(GOLDEN, "uint32"), ops.shape(inputs)[1:])
-        bits = hash32(ops.bitwise_xor(along_trials(stream, rank), ops.expand_dims(positions, 0)))
-        # 24 bits fill a float32 exactly; a rate of 0 keeps every one of them.
-        uniform = ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
-        rate = along_trials(self.rate, rank)
-        scale = ops.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0)
-        return inputs * ops.cast(scale, inputs.dtype)
-
-
-def size(inputs: Any) -> Any:
-    """Returns the number of activations of one trial."""
-    total = 1
-    for length in ops.shape(inputs)[1:]:
-        total = total * length
-    return total
-
-
-def hash32(bits: Any) -> Any:
-    """Returns uint32 with every bit depending on every bit of the argument.
-
-    Source: the finalizer "lowbias32" (C. Wellons, hash-prospector, 2018).
-    """
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        bits = ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(shift, "uint32")))
-        bits = bits * ops.cast(factor, "uint32")
-    return ops.bitwise_xor(bits, ops.right_shift(bits, ops.cast(16, "uint32")))
+    for name, technique in acting(NetworkInput, names).items():
+        kinds = technique.form.kinds
+        if kind not in kinds:
+            raise InputError(
+                f"{name} acts on inputs of the kind {' or '.join(kinds)}, and these are {kind}: "
+                f"leave {' and '.join(entry.name for entry in technique.hyperparameters)} out"
+            )

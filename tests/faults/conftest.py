@@ -8,8 +8,8 @@ from faulty_trainer import EXECUTOR_FILE, Faulty
 from told_lines import Notes
 
 from pipeline.search import executors
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 
 SPACE = """\
 family: mlp
@@ -42,7 +42,7 @@ def faulty(tmp_path, monkeypatch, migrated):
         (tmp_path / "executors" / f"{name}.py").write_text(text)
         asked = {"search_space": "small.yaml", "executor": name, "cohort_size": 8} | options
         chosen, notes = SearchOptions(**asked), notes or Notes()
-        return launch(chosen, prepare(chosen), notes), notes.lines
+        return run_search(chosen, prepare(chosen), notes), notes.lines
 
     yield run
     for name in made:

@@ -12,7 +12,9 @@ from random import Random
 from hypothesis import strategies as st
 
 from pipeline.search.space import space
-from pipeline.search.space.hyperparameters import HYPERPARAMETERS
+from pipeline.training.techniques import hyperparameters
+
+HYPERPARAMETERS = hyperparameters()
 
 SHIPPED = [space.load(name).path.read_bytes() for name in space.names()]
 PIECES = [
@@ -96,10 +98,10 @@ def _valid_choice(name: str) -> st.SearchStrategy:
     entry = HYPERPARAMETERS[name]
     if entry.options:
         return st.lists(st.sampled_from(entry.options), min_size=1, unique=True)
-    if entry.number is None:
+    if not entry.is_number:
         return st.just([False, True])
-    low = st.floats(1e-6, 0.4) if entry.number is float else st.integers(1, 8)
-    return st.builds(lambda x: {"low": x, "high": x * 2, "log": entry.number is float}, low)
+    low = st.floats(1e-6, 0.4) if entry.kind is float else st.integers(1, 8)
+    return st.builds(lambda x: {"low": x, "high": x * 2, "log": entry.kind is float}, low)
 
 
 GOOD = st.lists(st.sampled_from([*HYPERPARAMETERS]), unique=True, max_size=9).flatmap(

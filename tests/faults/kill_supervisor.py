@@ -148,7 +148,7 @@ def waiting(folder: Path) -> dict[int, float]:
 def running(folder: Path) -> list[str]:
     """Returns the runs that MLflow believes to be running."""
     store = tracking.connect(f"sqlite:///{folder}/mlflow.db")
-    runs = store._client.search_runs(_experiments(store), "attributes.status = 'RUNNING'")
+    runs = store.search_runs(_experiments(store), "attributes.status = 'RUNNING'")
     return [run.info.run_name for run in runs]
 
 
@@ -172,14 +172,14 @@ def ended(folder: Path) -> dict:
     assert set(retries.values()) <= {1}, f"enqueued again more than once: {retries}"
     numbers = [trial.number for trial in record.trials]
     assert len(numbers) == len(set(numbers)), f"two runs of one trial: {numbers}"
-    runs = [store._client.get_run(trial.mlflow_run_id) for trial in record.trials]
+    runs = [store.get_run(trial.mlflow_run_id) for trial in record.trials]
     for trial, run in zip(record.trials, runs, strict=True):
         wanted = "FINISHED" if trial.state == "COMPLETE" else "FAILED"
         assert run.info.status == wanted, f"trial {trial.number}: {run.info.status}"
         assert trial.state in ("COMPLETE", "FAIL"), f"trial {trial.number}: {trial.state}"
         assert trial.state == "COMPLETE" or trial.cause, f"trial {trial.number}: no cause"
     assert running(folder) == []
-    parents = store._client.search_runs(_experiments(store), "tags.role = 'study'")
+    parents = store.search_runs(_experiments(store), "tags.role = 'study'")
     assert [run.info.status for run in parents] == ["FINISHED"], f"parents: {parents}"
     named = Counter(trial.name for trial in complete.values())
     references = {name: count for name, count in named.items() if name is not None}
@@ -192,7 +192,7 @@ def ended(folder: Path) -> dict:
 
 
 def _experiments(store) -> list[str]:
-    return [experiment.experiment_id for experiment in store._client.search_experiments()]
+    return [experiment.experiment_id for experiment in store.search_experiments()]
 
 
 class Kills:

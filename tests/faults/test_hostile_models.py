@@ -167,12 +167,12 @@ def test_keras_would_refuse_it_too(tmp_path, monkeypatch):
     """Safe mode stands behind the look at the archive."""
     import keras
 
-    from pipeline.tracking.models import registry
+    from pipeline.tracking.models.load import read_keras_file
 
     monkeypatch.chdir(tmp_path)
     touch = keras.layers.Lambda(lambda inputs: (Path(TRACE).touch(), inputs)[1], output_shape=(3,))
     keras.Sequential([keras.Input((3,)), touch]).save("m.keras")
     Path(TRACE).unlink(missing_ok=True)
     with pytest.raises(InputError, match="m cannot be read as a Keras model"):
-        registry.read_keras_file(Path("m.keras"), "m")
+        read_keras_file(Path("m.keras"), "m")
     assert not Path(TRACE).exists()

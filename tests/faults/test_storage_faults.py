@@ -75,10 +75,10 @@ def books(study):
     """Returns what MLflow holds of a study's trials, and that it is in order."""
     store = tracking.connect()
     record = store.read_study(study=study)
-    runs = [store._client.get_run(trial.mlflow_run_id) for trial in record.trials]
+    runs = [store.get_run(trial.mlflow_run_id) for trial in record.trials]
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
-    assert store._client.get_run(record.run_id).info.status == "FINISHED"
-    history = store._client.get_metric_history(runs[0].info.run_id, "epoch/val_ce")
+    assert store.get_run(record.run_id).info.status == "FINISHED"
+    history = store.get_metric_history(runs[0].info.run_id, "epoch/val_ce")
     assert [point.step for point in history] == [1, 2, 3]
     assert waiting() == []
     assert not Path("studies.journal.outbox").exists()

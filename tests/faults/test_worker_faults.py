@@ -57,7 +57,7 @@ def test_only_the_guilty_trial_fails_with_its_cause_and_its_mates_keep_their_num
     store = tracking.connect()
     kept = {trial.number: trial for trial in store.read_study(study="digits").trials}
     assert kept[GUILTY].cause == FAULTS[fault]
-    runs = {n: store._client.get_run(trial.mlflow_run_id) for n, trial in kept.items()}
+    runs = {n: store.get_run(trial.mlflow_run_id) for n, trial in kept.items()}
     assert {n: run.info.status for n, run in runs.items()} == {
         n: "FAILED" if n == GUILTY else "FINISHED" for n in range(8)
     }

@@ -18,8 +18,8 @@ from pipeline.errors import InputError
 from pipeline.predict.inputs import Entrance
 from pipeline.predict.predict import Predictions, _probabilities, as_csv, entrance_of, write
 from pipeline.records import DatasetSpec
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 
 SPACE = """
 family: mlp
@@ -115,16 +115,13 @@ def test_what_is_not_there_is_one_message_and_nothing_is_made(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a searched study, its trial 0 registered."""
-    from mlflow import MlflowClient
-
-    from pipeline.tracking.models import registry
     from pipeline.training import backend
 
     path = tmp_path_factory.mktemp("predict")
     with contextlib.chdir(path):
         (path / "small.yaml").write_text(SPACE)
         options = SearchOptions(search_space="small.yaml", executor="inline")
-        record = launch(options, prepare(options), Notes())
+        record = run_search(options, prepare(options), Notes())
         trial = tracking.connect().read_study("digits").trials[0]
         dataset = datasets.load(DatasetSpec("digits"))
         np.save("x.npy", dataset.validation.inputs)
@@ -135,9 +132,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         weights = store.load_weights(str(trial.mlflow_run_id))
         model = export.restore(trial.config, dataset, weights)
         names = [f"digit {number}" for number in range(10)]
-        client = MlflowClient(store.tracking_uri)
         example = dataset.raw_example()
-        registry.register_model(client, str(record.run_id), model, example, "digits", names)
+        store.register_model(str(record.run_id), model, example, "digits", names)
         model.save(path / "model.keras")
         yield path
 

@@ -2,10 +2,10 @@
 
 import contextlib
 import csv
+import warnings
 from io import StringIO
 
-import mlflow.keras
-import mlflow.pyfunc
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,10 +96,14 @@ def test_a_missing_or_renamed_column_is_refused_by_name(folder):
 
 def test_pyfunc_and_plain_keras_agree_with_predict(folder):
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
+        from mlflow import keras as mlflow_keras
+        from mlflow import pyfunc
     try:
         new = frame(2, 50)
         here, _ = predicted(new)
-        model = mlflow.pyfunc.load_model(MODEL)
+        model = pyfunc.load_model(MODEL)
         for table in (new, new[FEATURES], new.sample(frac=1, random_state=0).sort_index()):
             np.testing.assert_allclose(model.predict(table), here, atol=1e-6)
         tail = model.predict(new[FEATURES][30:])
@@ -110,7 +114,7 @@ def test_pyfunc_and_plain_keras_agree_with_predict(folder):
         )
         with pytest.raises(mlflow.MlflowException, match=r"Model is missing inputs \['a'\]"):
             model.predict(new[["b", "c"]])
-        plain = mlflow.keras.load_model(MODEL)
+        plain = mlflow_keras.load_model(MODEL)
         raw = new[["b", "c", "a"]].to_numpy("float32")
         np.testing.assert_allclose(plain.predict(raw, verbose=0), here, atol=1e-6)
     finally:

@@ -15,11 +15,12 @@ from pipeline import tracking
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
 from pipeline.report import test_part
+from pipeline.report.options import ReportOptions
 from pipeline.report.render import render
-from pipeline.report.run import ReportOptions, deliver
+from pipeline.report.run import make_report
 from pipeline.search import executors
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 from pipeline.tracking.codec import MODEL_TAG
 
 SPACE = """
@@ -37,6 +38,7 @@ SCRIPTS = {
     "scripted": {},
     "poisoned": {"poison": tuple(range(99))},
     "one_poisoned": {"poison": (0,), "poison_after": 1},
+    "cramped": {"room": 2},
     "hopeless": {"hopeless": tuple(range(99))},
 }
 
@@ -63,12 +65,12 @@ class ScriptedStudy:
     def search(self, **options):
         asked = {"search_space": "small.yaml", "executor": "scripted"} | options
         chosen = SearchOptions(**asked)
-        launch(chosen, prepare(chosen), Notes())
+        run_search(chosen, prepare(chosen), Notes())
 
     def report(self, **options):
         """Returns a report and what was said."""
         said = []
-        return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+        return make_report(ReportOptions(**{"study": "digits"} | options), said.append), said
 
     @property
     def store(self):
@@ -80,7 +82,7 @@ class ScriptedStudy:
 
     def finalist_runs(self):
         """Returns the finalists' runs of any state, by what they are tagged with."""
-        record, client = self.record, self.store._client
+        record, client = self.record, self.store
         experiment = client.get_run(record.run_id).info.experiment_id
         return list(client.search_runs([experiment], "tags.role = 'finalist'"))
 
@@ -107,7 +109,7 @@ def scripted_study(migrated, tmp_path, monkeypatch):
 
     def register(store, run_id, model, example_input, name=None, class_names=()):
         made.registered.append(model)
-        store._client.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
+        store.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
 
     def counted(part, lock):
         made.locks.append(lock)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline.datasets import load
+from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
-from pipeline.report.finalists import cohorts_of, setup_of, train
-from pipeline.selection.confirm import wanted
+from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
+from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.tracking.finalist_runs import CUT_OFF
@@ -26,11 +27,11 @@ def bench(scripted_study):
 
     class Bench:
         study = scripted_study.record
-        keys = wanted(study, select(study, RuleSettings(seeds=2, finalists=3)))
+        keys = finalist_trainings(study, select(study, RuleSettings(seeds=2, finalists=3)))
 
         def train(self, keys, executor="scripted"):
             store, said = scripted_study.store, []
-            store._client.set_tag(self.study.run_id, "executor", executor)
+            store.set_tag(self.study.run_id, "executor", executor)
             setup = setup_of(store, self.study, load(SPEC), SPEC)
             train(store, self.study, keys, setup, said.append)
             return said
@@ -90,19 +91,17 @@ def test_a_finalists_run_says_what_it_is_and_is_no_trial(bench):
 
 
 def test_the_order_of_examples_the_epochs_and_the_patience_are_the_searchs(bench):
-    trials = [Trial(place, bench.study.trials[0].config, 9) for place in range(3)]
-    (cohort,) = cohorts_of(bench.study, trials, load(SPEC))
+    settings = cohort_settings(bench.study, None)
     space = bench.study.definition["space"]
-    assert (cohort.epochs, cohort.patience) == (space["epochs"], space["patience"])
-    assert cohort.order_seed == bench.study.definition["seed"]
-    assert cohort.keep_weights
+    assert (settings.epochs, settings.patience) == (space["epochs"], space["patience"])
+    assert settings.order_seed == bench.study.definition["seed"]
 
 
 def test_trainings_of_other_structure_train_apart(bench):
     config = bench.study.trials[0].config
     trials = [Trial(n, replace(config, depth=1 + n % 2, dropout_rate=n / 10), n) for n in range(4)]
-    cohorts = cohorts_of(bench.study, trials, load(SPEC))
-    assert [[trial.number for trial in cohort.trials] for cohort in cohorts] == [[0, 2], [1, 3]]
+    groups = groups_of(trials, load(SPEC))
+    assert [[trial.number for trial in group] for group in groups] == [[0, 2], [1, 3]]
 
 
 def test_what_a_kill_cut_off_is_closed_and_what_had_ended_stays(bench):
@@ -125,7 +124,7 @@ def test_what_a_kill_cut_off_is_closed_and_what_had_ended_stays(bench):
 
 def test_a_member_that_fails_is_found_and_the_others_are_trained(bench):
     said = bench.train(bench.keys, executor="one_poisoned")
-    assert any("a cohort failed (RuntimeError: trial 0 is poison)" in line for line in said)
+    assert any("a cohort of 6 failed (RuntimeError: trial 0 is poison)" in line for line in said)
     states = [bench.trained[key].state for key in bench.keys]
     assert states == ["FAIL", *["COMPLETE"] * 5]
     failed = bench.trained[bench.keys[0]]
@@ -133,9 +132,30 @@ def test_a_member_that_fails_is_found_and_the_others_are_trained(bench):
     assert len(bench.runs) == 6
     # One epoch was told before the failure; told again by those tried alone, it is known.
     for run in bench.runs:
-        history = bench.store._client.get_metric_history(run.info.run_id, "epoch/val_ce")
+        history = bench.store.get_metric_history(run.info.run_id, "epoch/val_ce")
         steps = sorted(point.step for point in history)
         assert steps == ([1] if run.info.status == "FAILED" else [1, 2, 3])
+
+
+def test_finalists_that_run_out_of_memory_together_train_in_halves(bench):
+    said = bench.train(bench.keys, executor="cramped")
+    halved = [line for line in said if "tried in halves" in line]
+    assert halved == [
+        "finalists: a cohort of 6 failed (MemoryError: no room for 6 trials): its trials are tried "
+        "in halves",
+        "finalists: a cohort of 3 failed (MemoryError: no room for 3 trials): its trials are tried "
+        "in halves",
+    ]
+    assert [bench.trained[key].state for key in bench.keys] == ["COMPLETE"] * 6
+
+
+def test_a_time_limit_needs_an_executor_that_can_end_a_training(bench):
+    study = bench.study
+    with pytest.raises(InputError, match=r"^--trial-timeout: --executor scripted trains in this"):
+        setup_of(bench.store, study, load(SPEC), SPEC, trial_timeout_seconds=60.0)
+    bench.store.set_tag(study.run_id, "executor", "processes")
+    setup = setup_of(bench.store, study, load(SPEC), SPEC, trial_timeout_seconds=60.0)
+    assert cohort_settings(study, setup.trial_timeout_seconds).trial_timeout_seconds == 60.0
 
 
 def test_a_failed_training_gives_way_to_a_later_complete_one(bench):
@@ -151,8 +171,8 @@ def test_a_failed_training_gives_way_to_a_later_complete_one(bench):
 
 def test_an_executor_or_device_that_is_not_here_becomes_one_that_is(bench):
     store = bench.store
-    store._client.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
-    store._client.set_tag(bench.study.run_id, "device", "gpu")
+    store.set_tag(bench.study.run_id, "executor", "cluster-of-somebody")
+    store.set_tag(bench.study.run_id, "device", "gpu")
     setup = setup_of(store, bench.study, load(SPEC), SPEC)
     assert (setup.executor, setup.opener.device) == ("processes", "auto")
     assert setup.opener.precision == "float32"

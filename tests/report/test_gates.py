@@ -8,7 +8,7 @@ import pytest
 from pipeline.records import TestResult
 from pipeline.report.gates import unmet
 from pipeline.report.report import Report
-from pipeline.selection.confirm import finalist
+from pipeline.selection.confirm import average_seeds
 from pipeline.selection.records import Confirmation, RuleSettings
 from pipeline.selection.select import select
 
@@ -54,7 +54,7 @@ def test_where_the_test_part_was_not_read_validation_is_judged_and_it_is_said(re
 
 def test_with_finalists_the_mean_over_seeds_is_judged(report, make_trial):
     runs = [make_trial(0, gap_ce=gap, accuracy=0.9) for gap in (0.1, 0.3, 0.5)]
-    confirmation = Confirmation((1, 2, 3), (finalist(0, runs),), 0)
+    confirmation = Confirmation((1, 2, 3), (average_seeds(0, runs),), 0)
     (gap,) = unmet(replace(report, confirmation=confirmation), 0.2, 0.87)
     assert "95% 0.07" in gap  # 0.3 -+ 1.96 * (0.2 / sqrt(3)), and a little for the examples
 

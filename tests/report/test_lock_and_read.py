@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.report import finalists, test_part
 from pipeline.report import run as module
 from pipeline.report.render.json import as_json
-from pipeline.search.study_lock import alone
+from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import ONE_SEED
 
 pytestmark = pytest.mark.filterwarnings(
@@ -89,7 +89,9 @@ def test_the_median_seed_is_restored_registered_and_tagged(scripted_study):
 def test_the_locked_record_says_what_the_choice_rests_on(scripted_study):
     first, _ = scripted_study.report(seeds=3, finalists=3)
     locked = locked_of(scripted_study)
-    assert locked["asked"] == {"seeds": 3, "finalists": 3}
+    assert locked["asked"] == {
+        "k": 1.0, "tau": 0.05, "tau_accuracy": 0.01, "alpha": 0.05, "seeds": 3, "finalists": 3
+    }  # fmt: skip
     assert locked["seeds"] == list(first.confirmation.seeds)
     assert locked["first_choice"] == first.confirmation.first_choice
     assert locked["delivered_run"] == first.delivered.mlflow_run_id
@@ -201,7 +203,7 @@ def test_a_model_that_cannot_be_restored_locks_nothing(scripted_study):
 
 def test_a_second_report_at_the_same_time_is_told(scripted_study):
     with (
-        alone("digits", [scripted_study.store.tracking_uri], "pipeline report"),
+        study_locked("digits", [scripted_study.store.tracking_uri], "pipeline report"),
         pytest.raises(InputError, match=r"^another `pipeline report` \(process \d+\) is running"),
     ):
         scripted_study.report(seeds=1)
@@ -211,7 +213,7 @@ def test_a_second_report_at_the_same_time_is_told(scripted_study):
 def test_a_locked_study_that_goes_on_is_a_what_if_with_the_locked_result(scripted_study):
     first, _ = scripted_study.report(seeds=1)
     run_id = scripted_study.record.trials[-1].mlflow_run_id
-    scripted_study.store._client.update_run(run_id, status="RUNNING")
+    scripted_study.store.update_run(run_id, status="RUNNING")
     report, said = scripted_study.report(seeds=1)
     assert said == [] and report.test is None
     assert any("made before the study went on" in note for note in report.selection.notes)
@@ -226,7 +228,7 @@ def test_a_rule_that_picks_none_is_a_what_if_on_a_locked_study(scripted_study):
 
 
 def test_a_report_that_was_killed_among_its_finalists_trains_the_missing_ones(scripted_study):
-    end, ended = finalists.Rounds._end, []
+    end, ended = finalists.FinalistTraining._track, []
 
     def dies_at_the_third(rounds, outcome):
         if len(ended) == 2:
@@ -235,7 +237,7 @@ def test_a_report_that_was_killed_among_its_finalists_trains_the_missing_ones(sc
         end(rounds, outcome)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finalists.Rounds, "_end", dies_at_the_third)
+        patch.setattr(finalists.FinalistTraining, "_track", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             scripted_study.report(seeds=2, finalists=3)
     assert locked_of(scripted_study) is None
@@ -283,6 +285,8 @@ def test_a_what_if_trains_nothing_and_reads_nothing(scripted_study, refuse):
     [
         ({"rule": "best_val"}, "made by the rule least_overfit;"),
         ({"seeds": 1}, "made with --seeds 2;"),
+        ({"constants": {"k": 0.0}}, "made with --k 1;"),
+        ({"constants": {"tau_accuracy": 0.5}}, "made with --tau-accuracy 0.01;"),
     ],
 )
 def test_a_what_if_says_in_what_the_locked_choice_differs(scripted_study, other, made):
@@ -302,7 +306,7 @@ def test_a_what_if_uses_finalists_only_where_all_of_its_own_were_trained(scripte
 
 def test_where_every_finalist_fails_one_seed_decides_and_it_stays_so(scripted_study, refuse):
     store = scripted_study.store
-    store._client.set_tag(scripted_study.record.run_id, "executor", "poisoned")
+    store.set_tag(scripted_study.record.run_id, "executor", "poisoned")
     first, _ = scripted_study.report(seeds=2, finalists=2)
     assert first.confirmation is None and first.test is not None
     assert first.selection.notes[-1].startswith("None of the 2 finalists could be used")
@@ -333,7 +337,7 @@ def test_a_study_without_skill_trains_no_finalist_and_locks_nothing(scripted_stu
 def test_finalists_whose_runs_are_gone_are_no_silent_change(scripted_study):
     scripted_study.report(seeds=2, finalists=2)
     for run in scripted_study.finalist_runs():
-        scripted_study.store._client.delete_run(run.info.run_id)
+        scripted_study.store.delete_run(run.info.run_id)
     report, _ = scripted_study.report()
     assert report.test is None
     assert "by one seed each: not all of its finalists were trained" in report.selection.notes[-2]

@@ -21,11 +21,13 @@ from pipeline import tracking
 from pipeline.cli import main
 from pipeline.datasets import SealedTest
 from pipeline.report import run as module
+from pipeline.report.options import ReportOptions
 from pipeline.report.render.json import as_json
 from pipeline.report.render.text import as_text
-from pipeline.report.run import ReportOptions, deliver
-from pipeline.search.launch import launch
+from pipeline.report.run import make_report
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
+from pipeline.tracking.models.load import fetched
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,12 +51,12 @@ references:
 
 def search(trials):
     options = SearchOptions(search_space="small.yaml", executor="inline", trials=trials)
-    launch(options, prepare(options), Notes())
+    run_search(options, prepare(options), Notes())
 
 
 def report(**options):
     said = []
-    return deliver(ReportOptions(**{"study": "digits"} | options), said.append), said
+    return make_report(ReportOptions(**{"study": "digits"} | options), said.append), said
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +90,8 @@ def stored():
 
 
 def finalists_of(store, run_id):
-    experiment = store._client.get_run(run_id).info.experiment_id
-    runs = store._client.search_runs([experiment], "tags.role = 'finalist'")
+    experiment = store.get_run(run_id).info.experiment_id
+    runs = store.search_runs([experiment], "tags.role = 'finalist'")
     return {run.info.run_id: run.data.tags.get("state") for run in runs}
 
 
@@ -108,7 +110,7 @@ def test_a_report_killed_among_its_finalists_loses_none_that_ended(folder):
     assert ended and ended <= used
     trained = [line for line in said if line.startswith("finalist ")]
     assert len(trained) == len(used) - len(ended)
-    assert "RUNNING" not in {run.info.status for run in map(store._client.get_run, used)}
+    assert "RUNNING" not in {run.info.status for run in map(store.get_run, used)}
 
 
 def test_the_first_report_locked_and_read_the_test_part_once(folder, reads):
@@ -122,7 +124,7 @@ def test_the_first_report_locked_and_read_the_test_part_once(folder, reads):
 
 def test_every_page_is_kept_and_a_second_report_shows_the_same(folder):
     store, run_id = stored()
-    pages = {entry.path for entry in store._client.list_artifacts(run_id, "report")}
+    pages = {entry.path for entry in store.list_artifacts(run_id, "report")}
     assert pages >= {"report/report.json", "report/report.md", "report/report.html"}
     pictures = [name for name in pages if name.endswith(".png")]
     assert pictures
@@ -147,7 +149,8 @@ def test_the_registered_model_is_the_delivered_seed(folder, recwarn):
     shown, _ = report()
     store, _ = stored()
     address = "models:/digits-least-overfit@champion"
-    model = store.load_model(address)
+    with fetched(address) as files:
+        model = files.load()
     with users_mlflow(store.tracking_uri):
         assert mlflow.keras.load_model(address).optimizer.built
     assert not [w for w in recwarn if "optimizer" in str(w.message)]
@@ -178,7 +181,7 @@ def test_a_forced_second_reading_is_counted(folder, reads):
 
 def test_a_report_on_part_of_a_study_says_so(folder):
     store, run_id = stored()
-    store._client.set_tag(run_id, "trials_total", "10")
+    store.set_tag(run_id, "trials_total", "10")
     assert report()[0].selection.notes[-1].startswith("the study has 4 of 10 trials: ")
 
 
@@ -190,12 +193,12 @@ def test_shuffled_labels_deliver_nothing(folder, reads):
     options = SearchOptions(
         dataset="shuffled.npz", search_space="small.yaml", executor="inline", trials=4
     )
-    launch(options, prepare(options), Notes())
+    run_search(options, prepare(options), Notes())
     result = CliRunner().invoke(main, ["report", "--dataset", "shuffled.npz", "--format", "json"])
     assert result.exit_code == 3, result.output
     assert json.loads(result.stdout)["status"] == "no_skill"
     store, _ = stored()
-    names = [model.name for model in store._client.search_registered_models()]
+    names = [model.name for model in store.search_registered_models()]
     assert "shuffled-least-overfit" not in names
     assert reads == []
     run_id = store.read_study(study="shuffled").run_id

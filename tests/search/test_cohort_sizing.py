@@ -5,32 +5,32 @@ from dataclasses import replace
 import pytest
 
 from pipeline.datasets import summarize
-from pipeline.records import Device, TrialConfig
+from pipeline.records import Device, Trial, TrialConfig
 from pipeline.search import cohort_sizing as sizes
 from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, grouped, memory_per_worker
-from pipeline.search.options import SearchOptions, cohort_sizing
+from pipeline.search.options import SearchOptions
+from pipeline.search.plan import cohort_sizing
 from pipeline.search.space import space
-from pipeline.search.study import Suggestion
 from pipeline.training.memory_model import MemoryNeed
 
 SMALL = Load(step_work=1e6, num_parameters=10_000)
 TEN_BYTES = MemoryNeed(weights=10, batch=0, widest=64, scored=0, scores=0)
 
 
-def suggestions(*depths: int) -> list[Suggestion]:
-    return [Suggestion(n, TrialConfig(depth=d), n, None) for n, d in enumerate(depths)]
+def trials(*depths: int) -> list[Trial]:
+    return [Trial(n, TrialConfig(depth=d), n) for n, d in enumerate(depths)]
 
 
-def numbers(groups: list[list[Suggestion]]) -> list[list[int]]:
+def numbers(groups: list[list[Trial]]) -> list[list[int]]:
     return [[suggestion.number for suggestion in group] for group in groups]
 
 
 def test_equal_structures_train_together_in_the_order_they_were_asked():
-    assert numbers(grouped(suggestions(2, 1, 2, 3, 1), 8)) == [[0, 2], [1, 4], [3]]
+    assert numbers(grouped(trials(2, 1, 2, 3, 1), 8)) == [[0, 2], [1, 4], [3]]
 
 
 def test_no_cohort_is_larger_than_the_largest():
-    assert numbers(grouped(suggestions(2, 2, 2, 2, 2), 2)) == [[0, 1], [2, 3], [4]]
+    assert numbers(grouped(trials(2, 2, 2, 2, 2), 2)) == [[0, 1], [2, 3], [4]]
 
 
 def test_regularization_does_not_part_trials():
@@ -38,13 +38,13 @@ def test_regularization_does_not_part_trials():
         TrialConfig(),
         TrialConfig(regularizer="l2", lambda_l2=0.1, dropout_rate=0.5, max_norm=2.0),
     ]
-    made = [Suggestion(n, config, n, None) for n, config in enumerate(configs)]
+    made = [Trial(n, config, n) for n, config in enumerate(configs)]
     assert numbers(grouped(made, 8)) == [[0, 1]]
 
 
 def test_batch_norm_parts_trials():
     configs = [TrialConfig(), TrialConfig(batch_norm=True)]
-    made = [Suggestion(n, config, n, None) for n, config in enumerate(configs)]
+    made = [Trial(n, config, n) for n, config in enumerate(configs)]
     assert numbers(grouped(made, 8)) == [[0], [1]]
 
 
@@ -52,8 +52,8 @@ def test_the_sampler_is_asked_in_several_rounds():
     sizing = automatic(256, 0, SMALL)
     assert sizing.first == 64
     assert sizing.later == 32
-    assert sizing.round(0) == 64
-    assert sizing.round(64) == 32
+    assert sizing.batch(0) == 64
+    assert sizing.batch(64) == 32
 
 
 def test_later_rounds_are_halved_where_a_half_still_fills_a_cohort():

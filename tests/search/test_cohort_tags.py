@@ -9,8 +9,8 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.search import executors
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
+from pipeline.search.run import run_search
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
@@ -44,10 +44,10 @@ def tags(migrated, tmp_path, monkeypatch):
     def search(**options):
         asked = {"search_space": "space.yaml", "executor": "scripted", "cohort_size": 4} | options
         chosen = SearchOptions(**asked)
-        launch(chosen, prepare(chosen), Notes())
+        run_search(chosen, prepare(chosen), Notes())
         store = tracking.connect()
         trials = store.read_study(study="digits").trials
-        found = {t.number: store._client.get_run(t.mlflow_run_id).data.tags for t in trials}
+        found = {t.number: store.get_run(t.mlflow_run_id).data.tags for t in trials}
         return {number: int(its["cohort"]) for number, its in found.items()}
 
     yield search

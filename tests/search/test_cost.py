@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_space import small_space
 
+from pipeline.formatting import duration
 from pipeline.records import StepTiming, TrialConfig
 from pipeline.search.cost import (
     CALL_COST,
     UNTIMED_TRIALS,
     DataSize,
     Estimate,
-    spoken,
     threads,
     typical_configs,
 )
@@ -28,7 +28,7 @@ SCORING = 1 + 2 * 300 / (3 * 1000)
 
 def timed(config=CONFIG, seconds_per_step=0.01, data=DATA, epochs=5, setup_seconds=0.0):
     estimate = Estimate(data, epochs)
-    estimate.time([config], StepTiming(seconds_per_step, 10, setup_seconds))
+    estimate.add([config], StepTiming(seconds_per_step, 10, setup_seconds))
     return estimate
 
 
@@ -72,7 +72,7 @@ def test_smaller_batches_pay_for_more_calls():
 
 def together(trials, setup_seconds=0.0):
     estimate = Estimate(DATA, 5)
-    estimate.time([CONFIG] * trials, StepTiming(0.01, 10, setup_seconds))
+    estimate.add([CONFIG] * trials, StepTiming(0.01, 10, setup_seconds))
     return estimate
 
 
@@ -93,22 +93,24 @@ def test_trials_of_small_cohorts_take_longer():
 def test_as_many_train_together_as_the_time_allows(setup_seconds):
     estimate = together(4, setup_seconds)
     seconds = 5 * 10 * 0.01 * SCORING + setup_seconds
-    assert estimate.most([CONFIG] * 50, 1.001 * seconds) == 4
-    assert estimate.most([CONFIG] * 50, 0.999 * seconds) == 3
-    assert estimate.most([CONFIG] * 3, 1e9) == 3
-    assert estimate.most([CONFIG] * 50, 0.0) == estimate.most([CONFIG] * 50, -1.0) == 1
+    assert estimate.num_in_time([CONFIG] * 50, 1.001 * seconds) == 4
+    assert estimate.num_in_time([CONFIG] * 50, 0.999 * seconds) == 3
+    assert estimate.num_in_time([CONFIG] * 3, 1e9) == 3
+    assert (
+        estimate.num_in_time([CONFIG] * 50, 0.0) == estimate.num_in_time([CONFIG] * 50, -1.0) == 1
+    )
 
 
 def test_before_the_first_timing_a_few_train_together():
-    assert Estimate(DATA, 5).most([CONFIG] * 50, 1e9) == UNTIMED_TRIALS
-    assert Estimate(DATA, 5).most([CONFIG] * 3, 0.0) == 3
+    assert Estimate(DATA, 5).num_in_time([CONFIG] * 50, 1e9) == UNTIMED_TRIALS
+    assert Estimate(DATA, 5).num_in_time([CONFIG] * 3, 0.0) == 3
 
 
 def test_one_slow_cohort_does_not_spoil_the_estimate():
     estimate = timed()
     before = estimate.seconds([CONFIG], 1)
     for seconds in (0.01, 5.0):
-        estimate.time([CONFIG], StepTiming(seconds, 10))
+        estimate.add([CONFIG], StepTiming(seconds, 10))
     assert estimate.seconds([CONFIG], 1) == pytest.approx(before)
 
 
@@ -127,13 +129,13 @@ def test_one_slow_cohort_does_not_spoil_the_estimate():
         (360000, "100 h 0 min"),
     ],
 )
-def test_durations_are_spoken(seconds, words):
-    assert spoken(seconds) == words
+def test_durations_are_words(seconds, words):
+    assert duration(seconds) == words
 
 
 @given(st.floats(0, 1e7))
 def test_every_duration_has_words(seconds):
-    assert spoken(seconds).split()[1] in ("s", "min", "h")
+    assert duration(seconds).split()[1] in ("s", "min", "h")
 
 
 @pytest.mark.parametrize("name", space.names())

@@ -16,9 +16,9 @@ from pipeline.datasets import load
 from pipeline.records import DatasetSpec
 from pipeline.report.finalists import setup_of, train
 from pipeline.search import executors
-from pipeline.search.launch import launch
 from pipeline.search.options import SearchOptions, prepare
-from pipeline.selection.confirm import wanted
+from pipeline.search.run import run_search
+from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 
@@ -86,7 +86,7 @@ def searched(folder, migrated, monkeypatch):
         monkeypatch.chdir(own)
         asked = {"search_space": str(folder / "space.yaml"), "executor": "scripted"} | options
         chosen = SearchOptions(**asked)
-        return launch(chosen, prepare(chosen), Notes())
+        return run_search(chosen, prepare(chosen), Notes())
 
     return search
 
@@ -130,7 +130,7 @@ def test_finalists_and_their_order_are_the_same_whatever_the_number_of_workers(s
     for place, executor, workers in (("alone", "prompt", 1), ("company", "slow", 2)):
         record = searched(place, executor=executor, workers=workers, trials=4)
         store, study = tracking.connect(), tracking.connect().read_study(study="digits")
-        keys = wanted(study, select(study, RuleSettings(seeds=2, finalists=3)))
+        keys = finalist_trainings(study, select(study, RuleSettings(seeds=2, finalists=3)))
         train(store, study, keys, setup_of(store, study, load(spec), spec), lambda said: None)
         trained = store.read_finalists(study)
         found.append((choice(record), keys, [repr(trained[key].measurement) for key in keys]))

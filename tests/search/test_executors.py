@@ -22,6 +22,7 @@ from executor_jobs import (
     gather,
     results,
 )
+from scripted_trainer import write_executor
 
 from pipeline.errors import DeviceError, InputError, PipelineError
 from pipeline.search import executors
@@ -390,3 +391,12 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path):
         supervisor.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(workers, timeout=15)
     assert not alive
+
+
+def test_a_helper_file_among_the_executors_is_no_executor(tmp_path, monkeypatch):
+    (tmp_path / "helping.py").write_text("HELPS = True\n")
+    write_executor(tmp_path, "mine")
+    monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path)])
+    assert executors.names() == ("inline", "mine", "processes")
+    for name in ("mine", "helping"):
+        sys.modules.pop(f"pipeline.search.executors.{name}", None)

@@ -7,7 +7,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-from pipeline.search.journal import BLOCK, mend
+from pipeline.search.storage import BLOCK, mend
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from pipeline.errors import (
 )
 from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors
-from pipeline.search.interrupts import interruptible
-from pipeline.search.launch import launch
-from pipeline.search.options import SearchOptions, opening, plan_lines, prepare, source
+from pipeline.search.interrupts import stopping_on_signals
+from pipeline.search.options import SearchOptions, first_line, plan_lines, prepare, source_of
+from pipeline.search.run import run_search
 from pipeline.search.space import space
 from pipeline.search.study import open_study
 
@@ -77,12 +77,12 @@ def options(**changes):
 def launched(**changes):
     """Runs a search; returns its record and what the user was told."""
     chosen, notes = options(**changes), Notes()
-    return launch(chosen, prepare(chosen), notes), notes.lines
+    return run_search(chosen, prepare(chosen), notes), notes.lines
 
 
 def parent_run(study="digits"):
     store = tracking.connect()
-    return store._client.get_run(store.read_study(study=study).run_id)
+    return store.get_run(store.read_study(study=study).run_id)
 
 
 def features(path, num_examples=60, **arrays):
@@ -209,13 +209,13 @@ def test_a_plan_says_what_would_be_done(folder):
 
 def test_a_files_source_is_its_absolute_path_and_a_names_its_name(folder):
     features("mine.npz")
-    assert source(SearchOptions("mine.npz")) == str((folder / "mine.npz").resolve())
-    assert source(SearchOptions("digits")) == "digits"
+    assert source_of(SearchOptions("mine.npz")) == str((folder / "mine.npz").resolve())
+    assert source_of(SearchOptions("digits")) == "digits"
 
 
 def test_the_opening_hides_the_storages_password(folder):
     chosen = options(storage="postgresql://me:secret@host/x")
-    line = opening(chosen, prepare(chosen), 2, "sqlite:///here")
+    line = first_line(chosen, prepare(chosen), 2, "sqlite:///here")
     assert "Optuna: postgresql://***@host/x" in line
     assert "6 trials, 2 of them done on digits" in line
 
@@ -235,7 +235,7 @@ def test_a_search_is_in_mlflow_and_in_optuna(folder):
     assert kept.chance == datasets.load(DatasetSpec("digits")).chance
     run = parent_run()
     assert run.info.status == "FINISHED"
-    children = [store._client.get_run(trial.mlflow_run_id) for trial in kept.trials]
+    children = [store.get_run(trial.mlflow_run_id) for trial in kept.trials]
     assert all(child.info.status == "FINISHED" for child in children)
     assert all(child.data.tags["verdict"] for child in children)
     assert "kept" in {child.data.tags.get("weights") for child in children}
@@ -297,7 +297,7 @@ def test_a_killed_search_is_mended_and_reaches_its_total(folder):
     assert record.trials[3].cause == "the search was killed while it ran"
     assert "6 trials, 3 of them done" in lines[0]
     store = tracking.connect()
-    runs = [store._client.get_run(t.mlflow_run_id) for t in store.read_study().trials]
+    runs = [store.get_run(t.mlflow_run_id) for t in store.read_study().trials]
     assert [run.info.status for run in runs] == ["FINISHED"] * 3 + ["FAILED"] * 2 + ["FINISHED"] * 3
 
 
@@ -384,12 +384,15 @@ def test_the_config_of_a_reference_reaches_mlflow(folder):
 class Stoppable:
     stopping = interrupted = False
 
+    def stop(self):
+        self.stopping = True
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_stops_softly_the_second_at_once(number):
     supervisor, notes = Stoppable(), Notes()
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), interruptible(supervisor, notes):
+    with pytest.raises(KeyboardInterrupt), stopping_on_signals(supervisor, notes):
         os.kill(os.getpid(), number)
         assert (supervisor.stopping, supervisor.interrupted) == (True, True)
         assert notes.lines == [
@@ -411,7 +414,7 @@ def test_an_interrupted_search_is_killed_in_mlflow_and_continues(folder):
     with pytest.raises(
         StoppedError, match=r"^stopped with 2 of \d+ trials ended; the same command"
     ):
-        launch(chosen, prepare(chosen), notes)
+        run_search(chosen, prepare(chosen), notes)
     assert len(tracking.connect().read_study().trials) == 2
     assert notes.lines[-1].startswith("stopping: what is training is finished first")
     assert parent_run().info.status == "KILLED"
@@ -429,7 +432,7 @@ def test_a_search_stopped_at_once_is_killed_in_mlflow_and_continues(folder):
 
     chosen = options()
     with pytest.raises(KeyboardInterrupt):
-        launch(chosen, prepare(chosen), VeryImpatient())
+        run_search(chosen, prepare(chosen), VeryImpatient())
     assert parent_run().info.status == "KILLED"
     again, _ = launched()
     assert [trial.state for trial in again.trials].count("COMPLETE") == 6

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.records import TrialConfig, TrialOutcome
+from pipeline.records import Trial, TrialConfig, TrialOutcome
 from pipeline.search.executors.interface import ERROR, MEMORY, TIMEOUT, Failed, Limits
 from pipeline.search.retries import (
     Capacity,
@@ -10,11 +10,11 @@ from pipeline.search.retries import (
     advice,
     as_option,
     cause_of,
+    groups_to_retry,
     kind_of,
     limits_of,
-    tried_again,
 )
-from pipeline.search.study import Suggestion
+from pipeline.training.techniques import structure
 
 
 def outcomes(*causes):
@@ -25,7 +25,7 @@ def outcomes(*causes):
 
 
 def group(size):
-    return [Suggestion(number, TrialConfig(), 0, None) for number in range(size)]
+    return [Trial(number, TrialConfig(), 0) for number in range(size)]
 
 
 def numbers(groups):
@@ -71,31 +71,31 @@ def test_what_usually_mends_a_cause_is_said():
 
 
 def test_only_what_ran_out_of_memory_is_halved():
-    assert numbers(tried_again(group(5), MEMORY)) == [[0, 1, 2], [3, 4]]
-    assert numbers(tried_again(group(2), MEMORY)) == [[0], [1]]
+    assert numbers(groups_to_retry(group(5), MEMORY)) == [[0, 1, 2], [3, 4]]
+    assert numbers(groups_to_retry(group(2), MEMORY)) == [[0], [1]]
     for fault in (ERROR, TIMEOUT):
-        assert numbers(tried_again(group(3), fault)) == [[0], [1], [2]]
+        assert numbers(groups_to_retry(group(3), fault)) == [[0], [1], [2]]
 
 
 def test_later_cohorts_of_a_structure_are_as_large_as_one_that_fitted():
     capacity = Capacity()
     assert numbers(capacity.split(group(3))) == [[0, 1, 2]]
-    structure = TrialConfig().structure
-    capacity.ran_out(structure, 12)
-    assert capacity.largest(structure) == 6
-    capacity.ran_out(structure, 6)
-    capacity.fitted(structure, 3)
-    assert capacity.largest(structure) == 3
+    kind = structure(TrialConfig())
+    capacity.ran_out(kind, 12)
+    assert capacity.largest(kind) == 6
+    capacity.ran_out(kind, 6)
+    capacity.fitted(kind, 3)
+    assert capacity.largest(kind) == 3
     assert numbers(capacity.split(group(7))) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert capacity.largest(TrialConfig(depth=3).structure) is None
+    assert capacity.largest(structure(TrialConfig(depth=3))) is None
 
 
 def test_one_poison_trial_does_not_make_later_cohorts_small():
-    capacity, structure = Capacity(), TrialConfig().structure
+    capacity, kind = Capacity(), structure(TrialConfig())
     for size in (8, 4, 2, 1):
-        capacity.ran_out(structure, size)
-        capacity.fitted(structure, size // 2 or 1)
-    assert capacity.largest(structure) is None
+        capacity.ran_out(kind, size)
+        capacity.fitted(kind, size // 2 or 1)
+    assert capacity.largest(kind) is None
 
 
 def test_a_cohort_may_take_as_long_as_its_trials_and_be_silent_as_long_as_one():

@@ -7,7 +7,7 @@ from optuna.storages.journal import JournalFileBackend
 from small_space import small_space
 
 from pipeline.errors import PipelineError, SpoolError, StorageError
-from pipeline.search.run import searched
+from pipeline.search.run import search_and_return_unfinished
 from pipeline.search.study import open_study
 
 SPACE = small_space()
@@ -19,11 +19,11 @@ class Ending:
     def __init__(self, study, error):
         self.study, self.error = study, error
 
-    def run(self, earlier, estimate):
+    def run(self):
         self.study.ask(), self.study.ask()
         if self.error is not None:
             raise self.error
-        return earlier
+        return "the record"
 
 
 @pytest.fixture
@@ -41,21 +41,21 @@ def states():
 
 
 def test_a_search_that_is_over_leaves_nothing_running(study):
-    assert searched(Ending(study, None), study, "the record", None) == "the record"
+    assert search_and_return_unfinished(Ending(study, None), study) == "the record"
     assert states() == ["FAIL", "FAIL"]
 
 
 @pytest.mark.parametrize("error", [PipelineError("five in a row"), SpoolError("no room")])
 def test_nor_does_one_that_gives_up(study, error):
     with pytest.raises(type(error), match=str(error)):
-        searched(Ending(study, error), study, None, None)
+        search_and_return_unfinished(Ending(study, error), study)
     assert states() == ["FAIL", "FAIL"]
 
 
 @pytest.mark.parametrize("error", [StorageError("torn"), KeyboardInterrupt(), LookupError("a bug")])
 def test_nothing_is_written_behind_a_write_that_may_be_torn(study, error):
     with pytest.raises(type(error)):
-        searched(Ending(study, error), study, None, None)
+        search_and_return_unfinished(Ending(study, error), study)
     assert states() == ["RUNNING", "RUNNING"]
 
 
@@ -63,6 +63,6 @@ def test_why_it_gave_up_is_told_even_where_nothing_can_be_put_back(study, monkey
     def torn():
         raise StorageError("torn")
 
-    monkeypatch.setattr(study, "put_back", torn)
+    monkeypatch.setattr(study, "return_unfinished", torn)
     with pytest.raises(PipelineError, match="five in a row"):
-        searched(Ending(study, PipelineError("five in a row")), study, None, None)
+        search_and_return_unfinished(Ending(study, PipelineError("five in a row")), study)

@@ -233,7 +233,7 @@ def test_what_was_asked_for_and_not_trained_is_put_back_when_the_search_ends(jou
     study = opened(journal)
     asked = [study.ask() for _ in range(4)]
     study.tell(ended(0), {})
-    study.put_back()
+    study.return_unfinished()
     states = [trial.state for trial in in_optuna(journal).trials]
     assert states == [TrialState.COMPLETE, *[TrialState.FAIL] * 3]
     assert study.num_running == 0

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.search.study_lock import alone, lock_path
+from pipeline.search.study_lock import lock_path, study_locked
 
 PLACES = ("sqlite:///mlflow.db", "studies.journal")
 HOLDER = """
 import sys, time
-from pipeline.search.study_lock import alone
-with alone("digits", sys.argv[1:]):
+from pipeline.search.study_lock import study_locked
+with study_locked("digits", sys.argv[1:]):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -32,8 +32,8 @@ def locks(tmp_path):
 
 @pytest.mark.parametrize("second", [PLACES[:1], PLACES[1:], ("other.journal", PLACES[0])])
 def test_a_second_search_on_the_study_is_told_which_process_has_it(second):
-    with alone("digits", PLACES):
-        with pytest.raises(InputError) as caught, alone("digits", second):
+    with study_locked("digits", PLACES):
+        with pytest.raises(InputError) as caught, study_locked("digits", second):
             pass
         assert str(caught.value) == (
             f"another `pipeline search` (process {os.getpid()}) is running study 'digits' on this "
@@ -43,15 +43,23 @@ def test_a_second_search_on_the_study_is_told_which_process_has_it(second):
 
 
 def test_another_study_or_another_place_is_free():
-    with alone("digits", PLACES), alone("other", PLACES), alone("digits", ("else.journal",)):
+    with (
+        study_locked("digits", PLACES),
+        study_locked("other", PLACES),
+        study_locked("digits", ("else.journal",)),
+    ):
         pass
 
 
 def test_nothing_is_left_behind_whatever_ends_it(tmp_path):
-    with pytest.raises(LookupError), alone("digits", PLACES):
+    with pytest.raises(LookupError), study_locked("digits", PLACES):
         assert len(locks(tmp_path)) == 2
         raise LookupError
-    with alone("digits", PLACES[:1]), pytest.raises(InputError), alone("digits", PLACES[::-1]):
+    with (
+        study_locked("digits", PLACES[:1]),
+        pytest.raises(InputError),
+        study_locked("digits", PLACES[::-1]),
+    ):
         pass
     assert locks(tmp_path) == []
 
@@ -76,16 +84,16 @@ def test_a_killed_search_blocks_nobody(tmp_path):
         assert holder.stdout.readline() == "held\n"
         with (
             pytest.raises(InputError, match=rf"\(process {holder.pid}\) is running study 'digits'"),
-            alone("digits", PLACES),
+            study_locked("digits", PLACES),
         ):
             pass
         holder.send_signal(signal.SIGKILL)
     assert len(locks(tmp_path)) == 2
-    with alone("digits", PLACES):
+    with study_locked("digits", PLACES):
         pass
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path):
     (tmp_path / "tmp").write_text("in the way")
     with pytest.raises(InputError, match=r"^cannot lock the study in .*: make that folder yours"):
-        alone("digits", PLACES).__enter__()
+        study_locked("digits", PLACES).__enter__()

@@ -14,12 +14,14 @@ from pipeline.records import ChanceLevel, StudyRecord, TrialConfig, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.cohort_sizing import Sizing, fixed, grouped
 from pipeline.search.cost import UNTIMED_TRIALS, DataSize, Estimate
-from pipeline.search.endings import as_pruned, attributes_of, shortcuts, told
+from pipeline.search.plan import SearchPlan
+from pipeline.search.progress import trial_line, ways_to_shorten
 from pipeline.search.retries import MAX_FAILURES
-from pipeline.search.study import Study, Suggestion
-from pipeline.search.supervisor import Plan, Supervisor
+from pipeline.search.study import Study, Suggestion, user_attributes
+from pipeline.search.supervisor import Supervisor
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.training.techniques import structure
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")
@@ -122,13 +124,15 @@ class Search:
         self.study.resume(references=True)
         self.executor_name = executor
         plan.setdefault("sizing", fixed(plan.pop("cohort_size", 1)))
-        self.plan = Plan(self.space, plan.pop("trials", self.space.trials), **plan)
+        self.plan = SearchPlan(self.space, plan.pop("trials", self.space.trials), **plan)
 
     def run(self, earlier=EMPTY):
         estimate = Estimate(DataSize((64,), 1000, 200), self.space.epochs)
         with executors.start(self.executor_name, self.opener, 1) as executor:
-            self.supervisor = Supervisor(self.plan, self.study, executor, self.log, self.view)
-            return self.supervisor.run(earlier, estimate)
+            self.supervisor = Supervisor(
+                self.plan, self.study, executor, self.log, self.view, earlier, estimate
+            )
+            return self.supervisor.run()
 
     @property
     def cohorts(self):
@@ -193,7 +197,7 @@ def test_cohorts_hold_trials_of_one_structure():
     made = search(space=small_space(("trials: 8", "trials: 15")), cohort_size=6)
     record = made.run()
     assert states(record) == "C" * 15
-    structures = {trial.number: trial.config.structure for trial in record.trials}
+    structures = {trial.number: structure(trial.config) for trial in record.trials}
     for cohort in made.cohorts:
         assert len({structures[number] for number in cohort}) == 1
     assert sorted(itertools.chain(*made.cohorts)) == list(range(15))
@@ -223,7 +227,7 @@ def test_nothing_is_asked_ahead_of_a_stop():
 
     def stop(message):
         if message.startswith("trial 4"):
-            made.supervisor.stopping = True
+            made.supervisor.stop()
 
     made.view.on_note = stop
     made.run()
@@ -324,7 +328,7 @@ def test_every_trial_has_a_verdict():
     made.run()
     verdicts = made.supervisor.verdicts
     assert list(verdicts) == list(range(8))
-    assert (verdicts[3], verdicts[4]) == ("failed", "no_skill")
+    assert (verdicts[3].name, verdicts[4].name) == ("failed", "no_skill")
 
 
 def test_too_many_failures_in_a_row_stop_the_search():
@@ -383,7 +387,7 @@ def test_stopping_finishes_what_is_training():
     made = search()
 
     def stop(message):
-        made.supervisor.stopping = True
+        made.supervisor.stop()
 
     made.view.on_note = stop
     record = made.run()
@@ -455,28 +459,26 @@ def test_a_long_study_is_told_how_to_cut_it():
 
 
 def test_without_references_there_are_none_to_leave_out():
-    assert "--no-references" not in shortcuts(small_space(NO_REFERENCES))
+    assert "--no-references" not in ways_to_shorten(small_space(NO_REFERENCES))
 
 
 def test_a_trials_end_is_told_in_a_line():
-    searched = Suggestion(5, TrialConfig(), 0, None)
-    named = replace(searched, number=0, name="baseline")
     failed = TrialOutcome(5, "FAIL", cause="diverged: no finite validation cross-entropy")
-    assert told(searched, failed) == (
+    assert trial_line(5, None, failed) == (
         "trial 5 failed: diverged: no finite validation cross-entropy"
     )
     pruned = TrialOutcome(0, "PRUNED", curves={"val_ce": (1.0, 0.9)})
-    assert told(named, pruned) == "trial 0 (baseline) pruned after 2 epochs"
+    assert trial_line(0, "baseline", pruned) == "trial 0 (baseline) pruned after 2 epochs"
 
 
 def test_a_pruned_outcome_keeps_its_curves_up_to_the_decision_and_no_weights():
     late = TrialOutcome(1, "COMPLETE", curves={"val_ce": (3.0, 2.0, 1.0)}, weights=())
-    assert as_pruned(late, 2) == TrialOutcome(1, "PRUNED", curves={"val_ce": (3.0, 2.0)})
+    assert late.pruned_after(2) == TrialOutcome(1, "PRUNED", curves={"val_ce": (3.0, 2.0)})
 
 
 def test_optuna_is_shown_the_verdict_and_the_cause():
     failed = TrialOutcome(1, "FAIL", cause="diverged")
     shown = {"verdict": "failed", "mlflow_run_id": "abc", "cause": "diverged"}
-    assert attributes_of(failed, "failed", "abc") == shown
+    assert user_attributes(failed, "failed", "abc") == shown
     del shown["mlflow_run_id"]
-    assert attributes_of(failed, "failed", None) == shown
+    assert user_attributes(failed, "failed", None) == shown

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from pipeline.search.study import trial_seed
-from pipeline.selection.confirm import ONE_SEED, confirmed, finalist, median_of, seed_list, wanted
+from pipeline.selection.confirm import (
+    ONE_SEED,
+    average_seeds,
+    confirm,
+    finalist_seeds,
+    finalist_trainings,
+    median_index,
+    shortlist,
+)
 from pipeline.selection.records import RuleSettings
-from pipeline.selection.select import select, shortlist
+from pipeline.selection.select import select
 from pipeline.selection.statistics import gap_standard_error, seeds_gap_standard_error
 
 
@@ -20,7 +28,7 @@ def trained(make_trial, study, settings, **changes):
     """Trainings of every finalist: by default with the figures that their trial had."""
     trials = {trial.number: trial for trial in study.trials}
     found = {}
-    for place, (number, seed) in enumerate(wanted(study, select(study, settings))):
+    for place, (number, seed) in enumerate(finalist_trainings(study, select(study, settings))):
         own = trials[number].measurement
         figures = {"val_ce": own.val_ce, "gap_ce": own.gap_ce}
         figures |= {
@@ -38,10 +46,10 @@ THREE = RuleSettings(seeds=3)
 
 
 def test_a_longer_list_of_seeds_begins_with_the_shorter_and_has_no_seed_of_a_trial():
-    seeds = seed_list(3, 5)
+    seeds = finalist_seeds(3, 5)
     assert len(set(seeds)) == 5
-    assert seed_list(3, 3) == seeds[:3]
-    assert seed_list(4, 3) != seeds[:3]
+    assert finalist_seeds(3, 3) == seeds[:3]
+    assert finalist_seeds(4, 3) != seeds[:3]
     assert not set(seeds) & {trial_seed(3, number) for number in range(2_000)}
 
 
@@ -52,12 +60,12 @@ def test_finalists_are_the_smallest_gaps_among_the_eligible_and_the_best_trial(
     trials = [make_trial(n, val_ce=0.3 if n == 0 else 0.305, gap_ce=gap) for n, gap in gaps.items()]
     bad = make_trial(6, val_ce=0.9, gap_ce=0.0)
     study = study_of(make_study, *trials, bad)
-    assert shortlist(study, RuleSettings(finalists=5)) == (5, 4, 3, 2, 0)
-    assert shortlist(study, RuleSettings(finalists=2)) == (5, 0)
-    assert wanted(study, select(study, replace(THREE, finalists=2))) == tuple(
-        (number, seed) for number in (5, 0) for seed in seed_list(7, 3)
+    assert shortlist(select(study, RuleSettings(finalists=5))) == (5, 4, 3, 2, 0)
+    assert shortlist(select(study, RuleSettings(finalists=2))) == (5, 0)
+    assert finalist_trainings(study, select(study, replace(THREE, finalists=2))) == tuple(
+        (number, seed) for number in (5, 0) for seed in finalist_seeds(7, 3)
     )
-    assert wanted(study, select(study, RuleSettings(seeds=1))) == ()
+    assert finalist_trainings(study, select(study, RuleSettings(seeds=1))) == ()
 
 
 @pytest.mark.parametrize("rule", ["best_val", "one_se", "penalised", "constraint", "fewest_params"])
@@ -69,7 +77,7 @@ def test_the_finalists_of_any_rule_contain_its_own_choice(rule, make_trial, make
     junk = [make_trial(10 + n, val_ce=2.0, gap_ce=0.0, accuracy=0.3) for n in range(5)]
     study = study_of(make_study, *trials, *junk)
     settings = RuleSettings(name=rule, seeds=3, epsilon=0.1)
-    chosen = shortlist(study, settings)
+    chosen = shortlist(select(study, settings))
     assert select(study, settings).winner in chosen
     assert len(chosen) <= 5
     assert not {*chosen} & {10, 11, 12, 13, 14}
@@ -77,8 +85,8 @@ def test_the_finalists_of_any_rule_contain_its_own_choice(rule, make_trial, make
 
 def test_a_rule_without_a_winner_has_no_finalists(make_trial, make_study):
     study = study_of(make_study, make_trial(0), make_trial(1))
-    assert shortlist(study, RuleSettings(name="pareto")) == ()
-    assert shortlist(study_of(make_study), RuleSettings()) == ()
+    assert shortlist(select(study, RuleSettings(name="pareto"))) == ()
+    assert shortlist(select(study_of(make_study), RuleSettings())) == ()
 
 
 # Figures over seeds
@@ -116,7 +124,7 @@ def test_seeds_and_errors_have_to_be_as_many():
     [([3.0, 1.0, 2.0], 2), ([1.0], 0), ([2.0, 1.0], 1), ([4.0, 1.0, 3.0, 2.0], 3)],
 )
 def test_the_median_seed_and_of_an_even_number_the_lower_in_the_middle(values, place):
-    assert median_of(values) == place
+    assert median_index(values) == place
 
 
 def test_a_finalist_is_the_mean_over_its_seeds_and_its_median_seed(make_trial):
@@ -124,7 +132,7 @@ def test_a_finalist_is_the_mean_over_its_seeds_and_its_median_seed(make_trial):
         make_trial(4, val_ce=ce, gap_ce=gap, accuracy=hits, best_epoch=epoch, ece=None)
         for ce, gap, hits, epoch in [(0.5, 0.2, 0.8, 3), (0.3, 0.1, 0.9, 5), (0.4, 0.3, 0.7, 6)]
     ]
-    found = finalist(4, runs)
+    found = average_seeds(4, runs)
     assert (found.number, found.median) == (4, 2)
     mean = found.measurement
     assert mean.val_ce == pytest.approx(0.4)
@@ -143,14 +151,14 @@ def test_finalists_confirm_a_choice_and_the_median_seed_is_delivered(make_trial,
     study = study_of(make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1))
     first = select(study, THREE)
     spread = {"trial1": {"val_ce": [0.30, 0.29, 0.31]}}
-    decision = confirmed(study, first, trained(make_trial, study, THREE, **spread))
-    assert (first.winner, decision.selection.winner) == (1, 1)
-    found = decision.confirmation
+    chosen = confirm(study, first, trained(make_trial, study, THREE, **spread))
+    assert (first.winner, chosen.winner) == (1, 1)
+    found = chosen.confirmation
     assert [entry.number for entry in found.finalists] == [1, 0]
-    assert (found.first_choice, found.seeds) == (1, seed_list(7, 3))
+    assert (found.first_choice, found.seeds) == (1, finalist_seeds(7, 3))
     assert found.finalists[0].median == 0
-    assert decision.selection.rule.seeds == 3
-    assert not [note for note in decision.selection.notes if "By one seed" in note]
+    assert chosen.rule.seeds == 3
+    assert not [note for note in chosen.notes if "By one seed" in note]
 
 
 def test_over_its_seeds_a_lucky_trial_loses(make_trial, make_study):
@@ -158,12 +166,11 @@ def test_over_its_seeds_a_lucky_trial_loses(make_trial, make_study):
         make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1), make_trial(2, gap_ce=0.15)
     )
     unlucky = {"trial1": {"val_ce": [0.5, 0.5, 0.5]}}
-    decision = confirmed(study, select(study, THREE), trained(make_trial, study, THREE, **unlucky))
-    selection = decision.selection
-    assert (selection.winner, selection.eligible) == (2, (2, 0))
-    assert selection.excluded[1].startswith("over 3 seeds: cross-entropy 0.5000 worse than the")
+    chosen = confirm(study, select(study, THREE), trained(make_trial, study, THREE, **unlucky))
+    assert (chosen.winner, chosen.eligible) == (2, (2, 0))
+    assert chosen.excluded[1].startswith("over 3 seeds: cross-entropy 0.5000 worse than the")
     assert "By one seed each the rule chose trial 1; over 3 seeds each it is trial 2." in (
-        selection.notes
+        chosen.notes
     )
 
 
@@ -171,11 +178,11 @@ def test_who_was_eligible_and_is_no_finalist_is_told_why(make_trial, make_study)
     trials = [make_trial(n, gap_ce=0.2 - 0.01 * n) for n in range(4)]
     study = study_of(make_study, make_trial(9, val_ce=0.29, gap_ce=0.2), *trials)
     two = replace(THREE, finalists=2)
-    decision = confirmed(study, select(study, two), trained(make_trial, study, two))
-    assert [entry.number for entry in decision.confirmation.finalists] == [3, 9]
+    chosen = confirm(study, select(study, two), trained(make_trial, study, two))
+    assert [entry.number for entry in chosen.confirmation.finalists] == [3, 9]
     for number in (0, 1, 2):
-        assert decision.selection.excluded[number].startswith("no finalist: ")
-        assert number not in decision.selection.eligible
+        assert chosen.excluded[number].startswith("no finalist: ")
+        assert number not in chosen.eligible
 
 
 def test_the_variance_between_seeds_widens_the_margin(make_trial, make_study):
@@ -188,11 +195,11 @@ def test_the_variance_between_seeds_widens_the_margin(make_trial, make_study):
     strict = RuleSettings(seeds=3, tau=0.0)
     worse = {"steady": [0.33, 0.33, 0.33], "varying": [0.29, 0.29, 0.41]}
     winners = {
-        name: confirmed(
+        name: confirm(
             study,
             select(study, strict),
             trained(make_trial, study, strict, trial1={"val_ce": values}),
-        ).selection.winner
+        ).winner
         for name, values in worse.items()
     }
     assert winners == {"steady": 0, "varying": 1}
@@ -201,12 +208,12 @@ def test_the_variance_between_seeds_widens_the_margin(make_trial, make_study):
 def test_a_finalist_that_failed_with_a_seed_is_dropped_with_the_reason(make_trial, make_study):
     study = study_of(make_study, make_trial(0, gap_ce=0.2), make_trial(1, gap_ce=0.1))
     found = trained(make_trial, study, THREE)
-    seed = seed_list(7, 3)[1]
+    seed = finalist_seeds(7, 3)[1]
     found[1, seed] = replace(found[1, seed], state="FAIL", measurement=None, cause="out of memory")
-    decision = confirmed(study, select(study, THREE), found)
-    assert decision.selection.winner == 0
-    assert decision.selection.excluded[1] == f"with seed {seed}: failed: out of memory"
-    assert decision.dropped == {1: decision.selection.excluded[1]}
+    chosen = confirm(study, select(study, THREE), found)
+    assert chosen.winner == 0
+    assert chosen.excluded[1] == f"with seed {seed}: failed: out of memory"
+    assert chosen.dropped == {1: chosen.excluded[1]}
 
 
 def test_where_all_finalists_failed_one_seed_decides_and_it_is_said(make_trial, make_study):
@@ -215,24 +222,25 @@ def test_where_all_finalists_failed_one_seed_decides_and_it_is_said(make_trial, 
         key: replace(run, state="FAIL", measurement=None, cause="out of memory")
         for key, run in trained(make_trial, study, THREE).items()
     }
-    decision = confirmed(study, select(study, THREE), found)
-    assert decision.confirmation is None
-    assert (decision.selection.winner, decision.selection.rule.seeds) == (1, 1)
-    assert decision.selection.notes[-1].startswith(
-        f"None of the 2 finalists could be used (trial 1 with seed {seed_list(7, 3)[0]}: failed: "
-        "out of memory): the choice rests on one training per trial"
+    chosen = confirm(study, select(study, THREE), found)
+    assert chosen.confirmation is None
+    assert (chosen.winner, chosen.rule.seeds) == (1, 1)
+    assert chosen.notes[-1].startswith(
+        "None of the 2 finalists could be used (trial 1 with seed "
+        f"{finalist_seeds(7, 3)[0]}: failed: out of memory): the choice "
+        "rests on one training per trial"
     )
 
 
 def test_one_seed_says_what_it_costs(make_trial, make_study):
     study = study_of(make_study, make_trial(0))
-    decision = confirmed(study, select(study, RuleSettings(seeds=1)), {})
-    assert decision.selection.notes[-1] == ONE_SEED
+    chosen = confirm(study, select(study, RuleSettings(seeds=1)), {})
+    assert chosen.notes[-1] == ONE_SEED
     assert "the luck of its seed is part of the choice" in ONE_SEED
 
 
 def test_finalists_at_chance_are_not_delivered(make_trial, make_study):
     study = study_of(make_study, make_trial(0))
     guessing = {"trial0": {"val_ce": [2.5, 2.5, 2.5], "accuracy": [0.1, 0.1, 0.1]}}
-    decision = confirmed(study, select(study, THREE), trained(make_trial, study, THREE, **guessing))
-    assert (decision.selection.status, decision.selection.winner) == ("no_skill", None)
+    chosen = confirm(study, select(study, THREE), trained(make_trial, study, THREE, **guessing))
+    assert (chosen.status, chosen.winner) == ("no_skill", None)

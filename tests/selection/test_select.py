@@ -17,8 +17,8 @@ from pipeline.records import (
     TrialRecord,
 )
 from pipeline.selection.candidates import Candidates, worse_than_best
-from pipeline.selection.records import RuleSettings
-from pipeline.selection.rules import RULES, Choice, least_overfit
+from pipeline.selection.records import ALPHA, RuleSettings
+from pipeline.selection.rules import RULES, Ranking, Rule, least_overfit
 from pipeline.selection.select import select
 from pipeline.selection.statistics import paired_standard_error
 
@@ -44,7 +44,7 @@ def test_twenty_underfit_trials_without_gap_change_nothing(make_trial, pick):
     alone, together = pick(*good), pick(*good, *idle)
     assert alone.winner == together.winner == 4
     assert together.eligible == alone.eligible == (4, 3, 2, 1, 0)
-    assert together.verdicts[50] == "underfit"
+    assert together.verdicts[50].name == "underfit"
     assert together.excluded[50].startswith("cross-entropy 1.2000 worse than the best (0.3000) by")
 
 
@@ -188,7 +188,7 @@ def test_a_majority_predictor_on_unbalanced_classes_has_no_skill(make_trial, pic
     chance = ChanceLevel(accuracy=0.7, ce=0.6109)
     found = pick(make_trial(0, val_ce=0.6, accuracy=0.7), chance=chance)
     assert (found.status, found.winner, found.reference) == ("no_skill", None, 0)
-    assert found.verdicts == {0: "no_skill"}
+    assert {n: verdict.name for n, verdict in found.verdicts.items()} == {0: "no_skill"}
     assert found.excluded[0].startswith(
         "no better than chance: 700 or more of 1000 right happen by guessing (accuracy 0.7000)"
     )
@@ -252,7 +252,7 @@ def test_nothing_usable_and_why(make_trial, pick):
         4: "failed: it ended without a measurement",
         5: "its per-example validation results are missing",
     }
-    assert list(found.verdicts.values()) == [
+    assert [verdict.name for verdict in found.verdicts.values()] == [
         "diverged",
         "pruned",
         "failed",
@@ -297,7 +297,7 @@ def test_the_best_alone_is_returned_with_a_note(make_trial, pick, other):
 
 def test_diverged_then_restored_may_win_and_is_flagged(make_trial, pick):
     found = pick(make_trial(0), make_trial(1, gap_ce=0.01, diverged=True))
-    assert (found.winner, found.verdicts[1]) == (1, "diverged")
+    assert (found.winner, found.verdicts[1].name) == (1, "diverged")
     assert "The winner, trial 1, diverged during training" in found.notes[0]
 
 
@@ -453,13 +453,12 @@ def test_what_a_rule_refuses_even_without_trials(pick, constants, message):
 
 
 def test_adding_a_rule_is_one_entry(four, pick, monkeypatch):
-    def most_parameters(candidates: Candidates, chosen: RuleSettings) -> Choice:
+    def most_parameters(candidates: Candidates, chosen: RuleSettings) -> Ranking:
         """The most parameters."""
-        largest = int(np.argmax(candidates.num_parameters))
-        numbers = tuple(candidates.numbers.tolist())
-        return Choice(numbers, numbers[largest], chosen)
+        order = np.argsort(-candidates.num_parameters)
+        return Ranking(tuple(candidates.numbers[order].tolist()), chosen)
 
-    monkeypatch.setitem(RULES, "most_parameters", most_parameters)
+    monkeypatch.setitem(RULES, "most_parameters", Rule(most_parameters, (ALPHA,)))
     found = pick(*four, name="most_parameters")
     assert (found.winner, found.rule.name) == (3, "most_parameters")
     with pytest.raises(RuleError, match="did you mean 'most_parameters'"):

@@ -11,7 +11,6 @@ from pipeline.selection.statistics import (
     gap_interval,
     gap_standard_error,
     mean_interval,
-    newcombe_interval,
     normal_interval,
     paired_standard_error,
     standard_error,
@@ -101,15 +100,6 @@ def test_wilson_interval_stays_within_0_and_1(num):
 def test_wilson_interval_of_impossible_counts_is_an_error():
     with pytest.raises(ValueError, match="got 5 of 4"):
         wilson_interval(5, 4)
-
-
-@pytest.mark.parametrize(
-    ("counts", "low", "high"),
-    # Newcombe 1998 (Stat. Med. 17:873), table II, method 10.
-    [((56, 70, 48, 80), 0.0524, 0.3339), ((9, 10, 3, 10), 0.1705, 0.8090)],
-)
-def test_newcombe_interval_as_published(counts, low, high):
-    assert newcombe_interval(*counts) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(("hits", "num", "p"), [(0, 10, 0.3), (7, 10, 0.3), (140, 200, 0.7)])

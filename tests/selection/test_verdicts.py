@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.selection.verdicts import verdict
+from pipeline.selection.verdicts import verdict_of
 
 
 @pytest.fixture
@@ -60,23 +60,27 @@ def best(make_trial):
     ],
 )
 def test_verdict_and_its_sentence(make_trial, best, changes, skilled, name, because):
-    found = verdict(make_trial(1, **changes), best, skilled)
+    found = verdict_of(make_trial(1, **changes), best, skilled)
     assert (found.name, found.because) == (name, because)
 
 
 def test_a_large_but_uncertain_gap_is_not_called_overfitting(make_trial, best):
-    assert verdict(make_trial(1, val_ce=0.4, gap_ce=0.2, gap_ce_se=0.11), best).name == "healthy"
-    assert verdict(make_trial(1, val_ce=0.4, gap_ce=0.2, gap_ce_se=0.10), best).name == "overfit"
+    assert verdict_of(make_trial(1, val_ce=0.4, gap_ce=0.2, gap_ce_se=0.11), best).name == "healthy"
+    assert verdict_of(make_trial(1, val_ce=0.4, gap_ce=0.2, gap_ce_se=0.10), best).name == "overfit"
 
 
 def test_a_certain_but_small_gap_is_not_called_overfitting(make_trial, best):
-    assert verdict(make_trial(1, val_ce=0.4, gap_ce=0.09, gap_ce_se=1e-6), best).name == "healthy"
-    assert verdict(make_trial(1, val_ce=0.4, gap_ce=0.11, gap_ce_se=1e-6), best).name == "overfit"
+    assert (
+        verdict_of(make_trial(1, val_ce=0.4, gap_ce=0.09, gap_ce_se=1e-6), best).name == "healthy"
+    )
+    assert (
+        verdict_of(make_trial(1, val_ce=0.4, gap_ce=0.11, gap_ce_se=1e-6), best).name == "overfit"
+    )
 
 
 def test_the_best_trial_itself_is_not_underfit(best):
-    assert verdict(best, best).name == "healthy"
+    assert verdict_of(best, best).name == "healthy"
 
 
 def test_without_a_best_trial_nothing_is_underfit(make_trial):
-    assert verdict(make_trial(1, val_ce=2.0, gap_ce=0.0), None).name == "healthy"
+    assert verdict_of(make_trial(1, val_ce=2.0, gap_ce=0.0), None).name == "healthy"

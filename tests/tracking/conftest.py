@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_mlflow import FakeMlflow
 from tracking_samples import CHANCE
 
 from pipeline.tracking import StudyRun, Tracking, connect
@@ -42,8 +43,14 @@ def store_uri(tmp_path: Path, migrated: Path) -> str:
 
 
 @pytest.fixture
-def tracking(store_uri: str) -> Tracking:
-    return connect(store_uri)
+def fake_mlflow() -> FakeMlflow:
+    """What makes the calls of the store ``tracking``: MLflow, unless a test sets a handler."""
+    return FakeMlflow()
+
+
+@pytest.fixture
+def tracking(store_uri: str, fake_mlflow: FakeMlflow) -> Tracking:
+    return connect(store_uri, transport=fake_mlflow)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from mlflow.utils.rest_utils import verify_rest_response
 
 from pipeline.errors import AddressError, TrackingError
 from pipeline.tracking import connect
-from pipeline.tracking.client import artifact_location, is_lasting, refusals
+from pipeline.tracking.client import error_code, is_permanent, translated_errors
+from pipeline.tracking.database import artifact_location
 
 
 def test_an_unreachable_server_is_one_line_within_seconds_and_without_credentials():
@@ -63,11 +64,60 @@ def test_files_lie_beside_a_sqlite_database_and_elsewhere_where_the_store_says(t
 def test_only_the_stores_own_errors_are_translated():
     with (
         pytest.raises(TrackingError, match="could not write: disk full"),
-        refusals("http://x", "write"),
+        translated_errors("http://x", "write"),
     ):
         raise OSError("disk full\nmore")
-    with pytest.raises(KeyError), refusals("http://x", "write"):
+    with pytest.raises(KeyError), translated_errors("http://x", "write"):
         raise KeyError("ours")
+
+
+def test_a_failed_call_says_what_was_being_done(tracking, fake_mlflow):
+    def refused(call):
+        raise ConnectionError("http://ada:hunter2@host refused\nmore")
+
+    fake_mlflow.handler = refused
+    with pytest.raises(TrackingError) as raised:
+        tracking.doing("lock the selection").get_run("abc")
+    assert str(raised.value) == (
+        f"MLflow at {tracking.address} could not lock the selection: http://***@host refused"
+    )
+    assert isinstance(raised.value.__cause__, ConnectionError)
+    with pytest.raises(TrackingError, match="could not answer: http"):
+        tracking.get_run("abc")
+
+
+def test_calls_of_files_are_seen_and_translated_like_those_of_runs(tracking, fake_mlflow):
+    def full(call):
+        if call.name == "write":
+            raise OSError(28, "No space left on device")
+        return call.forward()
+
+    run_id = tracking.create_run("0").info.run_id
+    fake_mlflow.handler = full
+    with pytest.raises(TrackingError, match=r"could not keep a.txt: .* No space left on device"):
+        tracking.log_files(run_id, {"a.txt": "text"})
+    assert tracking.read_file(run_id, "a.txt") is None
+
+
+def test_mlflows_code_of_an_error_is_found(tracking):
+    with pytest.raises(TrackingError) as raised:
+        tracking.get_run("0" * 32)
+    assert error_code(raised.value) == "RESOURCE_DOES_NOT_EXIST"
+    assert error_code(TrackingError("ours")) == ""
+
+
+@pytest.mark.parametrize("module", ["models.load", "probe"])
+def test_mlflows_telemetry_is_off_whichever_module_comes_first(module, monkeypatch):
+    """MLflow starts it while it is imported."""
+    for name in ("CI", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
+    code = (
+        f"import sys, pipeline.tracking.{module};"
+        "from mlflow.telemetry.client import get_telemetry_client;"
+        "sys.exit('on' if get_telemetry_client() else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_importing_the_door_opens_no_library():
@@ -128,7 +178,7 @@ def paged(status):
 
 
 @pytest.mark.parametrize(
-    ("cause", "lasting"),
+    ("cause", "permanent"),
     [
         (ConnectionError("refused"), False),
         (answered(503), False),
@@ -147,7 +197,7 @@ def paged(status):
         (OSError(28, "No space left on device"), False),
     ],
 )
-def test_what_may_pass_is_told_from_what_will_not(cause, lasting):
+def test_what_may_pass_is_told_from_what_will_not(cause, permanent):
     error = TrackingError("MLflow could not")
     error.__cause__ = cause
-    assert is_lasting(error) == lasting
+    assert is_permanent(error) == permanent

@@ -98,7 +98,7 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
 
 
 def test_an_interrupted_change_of_parents_is_completed(
-    open_study, client, project_run, tracking, monkeypatch
+    open_study, client, project_run, tracking, fake_mlflow
 ):
     old = open_study()
     for number in range(3):
@@ -107,21 +107,21 @@ def test_an_interrupted_change_of_parents_is_completed(
     new_id = project_run()
     calls = []
 
-    def dies_at_the_second(self, run_id, key, value, **rest):
-        calls.append(run_id)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return set_tag(self, run_id, key, value, **rest)
+    def dies_at_the_second(call):
+        if call.name == "set_tag":
+            calls.append(call)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+        return call.forward()
 
-    set_tag = MlflowClient.set_tag
-    monkeypatch.setattr(MlflowClient, "set_tag", dies_at_the_second)
+    fake_mlflow.handler = dies_at_the_second
     with pytest.raises(KeyboardInterrupt):
         open_study()
-    monkeypatch.undo()
+    fake_mlflow.reset()
     assert len(tracking.read_study("first").trials) == 3
     again = open_study()
     assert again.run_id == new_id
-    assert len(children_of(client, [client.get_run(new_id)])) == 3
+    assert len(children_of(tracking, [client.get_run(new_id)])) == 3
     assert client.get_run(old.run_id).data.tags["role"] == "continued"
     assert tracking.test_reads(new_id) == 1
 

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from pipeline.errors import TrackingError
-from pipeline.tracking.probe import count_rows, probe_store
+from pipeline.tracking.probe import probe_storage, probe_store
 
 
 def test_a_store_is_counted_and_left_as_it_was(store_uri, tmp_path):
@@ -34,7 +34,7 @@ def test_another_database_is_told_apart(tmp_path):
         database.commit()
     with pytest.raises(TrackingError, match=r"but not an MLflow store: it has no table 'experim"):
         probe_store(f"sqlite:///{path}")
-    assert count_rows(f"sqlite:///{path}", "studies", "an Optuna storage") == 1
+    assert probe_storage(f"sqlite:///{path}") == "1 study"
     path.write_bytes(b"no database at all, but long enough to be read as one" * 30)
     with pytest.raises(TrackingError, match=r"could not be reached.*: file is not a database"):
         probe_store(f"sqlite:///{path}")

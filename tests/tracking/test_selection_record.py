@@ -11,7 +11,6 @@ from tracking_samples import complete, per_example
 
 from pipeline.errors import TrackingError
 from pipeline.records import TestExamples, TestResult, TrialConfig
-from pipeline.tracking import artifacts
 
 RECORD = {"status": "ok", "winner": 3, "gap": 1 / 3, "eligible": [3, 1]}
 
@@ -78,26 +77,23 @@ def test_a_lost_record_is_refused(tracking, client, study):
 
 @pytest.mark.parametrize("survived", [0, 1, 2])
 def test_a_replacement_that_is_cut_off_anywhere_leaves_one_valid_lock(
-    tracking, client, study, monkeypatch, survived
+    tracking, client, study, fake_mlflow, survived
 ):
     """Its steps: the new file, the tag, the copy. Whatever was done, reading finds a record."""
     tracking.lock_selection(study.run_id, RECORD)
     other, steps = RECORD | {"winner": 1}, []
 
-    def dies(step):
-        def done(*arguments, **rest):
+    def dies(call):
+        if call.name in ("write", "set_tag"):
             if len(steps) == survived:
                 raise KeyboardInterrupt
-            steps.append(step)
-            return step(*arguments, **rest)
+            steps.append(call)
+        return call.forward()
 
-        return done
-
-    with monkeypatch.context() as patch:
-        patch.setattr(artifacts, "write", dies(artifacts.write))
-        patch.setattr(MlflowClient, "set_tag", dies(MlflowClient.set_tag))
-        with pytest.raises(KeyboardInterrupt):
-            tracking.lock_selection(study.run_id, other, replace=True)
+    fake_mlflow.handler = dies
+    with pytest.raises(KeyboardInterrupt):
+        tracking.lock_selection(study.run_id, other, replace=True)
+    fake_mlflow.reset()
     assert tracking.read_selection(study.run_id) == (other if survived == 2 else RECORD)
     tracking.lock_selection(study.run_id, other, replace=True)
     assert tracking.read_selection(study.run_id) == other
@@ -161,7 +157,7 @@ def test_pages_lie_under_report_and_markdown_describes_the_run(tracking, client,
 
 
 def test_verdicts_become_tags_and_cost_nothing_the_second_time(
-    tracking, client, study, monkeypatch
+    tracking, client, study, fake_mlflow
 ):
     record = tracking.read_study("first")
     because = {2: "gap 0.5 nats"}
@@ -169,10 +165,9 @@ def test_verdicts_become_tags_and_cost_nothing_the_second_time(
     assert client.get_run(record.trials[2].mlflow_run_id).data.tags["verdict_because"] == because[2]
     verdicts = [client.get_run(t.mlflow_run_id).data.tags.get("verdict") for t in record.trials]
     assert verdicts == ["healthy", None, "overfit"]
-    monkeypatch.setattr(
-        MlflowClient, "log_batch", lambda *_, **__: pytest.fail("a tag was set again")
-    )
+    fake_mlflow.names.clear()
     tracking.set_verdicts(record, {0: "healthy", 2: "overfit"}, because)
+    assert set(fake_mlflow.names) <= {"get_run", "search_experiments", "search_runs"}
 
 
 def test_there_is_one_winner(tracking, client, study):

@@ -174,10 +174,11 @@ def test_more_children_than_a_page_of_mlflows_table(tracking, open_study):
     assert [trial.config.depth for trial in record.trials] == list(range(1, 121))
 
 
-def test_pages_are_followed(tracking, open_study, monkeypatch):
-    from pipeline.tracking import queries
+def test_pages_are_followed(tracking, open_study, fake_mlflow):
+    def small_pages(call):
+        return call.forward(**({"max_results": 2} if "max_results" in call.named else {}))
 
-    monkeypatch.setattr(queries, "_PAGE", 2)
+    fake_mlflow.handler = small_pages
     for name in ("one", "two", "three"):
         run = open_study(name)
         for number in range(5):

@@ -2,14 +2,26 @@
 
 import base64
 import json
+import re
 import zlib
+from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from tracking_samples import complete
 
 from pipeline.records import TrialConfig
-from pipeline.tracking.views import KIND_TAG, VIEW_TAG, VIEWS, offer_views
+from pipeline.tracking.views import (
+    KIND,
+    KIND_TAG,
+    VIEW_TAG,
+    View,
+    as_tag,
+    offer_views,
+    tried,
+    views,
+)
 
 VERDICTS = {0: "overfit", 1: "healthy", 2: "overfit"}
 
@@ -51,11 +63,11 @@ def test_an_experiment_offers_views_whose_filters_and_columns_are_there(study):
     offer_views(client, experiment)
     tags = client.get_experiment(experiment).tags
     assert tags[KIND_TAG] == "custom_model_development"
-    views = dict(opened(tags[f"{VIEW_TAG}{key}"]) for key in VIEWS)
-    trials = views["Trials, best first"]
+    offered = dict(opened(tags[f"{VIEW_TAG}{key}"]) for key in views([]))
+    trials = offered["Trials, best first"]
     assert found(client, run, trials["searchFilter"]) == [0, 1, 2]
-    assert found(client, run, views["Winners"]["searchFilter"]) == [1]
-    winner = client.search_runs([experiment], views["Winners"]["searchFilter"])[0].data
+    assert found(client, run, offered["Winners"]["searchFilter"]) == [1]
+    winner = client.search_runs([experiment], offered["Winners"]["searchFilter"])[0].data
     known = {f"metrics.`{key}`" for key in winner.metrics} | {
         f"params.`{k}`" for k in winner.params
     }
@@ -67,9 +79,35 @@ def test_an_experiment_offers_views_whose_filters_and_columns_are_there(study):
 def test_what_a_user_made_of_a_view_stays(study):
     client, run = study
     experiment = client.get_run(run.run_id).info.experiment_id
-    key = f"{VIEW_TAG}{next(iter(VIEWS))}"
+    key = f"{VIEW_TAG}{next(iter(views([])))}"
     client.set_experiment_tag(experiment, key, "mine")
     client.set_experiment_tag(experiment, KIND_TAG, "finetuning")
     offer_views(client, experiment)
     tags = client.get_experiment(experiment).tags
     assert (tags[key], tags[KIND_TAG]) == ("mine", "finetuning")
+
+
+def test_the_installed_page_reads_these_tags_and_this_format():
+    # The format is the page's own, not MLflow's interface: another version may drop it silently.
+    folder = Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js"
+    scripts = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.js"))
+    state = json.loads(as_tag(View("a view", "", "", ())))["state"]
+    assert state.startswith("deflate;")
+    words = [f'"{VIEW_TAG}"', "viewStateShareKey", f'"{KIND_TAG}"', f'"{KIND}"', "deflate;"]
+    assert [word for word in words if word not in scripts] == []
+    _, fields = opened(as_tag(View("a view", "", "", ())))
+    assert [field for field in fields if not re.search(rf"\b{field}\b", scripts)] == []
+
+
+def test_a_technique_has_a_column_once_a_trial_used_it(tracking, open_study):
+    run = open_study()
+    run.trial_started(0, None, TrialConfig())
+    run.trial_finished(complete(0))
+    client = MlflowClient(tracking.tracking_uri)
+    experiment = client.get_run(run.run_id).info.experiment_id
+    assert tried(client, experiment)[:2] == ["regularizer", "lambda_l1"]
+    assert "weight_decay" not in tried(client, experiment)
+    run.trial_started(1, None, TrialConfig(weight_decay=0.1))
+    run.trial_finished(complete(1))
+    run.study_finished()
+    assert "weight_decay" in tried(client, experiment)

@@ -27,6 +27,9 @@ EVERY_FIELD = TrialConfig(
     learning_rate=7e-4,
     learning_rate_decay=1e-6,
     batch_size=128,
+    weight_decay=1 / 3,
+    label_smoothing=0.1 + 0.2,
+    input_noise=0.123456789012345678,
 )
 
 

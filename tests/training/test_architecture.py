@@ -8,14 +8,16 @@ from pipeline.training.architecture import (
     BatchNorm,
     Conv,
     Dense,
-    Dropout,
     Flatten,
     MaxPool,
+    OutputTechnique,
     multiply_adds,
     num_parameters,
     walk,
 )
 from pipeline.training.models import cnn, mlp
+
+DROPOUT = OutputTechnique("dropout")
 
 
 def test_each_layer_says_its_shape_parameters_and_cost():
@@ -25,7 +27,7 @@ def test_each_layer_says_its_shape_parameters_and_cost():
         (Conv(8), (8, 10, 8), (27 + 1) * 8, 8 * 10 * 27 * 8),
         (MaxPool(), (5, 6, 3), 0, 0),
         (BatchNorm(), image, 6, 360),
-        (Dropout(), image, 0, 360),
+        (DROPOUT, image, 0, 360),
     ]
     for layer, shape, parameters, cost in rows:
         assert layer.output_shape(image) == shape
@@ -81,7 +83,7 @@ def test_the_cnn_is_the_notebooks_net():
     config = TrialConfig(family="cnn", depth=3, width=32, dense_width=1024)
     layers = cnn.layers(config, (32, 32, 3))
     conv = Conv(32, regularized=False)
-    assert layers == (conv, conv, conv, Flatten(), Dense(1024), Dropout())
+    assert layers == (conv, conv, conv, Flatten(), Dense(1024), DROPOUT)
     # 26 * 26 * 32 inputs make nearly all of it; the output layer (10,250) is not counted.
     assert num_parameters(layers, (32, 32, 3)) == 22_171_584
 
@@ -99,14 +101,14 @@ def test_the_cnn_pools_between_and_normalizes_after_its_convolutions_only():
     )
     first, second = Conv(8, "linear", regularized=True), Conv(8, regularized=True)
     assert cnn.layers(config, (12, 12, 3)) == (
-        *(first, BatchNorm(), Dropout(), MaxPool()),
-        *(second, BatchNorm(), Dropout()),
-        *(Flatten(), Dense(16), Dropout()),
+        *(first, BatchNorm(), DROPOUT, MaxPool()),
+        *(second, BatchNorm(), DROPOUT),
+        *(Flatten(), Dense(16), DROPOUT),
     )
 
 
 def test_the_mlp_flattens_images_only_and_regularizes_every_hidden_layer():
     config = TrialConfig(depth=2, width=8, batch_norm=True)
-    hidden = (Dense(8), BatchNorm(), Dropout(), Dense(8), BatchNorm(), Dropout())
+    hidden = (Dense(8), BatchNorm(), DROPOUT, Dense(8), BatchNorm(), DROPOUT)
     assert mlp.layers(config, (64,)) == hidden
     assert mlp.layers(config, (8, 8, 1)) == (Flatten(), *hidden)

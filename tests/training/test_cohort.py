@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training_samples import (
+    SETTINGS,
     SMALL,
     SMALL_CNN,
-    TECHNIQUES,
     cohort_of,
     digits,
     newswires,
@@ -33,6 +33,10 @@ CNN_SGD = replace(SMALL_CNN, **SGD, batch_size=16, batch_norm=True)
 GROWS, EXPLODES, BEHAVES = 104.0, 1e6, 1e-3
 
 
+EVERYTHING = {**SETTINGS["all"], "dropout_rate": 0.3, "input_noise": 0.2}
+"""Every technique with a number per trial."""
+
+
 def with_l2(config, lambda_l2):
     return replace(config, regularizer="l2", lambda_l2=lambda_l2)
 
@@ -41,9 +45,9 @@ def neighbours(config, troublemaker):
     """Returns a cohort of varied trials with one in the middle whose L2 is given."""
     return cohort_of(
         replace(config, dropout_rate=0.3),
-        replace(config, **TECHNIQUES["max_norm"]),
+        replace(config, **SETTINGS["max_norm"]),
         with_l2(config, troublemaker),
-        replace(config, **TECHNIQUES["l1_l2"], dropout_rate=0.5),
+        replace(config, **SETTINGS["l1_l2"], dropout_rate=0.5),
         config,
         epochs=4,
     )
@@ -62,6 +66,20 @@ def test_a_trial_that_explodes_leaves_its_neighbours_bit_identical(trainer_for, 
     for k in (0, 1, 3, 4):
         assert same_numbers(well[k], ill[k])
         assert well[k].measurement.finite and not well[k].measurement.diverged
+
+
+@pytest.mark.parametrize(
+    ("load", "config"), [(digits, MLP_SGD), (pictures, CNN_SGD)], ids=["mlp", "cnn"]
+)
+def test_it_does_so_with_every_technique_on(trainer_for, load, config):
+    on = replace(config, **EVERYTHING)
+    unlimited = replace(on, max_norm=None, lambda_l1=None)
+    well, ill = (
+        run(trainer_for(load()), cohort_of(on, with_l2(unlimited, lambda_l2), config)).outcomes
+        for lambda_l2 in (BEHAVES, EXPLODES)
+    )
+    assert [outcome.state for outcome in ill] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert same_numbers(well[0], ill[0]) and same_numbers(well[2], ill[2])
 
 
 def test_a_trial_that_diverges_from_the_start_fails_and_says_so(trainer_for):
@@ -99,8 +117,8 @@ SLOW = ("mlp batch norm", "words")
 )
 def test_a_trial_alone_and_in_company_is_the_same(trainer_for, name):
     load, base = COMPANY[name]
-    config = replace(base, **TECHNIQUES["l1_l2"], dropout_rate=0.4)
-    others = [replace(base, dropout_rate=0.7), replace(base, **TECHNIQUES["max_norm"]), base]
+    config = replace(base, **SETTINGS["l1_l2"], dropout_rate=0.4)
+    others = [replace(base, dropout_rate=0.7), replace(base, **SETTINGS["max_norm"]), base]
     company = cohort_of(*others, config, replace(config, dropout_rate=0.1), seeds=[5, 6, 7, 42, 9])
     alone = cohort_of(config, seeds=[42])
     (one,), five = (run(trainer_for(load()), cohort).outcomes for cohort in (alone, company))
@@ -110,6 +128,19 @@ def test_a_trial_alone_and_in_company_is_the_same(trainer_for, name):
     for ours, theirs in zip(five[3].weights, one.weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
     # The same config with another seed is another trial.
+    assert five[4].curves["val_ce"] != pytest.approx(one.curves["val_ce"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_a_trial_with_every_technique_is_the_same_alone_and_in_company(trainer_for, name):
+    load, base = COMPANY[name]
+    config = replace(base, **EVERYTHING)
+    others = [replace(base, input_noise=0.9), replace(base, label_smoothing=0.5), base]
+    company = cohort_of(*others, config, config, seeds=[5, 6, 7, 42, 9])
+    alone = cohort_of(config, seeds=[42])
+    (one,), five = (run(trainer_for(load()), cohort).outcomes for cohort in (alone, company))
+    for curve in CURVES:
+        assert five[3].curves[curve] == pytest.approx(one.curves[curve], rel=1e-4, abs=1e-6)
     assert five[4].curves["val_ce"] != pytest.approx(one.curves["val_ce"], rel=1e-3)
 
 
@@ -132,7 +163,7 @@ def fingerprint():
     """Returns every number of a cohort with everything on, spelled to the last bit."""
     configs = [
         replace(SMALL, dropout_rate=0.5, batch_norm=True),
-        replace(SMALL, **TECHNIQUES["all"], batch_norm=True),
+        replace(SMALL, **SETTINGS["all"], batch_norm=True),
     ]
     outcomes = run(CohortTrainer(digits()), cohort_of(*configs)).outcomes
     shown = [
@@ -143,7 +174,7 @@ def fingerprint():
 
 
 def test_the_same_cohort_twice_gives_the_same_numbers(trainer_for):
-    cohort = cohort_of(replace(SMALL, dropout_rate=0.5), replace(SMALL, **TECHNIQUES["all"]))
+    cohort = cohort_of(replace(SMALL, dropout_rate=0.5), replace(SMALL, **SETTINGS["all"]))
     first, second = (run(trainer_for(digits()), cohort).outcomes for _ in range(2))
     assert all(map(same_numbers, first, second))
 
@@ -209,10 +240,14 @@ def test_cohorts_of_one_structure_and_size_share_a_compiled_network(trainer_for)
 
 
 def test_nothing_of_an_earlier_cohort_is_left_in_the_network(trainer_for):
-    trainer, cohort = trainer_for(digits()), cohort_of(SMALL, replace(SMALL, dropout_rate=0.2))
+    quiet = {"weight_decay": 1e-3, "label_smoothing": 0.01, "input_noise": 0.01}
+    trainer = trainer_for(digits())
+    cohort = cohort_of(SMALL, replace(SMALL, dropout_rate=0.2, **quiet))
     first = run(trainer, cohort).outcomes
-    loud = [replace(SMALL, **TECHNIQUES["all"], dropout_rate=rate) for rate in (0.6, 0.7)]
-    run(trainer, cohort_of(*loud, seeds=[8, 9]))
+    loud = [replace(SMALL, **{**EVERYTHING, "dropout_rate": rate}) for rate in (0.6, 0.7)]
+    others = cohort_of(*loud, seeds=[8, 9])
+    assert trainer.network(others) is trainer.network(cohort), "one program, other numbers"
+    run(trainer, others)
     assert all(map(same_numbers, first, run(trainer, cohort).outcomes))
 
 
@@ -256,8 +291,12 @@ def test_when_most_trials_are_done_the_rest_trains_on_in_a_smaller_network(
 
 @pytest.mark.parametrize(
     "config",
-    [replace(SMALL, batch_norm=True), replace(SMALL_CNN, batch_size=16, optimizer="rmsprop")],
-    ids=["adam with batch norm", "cnn"],
+    [
+        replace(SMALL, batch_norm=True),
+        replace(SMALL_CNN, batch_size=16, optimizer="rmsprop"),
+        replace(SMALL, weight_decay=0.01, label_smoothing=0.1, input_noise=0.3),
+    ],
+    ids=["adam with batch norm", "cnn", "noise"],
 )
 def test_a_smaller_network_takes_everything_over(config):
     trainer = CohortTrainer(digits() if config.family == "mlp" else pictures())
@@ -312,6 +351,9 @@ def test_work_counts_every_product_of_an_epoch(trainer_for, load, config, produc
     validation = len(trainer.data.validation)
     scored = validation + min(validation, len(trainer.data.measured))
     assert trainer.work(config) == training + scored * products
+    noise = steps * 10 * 30 * int(np.prod(trainer.dataset.input_shape))
+    if trainer.dataset.kind != "multi_hot":
+        assert trainer.work(replace(config, input_noise=0.1)) == trainer.work(config) + noise
 
 
 def test_spare_slots_are_taken_where_they_cost_less_than_compiling():

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from training_samples import (
+    SETTINGS,
     SMALL,
     SMALL_CNN,
-    TECHNIQUES,
     cohort_of,
     cross_entropies,
     digits,
@@ -40,7 +40,7 @@ NETS = {
 def trained(request, trainer_for):
     """Returns a dataset, a trained config with every technique, its outcome and ordinary model."""
     load, base = NETS[request.param]
-    config = replace(base, **TECHNIQUES["all"], dropout_rate=0.2)
+    config = replace(base, **SETTINGS["all"], dropout_rate=0.2)
     outcome = run(trainer_for(load()), cohort_of(base, config)).outcomes[1]
     return load(), config, outcome, export.restore(config, load(), outcome.weights)
 
@@ -118,7 +118,7 @@ for path in pathlib.Path().glob("*.keras"):
 def test_it_loads_without_this_package_and_predicts_the_same_on_raw_inputs(tmp_path):
     expected = {}
     for number, (load, base) in enumerate(NETS.values()):
-        config = replace(base, **TECHNIQUES["all"], dropout_rate=0.2)
+        config = replace(base, **SETTINGS["all"], dropout_rate=0.2)
         model, inputs = export.build(config, load()), load().raw_example(20)
         model.save(tmp_path / f"{number}.keras")
         np.save(tmp_path / f"{number}.in.npy", inputs)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_samples import SMALL, TECHNIQUES, cohort_of, digits, run, same_numbers
+from training_samples import SETTINGS, SMALL, cohort_of, digits, run, same_numbers
 
 from pipeline.records import StepTiming
 from pipeline.training.fit import CURVES, Progress, order
@@ -14,7 +14,7 @@ MIXED = (
     FAST,
     replace(FAST, dropout_rate=0.6),
     replace(FAST, regularizer="l1", lambda_l1=0.1),
-    replace(FAST, **TECHNIQUES["max_norm"], dropout_rate=0.3),
+    replace(FAST, **SETTINGS["max_norm"], dropout_rate=0.3),
     replace(FAST, regularizer="l2", lambda_l2=0.3),
 )
 EPOCHS, PATIENCE = 12, 2

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from scipy import sparse
+from scipy import sparse, stats
 from training_samples import as_array
 
 from pipeline.training.device_data import padded
@@ -19,7 +19,7 @@ from pipeline.training.layers import (
     StackedFlatten,
     StackedMaxPool,
 )
-from pipeline.training.techniques import StackedDropout, hash32, penalty_gradient, projected
+from pipeline.training.random_layers import StackedDropout, StackedGaussianNoise, hash32
 
 EXAMPLES, UNITS = 200, 500
 SIGMAS = 5.0
@@ -29,7 +29,7 @@ SIGMAS = 5.0
 def dropout(rates, seeds, salt=1):
     layer = StackedDropout(len(rates), salt=salt)
     layer.build((len(rates), None, UNITS))
-    layer.rate.assign(np.array(rates, dtype=np.float32))
+    layer.numbers.assign(np.array(rates, dtype=np.float32))
     layer.seed.assign(np.array(seeds, dtype=np.uint32))
     return layer
 
@@ -37,7 +37,7 @@ def dropout(rates, seeds, salt=1):
 def dropped(layer, inputs=None):
     """Returns the layer's training outputs [K, EXAMPLES, UNITS] for ones, or for these inputs."""
     if inputs is None:
-        inputs = np.ones((layer.rate.shape[0], EXAMPLES, UNITS), dtype=np.float32)
+        inputs = np.ones((layer.numbers.shape[0], EXAMPLES, UNITS), dtype=np.float32)
     return as_array(layer(inputs, training=True))
 
 
@@ -95,6 +95,46 @@ def test_a_mask_depends_on_the_seed_and_not_on_the_slot_or_company():
     assert correlation(company[1], alone[0]) < SIGMAS / np.sqrt(EXAMPLES * UNITS)
 
 
+def noisy(deviations, seeds, inputs, steps=1):
+    """Returns what a noise layer for shared inputs gives in the last of so many training steps."""
+    layer = StackedGaussianNoise(len(deviations), salt=7)
+    layer.build(inputs.shape)
+    layer.start(np.array(deviations, np.float32), np.array(seeds, np.uint32))
+    outputs = [as_array(layer(inputs, training=True)) for _ in range(steps)]
+    resting = as_array(layer(inputs, training=False))
+    np.testing.assert_array_equal(resting, np.broadcast_to(inputs, resting.shape))
+    return outputs[-1]
+
+
+def test_noise_is_normal_with_each_trial_s_deviation():
+    deviations = [0.1, 0.5, 1.0]
+    outputs = noisy(deviations, [1, 2, 3], np.full((EXAMPLES, UNITS), 2.0, np.float32))
+    for deviation, noise in zip(
+        deviations, (outputs - 2.0) / np.c_[deviations][:, None], strict=True
+    ):
+        bound = SIGMAS / np.sqrt(noise.size)
+        assert noise.mean() == pytest.approx(0.0, abs=bound), deviation
+        assert noise.var() == pytest.approx(1.0, abs=np.sqrt(2) * bound)
+        assert stats.kurtosis(noise.ravel()) == pytest.approx(0.0, abs=np.sqrt(24) * bound)
+        assert stats.kstest(noise.ravel()[:20_000], "norm").pvalue > 1e-6
+
+
+def test_a_deviation_of_zero_leaves_the_inputs_as_they_are_to_the_last_bit():
+    inputs = np.random.default_rng(0).normal(size=(EXAMPLES, 8)).astype(np.float32)
+    outputs = noisy([0.0, 0.3], [1, 2], inputs)
+    np.testing.assert_array_equal(outputs[0], inputs)
+    assert (outputs[1] != inputs).all()
+
+
+def test_noise_depends_on_seed_and_step_and_not_on_the_slot_or_company():
+    inputs = np.zeros((EXAMPLES, UNITS), np.float32)
+    company, alone = noisy([0.5, 0.2, 0.9], [9, 7, 5], inputs), noisy([0.2], [7], inputs)
+    np.testing.assert_array_equal(company[1], alone[0])
+    others = [company[0], company[2], noisy([0.2], [7], inputs, steps=2)[0]]
+    bound = SIGMAS / np.sqrt(EXAMPLES * UNITS)
+    assert max(correlation(alone[0], other) for other in others) < bound
+
+
 def test_the_mixing_hash_is_the_published_one():
     # lowbias32 in plain Python integers.
     def lowbias32(x):
@@ -105,37 +145,6 @@ def test_the_mixing_hash_is_the_published_one():
     values = [0, 1, 2, 0x9E3779B9, 2**31, 2**32 - 1]
     ours = as_array(hash32(ops.convert_to_tensor(np.array(values, dtype=np.uint32))))
     assert ours.tolist() == [lowbias32(value) for value in values]
-
-
-def test_the_penalty_s_gradient_is_that_of_keras_own_per_trial():
-    rng = np.random.default_rng(0)
-    kernels, direction = rng.normal(size=(2, 3, 7, 5)).astype(np.float32)
-    l1, l2 = np.array([0, 0.3, 0.1], np.float32), np.array([0.2, 0, 0.4], np.float32)
-    ours = as_array(penalty_gradient(ops.convert_to_tensor(kernels), l1, l2))
-    step = 1e-3 * direction
-    for k, regularizer in enumerate(map(keras.regularizers.L1L2, l1.tolist(), l2.tolist())):
-        ends = [
-            float(regularizer(ops.convert_to_tensor(kernels[k] + s * step[k]))) for s in (1, -1)
-        ]
-        slope = (ends[0] - ends[1]) / 2e-3
-        assert float((ours[k] * direction[k]).sum()) == pytest.approx(slope, rel=1e-2)
-
-
-def test_the_penalty_leaves_weights_that_are_zero_alone():
-    ours = penalty_gradient(ops.zeros((2, 3, 4)), np.ones(2, np.float32), np.ones(2, np.float32))
-    assert not as_array(ours).any()
-
-
-@pytest.mark.parametrize(("shape", "axes"), [((7, 5), 0), ((3, 3, 2, 5), (0, 1, 2))])
-def test_max_norm_is_keras_own_per_trial_and_infinity_is_exactly_off(shape, axes):
-    kernels = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    limits = np.array([0.5, np.inf, 2.0], np.float32)
-    ours = as_array(projected(ops.convert_to_tensor(kernels), limits))
-    np.testing.assert_array_equal(ours[1], kernels[1])
-    for k, limit in ((0, 0.5), (2, 2.0)):
-        theirs = as_array(keras.constraints.MaxNorm(limit, axis=axes)(kernels[k]))
-        np.testing.assert_allclose(ours[k], theirs, rtol=1e-6)
-        assert np.sqrt(np.square(ours[k]).sum(axis=axes)).max() <= limit * (1 + 1e-5)
 
 
 def set_weights(layer, rng):
@@ -198,21 +207,6 @@ def test_a_bag_of_tokens_is_a_dense_layer_on_multi_hot_rows():
     for variable, value in zip(bag.stacked, set_weights(dense, rng), strict=True):
         variable.assign(value)
     np.testing.assert_allclose(as_array(bag(tokens)), as_array(dense(rows)), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-def test_the_trial_axis_is_where_the_layer_says(axis):
-    kernels = np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
-    moved = np.moveaxis(kernels, 0, axis)
-    l1, l2 = np.array([0.1, 0.0, 2.0], np.float32), np.array([0.0, 0.5, 1.0], np.float32)
-    limits = np.array([0.5, np.inf, 2.0], np.float32)
-    for technique in (
-        lambda weights, axis: penalty_gradient(weights, l1, l2, axis),
-        lambda weights, axis: projected(weights, limits, axis),
-    ):
-        ours = np.moveaxis(as_array(technique(ops.convert_to_tensor(moved), axis)), axis, 0)
-        first = as_array(technique(ops.convert_to_tensor(kernels), 0))
-        np.testing.assert_allclose(ours, first, rtol=1e-6)
 
 
 def test_batch_norm_keeps_moving_statistics_per_trial_as_keras_does():

@@ -55,6 +55,16 @@ def test_an_mlps_activations_are_counted_layer_by_layer():
     assert found.scores == 2 * 4 * 500 * 4
 
 
+def test_noise_gives_every_trial_inputs_of_its_own(trainer_for):
+    config = replace(SMALL, width=20, depth=1, batch_size=10, input_noise=0.1)
+    found = memory_need(config, DataShape((64,), 7, 500))
+    # The noise and the noisy inputs, which are the widest now.
+    assert found.batch == 10 * (2 * 64 + 20 + 2 * 20 + 7 + 3 * 64) * 4
+    assert (found.widest, found.scored) == (64, 3 * 64 * 4)
+    network = trainer_for(digits()).network(cohort_of(*[config] * 300))
+    assert network.scored == scored_at_once(64, network.spec.trials) < scored_at_once(20, 300)
+
+
 def test_wide_images_take_more_than_their_weights():
     config = replace(SMALL_CNN, width=32, batch_size=128)
     found = memory_need(config, DataShape((32, 32, 3), 10, 1000))

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from training_samples import SMALL, TECHNIQUES, cohort_of, cross_entropies, digits, run
+from training_samples import SETTINGS, SMALL, cohort_of, cross_entropies, digits, run
 
 from pipeline.errors import InputError
 from pipeline.training import export, models
@@ -15,7 +15,9 @@ FUNNEL = '''
 """Funnel: each dense layer has half the units of the one before."""
 
 from pipeline.training.architecture import Dense, Flatten
-from pipeline.training.regularization import regularized_layers
+from pipeline.training.techniques import regularized_layers
+
+HYPERPARAMETERS = ("depth", "width")
 
 
 def layers(config, input_shape):
@@ -54,7 +56,7 @@ def test_a_family_added_as_one_file_builds_trains_and_is_exported(funnel):
     base = {"family": funnel, "depth": 3, "learning_rate": 1e-2}
     configs = [
         type(SMALL)(**base, **technique, dropout_rate=rate)
-        for technique, rate in ((TECHNIQUES["none"], 0.0), (TECHNIQUES["all"], 0.2))
+        for technique, rate in ((SETTINGS["none"], 0.0), (SETTINGS["all"], 0.2))
     ]
     outcomes = run(CohortTrainer(digits()), cohort_of(*configs, epochs=4)).outcomes
     for config, outcome in zip(configs, outcomes, strict=True):

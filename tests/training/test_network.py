@@ -14,7 +14,7 @@ from pipeline.records import DatasetSpec
 from pipeline.search.space import space
 from pipeline.training import export
 from pipeline.training.cohort import CohortTrainer
-from pipeline.training.network import glorot_uniform
+from pipeline.training.layers import glorot_uniform
 
 KERAS_DEFAULTS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_samples import SMALL, TECHNIQUES, as_array, cohort_of, digits, newswires, run
+from training_samples import SETTINGS, SMALL, as_array, cohort_of, digits, newswires, run
 
 from pipeline.records import TrialConfig
 from pipeline.training import optimizers
@@ -14,7 +14,7 @@ WORDS = replace(SMALL, optimizer="rmsprop", standardize=False)
 
 
 def trained_weights():
-    configs = [replace(WORDS, **TECHNIQUES[name]) for name in ("none", "all")]
+    configs = [replace(WORDS, **SETTINGS[name]) for name in ("none", "all")]
     outcomes = run(CohortTrainer(newswires()), cohort_of(*configs, epochs=2)).outcomes
     return [weight for outcome in outcomes for weight in outcome.weights]
 

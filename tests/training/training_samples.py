@@ -13,6 +13,8 @@ from pipeline import datasets
 from pipeline.datasets.formats.tokens import multi_hot
 from pipeline.datasets.preprocessing import assemble
 from pipeline.records import Cohort, DatasetSpec, EpochReport, Trial, TrialConfig
+from pipeline.training.technique_forms import Structure
+from pipeline.training.techniques import TECHNIQUES
 
 SMALL = TrialConfig(width=16)
 """An mlp that trains in a moment."""
@@ -20,15 +22,23 @@ SMALL = TrialConfig(width=16)
 SMALL_CNN = TrialConfig(family="cnn", width=4, dense_width=16, placement="all")
 """A cnn with the techniques on every hidden layer."""
 
-TECHNIQUES: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "none": {},
-    "l1": {"regularizer": "l1", "lambda_l1": 1e-3},
-    "l2": {"regularizer": "l2", "lambda_l2": 1e-2},
-    "l1_l2": {"regularizer": "l1_l2", "lambda_l1": 1e-3, "lambda_l2": 1e-2},
-    "max_norm": {"max_norm": 0.7},
-    "all": {"regularizer": "l1_l2", "lambda_l1": 5e-4, "lambda_l2": 5e-3, "max_norm": 0.8},
+    **{
+        name: dict(entry.example)
+        for name, entry in TECHNIQUES.items()
+        if not entry.random and not isinstance(entry.form, Structure)
+    },
+    "all": {
+        "regularizer": "l1_l2",
+        "lambda_l1": 5e-4,
+        "lambda_l2": 5e-3,
+        "max_norm": 0.8,
+        "weight_decay": 0.1,
+        "label_smoothing": 0.1,
+    },
 }
-"""Strong enough to show in a few epochs; dropout is apart, its masks are random."""
+"""Strong enough to show in a few epochs; random ones are apart, and batch norm is a structure."""
 
 
 @cache
@@ -116,8 +126,8 @@ def cross_entropies(model: Any, part: Any) -> np.ndarray:
 
 
 def weights_of(model: Any) -> list[np.ndarray]:
-    """Returns an ordinary model's weights without those of preprocessing and dropout."""
-    passive = (keras.layers.Normalization, keras.layers.Dropout)
+    """Returns an ordinary model's weights without those of preprocessing and seeds."""
+    passive = (keras.layers.Normalization, keras.layers.Dropout, keras.layers.GaussianNoise)
     layers = [layer for layer in model.layers if not isinstance(layer, passive)]
     return [np.asarray(variable) for layer in layers for variable in layer.weights]
 

@@ -15,7 +15,14 @@ from pipeline.errors import DatasetError
 
 COPIES = 3
 """Data are held up to so many times at once: as read, as float32, and as the parts of the split."""
-_CGROUP = Path("/sys/fs/cgroup")
+CGROUP_FILES = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+"""Limit and use of this process's control group: version 2 of the kernel's interface, version 1."""
 
 
 def check_memory(where: str, num_bytes: int) -> None:
@@ -40,9 +47,8 @@ def check_memory(where: str, num_bytes: int) -> None:
 def available_bytes() -> int:
     """Returns how much memory this process can still take: free, and within its limits."""
     limits = [psutil.virtual_memory().available]
-    with contextlib.suppress(OSError, ValueError):  # no control group, or "max"
-        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        limits.append(limit - used)
+    if (container := container_memory()) is not None:
+        limits.append(container[0] - container[1])
     with contextlib.suppress(ImportError):  # not a Unix
         import resource
 
@@ -50,6 +56,14 @@ def available_bytes() -> int:
         if soft != resource.RLIM_INFINITY:
             limits.append(soft - psutil.Process().memory_info().vms)
     return max(min(limits), 0)
+
+
+def container_memory() -> tuple[int, int] | None:
+    """Returns limit and use of the container's memory, bytes; None where there is no limit."""
+    for limit, used in CGROUP_FILES:
+        with contextlib.suppress(OSError, ValueError):  # no control group, or "max"
+            return int(limit.read_text()), int(used.read_text())
+    return None
 
 
 _FRACTIONS = {2: "half", 3: "third", 4: "quarter"}

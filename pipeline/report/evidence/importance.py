@@ -3,8 +3,9 @@
 A study in, an :class:`Importance` per hyperparameter and target out. A random forest learns the
 target's *rank* from the configurations (ranks, because one diverging trial would outweigh all
 others) and is asked about trials it has not seen; the importance of a hyperparameter is how much of
-the explained variance is lost when its values are shuffled. A lambda is shuffled only among the
-trials that use it; ``regularizer`` is shuffled together with its lambdas.
+the explained variance is lost when its values are shuffled. What needs another hyperparameter, such
+as a lambda, is shuffled only among the trials in which it counts; ``regularizer`` is shuffled
+together with its lambdas.
 
 Source: Breiman, Machine Learning 45, 2001 (permutation importance), here on held-out folds.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.records import StudyRecord, TrialRecord
+from pipeline.training.techniques import hyperparameters
 
 FEWEST_TRIALS = 20
 """Below this many measured trials a forest finds patterns in noise."""
@@ -29,11 +31,6 @@ _TREES = 100
 _REPEATS = 10
 _LEAST_R2 = 0.2
 """Below this share of explained variance there is nothing to divide among hyperparameters."""
-
-LOGARITHMIC = frozenset({"lambda_l1", "lambda_l2", "learning_rate"})
-"""Hyperparameters whose orders of magnitude matter; all above 0 where they are not off."""
-
-_ACTIVE_WITH = {"lambda_l1": ("l1", "l1_l2"), "lambda_l2": ("l2", "l1_l2")}
 
 
 @dataclass(frozen=True)
@@ -99,23 +96,32 @@ def importances(study: StudyRecord, seed: int = 0) -> Importances:
 def _columns(trials: Sequence[TrialRecord]) -> dict[str, np.ndarray]:
     """Returns hyperparameter -> its values as numbers, for those in which the trials differ."""
     columns = {}
-    for name in trials[0].config.as_dict() if trials else ():
+    for name in ("family", *hyperparameters()):
         values = [getattr(trial.config, name) for trial in trials]
         if len(set(values)) > 1:
-            columns[name] = encoded(values, name in LOGARITHMIC)
+            columns[name] = encoded(values, is_logarithmic(name))
     return columns
+
+
+def is_logarithmic(name: str) -> bool:
+    """Whether the orders of magnitude of a hyperparameter matter."""
+    entry = hyperparameters().get(name)
+    return entry is not None and entry.logarithmic
 
 
 def encoded(values: Sequence[Any], logarithmic: bool) -> np.ndarray:
     """Returns values as the forest sees them: float [num_trials].
 
-    Names become their place in the alphabet. Off (None) lies beyond the end that it resembles:
-    below the smallest of logarithmic numbers (lambdas), above the largest of others (limits).
+    Names become their place in the alphabet. Off (None, and 0 where it has no logarithm) lies
+    beyond the end that it resembles: below the smallest of logarithmic numbers (lambdas), above the
+    largest of others (limits).
     """
     if any(isinstance(value, str) for value in values):
         order = sorted({str(value) for value in values})
         return np.array([order.index(str(value)) for value in values], dtype=float)
     numbers = np.array([np.nan if value is None else float(value) for value in values])
+    if logarithmic:
+        numbers[numbers <= 0] = np.nan
     finite = numbers[np.isfinite(numbers)]
     if logarithmic:
         numbers, finite = np.log10(numbers), np.log10(finite)
@@ -155,10 +161,11 @@ def _shuffled(
     """Returns the table with one hyperparameter's values shuffled among the trials that use it."""
     shuffled = table.copy()
     rows = np.arange(len(table))
-    if name in _ACTIVE_WITH:
-        active = [trial.config.regularizer in _ACTIVE_WITH[name] for trial in trials]
-        rows = np.flatnonzero(active)
-    group = [name, *(_ACTIVE_WITH if name == "regularizer" else ())]
+    needs = {key: entry.needs for key, entry in hyperparameters().items() if entry.needs}
+    if name in needs:
+        other, wanted = needs[name]
+        rows = np.flatnonzero([getattr(trial.config, other) in wanted for trial in trials])
+    group = [name, *(key for key, (other, _) in needs.items() if other == name)]
     order = rng.permutation(rows)
     for place in [names.index(member) for member in group if member in names]:
         shuffled[rows, place] = table[order, place]

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.records import StudyRecord, TrialConfig
+from pipeline.training.techniques import hyperparameters
 
 EDGE_SHARE = 0.05
 """Share of a range, from either end, that counts as its edge."""
-
-_IMPASSABLE = {"depth": 1, "width": 1, "dropout_rate": 0.0}
-"""Lowest possible values: a winner there cannot ask for a wider space."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ class Place:
 def places(study: StudyRecord, config: TrialConfig) -> tuple[Place, ...]:
     """Returns the place of every searched numeric hyperparameter, in the order of the space."""
     searched = study.definition.get("space", {}).get("search", {})
-    values = config.as_dict()
-    found = (place_of(name, values.get(name), entry) for name, entry in searched.items())
+    found = (place_of(name, getattr(config, name, None), entry) for name, entry in searched.items())
     return tuple(place for place in found if place is not None)
 
 
@@ -73,9 +70,9 @@ def place_of(name: str, value: Any, entry: Mapping[str, Any]) -> Place | None:
     edge = ""
     if isinstance(entry["low"], int) and high - low < 2:
         edge = ""  # Of two values one is always an end, which says nothing.
-    elif position <= EDGE_SHARE and low > _IMPASSABLE.get(name, -math.inf):
+    elif position <= EDGE_SHARE and low > _lowest(name):
         edge = "low"
-    elif position >= 1 - EDGE_SHARE:
+    elif position >= 1 - EDGE_SHARE and high < _highest(name):
         edge = "high"
     return Place(name, float(value), low, high, log, position, edge)
 
@@ -91,12 +88,24 @@ def _among(name: str, value: Any, choices: Sequence[Any]) -> Place | None:
         return Place(name, None, low, high, False, None, "", ordered)
     position = _position(float(value), low, high, log=False)
     edge = ""
-    if position <= 0 and len(ordered) > 2 and low > _IMPASSABLE.get(name, -math.inf):
+    if position <= 0 and len(ordered) > 2 and low > _lowest(name):
         edge = "low"
-    elif position >= 1 and len(ordered) > 2 and None not in choices:
+    elif position >= 1 and len(ordered) > 2 and None not in choices and high < _highest(name):
         # Where off is among the choices, it is what lies beyond the largest limit.
         edge = "high"
     return Place(name, float(value), low, high, False, position, edge, ordered)
+
+
+def _lowest(name: str) -> float:
+    """Returns the smallest valid value: a winner there cannot ask for a wider space."""
+    entry = hyperparameters().get(name)
+    return -math.inf if entry is None or entry.least is None else entry.least
+
+
+def _highest(name: str) -> float:
+    """Returns the largest valid value."""
+    entry = hyperparameters().get(name)
+    return math.inf if entry is None or entry.most is None else entry.most
 
 
 def _position(value: float, low: float, high: float, log: bool) -> float:

@@ -18,9 +18,10 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.records import StudyRecord
-from pipeline.selection.candidates import Candidates, gather, of_finalists, unskilled
+from pipeline.selection.candidates import Candidates, finalist_candidates, study_candidates
 from pipeline.selection.records import Confirmation, RuleSettings
-from pipeline.selection.rules import RULES, without
+from pipeline.selection.rules import RULES
+from pipeline.selection.skill import no_better_than_chance
 from pipeline.selection.statistics import paired_standard_error
 
 REPEATS = 200
@@ -78,7 +79,7 @@ def picks(candidates: Candidates, rule: RuleSettings, repeats: int, seed: int) -
     won: Counter[int] = Counter()
     for index in np.unique(best).tolist():
         for resample in _resamples(candidates, counts[best == index], index, rule):
-            winner = RULES[rule.name](resample, rule).winner
+            winner = RULES[rule.name].rank(resample, rule).winner
             won.update([] if winner is None else [winner])
     ranking = sorted(won.items(), key=lambda item: (-item[1], item[0]))
     return {number: count / repeats for number, count in ranking}
@@ -149,10 +150,11 @@ def _stand_ins(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
 
 
 def _skilled(study: StudyRecord, rule: RuleSettings) -> Candidates | None:
-    candidates, _ = gather(study)
+    candidates, _ = study_candidates(study)
     if candidates is None:
         return None
-    skilled = without(candidates, unskilled(candidates, study.chance, rule.alpha))
+    unskilled = no_better_than_chance(candidates, study.chance, rule.alpha)
+    skilled = candidates.drop(unskilled)
     return skilled if len(skilled) else None
 
 
@@ -161,4 +163,4 @@ def _finalists(confirmation: Confirmation) -> Candidates | None:
     runs = [run for finalist in confirmation.finalists for run in finalist.runs]
     if not runs or any(run.validation is None for run in runs):
         return None
-    return of_finalists(confirmation.finalists)
+    return finalist_candidates(confirmation.finalists)

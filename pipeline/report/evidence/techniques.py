@@ -3,7 +3,7 @@
 A study in, an :class:`Effect` per technique out: its best trial with every other technique off,
 against the unregularized baseline, on the same validation examples. Best means the smallest
 ``val_ce`` of several settings, so a row with many trials behind it is flattered a little more; the
-number stands beside it. A new technique is one line in ``used``.
+number stands beside it. The techniques are those of ``training.techniques``.
 
 Source: Google's Deep Learning Tuning Playbook (isolation plots).
 """
@@ -17,16 +17,10 @@ import numpy as np
 
 from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
 from pipeline.selection.statistics import Z_95, paired_standard_error, standard_error
-
-TECHNIQUES = ("l1", "l2", "l1_l2", "dropout", "max_norm", "batch_norm")
-"""In the order of reports; ``l1_l2`` is one technique, the elastic net."""
+from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
 COMBINATION = "combination"
 """The row of the best trial with two or more techniques."""
-
-_TECHNIQUE_KEYS = {
-    "regularizer", "lambda_l1", "lambda_l2", "dropout_rate", "max_norm", "batch_norm",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Effect:
     """What one technique changes, alone at its best setting.
 
     Attributes:
-        technique: A name of ``TECHNIQUES``, or ``combination``.
+        technique: A name of ``training.techniques.TECHNIQUES``, or ``combination``.
         num_trials: Measured trials with exactly this technique: the settings it was best of.
         trial: The best of them; None where there is none.
         val_ce: Validation cross-entropy minus the baseline's, nats: below 0 is better.
@@ -71,17 +65,6 @@ class Isolation:
     effects: tuple[Effect, ...]
 
 
-def used(config: TrialConfig) -> frozenset[str]:
-    """Returns the techniques that a configuration uses."""
-    switches = {
-        config.regularizer: config.regularizer != "none",
-        "dropout": config.dropout_rate > 0,
-        "max_norm": config.max_norm is not None,
-        "batch_norm": config.batch_norm,
-    }
-    return frozenset(name for name, on in switches.items() if on)
-
-
 def is_measured(trial: TrialRecord) -> bool:
     """Returns whether a trial ended with finite results for every validation example."""
     measured, validation = trial.measurement, trial.validation
@@ -97,8 +80,19 @@ def quality(trial: TrialRecord) -> tuple[float, int]:
 
 def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
     """Returns what each technique buys over the baseline."""
-    effects = [_effect(study, name, baseline) for name in (*TECHNIQUES, COMBINATION)]
+    effects = [_effect(study, name, baseline) for name in (*_shown(study), COMBINATION)]
     return Isolation(baseline, tuple(effects))
+
+
+def _shown(study: StudyRecord) -> list[str]:
+    """Returns the usual techniques, and others where the study searched or used them."""
+    asked = set(study.definition.get("space", {}).get("search", {}))
+    tried = frozenset[str]().union(*(used(trial.config) for trial in study.trials))
+    return [
+        name
+        for name, entry in TECHNIQUES.items()
+        if entry.usual or name in tried or asked & {key.name for key in entry.hyperparameters}
+    ]
 
 
 def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
@@ -167,5 +161,5 @@ def _interval(value: float, error: float) -> Difference:
 
 
 def _other_differences(first: TrialConfig, second: TrialConfig) -> tuple[str, ...]:
-    ours, theirs = first.as_dict(), second.as_dict()
-    return tuple(k for k, v in ours.items() if k not in _TECHNIQUE_KEYS and v != theirs[k])
+    own = of_techniques()
+    return tuple(k for k, v in first.as_dict().items() if k not in own and v != getattr(second, k))

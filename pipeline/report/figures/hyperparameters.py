@@ -11,10 +11,11 @@ import numpy as np
 from pipeline.records import TrialRecord
 from pipeline.report.configurations import varying_keys
 from pipeline.report.evidence import evidence_of
-from pipeline.report.evidence.importance import LOGARITHMIC, TARGETS, Importances
+from pipeline.report.evidence.importance import TARGETS, Importances, is_logarithmic
 from pipeline.report.evidence.place import EDGE_SHARE, Place
 from pipeline.report.figures import canvas
 from pipeline.report.report import Report
+from pipeline.training.techniques import hyperparameters
 
 _COLUMNS = 4
 _MAX_PANELS = 12
@@ -26,9 +27,7 @@ def draw(report: Report) -> tuple[Any, str]:
     trials = [t for t in report.study.trials if t.state == "COMPLETE" and t.measurement]
     trials = [t for t in trials if t.measurement and t.measurement.finite]
     differing = varying_keys(replace(report.study, trials=tuple(trials)))
-    names = [n for n in (trials[0].config.as_dict() if trials else ()) if n in differing][
-        :_MAX_PANELS
-    ]
+    names = [name for name in ("family", *hyperparameters()) if name in differing][:_MAX_PANELS]
     if not names:
         return None, "The measured trials do not differ in any hyperparameter."
     blocks = -(-len(names) // _COLUMNS)
@@ -94,7 +93,7 @@ def _scatter(
 ) -> None:
     """Draws one panel: a hyperparameter across, a target up."""
     name, target = names
-    log = name in LOGARITHMIC
+    log = is_logarithmic(name)
     x, off, labels = axis_positions([getattr(trial.config, name) for trial in trials], log)
     y = np.array([getattr(trial.measurement, target) for trial in trials])
     eligible = np.array([trial.number in report.selection.eligible for trial in trials])
@@ -121,8 +120,9 @@ def _scatter(
 def axis_positions(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float | None, list[str]]:
     """Returns places for values on an axis, the place of off (None), and the labels of names.
 
-    Off lies left of logarithmic numbers and right of others, as a lambda of 0 and a limit of
-    infinity would. Names are spread a little, so that marks do not hide each other.
+    Off (None, and 0 on a logarithmic axis) lies left of logarithmic numbers and right of others, as
+    a lambda of 0 and a limit of infinity would. Names are spread a little, so that marks do not
+    hide each other.
     """
     if any(isinstance(value, bool | str) for value in values):
         categories = sorted({str(value) for value in values})
@@ -131,6 +131,8 @@ def axis_positions(values: Sequence[Any], log: bool) -> tuple[np.ndarray, float 
         places = np.array([categories.index(str(value)) for value in values]) + spread
         return places, None, [names.get(category, category) for category in categories]
     numbers = np.array([np.nan if value is None else float(value) for value in values])
+    if log:
+        numbers[numbers <= 0] = np.nan
     finite = numbers[np.isfinite(numbers)]
     if finite.size == len(numbers) or not finite.size:
         return np.nan_to_num(numbers), None, []

@@ -1,6 +1,6 @@
 """Renders a report as a page: text, Markdown and HTML for people, JSON for programs.
 
-A new format is one file here, a name in :data:`FORMATS` and in ``sections/order.py``.
+A new format is one file here, an entry of :data:`FORMATS` and a name in ``report/content.py``.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ def as_html(report: Report) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    # The template knows texts, tables and figures, and none of the sections by its name.
     environment.filters["kind"] = _kind
     environment.filters["with_code"] = _with_code
     sections = {

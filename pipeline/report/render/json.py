@@ -16,9 +16,9 @@ from pipeline.report.evidence import evidence_of
 from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
 from pipeline.report.sections.notes import warnings
-from pipeline.selection.records import Finalist
+from pipeline.selection.records import CONSTANTS, Finalist
 
-RULE_KEYS = ("name", "k", "tau", "tau_accuracy", "alpha", "seeds", "finalists")
+RULE_KEYS = ("name", *(constant.name for constant in CONSTANTS), "seeds", "finalists")
 
 MEASUREMENT_KEYS = (
     "val_ce",
@@ -62,6 +62,11 @@ FINALIST_KEYS = (
 RUN_KEYS = ("seed", "val_ce", "val_accuracy", "gap_ce", "mlflow_run_id")
 
 
+def _verdict(report: Report, trial: TrialRecord) -> str | None:
+    verdict = report.selection.verdicts.get(trial.number)
+    return verdict.name if verdict else None
+
+
 def _measured(key: str) -> Callable[[Report, TrialRecord], Any]:
     """Returns the field of a trial that holds this number of its measurement."""
     return lambda report, trial: getattr(trial.measurement, key, None)
@@ -74,7 +79,7 @@ TRIAL_FIELDS: dict[str, Callable[[Report, TrialRecord], Any]] = {
     "config": lambda report, trial: trial.config.as_dict(),
     **{key: _measured(key) for key in MEASUREMENT_KEYS},
     "seconds": lambda report, trial: trial.seconds,
-    "verdict": lambda report, trial: report.selection.verdicts.get(trial.number),
+    "verdict": _verdict,
     "diverged": lambda report, trial: (
         bool(trial.measurement.diverged) if trial.measurement else None
     ),

@@ -90,6 +90,7 @@ def _printable(words: str, style: str = "") -> RichText:
 
 def _rich_table(table: Table) -> RichTable:
     """Returns a table as rich shows it; one with a shortened column does not wrap its cells."""
+    # Rich would give a column that may wrap less room than its numbers need.
     shortened = any(column.shortened for column in table.columns)
     shown = RichTable(
         box=_PLAIN_BOX,

@@ -9,7 +9,15 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.report.content import EVERY_FORMAT, Content, Table, Text, columns_for
+from pipeline.report.content import (
+    EVERY_FORMAT,
+    LONG_FORMATS,
+    SHORT_FORMATS,
+    Content,
+    Table,
+    Text,
+    columns_for,
+)
 from pipeline.report.figures import FIGURES, draw_figure
 from pipeline.report.report import Report
 from pipeline.report.sections import (
@@ -72,29 +80,26 @@ PARTS = {
     )
 }
 
-# A text or a Markdown page is read in one go: its tables are few and short, and it has no figures.
-_SHORT, _WHOLE = ("text", "markdown"), ("html",)
-
 SECTIONS: tuple[Section, ...] = (
     Section("head", overview.headline),
     Section("head", overview.problems),
-    Section("head", overview.summary, _SHORT),
-    Section("head", overview.opening, _WHOLE),
-    Section("head", comparison.table, _WHOLE),
-    Section("head", trials.short_table, _SHORT),
-    *(Section("pictures", partial(draw_figure, name=name), _WHOLE) for name in FIGURES),
+    Section("head", overview.summary, SHORT_FORMATS),
+    Section("head", overview.opening, LONG_FORMATS),
+    Section("head", comparison.table, LONG_FORMATS),
+    Section("head", trials.short_table, SHORT_FORMATS),
+    *(Section("pictures", partial(draw_figure, name=name), LONG_FORMATS) for name in FIGURES),
     Section("tables", finalists.table),
-    Section("tables", stability.table, _WHOLE),
+    Section("tables", stability.table, LONG_FORMATS),
     Section("tables", techniques.table),
-    Section("tables", search_space.table, _WHOLE),
-    Section("tables", class_errors.table, _WHOLE),
-    Section("trials", trials.full_table, _WHOLE),
-    Section("caveats", trials.reasons, _SHORT),
-    Section("caveats", notes.notes, _SHORT),
-    Section("caveats", notes.caveats, _WHOLE),
-    Section("again", reproduction.introduction, _WHOLE),
-    Section("again", reproduction.commands, _WHOLE),
-    Section("again", reproduction.facts, _WHOLE),
+    Section("tables", search_space.table, LONG_FORMATS),
+    Section("tables", class_errors.table, LONG_FORMATS),
+    Section("trials", trials.full_table, LONG_FORMATS),
+    Section("caveats", trials.reasons, SHORT_FORMATS),
+    Section("caveats", notes.notes, SHORT_FORMATS),
+    Section("caveats", notes.caveats, LONG_FORMATS),
+    Section("again", reproduction.introduction, LONG_FORMATS),
+    Section("again", reproduction.commands, LONG_FORMATS),
+    Section("again", reproduction.facts, LONG_FORMATS),
 )
 
 

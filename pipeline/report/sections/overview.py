@@ -14,9 +14,9 @@ from pipeline.report.content import Text
 from pipeline.report.report import Report
 from pipeline.report.sections import comparison, stability, test_results
 from pipeline.report.sections.trials import trial_name
-from pipeline.selection.select import RULES
+from pipeline.selection.rules import RULES
 from pipeline.selection.statistics import wilson_interval
-from pipeline.selection.verdicts import explain, gap_interval_of
+from pipeline.selection.verdicts import gap_interval_of
 
 
 def headline(report: Report) -> Text:
@@ -75,6 +75,7 @@ def opening(report: Report) -> Text:
     own = _winner_lines(report)
     if own is None:
         return Text(())
+    # Validation flatters the winner, which was chosen on it: the test part comes first.
     lines = [test_results.sentence(report.test), *comparison.sentences(report), *own]
     return Text(tuple(line for line in (*lines, test_results.optimism(report)) if line))
 
@@ -82,17 +83,13 @@ def opening(report: Report) -> Text:
 def rule_line(report: Report) -> str:
     """Returns the rule, what it chooses, and its constants."""
     rule = report.selection.rule
-    doc = (getattr(RULES.get(rule.name), "__doc__", None) or "").strip().split("\n")[0]
-    chosen = f": {doc[0].lower()}{doc[1:].rstrip('.')}" if doc else ""
-    constants = {
-        "k": rule.k,
-        "tau": rule.tau,
-        "tau_accuracy": rule.tau_accuracy,
-        "alpha": rule.alpha,
-    }
-    constants |= {"weight": rule.weight} if rule.name == "penalised" else {}
-    constants |= {"epsilon": rule.epsilon} if rule.name == "constraint" else {}
-    words = ", ".join(f"{key} {value:g}" for key, value in constants.items())
+    if rule.name not in RULES:
+        return f"Rule {rule.name}."
+    entry = RULES[rule.name]
+    summary = entry.summary
+    chosen = f": {summary[0].lower()}{summary[1:].rstrip('.')}" if summary else ""
+    names = [constant.name for constant in entry.constants]
+    words = ", ".join(f"{name} {getattr(rule, name):g}" for name in names)
     return f"Rule {rule.name}{chosen} ({words})."
 
 
@@ -102,7 +99,7 @@ def _winner_lines(report: Report) -> tuple[str, str, str] | None:
     if winner is None or delivered is None or delivered.measurement is None:
         return None
     measured = delivered.measurement
-    verdict = explain(report.selection.verdicts[winner.number], winner, report.best)
+    verdict = report.selection.verdicts[winner.number]
     return (
         f"Validation{_which_seed(report)}: accuracy {decimal(measured.val_accuracy)}"
         f"{_accuracy_interval(delivered)}, cross-entropy {decimal(measured.val_ce)} nats.",

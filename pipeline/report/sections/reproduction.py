@@ -46,7 +46,7 @@ def facts(report: Report) -> Table:
         *report.extras.items(),
     ]
     given = [(label, value) for label, value in known if value]
-    return tabulate("What identifies this report", COLUMNS, given)
+    return tabulate("", COLUMNS, given)
 
 
 def _search(report: Report) -> list[str]:

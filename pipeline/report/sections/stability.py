@@ -21,7 +21,7 @@ _MAX_LISTED = 6
 
 @dataclass(frozen=True)
 class _Row:
-    """A trial with its shares: of the resamples among the finalists, and of those of the search."""
+    """A trial that the rule picks or may pick, and the hyperparameters that vary in the study."""
 
     report: Report
     number: int

@@ -37,6 +37,7 @@ def optimism(report: Report) -> str:
 def warnings(report: Report) -> list[str]:
     """Returns that validation was optimistic beyond chance, and that the part was read again."""
     found, lines = evidence_of(report).optimism, []
+    # One-sided on purpose: a model that does better on the test part needs no warning.
     if found is not None and found.ce < -Z_95 * found.ce_se:
         lines.append(
             f"Validation was optimistic: the test cross-entropy is {decimal(-found.ce)} nats "

@@ -11,18 +11,16 @@ from dataclasses import dataclass, replace
 from pipeline.formatting import MISSING, between, decimal
 from pipeline.records import Measurement, TrialRecord
 from pipeline.report.configurations import describe, trial_label, varying_keys
-from pipeline.report.content import Column, Table, Text, tabulate
+from pipeline.report.content import LONG_FORMATS, SHORT_FORMATS, Column, Table, Text, tabulate
 from pipeline.report.report import Report
-from pipeline.selection.verdicts import explain, gap_interval_of
+from pipeline.selection.records import Verdict
+from pipeline.selection.verdicts import gap_interval_of
 
 NUM_ROWS = 15
 """Trials in the short table, besides the winner, the best one and the named references."""
 
 NUM_REASONS = 5
 """Trials whose reason for losing is listed."""
-
-SHORT, WHOLE = ("text", "markdown"), ("html",)
-"""The formats of the short and of the whole table."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class _Row:
     keys: set[str]
 
     @property
-    def verdict(self) -> str | None:
+    def verdict(self) -> Verdict | None:
         return self.report.selection.verdicts.get(self.trial.number)
 
 
@@ -170,10 +168,6 @@ def _epoch(row: _Row) -> str:
     return f"{measured.best_epoch}/{measured.epochs}" if measured else MISSING
 
 
-def _why_this_verdict(row: _Row) -> str:
-    return explain(row.verdict, row.trial, row.report.best).because if row.verdict else ""
-
-
 COLUMNS: tuple[Column[_Row], ...] = (
     Column("", _role, align="left"),
     Column("trial", lambda row: str(row.trial.number)),
@@ -182,21 +176,26 @@ COLUMNS: tuple[Column[_Row], ...] = (
         lambda row: trial_label(row.trial, row.keys),
         align="left",
         shortened=True,
-        formats=SHORT,
+        formats=SHORT_FORMATS,
     ),
-    Column("configuration", _name_and_configuration, align="left", formats=WHOLE),
-    Column("verdict", lambda row: row.verdict or MISSING, align="left"),
+    Column("configuration", _name_and_configuration, align="left", formats=LONG_FORMATS),
+    Column("verdict", lambda row: row.verdict.name if row.verdict else MISSING, align="left"),
     Column("val acc", _number(lambda measured: measured.val_accuracy)),
     Column("val CE", _number(lambda measured: measured.val_ce)),
     Column("train CE", _number(lambda measured: measured.train_ce)),
     Column("gap", _number(lambda measured: measured.gap_ce)),
     Column("95% of the gap", _gap_interval),
-    Column("epoch", _epoch, formats=WHOLE),
+    Column("epoch", _epoch, formats=LONG_FORMATS),
     Column(
         "why not chosen",
         lambda row: why_not_chosen(row.report, row.trial),
         align="left",
-        formats=WHOLE,
+        formats=LONG_FORMATS,
     ),
-    Column("why this verdict", _why_this_verdict, align="left", formats=WHOLE),
+    Column(
+        "why this verdict",
+        lambda row: row.verdict.because if row.verdict else "",
+        align="left",
+        formats=LONG_FORMATS,
+    ),
 )

@@ -16,9 +16,13 @@ from pipeline.search.executors.interface import Executor, Opener
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of all executors."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in modules if name != "interface"))
+    """Returns the names of all executors: of the modules in this folder that have an EXECUTOR."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(name for name in modules if _executor_in(name) is not None)
+
+
+def _executor_in(name: str) -> type[Executor] | None:
+    return getattr(importlib.import_module(f"{__name__}.{name}"), "EXECUTOR", None)
 
 
 def find(name: str) -> type[Executor]:
@@ -30,7 +34,8 @@ def find(name: str) -> type[Executor]:
     if name not in names():
         valid = ", ".join(names())
         raise InputError(f"unknown executor '{name}'{closest(name, names())}; known: {valid}")
-    executor: type[Executor] = importlib.import_module(f"{__name__}.{name}").EXECUTOR
+    executor = _executor_in(name)
+    assert executor is not None, "names() lists it"
     return executor
 
 

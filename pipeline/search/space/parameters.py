@@ -12,9 +12,11 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.search.space.hyperparameters import Hyperparameter, Value, formatted
+from pipeline.records import Value
+from pipeline.search.space.hyperparameters import check, formatted
 from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
 from pipeline.search.space.yaml_document import Document, KeyPath
+from pipeline.training.hyperparameters import Hyperparameter
 
 _MAX_CHOICES = 256
 
@@ -127,7 +129,7 @@ def parameters_in(document: Document) -> dict[str, Parameter]:
             parameter = _choice(document, where, entry)
         else:
             ways = "a list of choices" + (
-                "" if entry.number is None else " or {low: ..., high: ...}"
+                "" if not entry.is_number else " or {low: ..., high: ...}"
             )
             message = (
                 f"{formatted(value)} does not vary; expected {ways}; a constant goes to `fixed`"
@@ -143,14 +145,14 @@ def _choice(document: Document, where: KeyPath, entry: Hyperparameter) -> Choice
     if not values:
         document.problem(where, f"the list of choices is empty; expected {entry.expected}")
     if len(values) > _MAX_CHOICES:
-        ways = f"at most {_MAX_CHOICES}" + (", or a range" if entry.number else "")
+        ways = f"at most {_MAX_CHOICES}" + (", or a range" if entry.is_number else "")
         document.problem(where, f"{len(values):,} choices are too many; expected {ways}")
         return None
     choices: list[Value] = []
     for index, value in enumerate(values):
         place = (*where, index)
         try:
-            choice = entry.check(value)
+            choice = check(entry, value)
         except ValueError:
             document.problem(place, invalid(value, entry.expected, entry.options))
             continue
@@ -164,7 +166,7 @@ def _choice(document: Document, where: KeyPath, entry: Hyperparameter) -> Choice
 
 
 def _range(document: Document, where: KeyPath, entry: Hyperparameter) -> Parameter | None:
-    if entry.number is None:
+    if not entry.is_number:
         message = f"a range makes no sense here; expected a list of choices, {entry.expected}"
         document.problem(where, message)
         return None
@@ -176,14 +178,14 @@ def _range(document: Document, where: KeyPath, entry: Hyperparameter) -> Paramet
         try:
             if value is None:
                 raise ValueError(entry.expected)
-            ends.append(entry.check(value))
+            ends.append(check(entry, value))
         except ValueError:
             document.problem((*where, key), invalid(value, entry.expected))
     if len(ends) < 2:
         return None
     low, high = ends
     _check_range(document, where, entry, (low, high, entered))
-    if entry.number is int:
+    if entry.kind is int:
         return IntRange(low, high, entered.step or 1, entered.log)
     return FloatRange(low, high, entered.log)
 
@@ -207,7 +209,7 @@ def _check_range(
     if entered.step is None:
         return
     place = (*where, "step")
-    if entry.number is not int:
+    if entry.kind is not int:
         document.problem(place, "only whole numbers have a step; expected low, high and log only")
     elif entered.log and entered.step > 1:
         document.problem(place, "a logarithmic range has no step; expected either step or log")

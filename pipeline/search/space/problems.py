@@ -1,7 +1,8 @@
 """What is wrong with a value of a search space file, in words: what was expected, the closest name.
 
 In: a ``yaml_document.Document`` and a place in it. Out: the checked value, or None and a problem
-noted in the document. ``search.space.schema`` and ``search.space.parameters`` check their parts with these.
+noted in the document. ``search.space.schema`` and ``search.space.parameters`` check their parts
+with these.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import closest
-from pipeline.search.space.hyperparameters import HYPERPARAMETERS, Hyperparameter, formatted
+from pipeline.search.space.hyperparameters import formatted, taken_by
 from pipeline.search.space.yaml_document import Document, KeyPath
+from pipeline.training.hyperparameters import Hyperparameter
+from pipeline.training.techniques import hyperparameters
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -46,15 +49,13 @@ def invalid(value: Any, expected: str, options: tuple[str, ...] = ()) -> str:
 def hyperparameter_at(document: Document, where: KeyPath) -> Hyperparameter | None:
     """Returns the table's entry for this key, or None after noting why it cannot stand here."""
     name, family = str(where[-1]), document.values.get("family")
-    entry = HYPERPARAMETERS.get(name)
+    every, taken = hyperparameters(), taken_by(family)
+    entry = every.get(name)
     if entry is None:
-        valid = ", ".join(HYPERPARAMETERS)
-        message = f"unknown hyperparameter; expected one of {valid}"
-        document.problem(where, message + closest(name, HYPERPARAMETERS))
-    elif family in entry.not_in:
-        valid = ", ".join(
-            key for key, other in HYPERPARAMETERS.items() if family not in other.not_in
-        )
+        message = f"unknown hyperparameter; expected one of {', '.join(every)}"
+        document.problem(where, message + closest(name, every))
+    elif name not in taken:
+        valid = ", ".join(key for key in every if key in taken)
         document.problem(where, f"the family {family} has no {name}; expected one of {valid}")
         return None
     return entry

@@ -1,7 +1,7 @@
 """What a search space file must look like: a YAML document in, checked values out, or every fault.
 
 The shape of the file is :class:`File` (pydantic); the hyperparameters in it are checked against the
-table ``hyperparameters.HYPERPARAMETERS``. Every fault is noted in the document with its key and
+table of ``training.techniques``. Every fault is noted in the document with its key and
 line, then all are raised together.
 
 To extend: a key of the file is a field of :class:`File`, its description what an error says was
@@ -18,19 +18,19 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import closest
-from pipeline.records import TrialConfig
+from pipeline.records import TrialConfig, Value
 from pipeline.search.space.hyperparameters import (
-    DEFAULTS,
-    HYPERPARAMETERS,
-    Value,
+    check,
     condition,
     configure,
+    defaults,
     formatted,
     is_active,
 )
 from pipeline.search.space.parameters import Choice, Parameter, parameters_in
 from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
 from pipeline.search.space.yaml_document import Document, KeyPath
+from pipeline.training.techniques import hyperparameters
 
 _Section = dict[str, Any]
 _NAME = re.compile(r"[\w.+-]{1,64}")
@@ -76,7 +76,7 @@ class Checked:
     references: Mapping[str, TrialConfig]
 
 
-def check(document: Document, families: Collection[str]) -> Checked:
+def check_file(document: Document, families: Collection[str]) -> Checked:
     """Returns the content of a search space file, hyperparameters in the order of the table.
 
     Raises:
@@ -95,8 +95,8 @@ def check(document: Document, families: Collection[str]) -> Checked:
     references = _references(document, fixed)
     document.raise_problems()
     assert file is not None  # a file without a model has problems, raised above
-    ordered = {name: parameters[name] for name in HYPERPARAMETERS if name in parameters}
-    constants = {name: fixed[name] for name in HYPERPARAMETERS if name in fixed}
+    ordered = {name: parameters[name] for name in hyperparameters() if name in parameters}
+    constants = {name: fixed[name] for name in hyperparameters() if name in fixed}
     return Checked(
         file.family, file.trials, file.epochs, file.patience, constants, ordered, references
     )
@@ -111,7 +111,7 @@ def _constants(document: Document, where: KeyPath) -> dict[str, Value]:
         if entry is None:
             continue
         try:
-            found[name] = entry.check(value)
+            found[name] = check(entry, value)
         except ValueError:
             hint = "; what varies belongs under `search`" if isinstance(value, dict | list) else ""
             document.problem(place, invalid(value, entry.expected, entry.options) + hint)
@@ -135,25 +135,25 @@ def _check_conditions(
         for section in ("search", "fixed")
         for name in document.section((section,))
     }
-    for name, entry in HYPERPARAMETERS.items():
+    for name, entry in hyperparameters().items():
         if entry.needs is None:
             continue
         key, wanted = entry.needs
         if key in given and key not in fixed and key not in parameters:
             continue
-        parameter = parameters.get(key, Choice((fixed.get(key, DEFAULTS[key]),)))
+        parameter = parameters.get(key, Choice((fixed.get(key, defaults()[key]),)))
         activating = [formatted(value) for value in wanted if parameter.contains(value)]
         if name in given and not activating:
             message = f"nothing activates it; expected that {condition(name)}, fixed or searched"
             document.problem(given[name], message)
-        if name not in given and activating and DEFAULTS[name] is None:
+        if name not in given and activating and defaults()[name] is None:
             needed = f"{' and '.join(activating)} needs {name}, which is neither fixed nor searched"
             document.problem(given[key], f"{needed}; expected {name} beside it, {entry.expected}")
 
 
 def _references(document: Document, fixed: Mapping[str, Value]) -> dict[str, TrialConfig]:
     """Returns the configs of the valid references."""
-    shared = {**DEFAULTS, **fixed, **_constants(document, ("reference_defaults",))}
+    shared = {**defaults(), **fixed, **_constants(document, ("reference_defaults",))}
     found: dict[str, TrialConfig] = {}
     for name in document.section(("references",)):
         where = ("references", name)
@@ -164,7 +164,7 @@ def _references(document: Document, fixed: Mapping[str, Value]) -> dict[str, Tri
         if own.keys() != document.section(where).keys():
             continue
         values = {**shared, **own}
-        for key, entry in HYPERPARAMETERS.items():
+        for key, entry in hyperparameters().items():
             if key in own and not is_active(key, values):
                 message = f"unused; expected that {condition(key)}, or no {key}"
                 document.problem((*where, key), message)

@@ -1,16 +1,15 @@
 """A search space: what may vary, what is fixed and which known systems run along.
 
-In: a YAML file of ``search_spaces/`` (read by ``search.yaml_document``, checked by
-``search.schema``). Out: a :class:`SearchSpace`, which turns a trial of Optuna, or of anything with
-its three ``suggest_*`` methods, into a ``records.TrialConfig``, and says what it consists of.
+In: a YAML file of ``search_spaces/`` (read by ``search.space.yaml_document``, checked by
+``search.space.schema``). Out: a :class:`SearchSpace`, which turns a trial of Optuna, or of anything
+with its three ``suggest_*`` methods, into a ``records.TrialConfig``, and says what it consists of.
 
 To ask another question: one more YAML file in ``search_spaces/``, or anywhere by its path. To add
-a hyperparameter: an entry in ``search.hyperparameters.HYPERPARAMETERS``.
+a hyperparameter: an entry in ``training.techniques`` or ``training.hyperparameters``.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,19 +17,20 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.errors import SearchSpaceError, closest, printable
-from pipeline.records import TrialConfig
+from pipeline.records import TrialConfig, Value
 from pipeline.search.space import schema, yaml_document
 from pipeline.search.space.definition import as_yaml, changes
 from pipeline.search.space.hyperparameters import (
-    DEFAULTS,
-    HYPERPARAMETERS,
-    Value,
     condition,
     configure,
+    defaults,
     formatted,
     is_active,
+    taken_by,
 )
 from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
+from pipeline.training import models
+from pipeline.training.techniques import further_hyperparameters
 
 __all__ = [
     "Choice",
@@ -112,8 +112,8 @@ class SearchSpace:
     def constants(self) -> dict[str, Value]:
         """The value of every hyperparameter that does not vary: the fixed ones and defaults."""
         return {
-            name: self.fixed.get(name, DEFAULTS[name])
-            for name in HYPERPARAMETERS
+            name: self.fixed.get(name, default)
+            for name, default in defaults().items()
             if name not in self.parameters
         }
 
@@ -128,18 +128,19 @@ class SearchSpace:
             if is_active(name, values):
                 values[name] = parameter.suggest(name, trial)
             else:
-                values[name] = DEFAULTS[name]
+                values[name] = defaults()[name]
         return configure(self.family, values)
 
     def parameters_of(self, config: TrialConfig) -> dict[str, Value] | None:
         """Returns the suggestions that lead to a configuration; None if it is not in the space."""
-        values, constants = config.as_dict(), self.constants
+        constants = self.constants
         if config.family != self.family:
             return None
         suggestions: dict[str, Value] = {}
-        for name in HYPERPARAMETERS:
+        values = values_of(config)
+        for name, default in defaults().items():
             if not is_active(name, values):
-                fits = values[name] == DEFAULTS[name]
+                fits = values[name] == default
             elif name in self.parameters:
                 suggestions[name] = values[name]
                 fits = self.parameters[name].contains(values[name])
@@ -158,7 +159,7 @@ class SearchSpace:
         for name, value in self.constants.items():
             if name in self.fixed:
                 rows.append(GridRow(name, "fixed", formatted(value), condition(name)))
-            elif self._applies(name) and not condition(name):
+            elif self._shown({name: value}) and not condition(name):
                 rows.append(GridRow(name, "default", formatted(value), ""))
         return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
 
@@ -183,17 +184,23 @@ class SearchSpace:
         return as_yaml(self.definition(), self.trials, self.path)
 
     def _applies(self, name: str) -> bool:
-        return self.family not in HYPERPARAMETERS[name].not_in
+        return name in taken_by(self.family)
 
     def _settings(self, config: TrialConfig) -> dict[str, Value]:
-        return self._shown({name: config.as_dict()[name] for name in HYPERPARAMETERS})
+        return self._shown(values_of(config))
 
     def _shown(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Returns the values that count: no other family's, and no lambda that is not set."""
+        """Returns the values that count: no other family's, and no lambda that is not set.
+
+        A technique that is younger than a study, and off, leaves the study's definition as it was.
+        """
+        further = further_hyperparameters()
         return {
             name: value
             for name, value in values.items()
-            if self._applies(name) and not (condition(name) and value is None)
+            if self._applies(name)
+            and not (condition(name) and value is None)
+            and not (name in further and value == further[name].default)
         }
 
 
@@ -230,7 +237,7 @@ def parse(content: bytes, path: Path, families: Collection[str] | None = None) -
         SearchSpaceError: It is not valid; every fault is listed.
     """
     document = yaml_document.read(content, path)
-    checked = schema.check(document, _families() if families is None else families)
+    checked = schema.check_file(document, models.names() if families is None else families)
     space = SearchSpace(
         name=path.stem,
         path=path,
@@ -274,6 +281,11 @@ def default_for(kind: str, input_shape: tuple[int, ...] = ()) -> SearchSpace:
     return load("default_features" if small else f"default_{kind}")
 
 
+def values_of(config: TrialConfig) -> dict[str, Value]:
+    """Returns the value of every hyperparameter of a config, in the order of the table."""
+    return {name: getattr(config, name) for name in defaults()}
+
+
 def _plain(parameter: Parameter) -> dict[str, Any]:
     entry = asdict(parameter)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
@@ -283,9 +295,3 @@ def _folder() -> Path:
     """Returns the folder of the shipped files: in the installed package, or in the checkout."""
     installed = _PACKAGE / "search_spaces"
     return installed if installed.is_dir() else _PACKAGE.parent / "search_spaces"
-
-
-def _families() -> list[str]:
-    """Returns the model families by their files, so that no training code is imported here."""
-    modules = pkgutil.iter_modules([str(_PACKAGE / "training" / "models")])
-    return sorted(module.name for module in modules)

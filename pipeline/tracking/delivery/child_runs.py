@@ -1,30 +1,28 @@
-"""The child runs of a parent: made where they are missing, told what entries say.
+"""Delivers messages to the child runs of a parent, which it makes where they are missing.
 
-In: :class:`Entry`s, in order. Out: runs in MLflow. Calls to the store are few (on SQLite one costs
-10 to 30 ms): a trial's end is its files, one batch and one status.
+In: :class:`Message`s, in order. Out: runs in MLflow. Calls to the store are few (on SQLite one
+costs 10 to 30 ms): a trial's end is its files, one batch and one status.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.errors import TrackingError
-from pipeline.tracking import artifacts
-from pipeline.tracking.batches import send
-from pipeline.tracking.client import is_lasting, refusals
-from pipeline.tracking.delivery.message import Entry, Head
+from pipeline.tracking.client import Client, is_permanent
+from pipeline.tracking.delivery.message import Message, NewRun, Parcel, Point
 from pipeline.tracking.delivery.outbox import Outbox
 from pipeline.tracking.queries import CONTINUED_TAG, PARENT_TAG, TRIAL_ROLE, children_of
 
 
 @dataclass(frozen=True)
 class Child:
-    """What is remembered of a child run.
+    """A child run that MLflow has, as far as it is remembered.
 
     Attributes:
         run_id: MLflow's id.
@@ -42,22 +40,55 @@ class Child:
         return cls(run.info.run_id, run.info.artifact_uri, bool(run.data.params))
 
 
-def deliver_waiting(client: MlflowClient, outbox: Outbox) -> int:
-    """Delivers what is left in an outbox to whichever parents it belongs; returns how many.
+@dataclass
+class WrittenRun:
+    """What was written to a child run, delivered or not.
+
+    Attributes:
+        status: MLflow's, as it is or will be.
+        has_weights: Whether its weights are kept.
+        new_run: What the run is made of; None for one of an earlier process.
+        retry_tags: Tags that replace those of an earlier attempt.
+        epochs: Points of epochs that were not sent yet.
+        sent: Points that were, and may not be delivered yet.
+        sent_at: When the last ones were.
+    """
+
+    status: str = "RUNNING"
+    has_weights: bool = False
+    new_run: NewRun | None = None
+    retry_tags: Mapping[str, str] = field(default_factory=dict)
+    epochs: list[Point] = field(default_factory=list)
+    sent: list[Parcel] = field(default_factory=list)
+    sent_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, run: Run) -> WrittenRun:
+        """Returns what an earlier process wrote to a run that was read."""
+        return cls(run.info.status, run.data.tags.get("weights") == "kept")
+
+    def undelivered(self) -> list[Point]:
+        """Returns the points that the store may lack; the message with the end repeats them."""
+        waiting = [parcel for parcel in self.sent if not parcel.delivered]
+        sent = [point for parcel in waiting if parcel.message for point in parcel.message.points]
+        return [*sent, *self.epochs]
+
+
+def deliver_waiting(client: Client, folder: Path) -> int:
+    """Delivers what an earlier search had to leave in an outbox; returns how many messages.
 
     Raises:
-        TrackingError: The store refuses; what was not delivered stays.
+        TrackingError: The store does not take them; what was not delivered stays.
     """
+    outbox = Outbox(folder)
     runs: dict[str, ChildRuns] = {}
     waiting = outbox.waiting()
     for path in waiting:
-        entry, parent_id = outbox.read(path)
+        message, parent_id = outbox.read(path)
         try:
             if parent_id not in runs:
-                with refusals(client.tracking_uri, entry.action):
-                    parent = _successor(client, parent_id)
-                    runs[parent_id] = ChildRuns(client, parent, children_of(client, [parent]))
-            runs[parent_id].deliver(entry)
+                runs[parent_id] = _runs_below(client.doing(message.action), parent_id)
+            runs[parent_id].deliver(message)
         except TrackingError as error:
             raise _with_its_file(error, path) from error.__cause__
         outbox.remove(path)
@@ -65,18 +96,18 @@ def deliver_waiting(client: MlflowClient, outbox: Outbox) -> int:
     return len(waiting)
 
 
-def _successor(client: MlflowClient, run_id: str) -> Run:
-    """Returns the parent run that has taken over the children of this one, or itself."""
-    run = client.get_run(run_id)
-    # One that was taken over may have become the parent again: its role says so.
-    while run.data.tags.get("role") == "continued":
-        run = client.get_run(run.data.tags[CONTINUED_TAG])
-    return run
+def _runs_below(client: Client, parent_id: str) -> ChildRuns:
+    """Returns the child runs of a parent, or of the run that was made the parent in its place."""
+    parent = client.get_run(parent_id)
+    # A replaced one may have become the parent again: its role says so.
+    while parent.data.tags.get("role") == "continued":
+        parent = client.get_run(parent.data.tags[CONTINUED_TAG])
+    return ChildRuns(client, parent, children_of(client, [parent]))
 
 
 def _with_its_file(error: TrackingError, path: Path) -> TrackingError:
-    """Returns a refusal that will last with where the entry is and how to give it up."""
-    if not is_lasting(error):
+    """Returns an error that will not pass with where the message is and how to give it up."""
+    if not is_permanent(error):
         return error
     return TrackingError(
         f"{error}; it waits in {path}: bring the run back, or remove that file to give up what it "
@@ -96,7 +127,7 @@ class ChildRuns:
 
     def __init__(
         self,
-        client: MlflowClient,
+        client: Client,
         parent: Run,
         children: Mapping[int, Run],
         role: str = TRIAL_ROLE,
@@ -111,55 +142,55 @@ class ChildRuns:
         child = self._known.get(number)
         return None if child is None else child.run_id
 
-    def deliver(self, entry: Entry) -> None:
-        """Tells a child run what an entry says; may be repeated after an interruption.
+    def deliver(self, message: Message) -> None:
+        """Logs a message on its child run; may be repeated after an interruption.
 
         Raises:
             TrackingError: The store refused, or could not be reached.
         """
-        with refusals(self._client.tracking_uri, entry.action):
-            new = entry.number not in self._known and not self._found(entry.number)
-            if new and entry.head is None and entry.status == "FAILED":
-                return  # Closing a run that somebody has deleted.
-            child = self._made(entry) if new else self._known[entry.number]
-            params = entry.head.params if entry.head and not child.described else {}
-            uri = self._client.tracking_uri
-            if entry.files:
-                artifacts.write(child.artifact_uri, uri, entry.files)
-            for name in entry.dropped:
-                artifacts.delete(child.artifact_uri, uri, name)
-            send(self._client, child.run_id, entry.points, entry.tags, params)
-            if params:
-                self._known[entry.number] = replace(child, described=True)
-            if entry.ended is not None:
-                self._client.set_terminated(child.run_id, entry.status, entry.ended)
-            elif entry.status is not None and not new:
-                self._client.update_run(child.run_id, status=entry.status)
+        client, number = self._client.doing(message.action), message.number
+        new = number not in self._known and not self._found(client, number)
+        if new and message.new_run is None and message.status == "FAILED":
+            return  # Closing a run that somebody has deleted.
+        child = self._made(client, message) if new else self._known[number]
+        params = message.new_run.params if message.new_run and not child.described else {}
+        if message.files:
+            client.write_artifacts(child.artifact_uri, message.files)
+        for name in message.dropped:
+            client.delete_artifact(child.artifact_uri, name)
+        client.log_in_batches(child.run_id, message.points, message.tags, params)
+        if params:
+            self._known[number] = replace(child, described=True)
+        if message.ended is not None:
+            client.set_terminated(child.run_id, message.status, message.ended)
+        elif message.status is not None and not new:
+            client.update_run(child.run_id, status=message.status)
 
-    def _found(self, number: int) -> bool:
+    def _found(self, client: Client, number: int) -> bool:
         """Whether the store has a run of which this process does not know: a lost answer's."""
         if self._in_doubt and self.role == TRIAL_ROLE:
-            found = children_of(self._client, [self._parent])
+            found = children_of(client, [self._parent])
             self._known |= {n: Child.of(run) for n, run in found.items() if n not in self._known}
         self._in_doubt = False
         return number in self._known
 
-    def _made(self, entry: Entry) -> Child:
-        head = entry.head
-        if head is None:
+    def _made(self, client: Client, message: Message) -> Child:
+        """Makes the run that a message begins."""
+        if message.new_run is None:
             raise TrackingError(
-                f"could not {entry.action}: it has no run; call trial_started first"
+                f"could not {message.action}: it has no run; call trial_started first"
             )
+        # Until the answer is there, the store may have made the run all the same.
         self._in_doubt = True
-        run = self._created(head)
+        run = self._created(client, message.new_run)
         self._in_doubt = False
-        self._known[entry.number] = Child.of(run)
-        return self._known[entry.number]
+        self._known[message.number] = Child.of(run)
+        return self._known[message.number]
 
-    def _created(self, head: Head) -> Run:
-        return self._client.create_run(
+    def _created(self, client: Client, new: NewRun) -> Run:
+        return client.create_run(
             self._parent.info.experiment_id,
-            start_time=head.started,
-            tags={**head.tags, PARENT_TAG: self._parent.info.run_id},
-            run_name=head.run_name,
+            start_time=new.started,
+            tags={**new.tags, PARENT_TAG: self._parent.info.run_id},
+            run_name=new.run_name,
         )

@@ -1,6 +1,6 @@
-"""What waits for MLflow, on disk: entries in the order they were put, each whole or not there.
+"""Keeps on disk what waits for MLflow: messages in their order, each whole or not there.
 
-In: :class:`Entry`s. Out: the same, after whatever killed this process. An entry is a file of its
+In: :class:`Message`s. Out: the same, after whatever killed this process. A message is a file of its
 own, written under another name, flushed to the disk and renamed; the folder goes when it is empty.
 """
 
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import SpoolError, TrackingError
-from pipeline.tracking.delivery.message import Entry, pack, unpack
+from pipeline.tracking.delivery.message import Message, pack, unpack
 
 _SUFFIX, _UNFINISHED = ".entry", ".unfinished"
 
 
 class Outbox:
-    """A folder of entries; one process uses it at a time.
+    """A folder of messages; one process uses it at a time.
 
     Args:
         folder: Made at once, so that one that cannot be written is found before anything trains.
@@ -37,17 +37,17 @@ class Outbox:
                 raise PermissionError(13, "the folder is read-only")
         self._next = max((int(path.stem) for path in self.waiting()), default=-1) + 1
 
-    def put(self, entry: Entry, parent: str) -> Path:
-        """Keeps an entry; when this returns, it survives a power loss.
+    def put(self, message: Message, parent: str) -> Path:
+        """Keeps a message; when this returns, it survives a power loss.
 
         Raises:
             SpoolError: The disk is full, or the folder gone or read-only.
         """
         path = self.folder / f"{self._next:010d}{_SUFFIX}"
         unfinished = path.with_suffix(_UNFINISHED)
-        with self._written(entry.action.removeprefix("finish ")):
+        with self._written(message.action.removeprefix("finish ")):
             with unfinished.open("wb") as file:
-                file.write(pack(entry, parent))
+                file.write(pack(message, parent))
                 file.flush()
                 os.fsync(file.fileno())
             self._next += 1
@@ -56,11 +56,11 @@ class Outbox:
         return path
 
     def waiting(self) -> list[Path]:
-        """Returns the files of the entries, in the order they were put."""
+        """Returns the files of the messages, in the order they were put."""
         return sorted(self.folder.glob(f"*{_SUFFIX}"))
 
-    def read(self, path: Path) -> tuple[Entry, str]:
-        """Returns an entry and the parent run that it belongs to.
+    def read(self, path: Path) -> tuple[Message, str]:
+        """Returns a message and the parent run that it belongs to.
 
         Raises:
             TrackingError: The file cannot be read back.
@@ -74,7 +74,7 @@ class Outbox:
             ) from error
 
     def remove(self, path: Path) -> None:
-        """Forgets an entry that was delivered."""
+        """Forgets a message that was delivered."""
         with self._written("what waits for MLflow"):
             path.unlink(missing_ok=True)
 

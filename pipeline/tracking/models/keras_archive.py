@@ -1,4 +1,4 @@
-"""A ``.keras`` file, looked at before Keras opens it: nothing in it may be code or a trap.
+"""Checks a ``.keras`` file before Keras opens it: nothing in it may be code or a trap.
 
 In: a path. Out: nothing, or an :class:`~pipeline.errors.InputError` that says what is wrong.
 Keras's safe mode refuses code as well; this comes before it, needs no Keras, and refuses what safe
@@ -45,21 +45,21 @@ def check_archive(file: Path, address: str) -> None:
         for described in _objects(config):
             _check_object(described, address)
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise _refusal(address, f"{type(error).__name__}: {error}"[:200]) from error
+        raise _invalid(address, f"{type(error).__name__}: {error}"[:200]) from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], address: str) -> None:
     names = [member.filename for member in members]
     if other := [name for name in names if name not in MEMBERS]:
-        raise _refusal(address, f"it holds {ascii(other[0])[:80]}, which no model of layers does")
+        raise _invalid(address, f"it holds {ascii(other[0])[:80]}, which no model of layers does")
     if len(names) != len(set(names)) or not {"config.json", "model.weights.h5"} <= set(names):
-        raise _refusal(address, "config.json and model.weights.h5 have to be in it, each once")
+        raise _invalid(address, "config.json and model.weights.h5 have to be in it, each once")
     limit = available_bytes()
     for member in members:
         most = MOST_CONFIG_BYTES if member.filename.endswith(".json") else limit
         packed = max(member.compress_size, 2**10)
         if member.file_size > most or member.file_size > MOST_EXPANSION * packed:
-            raise _refusal(
+            raise _invalid(
                 address, f"its {member.filename} unpacks to {member.file_size / 2**20:,.1f} MiB"
             )
 
@@ -85,10 +85,10 @@ def _check_object(described: dict[str, Any], address: str) -> None:
     packaged = isinstance(registered, str) and ">" in registered
     if name in RUN_CODE or foreign or packaged:
         shown = ascii(registered if packaged else name)[:80]
-        raise _refusal(address, f"{shown} in it is code of its own, or loads some")
+        raise _invalid(address, f"{shown} in it is code of its own, or loads some")
 
 
-def _refusal(address: str, reason: str) -> InputError:
+def _invalid(address: str, reason: str) -> InputError:
     return InputError(
         f"{address} cannot be read as a Keras model ({reason}); expected one of Keras's own "
         "layers, saved by model.save('x.keras') with Keras 3"

@@ -1,4 +1,4 @@
-"""A model that was saved: found by its address or path, fetched, and read as a Keras model.
+"""Finds a saved model by its address or path, fetches it, and reads it as a Keras model.
 
 In: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/ID/PATH``, a folder that MLflow saved
 or a ``.keras`` file. Out: :class:`SavedFiles`. Nothing of the saved model is executed: of MLflow's
@@ -8,6 +8,7 @@ folder only ``MLmodel`` and the ``.keras`` file are read, in Keras's safe mode, 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,16 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-
-from pipeline.errors import InputError, closest, printable
+from pipeline.errors import InputError, TrackingError, closest, printable
 from pipeline.redaction import masked
-from pipeline.tracking import connect
-from pipeline.tracking.address import tracking_address
-from pipeline.tracking.client import refusals, sqlite_path
-from pipeline.tracking.models import registry
+from pipeline.tracking.client import Client, error_code
+from pipeline.tracking.database import existing_store
 from pipeline.tracking.models.keras_archive import check_archive
+from pipeline.tracking.models.registry import CLASSES_KEY, FEATURES_KEY, as_mlflows_default
 
 ADDRESS = re.compile(r"(models|runs):/.+")
 _FORMS = (
@@ -56,7 +53,7 @@ class SavedFiles:
         Raises:
             InputError: The file holds no Keras model, or one with code of its own.
         """
-        return registry.read_keras_file(self.file, self.address)
+        return read_keras_file(self.file, self.address)
 
 
 @contextmanager
@@ -79,41 +76,53 @@ def fetched(address: str, tracking_uri: str | None = None) -> Iterator[SavedFile
         yield _on_disk(_download(uri, address, folder), address)
 
 
-def existing_store(tracking_uri: str | None = None) -> str:
-    """Returns the address of the tracking store, which is there: reading must not create one.
+def read_keras_file(file: Path, address: str) -> Any:
+    """Returns the model in a ``.keras`` file; no code that was saved with it is run.
+
+    Not by ``mlflow.keras.load_model``, which would unpickle custom objects, too.
 
     Raises:
-        InputError: The SQLite file does not exist.
+        InputError: It is no Keras model, or it needs code of its own.
     """
-    uri = tracking_address(tracking_uri)
-    path = sqlite_path(uri)
-    if path is not None and not path.is_file():
+    import keras
+
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:
         raise InputError(
-            f"there is no MLflow store {path}: call this in the folder of the search, or set "
-            "MLFLOW_TRACKING_URI to the store that holds it"
-        )
-    return uri
+            f"{address} cannot be read as a Keras model ({_one_line(error)}); expected one of "
+            "Keras's own layers, saved by model.save('x.keras') with Keras 3"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    """Returns an exception's type and the beginning of its message, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:240]}" if text else type(error).__name__
 
 
 def _download(uri: str, address: str, folder: str) -> Path:
     """Returns the folder that a model's files were copied to."""
-    store = connect(uri)
-    with refusals(uri, f"fetch {address}"):
-        try:
-            return Path(registry.download(uri, address, folder))
-        except MlflowException as error:
-            if error.error_code not in _ABSENT:
-                raise
-            reason = masked(str(error).strip().splitlines()[0])[:300]
-            start = f"there is no model {address} in {store.address} ({reason})"
-            raise InputError(start + _known(uri, address)) from error
+    import mlflow.artifacts
+
+    client = Client.open(uri).doing(f"fetch {address}")
+    download = mlflow.artifacts.download_artifacts
+    try:
+        with as_mlflows_default(uri):
+            return Path(client.call(download, artifact_uri=address, dst_path=folder))
+    except TrackingError as error:
+        if error_code(error) not in _ABSENT:
+            raise
+        reason = masked(str(error.__cause__).strip().splitlines()[0])[:300]
+        start = f"there is no model {address} in {client.address} ({reason})"
+        raise InputError(start + _known(client, address)) from error
 
 
-def _known(uri: str, address: str) -> str:
-    """Returns what to tell about a model that is not there: those that are."""
+def _known(client: Client, address: str) -> str:
+    """Returns the end of the message about a model that is not there: those that are."""
     if not address.startswith("models:/"):
         return "; expected runs:/RUN_ID/PATH of a model logged on that run"
-    registered = MlflowClient(uri).search_registered_models(max_results=100)
+    registered = client.search_registered_models(max_results=100)
     known: dict[str, list[str]] = {
         entry.name: [f"models:/{entry.name}@{alias}" for alias in sorted(entry.aliases)]
         or [f"models:/{entry.name}/VERSION"]
@@ -140,7 +149,7 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
         raise InputError(f"there is no model {address}; expected {_FORMS}")
     if not (path / "MLmodel").is_file():
         raise InputError(f"{address} is no saved model: expected {_FORMS}")
-    description = registry.describe_folder(path, address)
+    description = _describe_folder(path, address)
     flavors = description.flavors if isinstance(description.flavors, dict) else {}
     if not isinstance(flavors.get("keras"), dict):
         found = ", ".join(sorted(map(str, flavors))) or "none"
@@ -154,8 +163,23 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
             "with save_exported_model=True, which cannot be read; log it again"
         )
     check_archive(file, address)
-    classes = tuple(map(printable, _names(description.metadata, registry.CLASSES_KEY)))
-    return SavedFiles(address, file, classes, _names(description.metadata, registry.FEATURES_KEY))
+    classes = tuple(map(printable, _names(description.metadata, CLASSES_KEY)))
+    return SavedFiles(address, file, classes, _names(description.metadata, FEATURES_KEY))
+
+
+def _describe_folder(folder: Path, address: str) -> Any:
+    """Returns MLflow's description (``MLmodel``) of a saved model: flavors, metadata, signature.
+
+    Raises:
+        InputError: The file is no such description.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
+        from mlflow.models import Model
+    try:
+        return Model.load(str(folder))
+    except Exception as error:
+        raise InputError(f"{address}: MLmodel cannot be read ({_one_line(error)})") from error
 
 
 def _inside(folder: Path, name: str, address: str) -> Path:

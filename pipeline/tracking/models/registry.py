@@ -1,9 +1,8 @@
-"""The winner as a Keras model in MLflow's registry, and back.
+"""Registers the winner as a Keras model in MLflow's registry.
 
 In: a parent run, an ordinary Keras model, a few inputs and the names of its classes. Out:
 ``models:/NAME/VERSION``, which ``mlflow.keras.load_model``, ``mlflow.pyfunc.load_model`` and
-``mlflow models serve`` read. The only place that imports Keras (through MLflow), and only when a
-model is logged or loaded. Models that were saved elsewhere are found and read by ``saved_models``.
+``mlflow models serve`` read. Keras is imported (through MLflow) only when a model is logged.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -21,9 +21,10 @@ from typing import Any
 
 import mlflow
 import numpy as np
-from mlflow import MlflowClient
+from mlflow.entities import Run
 
-from pipeline.errors import InputError
+from pipeline.tracking.client import Client
+from pipeline.tracking.codec import MODEL_TAG
 from pipeline.tracking.views import offer_views
 
 CHAMPION = "champion"
@@ -44,19 +45,46 @@ def model_name(dataset: str) -> str:
 
 
 def register_model(
-    client: MlflowClient,
+    client: Client,
     run_id: str,
     model: Any,
     example_input: np.ndarray,
-    name: str,
+    name: str | None = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
 ) -> str:
-    """Logs a Keras model on a run and registers it with the alias ``champion``; returns its URI.
+    """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
 
-    The class names become metadata of the model, so that its predictions can be told by name; so do
-    the names of a table's columns, by which the signature takes them in any order. Its
-    experiment, which has a result now, gets the saved views that show it.
+    The study's experiment, which has a result now, gets the saved views that show it.
+
+    Args:
+        client: Of the store.
+        run_id: The study's parent run.
+        model: An ordinary Keras model.
+        example_input: [num_examples, ...], a few inputs, for the signature.
+        name: Registered name; None means ``<dataset>-least-overfit``.
+        class_names: A name per class; metadata of the model, for who predicts with it.
+        feature_names: A name per column that it takes, where it takes a table's; so the signature
+            takes them in any order.
+    """
+    client = client.doing("register the model")
+    run = client.get_run(run_id)
+    name = model_name(run.data.tags["dataset"]) if name is None else name
+    with as_mlflows_default(client.tracking_uri):
+        signature = _signature(model, np.asarray(example_input))
+        names = {CLASSES_KEY: list(class_names), FEATURES_KEY: list(feature_names)}
+        model_id = _log_model(client, run, model, signature, names)
+        version = _register(client, name, model_id, run_id)
+    offer_views(client, run.info.experiment_id)
+    uri = f"models:/{name}/{version}"
+    client.set_tag(run_id, MODEL_TAG, uri)
+    return uri
+
+
+def _log_model(
+    client: Client, run: Run, model: Any, signature: Any, names: Mapping[str, list[str]]
+) -> str:
+    """Logs a Keras model on a run, the names as its metadata; returns the id of the logged model.
 
     ``Model.log`` is what ``mlflow.keras.log_model`` calls; it takes a run's id, so that no run has
     to be made the active one of this process. The model's entry is made before it, because it would
@@ -64,29 +92,26 @@ def register_model(
     inferred: inferring loads the model in a new process (40 s).
     """
     flavor, models = _keras_flavor()
-    signature = _signature(model, np.asarray(example_input), feature_names)
-    with _as_default(client.tracking_uri):
-        run = client.get_run(run_id)
-        entry = client.create_logged_model(
-            run.info.experiment_id, name="model", source_run_id=run_id, params=run.data.params
-        )
-        models.Model.log(
-            artifact_path=None,
-            name="model",
-            model_id=entry.model_id,
-            flavor=flavor,
-            run_id=run_id,
-            model=model,
-            signature=signature,
-            pip_requirements=requirements(),
-            metadata=_metadata(class_names, feature_names),
-        )
-        version = _register(client, name, entry.model_id, run_id)
-    offer_views(client, run.info.experiment_id)
-    return f"models:/{name}/{version}"
+    run_id = run.info.run_id
+    entry = client.create_logged_model(
+        run.info.experiment_id, name="model", source_run_id=run_id, params=run.data.params
+    )
+    client.call(
+        models.Model.log,
+        artifact_path=None,
+        name="model",
+        model_id=entry.model_id,
+        flavor=_NamedColumns(flavor, names[FEATURES_KEY]),
+        run_id=run_id,
+        model=model,
+        signature=signature,
+        pip_requirements=requirements(),
+        metadata={key: kept for key, kept in names.items() if kept} or None,
+    )
+    return str(entry.model_id)
 
 
-def _register(client: MlflowClient, name: str, model_id: str, run_id: str) -> str:
+def _register(client: Client, name: str, model_id: str, run_id: str) -> str:
     """Makes a logged model the newest version and the champion; returns the version."""
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
@@ -97,75 +122,13 @@ def _register(client: MlflowClient, name: str, model_id: str, run_id: str) -> st
     return str(made.version)
 
 
-def load_model(tracking_uri: str, model_uri: str) -> Any:
-    """Returns the Keras model at an address such as ``models:/digits-least-overfit@champion``.
-
-    Not by ``mlflow.keras.load_model``, which would unpickle custom objects, too.
-
-    Raises:
-        InputError: There is no such model, or it is none of Keras's own layers.
-    """
-    from pipeline.tracking.models.load import fetched
-
-    with fetched(model_uri, tracking_uri) as files:
-        return files.load()
-
-
-def download(tracking_uri: str, model_uri: str, folder: str) -> str:
-    """Copies the files of a logged or registered model into a folder; returns where they are."""
-    import mlflow.artifacts
-
-    with _as_default(tracking_uri):
-        return str(mlflow.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=folder))
-
-
-def describe_folder(folder: Path, address: str) -> Any:
-    """Returns MLflow's description (``MLmodel``) of a saved model: flavors, metadata, signature.
-
-    Raises:
-        InputError: The file is no such description.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
-        from mlflow.models import Model
-    try:
-        return Model.load(str(folder))
-    except Exception as error:
-        raise InputError(f"{address}: MLmodel cannot be read ({_one_line(error)})") from error
-
-
-def read_keras_file(file: Path, address: str) -> Any:
-    """Returns the model in a ``.keras`` file; no code that was saved with it is run.
-
-    Raises:
-        InputError: It is no Keras model, or it needs code of its own.
-    """
-    import keras
-
-    try:
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:
-        raise InputError(
-            f"{address} cannot be read as a Keras model ({_one_line(error)}); expected one of "
-            "Keras's own layers, saved by model.save('x.keras') with Keras 3"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    """Returns an exception's type and the beginning of its message, on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:240]}" if text else type(error).__name__
-
-
 def _signature(model: Any, example_input: np.ndarray, feature_names: Sequence[str] = ()) -> Any:
     """Returns what goes in and out: the raw inputs' own dtype, the model's own shapes.
 
-    Shapes are the model's because an example's say too much: token lists have any length. A table's
-    columns have names instead, and no types: MLflow would refuse whole numbers for decimal ones.
+    Shapes are the model's because an example's say too much: token lists have any length.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
-    from mlflow.types.schema import AnyType
+    from mlflow.types import Schema, TensorSpec
 
     outputs = np.asarray(model.predict_on_batch(example_input))
     shapes = (model.input_shape, model.output_shape)
@@ -173,16 +136,32 @@ def _signature(model: Any, example_input: np.ndarray, feature_names: Sequence[st
         Schema([TensorSpec(array.dtype, tuple(-1 if size is None else size for size in shape))])
         for array, shape in zip((example_input, outputs), shapes, strict=True)
     ]
-    if feature_names:
-        entries[0] = Schema([ColSpec(AnyType(), name) for name in feature_names])
     return ModelSignature(*entries)
 
 
-def _metadata(
-    class_names: Sequence[str], feature_names: Sequence[str]
-) -> dict[str, list[str]] | None:
-    names = {CLASSES_KEY: list(class_names), FEATURES_KEY: list(feature_names)}
-    return {key: value for key, value in names.items() if value} or None
+@dataclass(frozen=True)
+class _NamedColumns:
+    """MLflow's Keras flavor, whose signature gets the names of a table's columns, in any order.
+
+    ``mlflow.keras.save_model`` refuses a signature of columns, so it is put in place afterwards.
+    They have no types: MLflow would refuse whole numbers where it was told of decimal ones.
+    """
+
+    keras_flavor: ModuleType
+    names: Sequence[str]
+
+    def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
+        """Saves a model as the flavor does; called by ``Model.log``."""
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
+        from mlflow.types.schema import AnyType
+
+        self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
+        if self.names:
+            columns = Schema([ColSpec(AnyType(), name) for name in self.names])
+            outputs = mlflow_model.signature.outputs
+            mlflow_model.signature = ModelSignature(columns, outputs)
+            mlflow_model.save(str(Path(path) / "MLmodel"))
 
 
 def _keras_flavor() -> tuple[ModuleType, ModuleType]:
@@ -209,7 +188,7 @@ def requirements() -> list[str]:
 
 
 @contextmanager
-def _as_default(tracking_uri: str) -> Iterator[None]:
+def as_mlflows_default(tracking_uri: str) -> Iterator[None]:
     """Makes a store MLflow's default for a moment: logging and loading models know no other way."""
     before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(tracking_uri)

@@ -1,18 +1,21 @@
 """Model families: one file each, named after the family. To add one, add a file.
 
 A family is a function ``layers(config, input_shape) -> tuple[Layer, ...]`` that describes the
-network with the nouns of ``training.architecture``; the output layer is added by the caller. It
-imports no Keras: the same description is stacked for training, unstacked for export, and counted
-for the time a study will take.
+network with the nouns of ``training.architecture``; the output layer is added by the caller. Beside
+it, ``HYPERPARAMETERS`` names the hyperparameters of networks that the family takes; those of
+training and of techniques are common to all. It imports no Keras: the same description is stacked
+for training, unstacked for export, and counted for the time a study will take.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable
+from typing import Any
 
 from pipeline.errors import InputError, closest
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Layer
+from pipeline.training.techniques import TECHNIQUES, hyperparameters
 
 Family = Callable[[TrialConfig, tuple[int, ...]], tuple[Layer, ...]]
 
@@ -28,11 +31,27 @@ def family(name: str) -> Family:
     Raises:
         InputError: There is no such family.
     """
-    if name not in names():
-        valid = ", ".join(names())
-        raise InputError(f"unknown model family '{name}'{closest(name, names())}; known: {valid}")
-    layers: Family = importlib.import_module(f"{__name__}.{name}").layers
+    layers: Family = _module(name).layers
     return layers
+
+
+def hyperparameters_of(name: str) -> frozenset[str]:
+    """Returns the names of the hyperparameters that count in a family.
+
+    Raises:
+        InputError: There is no such family, or it does not say what it takes.
+    """
+    every, taken = hyperparameters(), getattr(_module(name), "HYPERPARAMETERS", None)
+    if taken is None or not set(taken) <= every.keys():
+        raise InputError(
+            f"the model family '{name}' does not say which hyperparameters it takes: expected a "
+            f"tuple HYPERPARAMETERS in its file, with some of {', '.join(every)}"
+        )
+    lacking = {key for key, entry in every.items() if entry.of_family and key not in taken}
+    for technique in TECHNIQUES.values():
+        if name in technique.not_in:
+            lacking |= {entry.name for entry in technique.hyperparameters}
+    return frozenset(every.keys() - lacking)
 
 
 def layers_of(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
@@ -42,3 +61,10 @@ def layers_of(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer,
         InputError: There is no such family, or it cannot take such inputs.
     """
     return family(config.family)(config, input_shape)
+
+
+def _module(name: str) -> Any:
+    if name not in names():
+        valid = ", ".join(names())
+        raise InputError(f"unknown model family '{name}'{closest(name, names())}; known: {valid}")
+    return importlib.import_module(f"{__name__}.{name}")

@@ -8,7 +8,9 @@ follows each convolution; ``pooling`` puts 2x2 max-pooling between convolutions.
 from pipeline.errors import InputError
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Conv, Dense, Flatten, Layer, MaxPool
-from pipeline.training.regularization import regularized_layers
+from pipeline.training.techniques import regularized_layers
+
+HYPERPARAMETERS = ("depth", "width", "dense_width", "pooling", "placement", "first_activation")
 
 
 def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:

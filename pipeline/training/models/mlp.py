@@ -2,7 +2,9 @@
 
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Dense, Flatten, Layer
-from pipeline.training.regularization import regularized_layers
+from pipeline.training.techniques import regularized_layers
+
+HYPERPARAMETERS = ("depth", "width", "first_activation")
 
 
 def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:

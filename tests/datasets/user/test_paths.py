@@ -181,7 +181,8 @@ def test_the_memory_there_is_counts_the_limits_of_the_process(monkeypatch, tmp_p
     assert limits.available_bytes() <= 2**24 + 2**26
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
-    monkeypatch.setattr(limits, "_CGROUP", tmp_path)
+    files = (tmp_path / "memory.max", tmp_path / "memory.current")
+    monkeypatch.setattr(limits, "CGROUP_FILES", (files,))
     assert limits.available_bytes() == 600
 
 

@@ -12,9 +12,10 @@ from pipeline.report.evidence.class_errors import class_errors
 from pipeline.report.evidence.importance import FEWEST_TRIALS, _shuffled, encoded, importances
 from pipeline.report.evidence.optimism import optimism
 from pipeline.report.evidence.place import place_of
-from pipeline.report.evidence.techniques import isolation, used
+from pipeline.report.evidence.techniques import isolation
 from pipeline.report.report import baseline_of
 from pipeline.selection.statistics import expected_calibration_error, paired_standard_error
+from pipeline.training.techniques import used
 
 
 def part(nll, correct=None, predicted=None, confidence=None):

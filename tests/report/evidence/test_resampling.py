@@ -32,7 +32,9 @@ def by_hand(given, settings, repeats, seed):
     for examples in np.random.default_rng(seed).integers(num, size=(repeats, num)):
         again = replace(given, nll=given.nll[..., examples], correct=given.correct[..., examples])
         again = replace(again, gap_ce=given.gap_ce + again.val_ce - given.val_ce)
-        won.update(filter(lambda n: n is not None, [RULES[settings.name](again, settings).winner]))
+        won.update(
+            filter(lambda n: n is not None, [RULES[settings.name].rank(again, settings).winner])
+        )
     return {number: count / repeats for number, count in won.items()}
 
 

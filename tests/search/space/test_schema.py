@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from pipeline.errors import SearchSpaceError
 from pipeline.records import TrialConfig
 from pipeline.search.space import space
-from pipeline.search.space.hyperparameters import DEFAULTS, HYPERPARAMETERS
+from pipeline.search.space.hyperparameters import check as check_value
+from pipeline.search.space.hyperparameters import defaults
+from pipeline.training.techniques import further_hyperparameters, hyperparameters
+
+HYPERPARAMETERS, DEFAULTS = hyperparameters(), defaults()
 
 HEAD = "family: mlp\ntrials: 4\nepochs: 2\npatience: 1\n"
 SEARCH = "search:\n  depth: [1, 2]\n"
@@ -29,13 +33,14 @@ def problems(text: str) -> list[str]:
 
 
 def test_the_table_covers_exactly_the_fields_of_a_trial_config():
-    assert [*HYPERPARAMETERS] == [entry.name for entry in fields(TrialConfig)][1:]
+    own = [entry.name for entry in fields(TrialConfig) if entry.name not in ("family", "more")]
+    assert [*HYPERPARAMETERS] == [*own, *further_hyperparameters()]
 
 
 @pytest.mark.parametrize("name", HYPERPARAMETERS)
 def test_every_default_is_a_valid_value_or_off(name):
     if DEFAULTS[name] is not None:
-        assert HYPERPARAMETERS[name].check(DEFAULTS[name]) == DEFAULTS[name]
+        assert check_value(HYPERPARAMETERS[name], DEFAULTS[name]) == DEFAULTS[name]
 
 
 @pytest.mark.parametrize("name", HYPERPARAMETERS)
@@ -153,6 +158,12 @@ def test_a_range_of_a_lambda_is_logarithmic():
         ("lerning_rate: 1", "fixed.lerning_rate: unknown hyperparameter; expected one of"),
         ("family: cnn", "fixed.family: unknown hyperparameter"),
         ("regularizer: l1", "fixed.regularizer: l1 needs lambda_l1, which is neither fixed nor"),
+        ("input_noise: 0.1\n  standardize: false", "fixed.input_noise: nothing activates it; expect"
+         "ed that standardize is true, fixed or searched"),
+        ("weight_decay: -1", "weight_decay: -1 is not valid; expected a finite number of at least"),
+        ("input_noise: 1.5", "fixed.input_noise: 1.5 is not valid; expected a number from 0 to 1"),
+        ("label_smoothing: 1", "fixed.label_smoothing: 1 is not valid; expected a number from 0"),
+        ("weigth_decay: 1", "(did you mean 'weight_decay'?)"),
         ("lambda_l2: 0.1", "fixed.lambda_l2: nothing activates it; expected that regularizer is"),
         ("depth: 2", "search.depth: also under `fixed` (line 8); expected either fixed or searche"),
     ],

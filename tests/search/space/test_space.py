@@ -307,3 +307,38 @@ def test_a_family_is_known_by_its_file_in_training_models():
     files = sorted(file.stem for file in models.glob("*.py") if file.stem != "__init__")
     with pytest.raises(SearchSpaceError, match=f"expected one of {', '.join(files)}"):
         space.parse(TEXT.replace("mlp", "nothing").encode(), Path("mine.yaml"))
+
+
+YOUNGER = ("weight_decay", "label_smoothing", "input_noise")
+
+
+def test_a_technique_that_is_younger_than_a_study_and_off_changes_nothing_of_it():
+    plain = parsed()
+    off = parsed(TEXT.replace("width: 32", "width: 32\n  weight_decay: 0"))
+    assert off.definition() == plain.definition() and off.references == plain.references
+    for text in (json.dumps(plain.definition()), plain.text, str(plain.grid())):
+        assert not any(name in text for name in YOUNGER)
+    assert not any(name in entry.config.as_dict() for entry in plain.references for name in YOUNGER)
+
+
+@given(st.data())
+@settings(max_examples=20, deadline=None)
+def test_it_can_be_searched_fixed_and_used_in_references(data):
+    found = parsed(
+        TEXT.replace("width: 32", "width: 32\n  label_smoothing: 0.1")
+        .replace("batch_norm: [false, true]", "input_noise: {low: 0.0, high: 0.5}\n"
+                 "  weight_decay: [0, 1e-3, 0.1]\n  standardize: [false, true]")
+        .replace("  baseline: {}", "  baseline: {}\n  decay: {weight_decay: 0.1, depth: 1}")
+    )  # fmt: skip
+    draws = Draws(data)
+    config = found.suggest(draws)
+    assert config.label_smoothing == 0.1
+    assert config.weight_decay == draws.asked["weight_decay"]
+    assert ("input_noise" in draws.asked) == config.standardize
+    assert config.input_noise == draws.asked.get("input_noise", 0.0)
+    assert found.parameters_of(config) == draws.asked
+    decay = next(entry.config for entry in found.references if entry.name == "decay")
+    assert (decay.weight_decay, decay.label_smoothing) == (0.1, 0.1)
+    assert parsed(found.text).definition() == found.definition()
+    assert {"weight_decay", "input_noise"} <= found.definition()["search"].keys()
+    assert found.definition()["fixed"]["label_smoothing"] == 0.1

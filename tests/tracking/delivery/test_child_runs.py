@@ -1,15 +1,16 @@
-"""An entry delivered twice changes nothing; a run whose answer was lost is found again."""
+"""A message delivered twice changes nothing; a run whose answer was lost is found again."""
 
 from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
-from tracking_samples import EVERY_FIELD, complete
+from tracking_samples import CHANCE, EVERY_FIELD, complete
 
 from pipeline.errors import TrackingError
 from pipeline.records import TrialConfig
+from pipeline.tracking import connect
 from pipeline.tracking.delivery.child_runs import ChildRuns
-from pipeline.tracking.delivery.message import Entry, Head
+from pipeline.tracking.delivery.message import Message, NewRun
 from pipeline.tracking.delivery.outbox import Outbox
 from pipeline.tracking.delivery.sender import Background
 from pipeline.tracking.queries import children_of
@@ -20,16 +21,15 @@ POINTS = tuple(
 
 
 @pytest.fixture
-def parent(open_study, store_uri):
-    client = MlflowClient(store_uri)
-    return client, client.get_run(open_study().run_id)
+def parent(open_study, tracking):
+    return tracking, tracking.get_run(open_study().run_id)
 
 
 def end_of(parent, number=4):
     tags = {"trial": str(number), "mlflow.parentRunId": parent.info.run_id, "role": "trial"}
-    head = Head(f"trial {number}", tags, {"depth": "2"}, 1_700_000_000_000)
-    return Entry(
-        number, f"finish trial {number}", head, POINTS, {"state": "COMPLETE"},
+    new = NewRun(f"trial {number}", tags, {"depth": "2"}, 1_700_000_000_000)
+    return Message(
+        number, f"finish trial {number}", new, POINTS, {"state": "COMPLETE"},
         {"validation.npz": b"results"}, status="FINISHED", ended=1_700_000_005_000,
     )  # fmt: skip
 
@@ -76,19 +76,20 @@ def test_what_is_delivered_to_a_local_folder_is_on_the_disk_before_it_is_forgott
     assert "least-overfit" in [path.name for path in flushed["mlartifacts"]]
 
 
-def test_a_run_whose_answer_was_lost_is_not_made_twice(parent, monkeypatch):
+def test_a_run_whose_answer_was_lost_is_not_made_twice(parent, fake_mlflow):
     client, run = parent
     runs = ChildRuns(client, run, {})
-    create = client.create_run
 
-    def lost(*arguments, **named):
-        create(*arguments, **named)
-        raise ConnectionError("the answer was lost")
+    def lost(call):
+        answer = call.forward()
+        if call.name == "create_run":
+            raise ConnectionError("the answer was lost")
+        return answer
 
-    monkeypatch.setattr(client, "create_run", lost)
+    fake_mlflow.handler = lost
     with pytest.raises(TrackingError, match="could not finish trial 4: the answer was lost"):
         runs.deliver(end_of(run))
-    monkeypatch.setattr(client, "create_run", create)
+    fake_mlflow.reset()
     runs.deliver(end_of(run))
     (child,) = client.search_runs([run.info.experiment_id], "tags.role = 'trial'")
     assert child.info.run_id == runs.run_id(4)
@@ -111,15 +112,16 @@ def test_what_waits_finds_the_parent_that_took_over(tracking, open_study, tmp_pa
 
 
 def test_a_search_killed_while_the_store_was_away_is_delivered_as_if_nothing_had_been(
-    tracking, open_study, tmp_path, monkeypatch
+    tracking, open_study, tmp_path, store_uri, fake_mlflow
 ):
-    run, undisturbed = open_study("first"), open_study("second")
-    deliver, lines = run._runs.deliver, []
+    run, lines = open_study("first"), []
+    undisturbed = connect(store_uri).open_study("second", "digits", {"epochs": 5}, {})
+    undisturbed.log_dataset("a1" * 32, CHANCE)
 
-    def away(entry):
-        raise TrackingError("away") from ConnectionError("refused")
+    def away(call):
+        raise ConnectionError("refused")
 
-    monkeypatch.setattr(run._runs, "deliver", away)
+    fake_mlflow.handler = away
     with run.in_background(tmp_path / "o", lines.append):
         for log in (run, undisturbed):
             log.trial_started(0, "baseline", EVERY_FIELD, {"seed": "5"})
@@ -128,7 +130,7 @@ def test_a_search_killed_while_the_store_was_away_is_delivered_as_if_nothing_had
             log.trial_started(1, None, TrialConfig())
         assert run.run_ids([0, 1]) == {}
         assert isinstance(run._channel, Background)
-    monkeypatch.setattr(run._runs, "deliver", deliver)
+    fake_mlflow.reset()
     assert len(lines) == 1
     assert tracking.deliver_waiting(tmp_path / "o") == 1
     (late,) = tracking.read_study("first").trials
@@ -169,13 +171,13 @@ def test_what_waits_for_a_parent_that_is_gone_is_named(tracking, open_study, tmp
 def test_closing_a_run_that_was_deleted_says_nothing_more(parent):
     client, run = parent
     runs = ChildRuns(client, run, {})
-    runs.deliver(Entry(4, "finish trial 4", status="FAILED", ended=1))
+    runs.deliver(Message(4, "finish trial 4", status="FAILED", ended=1))
     assert runs.run_id(4) is None
 
 
 def test_of_two_runs_of_a_trial_the_written_one_counts(parent):
     client, run = parent
-    tags = dict(end_of(run).head.tags)
+    tags = dict(end_of(run).new_run.tags)
     ids = [client.create_run("0", tags=tags, start_time=5).info.run_id for _ in "ab"]
     for written in ids:
         client.set_tag(written, "state", "COMPLETE")

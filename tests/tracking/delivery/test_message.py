@@ -1,17 +1,22 @@
-"""An entry comes back from disk as it was put, number for number, or is said to be damaged."""
+"""A message comes back from disk as it was put, number for number, or is said to be damaged."""
 
+import io
+import json
 import math
+import zipfile
 
 import numpy as np
 import pytest
 
 from pipeline.errors import TrackingError
-from pipeline.tracking.delivery.message import Entry, Head, pack, unpack
+from pipeline.tracking.delivery.message import Message, NewRun, pack, unpack
 
-FULL = Entry(
+FULL = Message(
     7,
     "finish trial 7",
-    Head("trial 7", {"trial": "7", "name": "größe 'a\"b"}, {"max_norm": "null"}, 1_700_000_000_123),
+    NewRun(
+        "trial 7", {"trial": "7", "name": "größe 'a\"b"}, {"max_norm": "null"}, 1_700_000_000_123
+    ),
     points=(("epoch/val_ce", 0.1 + 0.2, 1_700_000_000_456, 3), ("gap_ce", math.inf, 5, 0)),
     tags={"state": "COMPLETE"},
     files={"validation.npz": b"PK\x00\x01", "weights.npz": np.arange(99.0).tobytes()},
@@ -21,13 +26,34 @@ FULL = Entry(
 )
 
 
-@pytest.mark.parametrize("entry", [FULL, Entry(0, "log trial 0"), Entry(1, "x", status="RUNNING")])
-def test_an_entry_comes_back_as_it_was(entry):
-    assert unpack(pack(entry, "parent")) == (entry, "parent")
+@pytest.mark.parametrize(
+    "message", [FULL, Message(0, "log trial 0"), Message(1, "x", status="RUNNING")]
+)
+def test_a_message_comes_back_as_it_was(message):
+    assert unpack(pack(message, "parent")) == (message, "parent")
+
+
+def test_a_message_of_an_earlier_version_is_read():
+    """Its keys are on users' disks: what a search left behind is delivered after an update."""
+    header = {
+        "parent": "p", "number": 3, "action": "finish trial 3",
+        "head": ["trial 3", {"trial": "3"}, {"depth": "2"}, 5], "points": [["gap_ce", 0.1, 6, 0]],
+        "tags": {}, "files": ["validation.npz"], "dropped": [], "status": "FINISHED", "ended": 7,
+    }  # fmt: skip
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("entry.json", json.dumps(header))
+        archive.writestr("0", b"results")
+    new_run = NewRun("trial 3", {"trial": "3"}, {"depth": "2"}, 5)
+    points, files = (("gap_ce", 0.1, 6, 0),), {"validation.npz": b"results"}
+    expected = Message(
+        3, "finish trial 3", new_run, points, files=files, status="FINISHED", ended=7
+    )
+    assert unpack(packed.getvalue()) == (expected, "p")
 
 
 def test_what_is_not_a_number_is_kept():
-    read, _ = unpack(pack(Entry(0, "log", points=(("a", math.nan, 1, 2),)), "p"))
+    read, _ = unpack(pack(Message(0, "log", points=(("a", math.nan, 1, 2),)), "p"))
     assert math.isnan(read.points[0][1])
 
 

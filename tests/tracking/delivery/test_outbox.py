@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import SpoolError, TrackingError
-from pipeline.tracking.delivery.message import Entry
+from pipeline.tracking.delivery.message import Message
 from pipeline.tracking.delivery.outbox import Outbox
 
 
@@ -11,9 +11,9 @@ def test_entries_wait_in_order_across_processes(tmp_path):
     folder = tmp_path / "journal.outbox" / "study"
     first = Outbox(folder)
     for number in (5, 3):
-        first.put(Entry(number, "finish"), "parent")
+        first.put(Message(number, "finish"), "parent")
     again = Outbox(folder)
-    again.put(Entry(9, "finish"), "parent")
+    again.put(Message(9, "finish"), "parent")
     assert [again.read(path)[0].number for path in again.waiting()] == [5, 3, 9]
     again.remove(again.waiting()[0])
     again.remove(folder / "gone.entry")
@@ -22,7 +22,7 @@ def test_entries_wait_in_order_across_processes(tmp_path):
 
 def test_an_empty_outbox_leaves_no_folder_and_a_full_one_stays(tmp_path):
     empty, full = (Outbox(tmp_path / "o" / name) for name in ("a", "b"))
-    full.put(Entry(0, "finish"), "parent")
+    full.put(Message(0, "finish"), "parent")
     full.close()
     empty.close()
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["b"]
@@ -40,7 +40,7 @@ def test_what_was_not_written_to_its_end_is_not_there(tmp_path):
 
 def test_a_damaged_entry_is_named(tmp_path):
     outbox = Outbox(tmp_path)
-    path = outbox.put(Entry(0, "finish"), "parent")
+    path = outbox.put(Message(0, "finish"), "parent")
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(TrackingError) as raised:
         outbox.read(path)
@@ -66,5 +66,5 @@ def test_a_full_disk_names_the_trial(tmp_path, monkeypatch):
     outbox = Outbox(tmp_path)
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SpoolError, match=r"^cannot keep trial 4 in .* \(No space left on device\)"):
-        outbox.put(Entry(4, "finish trial 4"), "parent")
+        outbox.put(Message(4, "finish trial 4"), "parent")
     assert outbox.waiting() == []

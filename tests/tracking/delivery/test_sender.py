@@ -1,4 +1,4 @@
-"""The sender delivers in order, each entry once, while the store comes and goes."""
+"""The sender delivers in order, each message once, while the store comes and goes."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import TrackingError
 from pipeline.tracking.delivery import sender
-from pipeline.tracking.delivery.message import Entry, Head
+from pipeline.tracking.delivery.message import Message, NewRun
 from pipeline.tracking.delivery.outbox import Outbox
 from pipeline.tracking.delivery.sender import Background
 
-HEAD = Head("trial", {}, {}, 1)
+NEW_RUN = NewRun("trial", {}, {}, 1)
 
 
 class Store:
@@ -21,15 +21,16 @@ class Store:
     def __init__(self):
         self.taken, self.tries = [], 0
         self.error = None
+        self.take = lambda message: self.taken.append((message.number, message.action))
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, entry):
+    def __call__(self, message):
         self.gate.wait(10)
         self.tries += 1
         if self.error is not None:
-            raise TrackingError(f"MLflow could not {entry.action}") from self.error
-        self.taken.append((entry.number, entry.action))
+            raise TrackingError(f"MLflow could not {message.action}") from self.error
+        self.take(message)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def until(condition):
 def test_entries_are_delivered_in_order_and_leave_the_disk(made):
     channel, store, outbox, lines = made
     store.gate.clear()
-    parcels = [channel.put(Entry(n, "finish", HEAD), lasting=True) for n in range(20)]
+    parcels = [channel.put(Message(n, "finish", NEW_RUN), durable=True) for n in range(20)]
     assert len(outbox.waiting()) == 20
     assert not any(parcel.delivered for parcel in parcels)
     store.gate.set()
@@ -67,11 +68,11 @@ def test_entries_are_delivered_in_order_and_leave_the_disk(made):
 def test_a_beginning_goes_before_the_ends_of_others_but_not_of_its_own(made):
     channel, store, _, _ = made
     store.gate.clear()
-    channel.put(Entry(0, "finish", HEAD), lasting=True)
+    channel.put(Message(0, "finish", NEW_RUN), durable=True)
     until(lambda: channel._queue and store.tries == 0)
-    channel.put(Entry(1, "finish", HEAD), lasting=True)
-    channel.put(Entry(2, "start", HEAD))
-    channel.put(Entry(1, "start", HEAD))
+    channel.put(Message(1, "finish", NEW_RUN), durable=True)
+    channel.put(Message(2, "start", NEW_RUN))
+    channel.put(Message(1, "start", NEW_RUN))
     store.gate.set()
     channel.drain()
     own = [action for number, action in store.taken if number == 1]
@@ -83,14 +84,14 @@ def test_a_store_that_is_away_is_told_once_and_gets_everything_later(made):
     channel, store, outbox, lines = made
     store.error = ConnectionError("refused")
     for number in range(3):
-        channel.put(Entry(number, f"finish trial {number}", HEAD), lasting=True)
+        channel.put(Message(number, f"finish trial {number}", NEW_RUN), durable=True)
     until(lambda: store.tries >= 3)
-    assert channel.troubled
+    assert channel.unreachable
     assert len(outbox.waiting()) == 3
     store.error = None
     channel.drain()
     assert [number for number, _ in store.taken] == [0, 1, 2]
-    assert not channel.troubled
+    assert not channel.unreachable
     assert [lines[0], lines[-1]] == [
         f"MLflow could not finish trial 0: training goes on, and what ends is kept in "
         f"{outbox.folder} until MLflow takes it",
@@ -101,8 +102,8 @@ def test_a_store_that_is_away_is_told_once_and_gets_everything_later(made):
 def test_the_end_waits_for_a_store_that_is_away_and_then_says_where_things_are(made):
     channel, store, outbox, lines = made
     store.error = ConnectionError("refused")
-    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
-    until(lambda: channel.troubled)
+    channel.put(Message(0, "finish trial 0", NEW_RUN), durable=True)
+    until(lambda: channel.unreachable)
     with pytest.raises(TrackingError) as raised:
         channel.drain(patience=0.1)
     assert str(raised.value) == (
@@ -120,7 +121,7 @@ def test_a_refusal_for_good_stops_the_search_and_keeps_what_was_not_delivered(ma
     channel, store, outbox, _ = made
     store.error = MlflowException("gone", error_code=404)
     store.error.error_code = "RESOURCE_DOES_NOT_EXIST"
-    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    channel.put(Message(0, "finish trial 0", NEW_RUN), durable=True)
     with pytest.raises(
         TrackingError, match=r"could not finish trial 0; what it did not take is kept"
     ):
@@ -132,8 +133,8 @@ def test_a_refusal_for_good_stops_the_search_and_keeps_what_was_not_delivered(ma
 def test_what_nobody_needs_any_more_is_left_out(made):
     channel, store, _, _ = made
     store.gate.clear()
-    channel.put(Entry(0, "finish", HEAD), lasting=True)
-    start = channel.put(Entry(1, "start", HEAD))
+    channel.put(Message(0, "finish", NEW_RUN), durable=True)
+    start = channel.put(Message(1, "start", NEW_RUN))
     start.delivered = True
     store.gate.set()
     channel.drain()
@@ -143,7 +144,7 @@ def test_what_nobody_needs_any_more_is_left_out(made):
 def test_a_store_that_hangs_is_waited_for_once(made):
     channel, store, _, _ = made
     store.gate.clear()
-    channel.put(Entry(0, "start", HEAD))
+    channel.put(Message(0, "start", NEW_RUN))
     waits = []
     for _ in range(2):
         started = time.monotonic()
@@ -160,7 +161,7 @@ def test_a_store_that_hangs_is_waited_for_once(made):
 def test_nobody_waits_long_for_a_store_that_is_away(made):
     channel, store, _, _ = made
     store.error = ConnectionError("refused")
-    channel.put(Entry(0, "start", HEAD))
+    channel.put(Message(0, "start", NEW_RUN))
     started = time.monotonic()
     channel.wait_until(lambda: False, 20)
     assert time.monotonic() - started < 10
@@ -169,27 +170,26 @@ def test_nobody_waits_long_for_a_store_that_is_away(made):
 def test_a_store_that_hangs_ends_the_patience_too(made):
     channel, store, outbox, _ = made
     store.gate.clear()
-    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    channel.put(Message(0, "finish trial 0", NEW_RUN), durable=True)
     with pytest.raises(TrackingError) as raised:
         channel.drain(patience=0.1)
     assert str(raised.value).startswith("MLflow at sqlite:///x gives no answer; what it did not ")
     assert len(outbox.waiting()) == 1
 
 
-def test_an_error_of_another_library_is_tried_again(made, monkeypatch):
+def test_an_error_of_another_library_is_tried_again(made):
     channel, store, _, lines = made
 
     class ClientError(Exception):
         """As an object store's library raises it."""
 
-    def broken(entry):
-        store.tries += 1
+    def broken(message):
         if store.tries < 3:
             raise ClientError("https://me:secret@bucket is slow")
-        store.taken.append(entry.number)
+        store.taken.append(message.number)
 
-    monkeypatch.setattr(channel, "_deliver", broken)
-    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    store.take = broken
+    channel.put(Message(0, "finish trial 0", NEW_RUN), durable=True)
     channel.drain()
     assert store.taken == [0]
     assert "could not take a result: ClientError: https://***@bucket is slow" in lines[0]
@@ -199,10 +199,10 @@ def test_what_was_trained_is_kept_although_the_store_has_refused(made):
     channel, store, outbox, _ = made
     store.error = MlflowException("no")
     store.error.error_code = "PERMISSION_DENIED"
-    channel.put(Entry(0, "finish trial 0", HEAD), lasting=True)
+    channel.put(Message(0, "finish trial 0", NEW_RUN), durable=True)
     with pytest.raises(TrackingError):
         channel.drain()
-    channel.put(Entry(1, "finish trial 1", HEAD), lasting=True)
+    channel.put(Message(1, "finish trial 1", NEW_RUN), durable=True)
     assert len(outbox.waiting()) == 2
     with pytest.raises(TrackingError, match="could not finish trial 0"):
-        channel.put(Entry(2, "start trial 2", HEAD))
+        channel.put(Message(2, "start trial 2", NEW_RUN))

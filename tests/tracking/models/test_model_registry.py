@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 
 from pipeline.errors import InputError
 from pipeline.tracking.models import registry
+from pipeline.tracking.models.load import fetched
 
 
 @pytest.mark.parametrize(
@@ -24,9 +25,13 @@ def test_a_registered_name_is_the_datasets_without_what_mlflow_forbids(dataset, 
 
 
 @pytest.mark.slow
-def test_a_model_that_is_not_there_is_an_error(tracking):
-    with pytest.raises(InputError, match="there is no model models:/digits-least-overfit@champion"):
-        tracking.load_model("models:/digits-least-overfit@champion")
+def test_a_model_that_is_not_there_is_an_error(store_uri):
+    address = "models:/digits-least-overfit@champion"
+    with (
+        pytest.raises(InputError, match=f"there is no model {address}"),
+        fetched(address, store_uri),
+    ):
+        pass
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
@@ -69,7 +74,8 @@ def test_the_champion_predicts_what_the_model_does(tracking, open_study, monkeyp
     assert tracking.register_model(run.run_id, model, inputs) == "models:/digits-least-overfit/2"
 
     expected = model.predict_on_batch(inputs)
-    champion = tracking.load_model("models:/digits-least-overfit@champion")
+    with fetched("models:/digits-least-overfit@champion", tracking.tracking_uri) as files:
+        champion = files.load()
     np.testing.assert_allclose(champion.predict_on_batch(inputs), expected, rtol=1e-6)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.tracking_uri)
     served = mlflow.pyfunc.load_model("models:/digits-least-overfit@champion")

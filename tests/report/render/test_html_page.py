@@ -5,19 +5,16 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from full_reports import full_report, searched_study
+from full_reports import full_report
 
 from pipeline.formatting import between, decimal
-from pipeline.records import TrialConfig
 from pipeline.report import figures
-from pipeline.report.evidence import evidence_of
 from pipeline.report.render import render
 from pipeline.report.render.json import as_json
 from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 from pipeline.report.report import Report
-from pipeline.report.sections.reproduction import commands
-from pipeline.selection.records import RuleSettings
+from pipeline.selection.records import RuleSettings, Verdict
 from pipeline.selection.select import select
 
 VOID = {"meta", "br", "hr", "img", "link"}
@@ -59,18 +56,13 @@ def checked(page):
     return found
 
 
-@pytest.fixture
-def full(make_trial, make_study):
-    return full_report(make_trial, make_study)
-
-
 def words(found):
     return re.sub(r"\s+", " ", " ".join(found.text))
 
 
 @pytest.mark.slow
-def test_the_page_is_one_file_with_every_picture_and_unique_ids(full):
-    page = render(full, "html")
+def test_the_page_is_one_file_with_every_picture_and_unique_ids(with_finalists):
+    page = render(with_finalists, "html")
     found = checked(page)
     assert page.startswith("<!DOCTYPE html>")
     assert not found.tags & {"script", "link", "iframe", "img", "object"}
@@ -84,8 +76,8 @@ def test_the_page_is_one_file_with_every_picture_and_unique_ids(full):
 
 
 @pytest.mark.slow
-def test_headline_numbers_are_the_same_everywhere_and_those_of_the_json(full):
-    data = as_json(full)
+def test_headline_numbers_are_the_same_everywhere_and_those_of_the_json(with_finalists):
+    data = as_json(with_finalists)
     finalist = next(f for f in data["finalists"] if f["number"] == data["winner"])
     delivered, test = finalist["runs"][finalist["delivered"]], data["test"]
     gap, error = finalist["gap_ce"], 1.959964 * finalist["gap_ce_se"]
@@ -103,8 +95,8 @@ def test_headline_numbers_are_the_same_everywhere_and_those_of_the_json(full):
     for number, other in data["compared"].items():
         if int(number) != data["winner"]:
             expected.append(f"gap {decimal(other['gap_ce'])}, 95% ")
-    pages = [re.sub(r"\s+", " ", page(full)) for page in (as_text, as_markdown)]
-    pages.append(words(checked(render(full, "html"))))
+    pages = [re.sub(r"\s+", " ", page(with_finalists)) for page in (as_text, as_markdown)]
+    pages.append(words(checked(render(with_finalists, "html"))))
     for page in pages:
         assert [number for number in expected if number not in page] == []
     assert "Rule Rule" not in pages[2]
@@ -121,7 +113,7 @@ def test_what_users_name_is_escaped_everywhere(make_trial, make_study):
     failed = make_trial(99, state="FAIL", measurement=None, validation=None, cause=EVIL)
     study = replace(report.study, dataset=EVIL, study=EVIL, trials=(*trials, failed))
     notes = replace(report.selection, notes=(EVIL,), excluded={99: EVIL}, verdicts={
-        **report.selection.verdicts, 99: "failed"})  # fmt: skip
+        **report.selection.verdicts, 99: Verdict("failed", "no cause was recorded")})  # fmt: skip
     page = render(replace(report, study=study, selection=notes, extras={EVIL: EVIL}), "html")
     assert "<script" not in page.lower()
     assert page.count("&lt;script&gt;") > 8
@@ -150,45 +142,25 @@ def test_a_page_is_whole_and_honest_when_there_is_little_to_show(
 
 
 @pytest.mark.parametrize("absent", ["confirmation", "test", "tested", "test_examples"])
-def test_text_and_json_are_whole_without_any_one_part(full, absent):
+def test_text_and_json_are_whole_without_any_one_part(with_finalists, absent):
     nothing = {} if absent == "tested" else None
-    report = replace(full, **{absent: nothing})
+    report = replace(with_finalists, **{absent: nothing})
     data, text = as_json(report), as_text(report)
-    assert data["winner"] == full.selection.winner
+    assert data["winner"] == with_finalists.selection.winner
     assert (data["optimism"] is None) == (absent == "test_examples")
     assert ("Finalists" in text) == (absent != "confirmation")
     assert ("Optimism" in text) == (absent != "test_examples")
     assert ("test accuracy" in text) == (absent not in ("tested", "test"))
 
 
-def test_evidence_is_computed_once_per_report(full):
-    assert evidence_of(full) is evidence_of(full)
-    assert evidence_of(full).frequencies is evidence_of(full).frequencies
-    assert evidence_of(replace(full)) is not evidence_of(full)
+def test_only_the_winners_rows_stand_out_whatever_a_class_is_called(make_trial, make_study):
+    report = full_report(make_trial, make_study, num_test=60, names=("> a", "winner"))
+    rows = re.findall(r'<tr class="winner"><td class="\w+">(.*?)</td>', render(report, "html"))
+    # Side by side, the finalists, how often each is picked, all trials.
+    assert rows == ["winner", "&gt; 2", "&gt; 2", "&gt;"]
 
 
-def test_commands_say_how_to_get_the_page_again(make_trial, make_study):
-    study = replace(searched_study(make_trial, make_study), study="my study")
-    asked = {**study.definition, "train_examples": 500, "precision": "float32"}
-    report = Report(replace(study, definition=asked), select(study, RuleSettings(name="one_se")))
-    assert commands(report).lines == (
-        "pipeline search --dataset digits --search-space search_space.yaml --study 'my study' "
-        "--seed 3 --epochs 6 --train-examples 500 --precision float32 --trials 26",
-        "pipeline report --study 'my study' --rule one_se",
-        f"pipeline reproduce run{report.selection.winner}",
-    )
-
-
-def test_off_is_no_edge_and_an_edge_is_a_warning(make_trial, make_study):
-    at_edge = TrialConfig(depth=3, dropout_rate=0.1)
-    study = replace(
-        make_study(make_trial(0, config=at_edge)),
-        definition={"space": {"search": {"depth": {"low": 1, "high": 3}}}},
-    )
-    report = Report(study, select(study, RuleSettings()))
-    told = (
-        "The winner's depth (3) lies at the edge of the search space, whose largest value is 3: "
-        "better ones may lie outside. Raise the limit and search again."
-    )
-    assert as_json(report)["warnings"] == [told]
-    assert told in re.sub(r"\s+", " ", as_text(report))
+def test_what_stands_between_backticks_is_code(make_study):
+    study = make_study()
+    page = render(Report(study, select(study, RuleSettings())), "html")
+    assert "run <code>pipeline search --dataset digits --study digits-a1</code>." in page

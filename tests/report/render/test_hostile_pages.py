@@ -7,8 +7,8 @@ import pytest
 from full_reports import full_report
 from odd_names import ODD
 
-from pipeline.report.publishing import write_html
 from pipeline.report.render import render
+from pipeline.report.render.files import write_html
 from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 
@@ -63,7 +63,7 @@ def test_the_terminal_gets_no_escape_code_out_of_a_store(hostile):
 
 @pytest.mark.parametrize("name", [*ODD, "..", ".", "a\x00b", "木" * 300, "~"])
 def test_a_page_is_written_into_its_folder(name, hostile, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.report.publishing.render", lambda report, page: "page")
+    monkeypatch.setattr("pipeline.report.render.files.render", lambda report, page: "page")
     folder = tmp_path / "in" / "here"
     folder.mkdir(parents=True)
     path = write_html(replace(hostile, study=replace(hostile.study, study=name)), folder)

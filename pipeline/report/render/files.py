@@ -1,6 +1,6 @@
-"""The files of a report: every page and picture by its name, for MLflow and for a folder.
+"""Writes the files of a report: every page and picture by its name, for MLflow and for a folder.
 
-A :class:`Report` in, files out; what stands in them is made by ``pages`` and ``figures``.
+A :class:`Report` in, files out; what stands in them is made beside this file and by ``figures``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pipeline.report.report import Report
 PAGES = {"report.json": "json", "report.md": "markdown", "report.html": "html"}
 """File name -> format of what MLflow keeps; a folder gets the terminal's text, too."""
 
-
 LONGEST_NAME = 75
 """Characters of a study's name in a file's: file systems take 255 bytes, up to three for each."""
 
@@ -29,7 +28,7 @@ def pages_of(report: Report) -> dict[str, str | bytes]:
     return pages | figures.png_files(report)
 
 
-def write(report: Report, folder: Path) -> None:
+def write_files(report: Report, folder: Path) -> None:
     """Writes every page and picture of a report into a folder, made if missing.
 
     Raises:

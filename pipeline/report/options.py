@@ -1,0 +1,69 @@
+"""Turns what ``pipeline report`` was asked for into the settings of the selection rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import datasets
+from pipeline.selection.records import RuleSettings
+from pipeline.selection.rules import rule_settings
+
+SEEDS = 3
+"""Seeds per finalist, where nothing else is asked for and nothing is locked."""
+FINALISTS = 5
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What ``pipeline report`` was asked for.
+
+    Attributes:
+        dataset: Report on the newest study of this dataset.
+        study: Report on this study.
+        rule: Selection rule.
+        constants: Constant of the rule -> value; one that is left out is as locked by the same
+            rule, else the rule's default.
+        seeds: Seeds per finalist, 1 for no finalists; None as locked, else :data:`SEEDS`.
+        finalists: Largest number of finalists; None as locked, else :data:`FINALISTS`.
+        trial_timeout: Longest wall time of a finalist's training, seconds; None for no limit.
+        data_dir: Folder with official files, for training finalists and for the test part.
+        read_test_again: Lock the present choice and read the test part once more.
+    """
+
+    dataset: str | None = None
+    study: str | None = None
+    rule: str = "least_overfit"
+    constants: Mapping[str, float] = field(default_factory=dict)
+    seeds: int | None = None
+    finalists: int | None = None
+    trial_timeout: float | None = None
+    data_dir: Path | None = None
+    read_test_again: bool = False
+
+    @property
+    def dataset_name(self) -> str | None:
+        """The name under which a study has the dataset: of a path, what it is called by."""
+        if self.dataset and datasets.is_path(self.dataset):
+            return datasets.name_of(Path(self.dataset))
+        return self.dataset
+
+
+def settings_for(options: ReportOptions, locked: Mapping[str, Any] | None) -> RuleSettings:
+    """Returns the rule as asked for; what was left out is as locked, else as the rule has it.
+
+    Raises:
+        RuleError: The rule is unknown or refused, has no such constant, or not with this value.
+    """
+    asked = dict(locked["asked"]) if locked else {}
+    seeds, count = asked.pop("seeds", SEEDS), asked.pop("finalists", FINALISTS)
+    # A constant belongs to its rule: another rule starts from its own defaults.
+    constants = asked if locked and locked["rule"]["name"] == options.rule else {}
+    return rule_settings(
+        options.rule,
+        constants | dict(options.constants),
+        seeds=options.seeds or seeds,
+        finalists=options.finalists or count,
+    )

@@ -1,0 +1,99 @@
+"""Plans how a study is run: its total, the size of its cohorts and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipeline.datasets.summary import DatasetSummary
+from pipeline.records import Device
+from pipeline.search.cohort_runner import CohortSettings
+from pipeline.search.cohort_sizing import (
+    SMALL_STEP,
+    Load,
+    Sizing,
+    automatic,
+    fixed,
+    memory_per_worker,
+)
+from pipeline.search.cost import step_work, typical_configs
+from pipeline.search.options import Prepared, SearchOptions, data_size, every_config, memory_needs
+from pipeline.search.retries import MAX_FAILURES
+from pipeline.search.space.space import SearchSpace
+from pipeline.training import models
+from pipeline.training.architecture import num_parameters
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How a study is run; nothing in it changes what a trial gives.
+
+    Attributes:
+        space: What may be suggested.
+        trials: The study's total.
+        order_seed: Seed of the order of examples.
+        sizing: How many trials are asked for at once and trained together.
+        timeout_seconds: No cohort starts after this; None for no limit.
+        trial_timeout_seconds: Longest wall time of a trial; a cohort's is this for each of its
+            trials, and it may be silent as long as one. None for no limit.
+        max_failures: So many failures of one kind in a row stop the study.
+    """
+
+    space: SearchSpace
+    trials: int
+    order_seed: int = 0
+    sizing: Sizing = field(default_factory=Sizing)
+    timeout_seconds: float | None = None
+    trial_timeout_seconds: float | None = None
+    max_failures: int = MAX_FAILURES
+
+    @property
+    def cohort_settings(self) -> CohortSettings:
+        """What all cohorts of the study have in common."""
+        space = self.space
+        return CohortSettings(
+            space.epochs, space.patience, self.order_seed, self.trial_timeout_seconds
+        )
+
+
+def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -> SearchPlan:
+    """Returns how the study is run on what its workers train on."""
+    chosen = prepared.space if options.references else replace(prepared.space, references=())
+    return SearchPlan(
+        chosen,
+        chosen.trials,
+        options.seed,
+        cohort_sizing(options, chosen, prepared.dataset, device),
+        options.timeout_seconds,
+        options.trial_timeout_seconds,
+        options.max_failures,
+    )
+
+
+def cohort_sizing(
+    options: SearchOptions,
+    chosen: SearchSpace,
+    dataset: DatasetSummary,
+    device: Device | None = None,
+) -> Sizing:
+    """Returns how many trials are asked for at once: as asked, or what suits study and device.
+
+    Args:
+        options: What was asked for.
+        chosen: The search space.
+        dataset: What a trial's cost depends on.
+        device: What the workers train on; None for this machine's processor.
+    """
+    if options.cohort_size is not None:
+        return fixed(options.cohort_size)
+    configs, data = typical_configs(chosen), data_size(dataset)
+    layers = [models.layers_of(config, dataset.input_shape) for config in configs]
+    load = Load(
+        step_work=float(np.mean([step_work(config, data) for config in configs])),
+        num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
+        memory_needs=memory_needs(every_config(chosen), dataset),
+        memory=memory_per_worker(options.workers, device),
+        small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
+    )
+    return automatic(chosen.trials, len(chosen.references), load)

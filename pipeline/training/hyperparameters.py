@@ -1,0 +1,149 @@
+"""A hyperparameter: its valid values, when it counts, and how reports treat it; no Keras here.
+
+:data:`NETWORK` and :data:`TRAINING` are the ones of networks and of their training. Those of a
+technique stand in its entry of ``training.techniques``, which puts all of them in order; what the
+penalties share is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.records import TrialConfig, Value
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """What values a hyperparameter can have, and what they mean.
+
+    Attributes:
+        name: In search spaces, MLflow's params and JSON.
+        kind: ``bool``, ``int``, ``float`` or ``str``.
+        default: What it is where a search space does not mention it.
+        least: The smallest valid number.
+        most: The largest valid number.
+        above: Valid numbers are larger than this one.
+        below: Valid numbers are smaller than this one.
+        options: The valid names of one that is a name.
+        optional: Whether null is valid, too: it means off.
+        off: The value that means off; reports do not mention it then.
+        per_trial: Whether trials of one cohort may differ in it; any other one splits cohorts.
+        logarithmic: Whether orders of magnitude matter.
+        log_only: Whether a range of it must be logarithmic.
+        needs: Another hyperparameter and the values of it with which this one is active; an
+            inactive one keeps its default.
+        of_family: Whether a family must say that it takes it.
+        words: What reports call it; empty for its name without underscores.
+        phrase: What reports say of a config in its place; None for words and value.
+        phrased_by: Another hyperparameter whose phrase contains this one.
+    """
+
+    name: str
+    kind: type[bool] | type[int] | type[float] | type[str]
+    default: Value
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    options: tuple[str, ...] = ()
+    optional: bool = False
+    off: Value = None
+    per_trial: bool = False
+    logarithmic: bool = False
+    log_only: bool = False
+    needs: tuple[str, tuple[Value, ...]] | None = None
+    of_family: bool = False
+    words: str = ""
+    phrase: Callable[[TrialConfig], str] | None = None
+    phrased_by: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a range of it makes sense."""
+        return self.kind in (int, float)
+
+    @property
+    def expected(self) -> str:
+        """The valid values in words, for messages."""
+        if self.kind is bool:
+            return "true or false"
+        if self.kind is str:
+            return "one of " + ", ".join(self.options)
+        return self._expected_number() + (", or null for off" if self.optional else "")
+
+    def _expected_number(self) -> str:
+        if self.kind is int:
+            return f"a whole number from {self.least} to {self.most}"
+        if self.above is not None:
+            return f"a finite number above {self.above:g}"
+        if self.below is not None:
+            return f"a number from {self.least:g} up to, but not including, {self.below:g}"
+        if self.most is not None:
+            return f"a number from {self.least:g} to {self.most:g}"
+        return f"a finite number of at least {self.least:g}"
+
+    def describe(self, config: TrialConfig) -> str:
+        """Returns what a config has of it, in words; nothing where it is off."""
+        if self.phrase is not None:
+            return self.phrase(config)
+        value = getattr(config, self.name)
+        if value is None or value is False or (self.off is not None and value == self.off):
+            return ""
+        words = self.words or self.name.replace("_", " ")
+        if value is True:
+            return words
+        return f"{words} {value:.3g}" if isinstance(value, float) else f"{words} {value}"
+
+
+NETWORK = (
+    Hyperparameter("depth", int, 2, least=1, most=64, of_family=True),
+    Hyperparameter("width", int, 64, least=1, most=65_536, of_family=True),
+    Hyperparameter("dense_width", int, 128, least=1, most=65_536, of_family=True),
+)
+"""How large a network is."""
+
+TRAINING = (
+    Hyperparameter("pooling", bool, False, of_family=True),
+    Hyperparameter("placement", str, "dense", options=("dense", "all"), of_family=True),
+    Hyperparameter("standardize", bool, True),
+    Hyperparameter("first_activation", str, "relu", options=("relu", "linear"), of_family=True),
+    Hyperparameter("optimizer", str, "adam", options=("adam", "rmsprop", "sgd")),
+    Hyperparameter("learning_rate", float, 1e-3, above=0, per_trial=True, logarithmic=True),
+    Hyperparameter("learning_rate_decay", float, 0.0, least=0, per_trial=True),
+    Hyperparameter("batch_size", int, 32, least=1, most=65_536),
+)
+"""What else a network has, and how it is trained."""
+
+
+def _penalty_phrase(config: TrialConfig) -> str:
+    if config.regularizer == "none":
+        return ""
+    factors = [value for value in (config.lambda_l1, config.lambda_l2) if value is not None]
+    return f"{config.regularizer}({', '.join(f'{factor:.3g}' for factor in factors)})"
+
+
+def penalty_factor(name: str, *regularizers: str) -> Hyperparameter:
+    """Returns the factor of a penalty, which counts with these regularizers."""
+    return Hyperparameter(
+        name,
+        float,
+        None,
+        above=0,
+        per_trial=True,
+        logarithmic=True,
+        log_only=True,
+        needs=("regularizer", regularizers),
+        phrased_by="regularizer",
+    )
+
+
+REGULARIZER = Hyperparameter(
+    "regularizer",
+    str,
+    "none",
+    options=("none", "l1", "l2", "l1_l2"),
+    per_trial=True,
+    phrase=_penalty_phrase,
+)
+"""Which penalty a trial has: the techniques l1 and l2 share it."""

@@ -1,0 +1,116 @@
+"""Forms of techniques: where one acts, what it computes in stacked networks, and Keras's own class.
+
+Shapes as in ``training.layers``; a form holds functions, so that no Keras is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class KernelPenalty:
+    """A penalty on the kernels of regularized layers; the optimizer adds its gradient.
+
+    Attributes:
+        gradient: (kernels, factors that broadcast along them) -> the penalty's gradient.
+        total: (one trial's kernel, its factor) -> the penalty, in NumPy.
+        keras: factor -> Keras's regularizer.
+    """
+
+    gradient: Callable[[Any, Any], Any]
+    total: Callable[[np.ndarray, float], float]
+    keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class KernelConstraint:
+    """A limit on the kernels of regularized layers, applied after each update.
+
+    Attributes:
+        project: (kernels, limits that broadcast along them, axes of a unit's weights) -> kernels.
+        keras: (limit, axes of a unit's weights) -> Keras's constraint.
+    """
+
+    project: Callable[[Any, Any, tuple[int, ...]], Any]
+    keras: Callable[[float, Any], Any]
+
+
+@dataclass(frozen=True)
+class LayerOutput:
+    """A layer behind every regularized layer.
+
+    Attributes:
+        stacked: (number of trials, what tells such layers apart) -> a layer of
+            ``training.random_layers``, or one with the same ``start``.
+        keras: number -> Keras's layer.
+    """
+
+    stacked: Callable[[int, int], Any]
+    keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """A layer before the first one, behind the standardization.
+
+    Attributes:
+        stacked: As of :class:`LayerOutput`; takes inputs that the trials share, too.
+        keras: number -> Keras's layer.
+        kinds: Kinds of data that it can act on.
+        work: About how many multiply-adds it takes per value, in training.
+    """
+
+    stacked: Callable[[int, int], Any]
+    keras: Callable[[float], Any]
+    kinds: tuple[str, ...] = ("features", "image")
+    work: int = 1
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A term of the training loss; what is measured stays plain cross-entropy.
+
+    Attributes:
+        added: (logits [B, K, C], labels [B], numbers [K]) -> what is added to each trial's mean
+            cross-entropy, [K].
+        keras: number -> Keras's loss, of logits and one-hot labels.
+    """
+
+    added: Callable[[Any, Any, Any], Any]
+    keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class WeightUpdate:
+    """A change of every trainable variable before the optimizer's own update.
+
+    Attributes:
+        before: (variable, numbers that broadcast along it, learning rates alike) -> new values.
+        keras: number -> options of Keras's optimizer.
+    """
+
+    before: Callable[[Any, Any, Any], Any]
+    keras: Callable[[float], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Layers of their own, which families add: trials that differ in it never share a cohort."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Several techniques that count as one where all of them are used.
+
+    Attributes:
+        parts: Their names.
+        keras: The parts' numbers -> Keras's own class.
+    """
+
+    parts: tuple[str, ...]
+    keras: Callable[..., Any]

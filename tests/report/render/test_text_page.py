@@ -1,0 +1,75 @@
+"""The text page: within its columns, whatever the names; the table sorted, marked and cut."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from pipeline.records import TrialConfig
+from pipeline.report.render.text import WIDTH, as_text
+from pipeline.report.sections.trials import NUM_ROWS
+
+
+def flat(text):
+    return re.sub(r"\s+", " ", text)
+
+
+def table_lines(text):
+    lines = text.splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line.lstrip().startswith("trial ")) :]
+
+
+def test_text_table_is_sorted_marked_and_cut(every_state):
+    lines = table_lines(as_text(every_state))
+    rows = [line for line in lines if re.match(r"^(>b?|b)? +\d+  ?\S", line)]
+    assert [int(re.search(r"\d+", row).group()) for row in rows] == [1, 0, *range(7, 20)]
+    assert len(rows) == NUM_ROWS
+    assert rows[0].startswith(">")
+    assert rows[1].startswith("b")
+    assert "baseline" in rows[1]
+    assert re.search(r"healthy +0\.9000 +0\.3012 +0\.2556 +0\.0457 +0\.0261 to 0\.0653$", rows[0])
+    assert "; ... 15 more" in as_text(every_state)
+
+
+def test_text_table_is_aligned(every_state):
+    lines = table_lines(as_text(every_state))
+    rows = [line for line in lines if re.search(r" to -?\d\.\d{4}$", line)][:NUM_ROWS]
+    assert {len(row) for row in rows} == {len(lines[0])}
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_text_fits_the_columns_whatever_the_names(make_trial, report_on, color):
+    long = TrialConfig(regularizer="l2", lambda_l2=1.23456e-4, dropout_rate=0.123, max_norm=3.25)
+    report = report_on(
+        make_trial(12345, config=long, gap_ce=-0.5),
+        make_trial(1, name="a_reference_with_an_extraordinarily_long_name", val_ce=0.9),
+        make_trial(2, val_ce=123.4567, accuracy=0.5, gap_ce=11.5),
+        make_trial(3, state="FAIL", measurement=None, cause="x" * 300),
+    )
+    report = replace(report, study=replace(report.study, dataset="folder/of/" + "d" * 80))
+    text = as_text(report, color=color)
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= WIDTH
+    assert ("\x1b[" in text) is color
+
+
+def test_the_winner_stands_out_in_color(every_state):
+    colored = as_text(every_state, color=True).splitlines()
+    bold_green = [line for line in colored if "\x1b[1;32m" in line]
+    assert len(bold_green) == 1
+    assert re.search(r">\D+ 1\D", re.sub(r"\x1b\[[0-9;]*m", "", bold_green[0]))
+
+
+def test_text_is_plain_ascii_and_shows_brackets_as_they_are(make_trial, report_on):
+    failed = make_trial(0, state="FAIL", measurement=None, cause="no memory [bold] [OOM]")
+    text = as_text(report_on(failed, make_trial(1)))
+    assert text.isascii()
+    assert "failed: no memory [bold] [OOM]." in flat(text)
+
+
+def test_text_has_finalists_and_techniques_within_the_columns(with_finalists):
+    text = as_text(with_finalists)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert re.search(
+        r"^> 2 +3 +0\.9000 +0\.3050 +0\.0500 +0\.0259 to 0\.0741 +0\.3090, 0\.3020, ", text, re.M
+    )
+    assert re.search(r"^dropout +2 +\d+ +\+0\.0050 ", text, re.M)
