@@ -1,5 +1,5 @@
-"""Documents, scripts and help texts are true: commands parse, links lead somewhere, every file has
-its line in the README, and no file holds what belongs to one machine.
+"""Documents, scripts and help texts are true: commands parse, links lead somewhere, every page
+is linked, and no file holds what belongs to one machine.
 """
 
 import ast
@@ -72,8 +72,54 @@ def test_scripts_can_be_run_stop_at_a_failure_and_allow_bytecode(name):
                    check=True)  # fmt: skip
 
 
-DOCUMENTS = ["README.md", "CHANGELOG.md", "docs/measurement.md", "docs/experiments.md",
-             "docs/mlflow.md", "docs/mlflow-ui.md", "docs/report-json.md"]  # fmt: skip
+PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *PAGES]
+
+
+def links(name: str) -> set[Path]:
+    """Returns the files that a document links to."""
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text(name))
+    folder = (ROOT / name).parent
+    return {(folder / target).resolve() for target in targets if "://" not in target}
+
+
+def test_the_readme_is_one_screen_that_is_read_to_the_end():
+    assert len(text("README.md").splitlines()) <= 150
+
+
+def test_every_page_and_picture_is_linked():
+    linked = links("README.md") | links("docs/architecture.md")
+    assert {ROOT / name for name in (*PAGES, "CONTRIBUTING.md", "LICENSE")} <= linked
+    linked |= {target for name in PAGES for target in links(name)}
+    assert set((ROOT / "docs" / "pictures").iterdir()) <= linked
+
+
+def test_the_demo_runs_the_study_that_the_readme_shows():
+    commands = [line for line in text("scripts/demo").splitlines() if "bin/pipeline" in line]
+    for line in commands:
+        check_command(shlex.split(line)[1:])
+    assert [shlex.split(line)[1] for line in commands] == ["search", "report"]
+    assert all(line.endswith("--study demo") for line in commands)
+    assert "report --study demo" in text("README.md")
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if "experiments" not in name])
+def test_options_that_sentences_name_exist(name):
+    """In `pipeline search --trials N` the option is one of ``search``."""
+    for command, rest in re.findall(r"`pipeline (\w+)([^`]*)`", text(name)):
+        assert command in main.commands, command
+        known = {one for param in main.commands[command].params for one in param.opts}
+        known |= {one for param in main.commands[command].params for one in param.secondary_opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known | {"--help"}, f"{command}{rest}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *PAGES])
+def test_files_that_the_documents_name_exist(name):
+    """Old entries of the experiments keep the names of their time."""
+    if name == "docs/experiments.md":
+        return
+    for path in re.findall(r"`((?:pipeline|tests|scripts|search_spaces)/[\w./]*)`", text(name)):
+        assert (ROOT / path).exists(), f"{name} names {path}"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -84,6 +130,8 @@ def test_commands_in_the_documents_parse(name):
         words = shlex.split(line, comments=True)
         if words[0].startswith("scripts/"):
             assert (ROOT / words[0]).is_file(), line
+        if words[0] == "python":
+            assert (ROOT / words[1]).is_file(), line
         if words[0] == "pipeline" and "--help" not in words:
             check_command(words[1:])
         if words[:2] == ["mlflow", "run"]:
@@ -107,11 +155,9 @@ def check_mlflow_run(words: list[str]) -> None:
     assert {pair.split("=")[0] for pair in given} <= known, words
 
 
-def test_links_in_the_documents_lead_somewhere():
-    for name in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text(name)):
-            if "://" not in target:
-                assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_in_the_documents_lead_somewhere(name):
+    assert [str(target) for target in links(name) if not target.exists()] == []
 
 
 LAYERS = (
@@ -154,13 +200,14 @@ def test_the_architecture_page_has_the_tree_of_the_sources(request):
     assert page.read_text(encoding="utf-8") == now
 
 
-def test_the_readme_names_every_search_space_dataset_and_rule():
+def test_the_documents_name_every_search_space_dataset_and_rule():
     from pipeline.datasets import catalogue
     from pipeline.selection.rules import RULES
 
     names = {path.stem for path in (ROOT / "search_spaces").glob("*.yaml")}
+    pages = "".join(text(name) for name in ("README.md", *PAGES) if "experiments" not in name)
     for name in {*names, *catalogue(), *RULES}:
-        assert f"`{name}`" in text("README.md"), name
+        assert f"`{name}`" in pages, name
 
 
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

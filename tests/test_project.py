@@ -195,3 +195,18 @@ def test_python_versions_agree():
     assert pyproject()["tool"]["mypy"]["python_version"] == oldest
     assert pyproject()["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
     assert "({}, {}) <= sys.version_info".format(*oldest.split(".")) in text("scripts/install")
+
+
+def test_the_license_is_named_and_its_text_is_there():
+    project = pyproject()["project"]
+    assert project["license"] == "Apache-2.0"
+    assert "Apache License" in text("LICENSE")
+    # `mlflow run --env-manager uv` builds without the text: only a pattern may match nothing.
+    assert project["license-files"] == ["LICENSE*"]
+    assert not any(entry.startswith("License ::") for entry in project["classifiers"])
+
+
+def test_classifiers_name_the_python_versions_that_the_installer_takes():
+    listed = re.findall(r"Python :: (3\.\d+)", "\n".join(pyproject()["project"]["classifiers"]))
+    first, end = re.findall(r"\(3, (\d+)\)", text("scripts/install"))
+    assert listed == [f"3.{minor}" for minor in range(int(first), int(end))]
