@@ -17,6 +17,7 @@ from pipeline.cli_options import (
     REPORT,
     SEARCH,
     SEED,
+    TABLE,
     Auto,
     data_dir_option,
     device_option,
@@ -158,7 +159,7 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
         click.echo(f"{name:<14} {availability(name, data_dir):<22} {source.summary}")
     click.echo(
         "Your own data: pipeline search --dataset my.npz (arrays x, y), my.csv or my.parquet (a "
-        "column label), or a folder of pictures (a subfolder per class)"
+        "column of classes, --label), or a folder of pictures (a subfolder per class)"
     )
 
 
@@ -171,16 +172,27 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
     metavar="FILE",
     help="PNG of sample images per class. Default: NAME-samples.png here.",
 )
+@with_options(TABLE)
 @data_dir_option
 @click.pass_context
 def show_dataset(
-    ctx: click.Context, name: str, seed: int, picture: Path | None, data_dir: Path | None
+    ctx: click.Context,
+    name: str,
+    seed: int,
+    picture: Path | None,
+    data_dir: Path | None,
+    label: str | None,
+    drop: tuple[str, ...] | None,
 ) -> None:
     """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
     from pipeline.datasets import as_lines, describe, load, sample_grid
-    from pipeline.records import DatasetSpec
+    from pipeline.records import DatasetSpec, TableOptions
 
-    dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed))
+    dataset = load(
+        DatasetSpec(
+            name, nearest_data_dir(ctx, data_dir), seed, None, TableOptions(label, drop or ())
+        )
+    )
     click.echo("\n".join(as_lines(describe(dataset))))
     if dataset.kind == "image" or picture is not None:
         target = picture or Path(f"{dataset.name}-samples.png")
@@ -230,7 +242,8 @@ def predict(
     from pipeline.predict.predict import predict as predict_file
 
     backend_chosen()
-    lines = as_csv(predict_file(model, input_, batch_size), every_class=probabilities)
+    found = predict_file(model, input_, batch_size, lambda line: click.echo(line, err=True))
+    lines = as_csv(found, every_class=probabilities)
     if output is None:
         click.echo("".join(lines), nl=False)
     else:

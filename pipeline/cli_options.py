@@ -7,6 +7,7 @@ command line in, Python values out. Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,6 +67,21 @@ class Address(click.ParamType[Any, Any]):
         return value
 
 
+class Names(click.ParamType[Any, Any]):
+    """Names separated by commas; one that holds a comma stands in double quotes."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Returns the names without blanks around them."""
+        if isinstance(value, tuple):
+            return value
+        found = next(csv.reader([str(value)], skipinitialspace=True), [])
+        return tuple(name.strip() for name in found)
+
+
 def with_options(options: Sequence[Decorator]) -> Decorator:
     """Returns a decorator that adds these options to a command."""
 
@@ -116,6 +132,17 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+TABLE: tuple[Decorator, ...] = (
+    _optional(
+        "--label",
+        click.STRING,
+        "COLUMN",
+        "Column of a table's classes. Default: the only one named label, target, class or y, "
+        "else the last where it alone is text.",
+    ),
+    _optional("--drop", Names(), "COLUMN,...", "Columns of a table that are left out."),
+)
+
 SEARCH: tuple[Decorator, ...] = (
     click.option(
         "--dataset",
@@ -125,6 +152,7 @@ SEARCH: tuple[Decorator, ...] = (
         help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet "
         "file, or folder of pictures, a subfolder per class.",
     ),
+    *TABLE,
     _optional(
         "--search-space",
         click.STRING,
@@ -261,7 +289,8 @@ PREDICT: tuple[Decorator, ...] = (
         required=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Raw inputs: .npy, .npz (key x), .csv of features, .png or .jpg, .jsonl or .txt of "
+        help="Raw inputs: .npy, .npz (key x), .csv or .parquet of features, .png or .jpg, "
+        ".jsonl or .txt of "
         "token ids.",
     ),
     click.option(

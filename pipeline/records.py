@@ -22,6 +22,19 @@ GAP_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
+class TableOptions:
+    """How the columns of a user's table are used.
+
+    Attributes:
+        label: Column of the classes; None for the one that its name or type gives away.
+        drop: Columns that are left out.
+    """
+
+    label: str | None = None
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
     """How to load a dataset, small enough to send to a worker.
 
@@ -30,12 +43,14 @@ class DatasetSpec:
         data_dir: Folder with official files, looked at before any download; None for none.
         seed: Seed of the split.
         train_examples: Use only this many training examples (stratified); None for all.
+        table: How the columns of a table are used.
     """
 
     name: str
     data_dir: Path | None = None
     seed: int = 0
     train_examples: int | None = None
+    table: TableOptions = TableOptions()
 
 
 Value = bool | int | float | str | None

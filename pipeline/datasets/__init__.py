@@ -3,7 +3,15 @@
 :func:`load` is the door; ``registry`` says how to add a dataset.
 """
 
-from pipeline.datasets.dataset import Dataset, Part, RawData, SealedTest, SelectionLock, Source
+from pipeline.datasets.dataset import (
+    Columns,
+    Dataset,
+    Part,
+    RawData,
+    SealedTest,
+    SelectionLock,
+    Source,
+)
 from pipeline.datasets.pictures import sample_grid
 from pipeline.datasets.registry import (
     availability,
@@ -14,10 +22,11 @@ from pipeline.datasets.registry import (
     reload,
     spec_of,
 )
-from pipeline.datasets.summary import DatasetSummary, as_lines, describe, summarize
+from pipeline.datasets.summary import DatasetSummary, as_lines, column_lines, describe, summarize
 from pipeline.datasets.user.paths import name_of
 
 __all__ = [
+    "Columns",
     "Dataset",
     "DatasetSummary",
     "Part",
@@ -28,6 +37,7 @@ __all__ = [
     "as_lines",
     "availability",
     "catalogue",
+    "column_lines",
     "describe",
     "is_path",
     "load",

@@ -49,6 +49,21 @@ class Part:
         return Part(self.inputs[indices], self.labels[indices])
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are used for.
+
+    Attributes:
+        label: Column of the classes.
+        features: Columns that a model takes, in its order.
+        notes: Sentences on what was left out, and why.
+    """
+
+    label: str
+    features: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class RawData:
     """A dataset as it comes, before any split.
@@ -63,6 +78,7 @@ class RawData:
         num_test: Published size of the official test part; None where there is none.
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
+        columns: What the columns are used for; None unless the data are a table.
     """
 
     kind: Kind
@@ -72,6 +88,7 @@ class RawData:
     num_validation: int | None = None
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
+    columns: Columns | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,7 @@ class Dataset:
         deviation: float32 of ``input_shape``, never 0, fitted on train; None for ``multi_hot``.
         chance: What a model without skill reaches on validation.
         fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
+        columns: What the columns are used for; None unless the data are a table.
     """
 
     name: str
@@ -221,6 +239,7 @@ class Dataset:
     deviation: np.ndarray | None
     chance: ChanceLevel
     fingerprint: str
+    columns: Columns | None = None
 
     def raw_example(self, num_examples: int = 2) -> np.ndarray:
         """Returns a few training inputs as the exported model takes them.

@@ -68,6 +68,7 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         deviation=deviation,
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
+        columns=raw.columns,
     )
 
 

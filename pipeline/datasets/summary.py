@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets import registry
-from pipeline.datasets.dataset import Dataset, Kind, Part
+from pipeline.datasets.dataset import Columns, Dataset, Kind, Part
+from pipeline.errors import printable
 from pipeline.records import ChanceLevel, DatasetSpec
 
+SHOWN_FEATURES = 12
+"""Names of features that a line shows."""
 SMALL_BYTES = 2**24
 """A file up to this size is read in this process: starting another one costs a second."""
 
@@ -40,6 +43,7 @@ class DatasetSummary:
     split_sizes: Mapping[str, int]
     chance: ChanceLevel
     row_size: tuple[int, ...]
+    columns: Columns | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -56,6 +60,7 @@ class DatasetSummary:
             dict(dataset.split_sizes),
             dataset.chance,
             row_size,
+            dataset.columns,
         )
 
 
@@ -83,7 +88,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         ``name``, ``kind``, ``input_shape``, ``dtype``, ``num_classes``, ``split_sizes``,
         ``split_id``, ``fingerprint``, ``num_measured``, ``classes`` (per class its name and number
         of train and validation examples), ``chance_accuracy``, ``chance_ce`` (nats) and
-        ``memory_bytes`` of the train and validation parts.
+        ``memory_bytes`` of the train and validation parts; ``columns`` of a table, else None.
     """
     train, validation = (_counts(dataset, part) for part in (dataset.train, dataset.validation))
     return {
@@ -100,6 +105,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             {"name": name, "train": train[number], "validation": validation[number]}
             for number, name in enumerate(dataset.class_names)
         ],
+        "columns": None if dataset.columns is None else asdict(dataset.columns),
         "chance_accuracy": dataset.chance.accuracy,
         "chance_ce": dataset.chance.ce,
         "memory_bytes": _num_bytes(dataset.train) + _num_bytes(dataset.validation),
@@ -118,6 +124,8 @@ def as_lines(description: dict[str, Any]) -> list[str]:
         f"without skill: accuracy {description['chance_accuracy']:.3f}, cross-entropy "
         f"{description['chance_ce']:.3f}",
     ]
+    if description["columns"]:
+        lines += _column_lines(Columns(**description["columns"]), len(classes))
     width = max(len(entry["name"]) for entry in classes)
     lines.append(f"{'class':<{width}}  {'train':>8}  {'validation':>10}")
     lines += [
@@ -125,6 +133,18 @@ def as_lines(description: dict[str, Any]) -> list[str]:
         for entry in classes
     ]
     return lines
+
+
+def column_lines(dataset: DatasetSummary) -> list[str]:
+    """Returns what the columns of a table are used for, in lines for a terminal; else none."""
+    return [] if dataset.columns is None else _column_lines(dataset.columns, dataset.num_classes)
+
+
+def _column_lines(columns: Columns, num_classes: int) -> list[str]:
+    names = columns.features
+    shown = ", ".join(names[:SHOWN_FEATURES]) + ", ..." * (len(names) > SHOWN_FEATURES)
+    first = f"label '{columns.label}' ({num_classes} classes); features ({len(names)}): {shown}"
+    return [printable(line) for line in (first, *columns.notes)]
 
 
 def is_small(spec: DatasetSpec) -> bool:

@@ -1,7 +1,8 @@
 """A file of raw inputs in, an array that a model takes out; for ``pipeline predict``.
 
 The formats are those that datasets are made of: ``.npy`` and ``.npz`` (key ``x``, or the only
-array) for all; ``.csv`` for features; images for images; ``.jsonl`` and ``.txt`` with a line of
+array) for all; ``.csv`` and ``.parquet`` for features, by name where the model knows names; images
+for images; ``.jsonl`` and ``.txt`` with a line of
 token ids per example, or whole-number arrays padded with 0, for token lists. What a model takes is
 an :class:`Entrance`. Nothing is unpickled, resized or filled in: what does not fit is an error.
 
@@ -12,18 +13,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.npz import members, read_array
+from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
+from pipeline.datasets.formats.table import Table
 from pipeline.datasets.formats.tokens import multi_hot, token_rows
 from pipeline.datasets.user.tables import LABEL_NAMES
 from pipeline.errors import InputError, closest
+
+Note = Callable[[str], None]
+
+
+def ignored(note: str) -> None:
+    """Does nothing with a note."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,13 @@ class Entrance:
         kind: ``image``, ``features`` or ``tokens``.
         shape: Shape of one example; (None,) for tokens, whose lists have any length.
         num_words: Size of the vocabulary; tokens only.
+        names: Names of the columns, in the model's order; empty where it knows none.
     """
 
     kind: str
     shape: tuple[int | None, ...]
     num_words: int = 0
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Returns it as an error message says it."""
@@ -48,8 +60,13 @@ class Entrance:
         return f"{'images' if self.kind == 'image' else 'features'} [n, {sizes}]"
 
 
-def read_inputs(path: Path, entrance: Entrance) -> np.ndarray:
+def read_inputs(path: Path, entrance: Entrance, note: Note = ignored) -> np.ndarray:
     """Returns a file's examples as the model takes them.
+
+    Args:
+        path: The file.
+        entrance: What the model takes.
+        note: Takes a sentence on what of the file was not used.
 
     Returns:
         float32 ``[num_examples, *shape]``; for tokens int32 ``[num_examples, longest]``, 0 for
@@ -60,6 +77,8 @@ def read_inputs(path: Path, entrance: Entrance) -> np.ndarray:
             found and what is expected.
     """
     check_file(path)
+    if entrance.names and path.suffix.lower() in TABLES:
+        return _named_columns(path, entrance, note)
     found = READERS[path.suffix.lower()](path, entrance)
     fit = _tokens if entrance.kind == "tokens" else _numbers
     examples = fit(path, found, entrance)
@@ -114,6 +133,31 @@ def _tokens(path: Path, rows: Any, entrance: Entrance) -> np.ndarray:
         return token_rows(multi_hot(rows, entrance.num_words))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _named_columns(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
+    """Returns the columns that a model takes, by name, float32 ``[num_rows, num_columns]``."""
+    table = TABLES[path.suffix.lower()](path, entrance.names)
+    if missing := [name for name in entrance.names if name not in table.names]:
+        raise InputError(
+            f"{path} lacks {len(missing)} of the model's {len(entrance.names)} columns:"
+            f" {_listed(missing)}{closest(missing[0], table.names)}; it has {_listed(table.names)}"
+        )
+    if extra := [name for name in table.names if name not in entrance.names]:
+        note(f"{path}: columns that the model does not take were ignored: {_listed(extra)}")
+    return np.column_stack([table.numbers(name) for name in entrance.names])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:20])
+    return shown if len(names) <= 20 else f"{shown}, ... ({len(names)})"
+
+
+def _read_parquet(path: Path, entrance: Entrance) -> np.ndarray:
+    """Returns a table of numbers in its own order, without a column that holds labels."""
+    table = read_parquet_table(path)
+    names = [name for name in table.names if name.lower() not in LABEL_NAMES]
+    return np.column_stack([table.numbers(name) for name in names])
 
 
 def _read_npy(path: Path, entrance: Entrance) -> np.ndarray:
@@ -222,10 +266,17 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+TABLES: dict[str, Callable[[Path, Sequence[str]], Table]] = {
+    ".csv": lambda path, names: read_csv_table(path, lambda _: None, expected=names),
+    ".parquet": lambda path, names: read_parquet_table(path),
+}
+"""File ending -> what reads such a table as training does, given the columns of a model."""
+
 READERS: dict[str, Callable[[Path, Entrance], Any]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".csv": _read_csv,
+    ".parquet": _read_parquet,
     **dict.fromkeys(SUFFIXES, _read_image),
     ".jsonl": _read_jsonl,
     ".txt": _read_txt,

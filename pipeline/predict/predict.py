@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.predict.inputs import Entrance, check_file, read_inputs
+from pipeline.predict.inputs import Entrance, Note, check_file, ignored, read_inputs
 
 BATCH_SIZE = 256
 SUM_TOLERANCE = 1e-3
@@ -42,13 +42,16 @@ class Predictions:
         return self.probabilities.argmax(axis=1)
 
 
-def predict(model_address: str, path: Path, batch_size: int = BATCH_SIZE) -> Predictions:
+def predict(
+    model_address: str, path: Path, batch_size: int = BATCH_SIZE, note: Note = ignored
+) -> Predictions:
     """Returns a saved model's predictions for the examples in a file.
 
     Args:
         model_address: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/ID/PATH``, a path.
         path: Raw inputs.
         batch_size: Examples at once; changes memory and speed, not what is predicted.
+        note: Takes a sentence on what of the file was not used.
 
     Raises:
         InputError: There is no such model or file, or they do not fit.
@@ -62,7 +65,9 @@ def predict(model_address: str, path: Path, batch_size: int = BATCH_SIZE) -> Pre
         backend.prepare("auto", "float32", None)
         model = files.load()
     entrance = entrance_of(model, model_address)
-    inputs = read_inputs(path, entrance)
+    if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
+        entrance = replace(entrance, names=files.feature_names)
+    inputs = read_inputs(path, entrance, note)
     outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
     probabilities = _probabilities(np.asarray(outputs), model_address)
     names = files.class_names or tuple(map(str, range(probabilities.shape[1])))

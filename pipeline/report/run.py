@@ -212,7 +212,13 @@ class ReportRun:
         if store.tag(run_id, REGISTERED_TAG) != digest:
             self.notify("registering the model")
             model, classes = restored[winner.number].model, dataset.class_names
-            store.register_model(run_id, model, dataset.raw_example(), class_names=classes)
+            store.register_model(
+                run_id,
+                model,
+                dataset.raw_example(),
+                class_names=classes,
+                feature_names=dataset.columns.features if dataset.columns else (),
+            )
             store.set_tag(run_id, REGISTERED_TAG, digest)
         store.mark_winner(self.study, winner.number, winner.mlflow_run_id)
         verdicts = report.selection.verdicts

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
-from pipeline.datasets import DatasetSummary, summarize
+from pipeline.datasets import DatasetSummary, column_lines, summarize
 from pipeline.datasets.splits import MEASURED_AT_LEAST
 from pipeline.errors import InputError
-from pipeline.records import DatasetSpec, TrialConfig
+from pipeline.records import DatasetSpec, TableOptions, TrialConfig
 from pipeline.redaction import masked
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
@@ -55,6 +55,8 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
+        label: Column of a table's classes; None for the one that is evident.
+        drop: Columns of a table that are left out.
     """
 
     dataset: str = "digits"
@@ -75,11 +77,14 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    label: str | None = None
+    drop: tuple[str, ...] = ()
 
     @property
     def spec(self) -> DatasetSpec:
         """How the dataset is loaded, here and in every worker."""
-        return DatasetSpec(self.dataset, self.data_dir, self.seed, self.train_examples)
+        table = TableOptions(self.label, self.drop)
+        return DatasetSpec(self.dataset, self.data_dir, self.seed, self.train_examples, table)
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,9 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
+    if options.spec.table != TableOptions():
+        # Only where given, so that studies of other data keep the definition that they have.
+        definition["table"] = {"label": options.label, "drop": list(options.drop)}
     study = options.study or dataset.name
     check_name(study)
     return Prepared(dataset, chosen, study, definition)
@@ -172,6 +180,7 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     return [
         f"study: {prepared.study}",
         f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
+        *(f"  {line}" for line in column_lines(dataset)),
         f"search space: {chosen.path}",
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",

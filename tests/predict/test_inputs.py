@@ -4,6 +4,8 @@ import json
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from pipeline.errors import InputError
@@ -150,3 +152,28 @@ def test_json_lines_of_a_dataset_read_back(write):
     path = write("x.jsonl", "\n".join(map(json.dumps, rows)))
     found = read_inputs(path, TOKENS)
     assert [sorted(row) for row in rows] == [[n for n in row.tolist() if n] for row in found]
+
+
+NAMED = Entrance("features", (3,), names=("a", "b", "1"))
+
+
+def test_columns_are_taken_by_name(write):
+    notes = []
+    path = write("x.csv", "1,label,b,a\n2,x,true,0\n5,y,false,3\n")
+    found = read_inputs(path, NAMED, notes.append)
+    np.testing.assert_array_equal(found, [[0, 1, 2], [3, 0, 5]])
+    assert notes == [f"{path}: columns that the model does not take were ignored: 'label'"]
+
+
+def test_a_column_that_is_missing_is_named(write):
+    with pytest.raises(InputError, match=r"lacks 1 of the model's 3 columns: '1'; it has 'a', 'b'"):
+        read_inputs(write("x.csv", "a,b\n1,2\n"), NAMED)
+    with pytest.raises(InputError, match="column 'b' misses a value in row 2"):
+        read_inputs(write("x.csv", "a,b,1\n1,2,3\n1,,3\n"), NAMED)
+
+
+def test_a_parquet_table_is_taken_by_name_and_without_names_by_place(tmp_path):
+    path = tmp_path / "x.parquet"
+    pa.parquet.write_table(pa.table({"1": [2, 5], "b": [1.0, 4.0], "y": [0, 1], "a": [0, 3]}), path)
+    np.testing.assert_array_equal(read_inputs(path, NAMED), TABLE)
+    np.testing.assert_array_equal(read_inputs(path, FEATURES), [[2, 1, 0], [5, 4, 3]])

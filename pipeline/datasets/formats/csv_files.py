@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.datasets.formats.table import (
@@ -17,16 +18,24 @@ from pipeline.datasets.formats.table import (
 from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError
 
+_DECIMAL = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+"""What no column is called; nan, inf and 1e3 may be names."""
 GROWTH = 4
 """Bytes in memory for a byte of text: the two of ``0,`` become a number of eight."""
 
 
-def read_csv_table(path: Path, label_of: Callable[[tuple[str, ...]], str]) -> Table:
+def read_csv_table(
+    path: Path,
+    label_of: Callable[[tuple[str, ...]], str | None],
+    expected: Sequence[str] | None = None,
+) -> Table:
     """Returns the columns of a CSV file.
 
     Args:
         path: UTF-8 text with a header, comma-separated.
-        label_of: Names of the columns -> the one whose values are kept as text.
+        label_of: Names of the columns -> the one whose values are kept as text; None for none.
+        expected: Columns that are known to be in such a file; None where none are. They may be
+            called by numbers, and one of them may stand alone.
 
     Raises:
         DatasetError: It is no such file.
@@ -37,9 +46,10 @@ def read_csv_table(path: Path, label_of: Callable[[tuple[str, ...]], str]) -> Ta
     size = path.stat().st_size
     check_memory(f"{path}, {size:,} bytes of text,", size * GROWTH)
     _check_utf8(path)
-    names = _csv_header(path)
+    names = _csv_header(path, expected)
     keys = [str(place) for place in range(len(names))]
-    label = keys[names.index(label_of(names))]
+    label = label_of(names)
+    types = {} if label is None else {keys[names.index(label)]: pa.string()}
     with arrow_errors(path, "CSV"):
         table = arrow_csv.read_csv(
             path,
@@ -48,7 +58,7 @@ def read_csv_table(path: Path, label_of: Callable[[tuple[str, ...]], str]) -> Ta
                 use_threads=False, block_size=1 << 24, skip_rows=1, column_names=keys
             ),
             arrow_csv.ParseOptions(newlines_in_values=True),
-            arrow_csv.ConvertOptions(column_types={label: pa.string()}),
+            arrow_csv.ConvertOptions(column_types=types),
         )
     return checked_table(path, names, table)
 
@@ -71,7 +81,7 @@ def _check_utf8(path: Path) -> None:
             line += chunk.count(b"\n")
 
 
-def _csv_header(path: Path) -> tuple[str, ...]:
+def _csv_header(path: Path, expected: Sequence[str] | None) -> tuple[str, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             found = next(csv.reader([file.readline()]), [])
@@ -83,7 +93,7 @@ def _csv_header(path: Path) -> tuple[str, ...]:
             f"{path} starts with an empty line; expected a header: a name per column, separated by"
             " commas."
         )
-    if len(names) == 1:
+    if len(names) == 1 and expected is None:
         other = next(
             (f" It looks separated by {mark!r}." for mark in ";\t|" if mark in names[0]), ""
         )
@@ -91,9 +101,15 @@ def _csv_header(path: Path) -> tuple[str, ...]:
             f"{path}: the header has one column; expected features and labels, separated by"
             f" commas.{other}"
         )
+    if not names[-1] and "" not in names[:-1]:
+        raise DatasetError(
+            f"{path}: the header ends in a trailing comma, which makes a column without a name."
+            " Remove the comma at the end of every line."
+        )
     check_names(path, names)
-    data = [name for name in names if reads_as_number(name) and not name.isdecimal()]
-    if data or all(map(reads_as_number, names)):
+    known = expected is not None and set(expected) <= set(names)
+    data = [name for name in names if _DECIMAL.fullmatch(name)]
+    if not known and (data or all(map(reads_as_number, names))):
         raise DatasetError(
             f"{path}: the first line looks like data ('{(data or names)[0]}'); expected a header"
             " with a name per column."

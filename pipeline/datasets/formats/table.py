@@ -63,6 +63,14 @@ class Table:
             )
         return values
 
+    def is_text(self, name: str) -> bool:
+        """Whether a column holds text."""
+        import pyarrow as pa
+
+        kind = self.columns[self.names.index(name)].type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
+
     def classes(self, name: str) -> tuple[list[Any], np.ndarray]:
         """Returns each value of a label column once, and each row's position among them.
 
@@ -77,7 +85,7 @@ class Table:
         if not _is_label(plain):
             raise DatasetError(
                 f"{self.path}: the label column '{name}' holds {plain}; expected whole numbers or"
-                " text, a class per row. Name the column of the classes 'label'."
+                " text, a class per row. Name the column of the classes with --label."
             )
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()

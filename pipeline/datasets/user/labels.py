@@ -7,6 +7,7 @@ distinct values, sorted, become classes 0, 1, ...; gaps between numbers do not m
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from pipeline.errors import DatasetError
 
 MAX_NAME = 100
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,17}))(?:\.0*)?", re.ASCII)
+_FRACTION = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+MOST_FRACTIONS = 10
+"""So many different decimal numbers may be classes (doses, versions); more are a regression's."""
 
 Value = int | str | bool
 
@@ -102,6 +106,17 @@ def check_name(name: str, where: str) -> None:
         )
 
 
+def means_missing(value: Any) -> bool:
+    """Whether a label is a word for a missing value in every language; ``NA`` may be a class."""
+    return isinstance(value, str) and value.strip().lower() in ("nan", "null", "<na>", "nat")
+
+
+def differing_in_case(names: Sequence[str]) -> list[str]:
+    """Returns the names that another one equals but for capitals, sorted."""
+    folded = Counter(name.casefold() for name in names)
+    return sorted(name for name in names if folded[name.casefold()] > 1)
+
+
 def _values(distinct: Sequence[Any], where: str) -> list[Value]:
     if not all(isinstance(value, str) for value in distinct):
         return [_number(value, where) for value in distinct]
@@ -109,7 +124,14 @@ def _values(distinct: Sequence[Any], where: str) -> list[Value]:
     if "" in texts:
         raise DatasetError(f"{where} has empty labels; expected a class for every example.")
     whole = [_WHOLE.fullmatch(text) for text in texts]
-    return [int(match[1]) for match in whole if match] if all(whole) else list(texts)
+    if all(whole):
+        return [int(match[1]) for match in whole if match]
+    if all(map(_FRACTION.fullmatch, texts)) and len(texts) > MOST_FRACTIONS:
+        raise DatasetError(
+            f"{where} holds {len(texts)} numbers such as '{texts[0]}', which look like targets of a"
+            " regression; expected classes. Name them by words if they are classes."
+        )
+    return list(texts)
 
 
 def _number(value: Any, where: str) -> Value:

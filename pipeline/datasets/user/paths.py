@@ -16,7 +16,13 @@ from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
 from pipeline.datasets.user.tables import read_csv, read_parquet
 from pipeline.errors import DatasetError, printable
+from pipeline.records import TableOptions
 
+TABLE_READERS: dict[str, Callable[[Path, TableOptions], RawData]] = {
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+"""File ending -> what reads such a table of the user's."""
 PATH_READERS: dict[str, Callable[[Path], RawData]] = {
     ".npz": read_npz,
     ".csv": read_csv,
@@ -51,20 +57,38 @@ def name_of(path: Path) -> str:
     return name
 
 
-def read(path: Path, valid_names: str) -> RawData:
+def read(path: Path, table: TableOptions, valid_names: str) -> RawData:
     """Returns what a user's file or folder holds.
 
     Args:
         path: The file or folder.
+        table: How the columns of a table are used.
         valid_names: What a missing path may have meant, for the message.
 
     Raises:
         DatasetError: It is missing, cannot be read, or cannot be used.
     """
-    raw = _reader(path, valid_names)(path)
+    reader = _reader(path, valid_names)
+    check_is_table(str(path), table, is_table=path.suffix.lower() in TABLE_READERS)
+    raw = (
+        reader(path) if table == TableOptions() else TABLE_READERS[path.suffix.lower()](path, table)
+    )
     if raw.read_test is None:
         return raw
     return replace(raw, read_test=partial(_read_test, path, raw.read_test))
+
+
+def check_is_table(name: str, table: TableOptions, *, is_table: bool) -> None:
+    """Checks that options for the columns of a table are given for a table only.
+
+    Raises:
+        DatasetError: They are given for something else.
+    """
+    if table != TableOptions() and not is_table:
+        raise DatasetError(
+            f"--label and --drop name columns of a table, but {name} is none; expected a file"
+            f" ending in {', '.join(TABLE_READERS)}. Leave them out."
+        )
 
 
 def _reader(path: Path, valid_names: str) -> Callable[[Path], RawData]:

@@ -1,8 +1,9 @@
 """The user's own ``.csv`` or ``.parquet``: one row per example in, :class:`RawData` out.
 
-All columns but one are features, numbers only; they become float32. The labels stand in the column
-named ``label``, ``y``, ``class`` or ``target``, else in the last one; they are classes (see
-``datasets.labels``). Everything is split 60/20/20.
+One column holds the classes (see ``datasets.labels``): the one that ``--label`` names, else the
+only one named ``label``, ``target``, ``class`` or ``y``, else the last where it alone is text. All
+others are features, numbers only, and become float32; a constant one is left out with a note.
+Everything is split 60/20/20.
 """
 
 from __future__ import annotations
@@ -12,61 +13,154 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.dataset import RawData
+from pipeline.datasets.dataset import Columns, RawData
 from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import Table
-from pipeline.datasets.user.labels import classes_of, encode
+from pipeline.datasets.user.labels import (
+    classes_of,
+    differing_in_case,
+    encode,
+    means_missing,
+)
 from pipeline.datasets.user.limits import check_memory
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, closest
+from pipeline.records import TableOptions
 
 LABEL_NAMES = ("label", "y", "class", "target")
+SHOWN_COLUMNS = 20
+DEFAULT = TableOptions()
 
 
-def read_csv(path: Path) -> RawData:
+def read_csv(path: Path, options: TableOptions = DEFAULT) -> RawData:
     """Returns the examples of a user's CSV file: UTF-8, commas, a header.
 
     Raises:
         DatasetError: The file cannot be used; the message names column, row and remedy.
     """
-    return _raw(read_csv_table(path, lambda names: _label_column(path, names)))
+    return _raw(read_csv_table(path, lambda names: _named_label(path, names, options)), options)
 
 
-def read_parquet(path: Path) -> RawData:
+def read_parquet(path: Path, options: TableOptions = DEFAULT) -> RawData:
     """Returns the examples of a user's Parquet file of flat columns.
 
     Raises:
         DatasetError: The file cannot be used; the message names column, row and remedy.
     """
-    return _raw(read_parquet_table(path))
+    return _raw(read_parquet_table(path), options)
 
 
-def _raw(table: Table) -> RawData:
-    label = _label_column(table.path, table.names)
-    features = [name for name in table.names if name != label]
-    if not features:
+def _raw(table: Table, options: TableOptions) -> RawData:
+    for name in options.drop:
+        _check_column(table.path, name, table.names, "--drop")
+    label = _named_label(table.path, table.names, options) or _text_label(table, options)
+    if len(table.names) == 1:
         raise DatasetError(
             f"{table.path} has one column, '{label}'; expected features and labels, a column each."
         )
+    candidates = [name for name in table.names if name != label and name not in options.drop]
+    if not candidates:
+        raise DatasetError(
+            f"{table.path}: --drop leaves no feature beside the labels '{label}'. Drop fewer."
+        )
     where = f"{table.path}: column '{label}'"
     distinct, codes = table.classes(label)
+    if label in distinct:
+        raise DatasetError(
+            f"{where} holds '{label}' as a value, too: the first line looks like data; expected a"
+            " header with a name per column."
+        )
+    if missing := [value for value in distinct if means_missing(value)]:
+        row = int(np.argmax(codes == distinct.index(missing[0]))) + 1
+        raise DatasetError(
+            f"{where} holds '{missing[0]}' in row {row}, which means a missing label; expected a"
+            " class in every row. Fill in or drop those rows."
+        )
     classes = classes_of(distinct, table.num_rows, where)
     labels = encode(distinct, codes, classes, where)
-    shape = (table.num_rows, len(features))
-    check_memory(
-        f"{table.path}, {shape[0]:,} rows of {shape[1]:,} columns,", 4 * shape[0] * shape[1]
-    )
-    inputs = np.empty(shape, dtype=np.float32)
-    for place, name in enumerate(features):
-        inputs[:, place] = table.numbers(name)
-    return RawData("features", classes.names, inputs, labels)
+    inputs, constant = _numbers(table, candidates)
+    features = tuple(name for name in candidates if name not in constant)
+    notes = [f"left out, because every row has the same value: {_some(constant)}"] * bool(constant)
+    if alike := differing_in_case(classes.names):
+        notes.append(f"classes that differ in capitals only stay apart: {_some(alike)}")
+    if options.drop:
+        notes.append(f"left out by --drop: {_some(options.drop)}")
+    columns = Columns(label, features, tuple(notes))
+    return RawData("features", classes.names, inputs, labels, columns=columns)
 
 
-def _label_column(path: Path, names: Sequence[str]) -> str:
-    found = [name for name in names if name.lower() in LABEL_NAMES]
+def _numbers(table: Table, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Returns the columns that vary, float32 ``[num_rows, num_columns]``, and the names of others.
+
+    Raises:
+        DatasetError: A value cannot be used, or no column varies.
+    """
+    rows = table.num_rows
+    check_memory(f"{table.path}, {rows:,} rows of {len(names):,} columns,", 4 * rows * len(names))
+    inputs = np.empty((rows, len(names)), dtype=np.float32)
+    constant, place = [], 0
+    for name in names:
+        values = table.numbers(name)
+        if values.min() == values.max():
+            constant.append(name)
+        else:
+            inputs[:, place] = values
+            place += 1
+    if not place:
+        raise DatasetError(
+            f"{table.path}: every row has the same value in {_some(constant)}; expected features"
+            " that vary."
+        )
+    return inputs[:, :place] if not constant else inputs[:, :place].copy(), constant
+
+
+def _named_label(path: Path, names: Sequence[str], options: TableOptions) -> str | None:
+    """Returns the label column that the options or its name give; None where neither does."""
+    if options.label is not None:
+        _check_column(path, options.label, names, "--label")
+        if options.label in options.drop:
+            raise DatasetError(
+                f"{path}: '{options.label}' is both --label and --drop. Drop others."
+            )
+        return options.label
+    left = [name for name in names if name not in options.drop]
+    found = [name for name in left if name.lower() in LABEL_NAMES]
     if len(found) > 1:
         raise DatasetError(
             f"{path}: the columns {found} could each be the labels, and one left among the features"
-            " would give them away. Rename or drop all but one."
+            f" would give them away. Name one with --label, and leave the others out with --drop."
         )
-    return found[0] if found else names[-1]
+    # Beside x or z, y is a coordinate.
+    if found and found[0].lower() == "y" and {"x", "z"} & {name.lower() for name in left[:-1]}:
+        return found[0] if left[-1] == found[0] else None
+    return found[0] if found else None
+
+
+def _text_label(table: Table, options: TableOptions) -> str:
+    """Returns the last column, where it alone holds text.
+
+    Raises:
+        DatasetError: It does not: which column holds the classes cannot be told.
+    """
+    left = [name for name in table.names if name not in options.drop]
+    texts = [name for name in left if table.is_text(name)]
+    if texts == left[-1:] and texts:
+        return texts[0]
+    raise DatasetError(
+        f"{table.path}: which column holds the classes? None is named"
+        f" {', '.join(LABEL_NAMES)} without doubt, and the last is not the only text. Name it with"
+        f" --label; the columns are {_some(table.names)}."
+    )
+
+
+def _check_column(path: Path, name: str, names: Sequence[str], option: str) -> None:
+    if name not in names:
+        raise DatasetError(
+            f"{path} has no column '{name}' ({option}){closest(name, names)}; the columns are"
+            f" {_some(names)}."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:SHOWN_COLUMNS])
+    return shown if len(names) <= SHOWN_COLUMNS else f"{shown}, ... ({len(names)})"

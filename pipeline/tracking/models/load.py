@@ -21,7 +21,7 @@ from pipeline.redaction import masked
 from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.database import existing_store
 from pipeline.tracking.models.keras_archive import check_archive
-from pipeline.tracking.models.registry import CLASSES_KEY, as_mlflows_default
+from pipeline.tracking.models.registry import CLASSES_KEY, FEATURES_KEY, as_mlflows_default
 
 ADDRESS = re.compile(r"(models|runs):/.+")
 _FORMS = (
@@ -39,11 +39,13 @@ class SavedFiles:
         address: What the user called it.
         file: Its ``.keras`` file.
         class_names: A name per class; empty where the model does not know them.
+        feature_names: A name per column of a table; empty where the model does not know them.
     """
 
     address: str
     file: Path
     class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -161,7 +163,8 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
             "with save_exported_model=True, which cannot be read; log it again"
         )
     check_archive(file, address)
-    return SavedFiles(address, file, _class_names(description.metadata))
+    classes = tuple(map(printable, _names(description.metadata, CLASSES_KEY)))
+    return SavedFiles(address, file, classes, _names(description.metadata, FEATURES_KEY))
 
 
 def _describe_folder(folder: Path, address: str) -> Any:
@@ -194,7 +197,7 @@ def _inside(folder: Path, name: str, address: str) -> Path:
     return place
 
 
-def _class_names(metadata: Any) -> tuple[str, ...]:
-    """Returns the names per class in a model's metadata; none where they are no list of names."""
-    names = metadata.get(CLASSES_KEY) if isinstance(metadata, dict) else None
-    return tuple(printable(str(name)) for name in names) if isinstance(names, list) else ()
+def _names(metadata: Any, key: str) -> tuple[str, ...]:
+    """Returns names in a model's metadata; none where they are no list of names."""
+    names = metadata.get(key) if isinstance(metadata, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()

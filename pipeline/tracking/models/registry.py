@@ -11,9 +11,11 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +30,8 @@ from pipeline.tracking.views import offer_views
 CHAMPION = "champion"
 CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""
+FEATURES_KEY = "feature_names"
+"""Key of a logged model's metadata: a name per column that it takes, where it takes a table's."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -47,6 +51,7 @@ def register_model(
     example_input: np.ndarray,
     name: str | None = None,
     class_names: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
 ) -> str:
     """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
 
@@ -59,12 +64,16 @@ def register_model(
         example_input: [num_examples, ...], a few inputs, for the signature.
         name: Registered name; None means ``<dataset>-least-overfit``.
         class_names: A name per class; metadata of the model, for who predicts with it.
+        feature_names: A name per column that it takes, where it takes a table's; so the signature
+            takes them in any order.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
     name = model_name(run.data.tags["dataset"]) if name is None else name
     with as_mlflows_default(client.tracking_uri):
-        model_id = _log_model(client, run, model, np.asarray(example_input), class_names)
+        signature = _signature(model, np.asarray(example_input))
+        names = {CLASSES_KEY: list(class_names), FEATURES_KEY: list(feature_names)}
+        model_id = _log_model(client, run, model, signature, names)
         version = _register(client, name, model_id, run_id)
     offer_views(client, run.info.experiment_id)
     uri = f"models:/{name}/{version}"
@@ -73,9 +82,9 @@ def register_model(
 
 
 def _log_model(
-    client: Client, run: Run, model: Any, example_input: np.ndarray, class_names: Sequence[str]
+    client: Client, run: Run, model: Any, signature: Any, names: Mapping[str, list[str]]
 ) -> str:
-    """Logs a Keras model on a run; returns the id of the logged model.
+    """Logs a Keras model on a run, the names as its metadata; returns the id of the logged model.
 
     ``Model.log`` is what ``mlflow.keras.log_model`` calls; it takes a run's id, so that no run has
     to be made the active one of this process. The model's entry is made before it, because it would
@@ -83,7 +92,6 @@ def _log_model(
     inferred: inferring loads the model in a new process (40 s).
     """
     flavor, models = _keras_flavor()
-    signature = _signature(model, example_input)
     run_id = run.info.run_id
     entry = client.create_logged_model(
         run.info.experiment_id, name="model", source_run_id=run_id, params=run.data.params
@@ -93,12 +101,12 @@ def _log_model(
         artifact_path=None,
         name="model",
         model_id=entry.model_id,
-        flavor=flavor,
+        flavor=_NamedColumns(flavor, names[FEATURES_KEY]),
         run_id=run_id,
         model=model,
         signature=signature,
         pip_requirements=requirements(),
-        metadata={CLASSES_KEY: list(class_names)} if class_names else None,
+        metadata={key: kept for key, kept in names.items() if kept} or None,
     )
     return str(entry.model_id)
 
@@ -114,7 +122,7 @@ def _register(client: Client, name: str, model_id: str, run_id: str) -> str:
     return str(made.version)
 
 
-def _signature(model: Any, example_input: np.ndarray) -> Any:
+def _signature(model: Any, example_input: np.ndarray, feature_names: Sequence[str] = ()) -> Any:
     """Returns what goes in and out: the raw inputs' own dtype, the model's own shapes.
 
     Shapes are the model's because an example's say too much: token lists have any length.
@@ -129,6 +137,31 @@ def _signature(model: Any, example_input: np.ndarray) -> Any:
         for array, shape in zip((example_input, outputs), shapes, strict=True)
     ]
     return ModelSignature(*entries)
+
+
+@dataclass(frozen=True)
+class _NamedColumns:
+    """MLflow's Keras flavor, whose signature gets the names of a table's columns, in any order.
+
+    ``mlflow.keras.save_model`` refuses a signature of columns, so it is put in place afterwards.
+    They have no types: MLflow would refuse whole numbers where it was told of decimal ones.
+    """
+
+    keras_flavor: ModuleType
+    names: Sequence[str]
+
+    def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
+        """Saves a model as the flavor does; called by ``Model.log``."""
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
+        from mlflow.types.schema import AnyType
+
+        self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
+        if self.names:
+            columns = Schema([ColSpec(AnyType(), name) for name in self.names])
+            outputs = mlflow_model.signature.outputs
+            mlflow_model.signature = ModelSignature(columns, outputs)
+            mlflow_model.save(str(Path(path) / "MLmodel"))
 
 
 def _keras_flavor() -> tuple[ModuleType, ModuleType]:

@@ -5,12 +5,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from pipeline.datasets import SelectionLock, load
+from pipeline.datasets import SelectionLock, as_lines, describe, load, spec_of
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import MAX_COLUMNS
 from pipeline.datasets.user.tables import read_csv, read_parquet
 from pipeline.errors import DatasetError
-from pipeline.records import DatasetSpec
+from pipeline.records import DatasetSpec, TableOptions
+from pipeline.search.options import SearchOptions, plan_lines, prepare
 
 ROWS = [f"{i % 7},{i / 4},{'cat' if i % 2 else 'dog'}" for i in range(20)]
 GOOD = "size,weight,label\n" + "\n".join(ROWS) + "\n"
@@ -94,7 +95,7 @@ def test_the_label_column_may_stand_anywhere_under_a_known_name(write, name):
 
 
 def test_booleans_are_numbers(write):
-    raw = read_csv(write("a,b\n" + "".join(f"{i % 3 > 0},{i % 2}\n" for i in range(9))))
+    raw = read_csv(write("a,label\n" + "".join(f"{i % 3 > 0},{i % 2}\n" for i in range(9))))
     np.testing.assert_array_equal(raw.inputs[:, 0], np.arange(9) % 3 > 0)
 
 
@@ -120,11 +121,11 @@ REFUSED = [
     (GOOD.replace("3,2.5", "1e39,2.5"), "column 'size' holds a value that is not finite.* row 11"),
     (GOOD.replace("3,2.5,dog", "3,2.5,"), "column 'label' misses a value in row 11"),
     (GOOD.replace("dog", "cat"), r"column 'label' has 1 class \['cat'\]; expected at least 2"),
-    ("a,price\n" + "".join(f"1,{i}.5\n" for i in range(9)), "has 9 classes in 9 exam.*regress"),
+    ("a,label\n" + "".join(f"1,{i}.5\n" for i in range(9)), "has 9 classes in 9 exam.*regress"),
     (GOOD.replace("cat", "c\x00t"), r"has the class 'c\\x00t', which cannot be a name"),
     (GOOD.encode("utf-16"), "line 1 is not UTF-8 text"),
     (GOOD.replace("cat", "käfer").encode("latin-1"), r"line 3 is not UTF-8 text \(byte 0xe4\)"),
-    ("a,b\n" + "2020-01-01,1\n2020-01-01,2\n" * 5, "column 'a' holds values of type date32"),
+    ("a,label\n" + "2020-01-01,1\n2020-01-01,2\n" * 5, "column 'a' holds values of type date32"),
     (",".join(f"c{i}" for i in range(MAX_COLUMNS + 1)), "has 100,001 columns; at most 100,000"),
 ]  # fmt: skip
 
@@ -136,6 +137,101 @@ def test_csv_refusals_name_file_place_and_remedy(write, content, message):
         load(DatasetSpec(str(path)))
     assert str(caught.value).startswith(str(path))
     assert str(caught.value).isprintable()
+
+
+ROWS_OF_FOUR = "".join(f"{i},{i * i},{i % 2},{i % 3}\n" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "message"),
+    [
+        ("x,y,z,activity", {}, "which column holds the classes.*--label; the columns are 'x', 'y'"),
+        ("survived,age,fare,sibsp", {}, "which column holds the classes"),
+        ("x,y,z,activity", {"label": "activty"}, r"no column 'activty' \(--label\) .*'activity'"),
+        ("a,b,c,label", {"drop": ("bb",)}, r"has no column 'bb' \(--drop\)"),
+        ("a,b,c,label", {"label": "c", "drop": ("c",)}, "'c' is both --label and --drop"),
+        ("a,b,target,label", {}, r"\['target', 'label'\] could each be the labels"),
+        ("a,b,c,label", {"drop": ("a", "b", "c")}, "--drop leaves no feature beside the labels"),
+        ("a,b,c,label,", {}, "the header ends in a trailing comma"),
+        ("5,6,7,2", {}, "the first line looks like data"),
+    ],
+)
+def test_a_label_that_cannot_be_told_is_asked_for(write, header, options, message):
+    with pytest.raises(DatasetError, match=message):
+        load(DatasetSpec(str(write(f"{header}\n{ROWS_OF_FOUR}")), table=TableOptions(**options)))
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "label", "features"),
+    [
+        ("x,y,z,activity", {"label": "activity"}, "activity", ("x", "y", "z")),
+        ("survived,age,fare,sibsp", {"label": "fare"}, "fare", ("survived", "age", "sibsp")),
+        ("a,b,target,label", {"drop": ("target",)}, "label", ("a", "b")),
+        ("nan,inf,1e3,label", {}, "label", ("nan", "inf", "1e3")),
+        ("1,2,3,label", {}, "label", ("1", "2", "3")),
+    ],
+)
+def test_the_columns_of_a_table_and_what_they_are_for(write, header, options, label, features):
+    spec = DatasetSpec(str(write(f"{header}\n{ROWS_OF_FOUR}")), table=TableOptions(**options))
+    columns = load(spec).columns
+    assert (columns.label, columns.features) == (label, features)
+
+
+def test_the_last_column_is_the_label_where_it_alone_is_text(write):
+    assert read_csv(write(GOOD.replace("label", "animal"))).columns.label == "animal"
+
+
+def test_a_table_without_a_header_is_not_taken_for_one(write):
+    text = GOOD.partition("\n")[2].replace("0,0.0", "0,9", 1)
+    with pytest.raises(DatasetError, match="holds 'dog' as a value, too: the first line looks"):
+        read_csv(write(text))
+
+
+def test_a_constant_column_is_left_out_and_told(write):
+    rows = "".join(f"7,{i},{i % 2}\n" for i in range(20))
+    dataset = load(DatasetSpec(str(write(f"one,a,label\n{rows}"))))
+    assert (dataset.columns.features, dataset.input_shape) == (("a",), (1,))
+    assert as_lines(describe(dataset))[3:5] == [
+        "label 'label' (2 classes); features (1): a",
+        "left out, because every row has the same value: 'one'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["1.0", "2.0", "nan"], "holds 'nan' in row 3, which means a missing label"),
+        (["a", "NULL", "b"], "holds 'NULL' in row 2, which means a missing label"),
+        ([f"{i}.4" for i in range(12)], "look like targets of a regression"),
+    ],
+)
+def test_labels_that_are_none(write, labels, message):
+    rows = [f"{i},{labels[i % len(labels)]}" for i in range(24)]
+    with pytest.raises(DatasetError, match=message):
+        read_csv(write("\n".join(["a,label", *rows])))
+
+
+def test_a_region_may_be_called_na_and_capitals_are_told(write):
+    rows = [f"{i},{('NA', 'EUR', 'Yes', 'yes')[i % 4]}" for i in range(24)]
+    raw = read_csv(write("\n".join(["a,label", *rows])))
+    assert raw.class_names == ("EUR", "NA", "Yes", "yes")
+    assert raw.columns.notes == ("classes that differ in capitals only stay apart: 'Yes', 'yes'",)
+
+
+def test_label_and_drop_are_for_tables():
+    with pytest.raises(DatasetError, match="--label and --drop name columns of a table, but d"):
+        load(DatasetSpec("digits", table=TableOptions("a")))
+
+
+def test_the_columns_asked_for_are_kept_in_the_study_and_told(write, monkeypatch):
+    path = write(f"x,y,z,activity\n{ROWS_OF_FOUR}")
+    options = SearchOptions(str(path), label="activity", drop=("z",))
+    prepared = prepare(options)
+    told = "\n".join(plan_lines(options, prepared))
+    assert "  label 'activity' (3 classes); features (2): x, y" in told
+    assert "  left out by --drop: 'z'" in told
+    definition = prepared.definition | {"source": str(path)}
+    assert spec_of(definition, None) == options.spec
 
 
 def test_a_parquet_file_is_read_like_a_csv(write, save):
