@@ -147,9 +147,9 @@ def _text_label(table: Table, options: TableOptions) -> str:
     if texts == left[-1:] and texts:
         return texts[0]
     raise DatasetError(
-        f"{table.path}: which column holds the classes? None is named"
-        f" {', '.join(LABEL_NAMES)} without doubt, and the last is not the only text. Name it with"
-        f" --label; the columns are {_some(table.names)}."
+        f"{table.path}: which column holds the classes? Name it with --label COLUMN; the"
+        f" columns are {_some(table.names)}. (Without it, the one column named {', '.join(LABEL_NAMES[:-1])} or"
+        f" {LABEL_NAMES[-1]} is taken, or the last one where no other is text.)"
     )
 
 

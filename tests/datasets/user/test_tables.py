@@ -145,7 +145,7 @@ ROWS_OF_FOUR = "".join(f"{i},{i * i},{i % 2},{i % 3}\n" for i in range(12))
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        ("x,y,z,activity", {}, "which column holds the classes.*--label; the columns are 'x', 'y'"),
+        ("x,y,z,activity", {}, "which column holds the classes.*--label COLUMN; the columns are"),
         ("survived,age,fare,sibsp", {}, "which column holds the classes"),
         ("x,y,z,activity", {"label": "activty"}, r"no column 'activty' \(--label\) .*'activity'"),
         ("a,b,c,label", {"drop": ("bb",)}, r"has no column 'bb' \(--drop\)"),
