@@ -148,8 +148,9 @@ def _text_label(table: Table, options: TableOptions) -> str:
         return texts[0]
     raise DatasetError(
         f"{table.path}: which column holds the classes? Name it with --label COLUMN; the"
-        f" columns are {_some(table.names)}. (Without it, the one column named {', '.join(LABEL_NAMES[:-1])} or"
-        f" {LABEL_NAMES[-1]} is taken, or the last one where no other is text.)"
+        f" columns are {_some(table.names)}. (Without it, the one column named"
+        f" {', '.join(LABEL_NAMES[:-1])} or {LABEL_NAMES[-1]} is taken, or the last one where no"
+        f" other is text.)"
     )
 
 
