@@ -66,6 +66,9 @@ def place_of(name: str, value: Any, entry: Mapping[str, Any]) -> Place | None:
     low, high, log = float(entry["low"]), float(entry["high"]), bool(entry.get("log"))
     if value is None or not low < high:
         return Place(name, value, low, high, log, None, "")
+    if log and value == _off(name):
+        # No range of orders of magnitude reaches 0: a reference without the technique is off.
+        return Place(name, None, low, high, log, None, "")
     position = _position(float(value), low, high, log)
     edge = ""
     if isinstance(entry["low"], int) and high - low < 2:
@@ -100,6 +103,12 @@ def _lowest(name: str) -> float:
     """Returns the smallest valid value: a winner there cannot ask for a wider space."""
     entry = hyperparameters().get(name)
     return -math.inf if entry is None or entry.least is None else entry.least
+
+
+def _off(name: str) -> Any:
+    """Returns the value that means off; None where there is none."""
+    entry = hyperparameters().get(name)
+    return None if entry is None else entry.off
 
 
 def _highest(name: str) -> float:

@@ -121,6 +121,8 @@ def test_the_elastic_net_is_one_technique():
         ("max_norm", 4.0, {"choices": [None, 1.0, 2.0, 4.0]}, 1.0, ""),
         ("width", 128, {"choices": [32, 128, 64]}, 1.0, "high"),
         ("max_norm", None, {"choices": [None, 1.0, 2.0, 4.0]}, None, ""),
+        ("weight_decay", 0.0, {"low": 1e-4, "high": 1e-1, "log": True}, None, ""),
+        ("dropout_rate", 0.0, {"low": 0.1, "high": 0.7, "log": False}, -0.1667, "low"),
         ("lambda_l1", None, {"low": 1e-5, "high": 1e-1, "log": True}, None, ""),
     ],
 )  # fmt: skip
