@@ -6,6 +6,7 @@ met. Everything heavy is imported inside the commands, so that ``--help`` answer
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def search(dry_run: bool, **options: Any) -> None:
         return
     with open_view(Console(stderr=True)) as view:
         run_search(chosen, prepared, view)
-    click.echo(f"Now: pipeline report --study {quoted(prepared.study)}", err=True)
+    click.echo(f"Now: pipeline report --study {shlex.quote(prepared.study)}", err=True)
 
 
 @main.command()
@@ -293,10 +294,3 @@ def doctor(data_dir: Path | None, storage: str | None) -> None:
         problems += finding.status == "problem"
     if problems:
         raise click.exceptions.Exit(1)
-
-
-def quoted(name: str) -> str:
-    """Returns a name as a shell takes it."""
-    import shlex
-
-    return shlex.quote(name)

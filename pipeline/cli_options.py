@@ -1,8 +1,7 @@
 """Defines the options of the ``pipeline`` command, and the types that read their values.
 
 A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`PREDICT`) by
-``@with_options``; ``--help`` shows them in the order of the tuple. Texts of the
-command line in, Python values out. Nothing heavy is imported here.
+``@with_options``; ``--help`` shows them in this order. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -10,14 +9,17 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
 from pipeline.selection.records import CONSTANTS, Constant
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Parameter: TypeAlias = click.Parameter | None
+Context: TypeAlias = click.Context | None
 
 AUTO = "auto"
 """An option given as this (or as nothing) means what its default means; MLproject needs a word."""
@@ -32,7 +34,7 @@ class Auto(click.ParamType[Any, Any]):
         self.inner = inner
         self.name = inner.name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
         """Returns None for ``auto`` and the empty text, else the inner type's value."""
         return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
 
@@ -42,9 +44,7 @@ class Duration(click.ParamType[Any, Any]):
 
     name = "duration"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> float:
         """Returns seconds."""
         found = _DURATION.fullmatch(str(value).strip())
         parts = [float(part or 0) for part in found.groups()] if found else []
@@ -59,7 +59,7 @@ class Address(click.ParamType[Any, Any]):
 
     name = "address"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
         """Returns it as it is."""
         from pipeline.redaction import remember
 
@@ -72,9 +72,7 @@ class Names(click.ParamType[Any, Any]):
 
     name = "names"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[str, ...]:
         """Returns the names without blanks around them."""
         if isinstance(value, tuple):
             return value
@@ -84,14 +82,8 @@ class Names(click.ParamType[Any, Any]):
 
 def with_options(options: Sequence[Decorator]) -> Decorator:
     """Returns a decorator that adds these options to a command."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        # Click lists the option that was added last first.
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    # Click lists the option that was added last first.
+    return lambda command: reduce(lambda added, option: option(added), reversed(options), command)
 
 
 def _optional(name: str, inner: click.ParamType[Any, Any], metavar: str, text: str) -> Decorator:

@@ -1,8 +1,7 @@
 """Trains a cohort epoch by epoch, with early stopping and pruning per trial.
 
-A started network and a cohort go in; the summary of each trial comes out, the network holding every
-trial's best weights. Early stopping watches plain ``val_ce``, never Keras's ``val_loss``, which
-contains the penalty.
+A started network and a cohort go in; each trial's summary comes out, the network holds its best
+weights. Early stopping watches plain ``val_ce``, never Keras's ``val_loss`` with the penalty in it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ where a form is built: reading a search space or a report takes no Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf, prod
 from typing import Any, Generic, TypeVar
@@ -230,11 +230,8 @@ def structure(config: TrialConfig) -> tuple[Any, ...]:
 def acting(form: type[Form], names: Iterable[str] | None = None) -> dict[str, Technique[Form]]:
     """Returns the techniques of a form, of all or of these names, in the order of the table."""
     chosen = TECHNIQUES.keys() if names is None else set(names)
-    return {
-        name: entry
-        for name, entry in TECHNIQUES.items()
-        if name in chosen and isinstance(entry.form, form)
-    }
+    entries = {name: entry for name, entry in TECHNIQUES.items() if name in chosen}
+    return {name: entry for name, entry in entries.items() if isinstance(entry.form, form)}
 
 
 def used(config: TrialConfig) -> frozenset[str]:
@@ -251,26 +248,22 @@ def vector(name: str, configs: Sequence[TrialConfig]) -> np.ndarray:
 
 def in_use(configs: Sequence[TrialConfig]) -> frozenset[str]:
     """Returns the techniques with a number per trial that at least one of the configs uses."""
-    return frozenset(
-        name
-        for name, entry in TECHNIQUES.items()
-        if not isinstance(entry.form, Structure | Combination)
-        and any(entry.is_on(config) for config in configs)
-    )
+    return frozenset(n for n, entry in _per_trial() if any(map(entry.is_on, configs)))
 
 
 def usual() -> frozenset[str]:
     """Returns the techniques with a number per trial that small networks are built with unasked."""
-    return frozenset(
-        name
-        for name, entry in TECHNIQUES.items()
-        if entry.usual and not isinstance(entry.form, Structure | Combination)
-    )
+    return frozenset(name for name, entry in _per_trial() if entry.usual)
 
 
-def regularized_layers(
-    layer: Dense | Conv, config: TrialConfig, *, normalized: bool
-) -> list[Layer]:
+def _per_trial() -> Iterator[tuple[str, Technique]]:
+    """Yields the techniques with a number per trial, which changes no network."""
+    for name, entry in TECHNIQUES.items():
+        if not isinstance(entry.form, Structure | Combination):
+            yield name, entry
+
+
+def regularized_layers(layer: Dense | Conv, config: TrialConfig, normalized: bool) -> list[Layer]:
     """Returns the layer followed by batch normalization and dropout, where they belong.
 
     Dropout follows every regularized layer whatever its rate: trials of one structure differ in it.
