@@ -162,7 +162,9 @@ TECHNIQUES: dict[str, Technique[Any]] = {
             ),
         ),
         (Hyperparameter("label_smoothing", float, 0.0, least=0, below=1, off=0, per_trial=True),),
-        example={"label_smoothing": 0.2},
+        # At 0.2 one training of the equivalence test meets a kink of ReLU or pooling within
+        # rounding, and ends apart with one thread.
+        example={"label_smoothing": 0.1},
     ),
     "input_noise": Technique(
         # Words that occur or do not are no numbers to add noise to: their rows stay zeros and ones.
