@@ -9,13 +9,17 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from pipeline.selection.records import CONSTANTS, Constant
+
+if TYPE_CHECKING:
+    from pipeline.records import DataOptions
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 Parameter: TypeAlias = click.Parameter | None
@@ -80,6 +84,21 @@ class Names(click.ParamType[Any, Any]):
         return tuple(name.strip() for name in found)
 
 
+class ImageSize(click.ParamType[Any, Any]):
+    """Height and width of pictures, such as ``32x32``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[int, int]:
+        """Returns height and width in pixels."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value).strip())
+        if not found:
+            self.fail(f"'{value}' is no size; expected HEIGHTxWIDTH, such as 32x32", param, ctx)
+        return int(found[1]), int(found[2])
+
+
 def with_options(options: Sequence[Decorator]) -> Decorator:
     """Returns a decorator that adds these options to a command."""
     # Click lists the option that was added last first.
@@ -124,7 +143,7 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
-TABLE: tuple[Decorator, ...] = (
+DATA: tuple[Decorator, ...] = (
     _optional(
         "--label",
         click.STRING,
@@ -133,7 +152,45 @@ TABLE: tuple[Decorator, ...] = (
         "else the last where it alone is text.",
     ),
     _optional("--drop", Names(), "COLUMN,...", "Columns of a table that are left out."),
+    _optional(
+        "--categorical", Names(), "COLUMN,...", "Columns whose numbers are names of categories."
+    ),
+    _optional("--text", click.STRING, "COLUMN", "Column of texts, whose words are the features."),
+    _optional(
+        "--group", click.STRING, "COLUMN", "Rows with one value here stay in one part of the split."
+    ),
+    _optional(
+        "--order-by",
+        click.STRING,
+        "COLUMN",
+        "The split cuts by this column: the smallest values train, the largest test.",
+    ),
+    _optional("--split", click.STRING, "COLUMN", "Column of the words train, validation and test."),
+    _optional(
+        "--delimiter", click.STRING, "CHAR", "Separator of columns (tab: \\t). Default: detected."
+    ),
+    _optional(
+        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
+    ),
+    click.option(
+        "--classes/--no-classes",
+        default=False,
+        help="Take targets that look like a regression's for classes nevertheless.",
+    ),
+    _optional("--image-size", ImageSize(), "HxW", "Scale pictures to this height and width."),
+    _optional("--color", click.Choice(["grey", "rgb"]), "grey|rgb", "Convert pictures to this."),
+    _optional("--ignore", Names(), "CODE,...", "Findings about the data that are not told."),
 )
+
+
+def data_options(options: dict[str, Any]) -> DataOptions:
+    """Takes the options of :data:`DATA` out of a command's; returns them as one."""
+    from pipeline.records import DataOptions
+
+    names = [field.name for field in fields(DataOptions)]
+    given = {name: options.pop(name) for name in names if name in options}
+    return DataOptions(**{name: value for name, value in given.items() if value is not None})
+
 
 SEARCH: tuple[Decorator, ...] = (
     click.option(
@@ -144,7 +201,7 @@ SEARCH: tuple[Decorator, ...] = (
         help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet "
         "file, or folder of pictures, a subfolder per class.",
     ),
-    *TABLE,
+    *DATA,
     _optional(
         "--search-space",
         click.STRING,

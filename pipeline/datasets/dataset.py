@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 from scipy import sparse
 
+from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
@@ -56,12 +57,32 @@ class Columns:
     Attributes:
         label: Column of the classes.
         features: Columns that a model takes, in its order.
-        notes: Sentences on what was left out, and why.
     """
 
     label: str
     features: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+
+
+class Encoding(Protocol):
+    """Turns raw examples into the numbers that a network is trained on; fitted on train alone.
+
+    It is made of plain values, so that it can be sent to a worker. ``training.raw_inputs`` builds
+    the Keras layers that do the same in an exported model.
+    """
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded example."""
+
+    def apply(self, inputs: Any) -> Any:
+        """Returns the encoded examples, as :attr:`Part.inputs` holds them.
+
+        Args:
+            inputs: The raw examples, as :attr:`RawData.inputs` holds them.
+        """
+
+    def as_model_inputs(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Returns raw examples as an exported model takes them: an array ``[n, 1]`` per name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +100,12 @@ class RawData:
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
         columns: What the columns are used for; None unless the data are a table.
+        fit_encoding: Raw training examples -> their encoding; None where ``inputs`` are numbers.
+        groups: int64 ``[num_examples]``; examples of one number stay in one part; None for none.
+        order: Sortable ``[num_examples]`` by which the split cuts; None for none.
+        given_parts: int8 ``[num_examples]``, 0 for train, 1 for validation, 2 for test; None where
+            the data do not say it.
+        findings: What was found while they were read.
     """
 
     kind: Kind
@@ -89,6 +116,11 @@ class RawData:
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
     columns: Columns | None = None
+    fit_encoding: Callable[[Any], Encoding] | None = None
+    groups: np.ndarray | None = None
+    order: np.ndarray | None = None
+    given_parts: np.ndarray | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,6 +253,8 @@ class Dataset:
         chance: What a model without skill reaches on validation.
         fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
         columns: What the columns are used for; None unless the data are a table.
+        encoding: What made ``inputs`` of raw examples; None where they came as numbers.
+        findings: What was found in the data and is to be told.
     """
 
     name: str
@@ -240,6 +274,8 @@ class Dataset:
     chance: ChanceLevel
     fingerprint: str
     columns: Columns | None = None
+    encoding: Encoding | None = None
+    findings: tuple[Finding, ...] = ()
 
     def raw_example(self, num_examples: int = 2) -> np.ndarray:
         """Returns a few training inputs as the exported model takes them.

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets.dataset import Dataset, Kind, Part, RawData, SealedTest
+from pipeline.datasets.findings import told
 from pipeline.datasets.splits import Sizes, Split, measured_examples, split_examples, split_id
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
@@ -69,6 +70,7 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
         columns=raw.columns,
+        findings=told(raw.findings, spec.options.ignore),
     )
 
 

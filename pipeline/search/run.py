@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import column_lines
+from pipeline.datasets import data_lines
 from pipeline.errors import (
     InputError,
     PipelineError,
@@ -121,7 +121,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
     run = open_run(session)
     with run.in_background(folder, view.note), run_closed(run):
         earlier = resume(session, run, known)
-        for line in column_lines(prepared.dataset):
+        for line in data_lines(prepared.dataset):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
         executor.ready()
