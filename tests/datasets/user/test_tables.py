@@ -222,7 +222,7 @@ def test_a_region_may_be_called_na_and_capitals_are_told(write):
 def test_label_and_drop_are_for_tables():
     with pytest.raises(
         DatasetError,
-        match="--label is for table, but digits is a dataset of a fixed form; leave it out",
+        match="--label is for tables, but digits is a dataset of a fixed form; leave it out",
     ):
         load(DatasetSpec("digits", options=DataOptions("a")))
 
