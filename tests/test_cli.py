@@ -21,7 +21,7 @@ from scripted_trainer import write_executor
 
 from pipeline import tracking
 from pipeline.cli import main
-from pipeline.cli_options import Auto, Duration
+from pipeline.cli_types import Auto, Duration
 from pipeline.errors import DatasetError
 from pipeline.formatting import decimal
 from pipeline.search import executors

@@ -26,7 +26,7 @@ from pipeline.redaction import masked
 from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.executors.interface import Executor
-from pipeline.search.interrupts import sigterm_as_ctrl_c, stopping_on_signals
+from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.options import (
     Prepared,
     SearchOptions,
@@ -64,7 +64,7 @@ def run_search(options: SearchOptions, prepared: Prepared, view: View) -> StudyR
     spec = worker_spec(options, prepared)
     with (
         study_locked(prepared.study, addresses),
-        sigterm_as_ctrl_c(),
+        signals_end_it(),
         executors.start(options.executor, spec, options.workers) as executor,
     ):
         # Workers import Keras and load the data while this process imports MLflow and Optuna.
@@ -128,7 +128,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         plan = plan_of(options, prepared, executor.about)
         estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
-        with stopping_on_signals(supervisor, view):
+        with stopping_softly(supervisor.stop_by_user, view.note):
             record = search_and_return_unfinished(supervisor, study)
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
