@@ -1,4 +1,4 @@
-"""A real terminal: an interactive shell below a pseudo-terminal, whose Ctrl-C the kernel delivers."""
+"""A real terminal: an interactive shell on a pseudo-terminal, whose Ctrl-C the kernel sends."""
 
 import contextlib
 import os
