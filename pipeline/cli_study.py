@@ -15,6 +15,7 @@ from pipeline.selection.records import CONSTANTS
 if TYPE_CHECKING:
     from pipeline.report.options import ReportOptions
     from pipeline.search.options import Prepared, SearchOptions
+    from pipeline.search.run import Check
 
 
 @click.command()
@@ -70,6 +71,7 @@ def run(
 
     What the report needs is checked before the first trial.
     """
+    from pipeline.report.checks import check_folder, check_options, check_store
     from pipeline.report.options import ReportOptions
 
     constants = _constants(options)
@@ -83,10 +85,13 @@ def run(
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
     )
+    check_options(asked)
     if dry_run:
         _tell_plan(chosen, prepared)
         return
-    _search(chosen, prepared)
+    if output is not None or format_ == "html":
+        check_folder(output)
+    _search(chosen, prepared, lambda store: check_store(store, prepared.dataset.name))
     _report(asked, format_, output, max_gap, min_accuracy)
 
 
@@ -115,14 +120,14 @@ def _tell_plan(chosen: SearchOptions, prepared: Prepared) -> None:
     click.echo("\n".join(plan_lines(chosen, prepared)))
 
 
-def _search(chosen: SearchOptions, prepared: Prepared) -> None:
+def _search(chosen: SearchOptions, prepared: Prepared, check: Check | None = None) -> None:
     from rich.console import Console
 
     from pipeline.search.progress import open_view
     from pipeline.search.run import run_search
 
     with open_view(Console(stderr=True)) as view:
-        run_search(chosen, prepared, view)
+        run_search(chosen, prepared, view, check)
 
 
 def _report(
