@@ -19,6 +19,7 @@ from pipeline.datasets.raw_rows import RawRows
 from pipeline.datasets.splits import Sizes, Split, measured_examples, split_examples, split_id
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
+from pipeline.selection.guessing import log10_p_all_right
 
 CHUNK = 1024
 IMAGE_FLOOR = 0.25
@@ -120,7 +121,8 @@ def chance_level(train: np.ndarray, validation: np.ndarray, num_classes: int) ->
 
     Returns:
         Accuracy in [0, 1] and cross-entropy in nats. Where a class has no training example, one
-        is added to every class's count (Laplace), or the cross-entropy would be infinite.
+        is added to every class's count (Laplace), or the cross-entropy would be infinite. And
+        what guessing every label of validation has for a probability.
     """
     counts = np.bincount(train, minlength=num_classes).astype(np.float64)
     largest = int(counts.argmax())
@@ -128,7 +130,11 @@ def chance_level(train: np.ndarray, validation: np.ndarray, num_classes: int) ->
     if counts.min() == 0:
         counts += 1.0
     log_prior = np.log(counts / counts.sum())
-    return ChanceLevel(accuracy=float(accuracy), ce=float(-log_prior[validation].mean()))
+    return ChanceLevel(
+        accuracy=float(accuracy),
+        ce=float(-log_prior[validation].mean()),
+        log10_p_all_right=log10_p_all_right(np.bincount(validation, minlength=num_classes)),
+    )
 
 
 def fingerprint(*parts: Part) -> str:
