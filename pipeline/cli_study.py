@@ -115,7 +115,7 @@ def _constants(options: dict[str, Any]) -> dict[str, float]:
 
 
 def _tell_plan(chosen: SearchOptions, prepared: Prepared) -> None:
-    from pipeline.search.options import plan_lines
+    from pipeline.search.opening import plan_lines
 
     click.echo("\n".join(plan_lines(chosen, prepared)))
 
