@@ -65,6 +65,7 @@ def run(
     rule: str,
     seeds: int | None,
     finalists: int | None,
+    promote: bool,
     **options: Any,
 ) -> None:
     """Search, then report: what `mlflow run .` does.
@@ -84,6 +85,7 @@ def run(
         finalists=finalists,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
+        promote=promote,
     )
     check_options(asked)
     if dry_run:

@@ -99,6 +99,8 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "trials": lambda report: [_trial(report, trial) for trial in _by_number(report)],
     "test": lambda report: _test(report.test),
     "model_uri": lambda report: report.model_uri,
+    "alias": lambda report: report.alias,
+    "alias_because": lambda report: report.alias_because or None,
     "notes": lambda report: report.selection.notes,
     "finalists": lambda report: [_finalist(report, finalist) for finalist in _finalists(report)],
     "frequencies": lambda report: evidence_of(report).frequencies,
