@@ -8,15 +8,17 @@ once. ``cli_study`` has the commands that make a study, ``cli_group`` what all o
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline.cli_group import Commands
 from pipeline.cli_options import (
+    DATA,
     PREDICT,
     SEED,
-    TABLE,
     data_dir_option,
+    data_options,
     device_option,
     storage_option,
     with_options,
@@ -75,7 +77,7 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
     metavar="FILE",
     help="PNG of sample images per class. Default: NAME-samples.png here.",
 )
-@with_options(TABLE)
+@with_options(DATA)
 @data_dir_option
 @click.pass_context
 def show_dataset(
@@ -84,18 +86,14 @@ def show_dataset(
     seed: int,
     picture: Path | None,
     data_dir: Path | None,
-    label: str | None,
-    drop: tuple[str, ...] | None,
+    **options: Any,
 ) -> None:
     """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
     from pipeline.datasets import as_lines, describe, load, sample_grid
-    from pipeline.records import DatasetSpec, TableOptions
+    from pipeline.records import DatasetSpec
 
-    dataset = load(
-        DatasetSpec(
-            name, nearest_data_dir(ctx, data_dir), seed, None, TableOptions(label, drop or ())
-        )
-    )
+    chosen = data_options(options)
+    dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed, None, chosen))
     click.echo("\n".join(as_lines(describe(dataset))))
     if dataset.kind == "image" or picture is not None:
         target = picture or Path(f"{dataset.name}-samples.png")

@@ -7,14 +7,18 @@ A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`RUN`,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_types import Address, Auto, Duration, Names
+from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names
 from pipeline.selection.records import CONSTANTS, Constant
+
+if TYPE_CHECKING:
+    from pipeline.records import DataOptions
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -63,7 +67,7 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
-TABLE: tuple[Decorator, ...] = (
+DATA: tuple[Decorator, ...] = (
     _optional(
         "--label",
         click.STRING,
@@ -72,7 +76,45 @@ TABLE: tuple[Decorator, ...] = (
         "else the last where it alone is text.",
     ),
     _optional("--drop", Names(), "COLUMN,...", "Columns of a table that are left out."),
+    _optional(
+        "--categorical", Names(), "COLUMN,...", "Columns whose numbers are names of categories."
+    ),
+    _optional("--text", click.STRING, "COLUMN", "Column of texts, whose words are the features."),
+    _optional(
+        "--group", click.STRING, "COLUMN", "Rows with one value here stay in one part of the split."
+    ),
+    _optional(
+        "--order-by",
+        click.STRING,
+        "COLUMN",
+        "The split cuts by this column: the smallest values train, the largest test.",
+    ),
+    _optional("--split", click.STRING, "COLUMN", "Column of the words train, validation and test."),
+    _optional(
+        "--delimiter", click.STRING, "CHAR", "Separator of columns (tab: \\t). Default: detected."
+    ),
+    _optional(
+        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
+    ),
+    click.option(
+        "--classes/--no-classes",
+        default=False,
+        help="Take targets that look like a regression's for classes nevertheless.",
+    ),
+    _optional("--image-size", ImageSize(), "HxW", "Scale pictures to this height and width."),
+    _optional("--color", click.Choice(["grey", "rgb"]), "grey|rgb", "Convert pictures to this."),
+    _optional("--ignore", Names(), "CODE,...", "Findings about the data that are not told."),
 )
+
+
+def data_options(options: dict[str, Any]) -> DataOptions:
+    """Takes the options of :data:`DATA` out of a command's; returns them as one."""
+    from pipeline.records import DataOptions
+
+    names = [field.name for field in fields(DataOptions)]
+    given = {name: options.pop(name) for name in names if name in options}
+    return DataOptions(**{name: value for name, value in given.items() if value is not None})
+
 
 SEARCH: tuple[Decorator, ...] = (
     click.option(
@@ -83,7 +125,7 @@ SEARCH: tuple[Decorator, ...] = (
         help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet "
         "file, or folder of pictures, a subfolder per class.",
     ),
-    *TABLE,
+    *DATA,
     _optional(
         "--search-space",
         click.STRING,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_options import REPORT, RUN, SEARCH, with_options
+from pipeline.cli_options import REPORT, RUN, SEARCH, data_options, with_options
 from pipeline.selection.records import CONSTANTS
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ def _prepared(options: dict[str, Any]) -> tuple[SearchOptions, Prepared]:
     backend_chosen()
     options["timeout_seconds"] = options.pop("timeout")
     options["trial_timeout_seconds"] = options.pop("trial_timeout")
+    data = data_options(options)
     given = {name: value for name, value in options.items() if value is not None}
-    chosen = SearchOptions(**given)
+    chosen = SearchOptions(**given, data=data)
     return chosen, prepare(chosen)
 
 

@@ -68,3 +68,18 @@ class Names(click.ParamType[Any, Any]):
             return value
         found = next(csv.reader([str(value)], skipinitialspace=True), [])
         return tuple(name.strip() for name in found)
+
+
+class ImageSize(click.ParamType[Any, Any]):
+    """Height and width of pictures, such as ``32x32``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[int, int]:
+        """Returns height and width in pixels."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value).strip())
+        if not found:
+            self.fail(f"'{value}' is no size; expected HEIGHTxWIDTH, such as 32x32", param, ctx)
+        return int(found[1]), int(found[2])

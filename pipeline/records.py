@@ -22,16 +22,52 @@ GAP_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
-class TableOptions:
-    """How the columns of a user's table are used.
+class DataOptions:
+    """How a user's own data are read and split; what is left out is told by the data themselves.
 
     Attributes:
         label: Column of the classes; None for the one that its name or type gives away.
         drop: Columns that are left out.
+        categorical: Columns whose numbers are names of categories.
+        text: Column of texts whose words are the features; None for none.
+        group: Column whose equal values stay in one part of the split; None for none.
+        order_by: Column by which the split cuts, the largest values for the test; None for none.
+        split: Column that says which part a row is in; None for none.
+        delimiter: What separates the columns of a text file; None to detect it.
+        decimal: The decimal mark of a text file, ``.`` or ``,``; None to detect it.
+        classes: Whether targets that look like a regression's are classes nevertheless.
+        image_size: Height and width that pictures are scaled to; None for their own.
+        color: ``grey`` or ``rgb`` for pictures; None for what they have.
+        ignore: Codes of findings that are not to be told (``datasets.findings``).
     """
 
     label: str | None = None
     drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    text: str | None = None
+    group: str | None = None
+    order_by: str | None = None
+    split: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    classes: bool = False
+    image_size: tuple[int, int] | None = None
+    color: str | None = None
+    ignore: tuple[str, ...] = ()
+
+    def given(self) -> dict[str, Any]:
+        """Returns the options that differ from the defaults, by name."""
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in pairs if value != getattr(DataOptions, name)}
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> DataOptions:
+        """Returns the options of :meth:`given`, whose tuples may have become lists."""
+        pairs: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+        }
+        return cls(**pairs)
 
 
 @dataclass(frozen=True)
@@ -43,14 +79,14 @@ class DatasetSpec:
         data_dir: Folder with official files, looked at before any download; None for none.
         seed: Seed of the split.
         train_examples: Use only this many training examples (stratified); None for all.
-        table: How the columns of a table are used.
+        options: How a user's own data are read and split.
     """
 
     name: str
     data_dir: Path | None = None
     seed: int = 0
     train_examples: int | None = None
-    table: TableOptions = TableOptions()
+    options: DataOptions = DataOptions()
 
 
 Value = bool | int | float | str | None
@@ -256,6 +292,8 @@ class Measurement:
         history_gap: ``val_ce`` minus the running training cross-entropy of the best epoch: the gap
             that Keras's History shows, without penalties; a diagnostic only.
         ece: Expected calibration error on validation; None below 1,000 examples.
+        log10_p_guessing: Logarithm of the largest probability that guessing looks as good as this
+            on validation (``selection.guessing``); None where an older version measured.
     """
 
     val_ce: float
@@ -272,6 +310,7 @@ class Measurement:
     diverged: bool = False
     history_gap: float = float("nan")
     ece: float | None = None
+    log10_p_guessing: float | None = None
 
     @property
     def objective(self) -> float:
@@ -379,10 +418,13 @@ class ChanceLevel:
         accuracy: The larger of the largest class prior on train and the validation accuracy of
             always predicting that class.
         ce: Validation cross-entropy of predicting the class prior of train, nats.
+        log10_p_all_right: Logarithm of the probability to name the classes of all validation
+            examples by their shares alone; None where an older version measured.
     """
 
     accuracy: float
     ce: float
+    log10_p_all_right: float | None = None
 
 
 @dataclass(frozen=True)

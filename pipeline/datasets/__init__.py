@@ -22,7 +22,7 @@ from pipeline.datasets.registry import (
     reload,
     spec_of,
 )
-from pipeline.datasets.summary import DatasetSummary, as_lines, column_lines, describe, summarize
+from pipeline.datasets.summary import DatasetSummary, as_lines, data_lines, describe, summarize
 from pipeline.datasets.user.paths import name_of
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "as_lines",
     "availability",
     "catalogue",
-    "column_lines",
+    "data_lines",
     "describe",
     "is_path",
     "load",

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 from scipy import sparse
 
+from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
@@ -56,12 +57,65 @@ class Columns:
     Attributes:
         label: Column of the classes.
         features: Columns that a model takes, in its order.
-        notes: Sentences on what was left out, and why.
     """
 
     label: str
     features: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A column of raw values as an exported model takes it, in an array ``[n, 1]``.
+
+    Attributes:
+        name: Its name in the data.
+        kind: ``number``, ``boolean`` (0 and 1) or ``date`` (seconds since 1970, UTC), which are
+            float64 with NaN for a missing value; or ``category`` or ``text``, which are strings,
+            the empty one for a missing value.
+        form: How the data write a date; empty for other kinds.
+    """
+
+    name: str
+    kind: str
+    form: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """What Keras calls the type of its values."""
+        return "string" if self.kind in ("category", "text") else "float64"
+
+
+class Encoding(Protocol):
+    """Turns raw examples into the numbers that a network is trained on; fitted on train alone.
+
+    It is made of plain values, so that it can be sent to a worker. ``training.raw_inputs`` builds
+    the Keras layers that do the same in an exported model.
+    """
+
+    @property
+    def columns(self) -> tuple[RawColumn, ...]:
+        """The columns that an exported model takes."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded example."""
+
+    def apply(self, inputs: Any) -> Any:
+        """Returns the encoded examples, as :attr:`Part.inputs` holds them.
+
+        Args:
+            inputs: The raw examples, as :attr:`RawData.inputs` holds them.
+        """
+
+    def as_model_inputs(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Returns raw examples as an exported model takes them: an array ``[n, 1]`` per column.
+
+        Args:
+            inputs: The raw examples, as :attr:`RawData.inputs` holds them.
+
+        Returns:
+            Name of a column -> float64, or for strings numpy's ``str`` type.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +133,12 @@ class RawData:
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
         columns: What the columns are used for; None unless the data are a table.
+        fit_encoding: Raw training examples -> their encoding; None where ``inputs`` are numbers.
+        groups: int64 ``[num_examples]``; examples of one number stay in one part; None for none.
+        order: Sortable ``[num_examples]`` by which the split cuts; None for none.
+        given_parts: int8 ``[num_examples]``, 0 for train, 1 for validation, 2 for test; None where
+            the data do not say it.
+        findings: What was found while they were read.
     """
 
     kind: Kind
@@ -89,6 +149,11 @@ class RawData:
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
     columns: Columns | None = None
+    fit_encoding: Callable[[Any], Encoding] | None = None
+    groups: np.ndarray | None = None
+    order: np.ndarray | None = None
+    given_parts: np.ndarray | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,6 +286,10 @@ class Dataset:
         chance: What a model without skill reaches on validation.
         fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
         columns: What the columns are used for; None unless the data are a table.
+        encoding: What made ``inputs`` of raw examples; None where they came as numbers.
+        raw_validation: The validation examples before the encoding, as :attr:`RawData.inputs`
+            holds them; None where there is no encoding.
+        findings: What was found in the data and is to be told.
     """
 
     name: str
@@ -240,13 +309,20 @@ class Dataset:
     chance: ChanceLevel
     fingerprint: str
     columns: Columns | None = None
+    encoding: Encoding | None = None
+    raw_validation: Any | None = None
+    findings: tuple[Finding, ...] = ()
 
-    def raw_example(self, num_examples: int = 2) -> np.ndarray:
-        """Returns a few training inputs as the exported model takes them.
+    def raw_example(self, num_examples: int = 2) -> np.ndarray | dict[str, np.ndarray]:
+        """Returns a few inputs as the exported model takes them.
 
         Returns:
             ``[num_examples, *input_shape]`` in the dataset's own dtype, not standardized; for
-            ``multi_hot`` padded int32 token ids ``[num_examples, longest]``, 0 for padding.
+            ``multi_hot`` padded int32 token ids ``[num_examples, longest]``, 0 for padding; where
+            there is an encoding, what :meth:`Encoding.as_model_inputs` makes of raw examples.
         """
+        if self.encoding is not None and self.raw_validation is not None:
+            few = np.arange(min(num_examples, len(self.validation)))
+            return self.encoding.as_model_inputs(self.raw_validation[few])
         inputs = self.train.inputs[:num_examples]
         return token_rows(inputs) if sparse.issparse(inputs) else np.array(inputs)

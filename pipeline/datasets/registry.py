@@ -26,7 +26,7 @@ from pipeline.datasets.official_files import Fetch, OfficialFiles, keras_fetch
 from pipeline.datasets.preprocessing import assemble
 from pipeline.datasets.user import paths
 from pipeline.errors import DatasetError, SplitMismatchError, closest, printable
-from pipeline.records import DatasetSpec, TableOptions
+from pipeline.records import DataOptions, DatasetSpec
 
 
 def catalogue() -> dict[str, Source]:
@@ -79,10 +79,10 @@ def load(spec: DatasetSpec, fetch: Fetch = keras_fetch) -> Dataset:
         path = Path(spec.name)
         with paths.errors_in_one_line(path):
             valid_names = f"{', '.join(names())}{closest(path.stem, names())}"
-            raw = paths.read(path, spec.table, valid_names)
+            raw = paths.read(path, spec.options, valid_names)
             return assemble(paths.name_of(path), raw, spec)
     source = _source(spec.name)
-    paths.check_is_table(source.name, spec.table, is_table=False)
+    paths.check_fitting(source.name, spec.options, "dataset")
     return assemble(source.name, source.read(_files(source, spec.data_dir, fetch)), spec)
 
 
@@ -107,13 +107,12 @@ def availability(name: str, data_dir: Path | None) -> str:
 
 def spec_of(definition: Mapping[str, Any], data_dir: Path | None) -> DatasetSpec:
     """Returns how the dataset of a study's definition is loaded on this machine."""
-    table = definition.get("table", {})
     return DatasetSpec(
         str(definition["source"]),
         data_dir,
         int(definition["seed"]),
         definition["train_examples"],
-        TableOptions(table.get("label"), tuple(table.get("drop", ()))),
+        DataOptions.of(definition.get("data", {})),
     )
 
 

@@ -7,7 +7,7 @@ their own, which ends: only workers keep examples in memory, and the supervisor 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from scipy import sparse
 
 from pipeline.datasets import registry
 from pipeline.datasets.dataset import Columns, Dataset, Kind, Part
+from pipeline.datasets.findings import Finding
 from pipeline.errors import printable
 from pipeline.records import ChanceLevel, DatasetSpec
 
@@ -44,6 +45,7 @@ class DatasetSummary:
     chance: ChanceLevel
     row_size: tuple[int, ...]
     columns: Columns | None = None
+    findings: tuple[Finding, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -61,6 +63,7 @@ class DatasetSummary:
             dataset.chance,
             row_size,
             dataset.columns,
+            dataset.findings,
         )
 
 
@@ -88,7 +91,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         ``name``, ``kind``, ``input_shape``, ``dtype``, ``num_classes``, ``split_sizes``,
         ``split_id``, ``fingerprint``, ``num_measured``, ``classes`` (per class its name and number
         of train and validation examples), ``chance_accuracy``, ``chance_ce`` (nats) and
-        ``memory_bytes`` of the train and validation parts; ``columns`` of a table, else None.
+        ``memory_bytes`` of the train and validation parts; ``columns`` of a table, else None;
+        ``findings`` (``code`` and ``message`` each).
     """
     train, validation = (_counts(dataset, part) for part in (dataset.train, dataset.validation))
     return {
@@ -106,6 +110,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             for number, name in enumerate(dataset.class_names)
         ],
         "columns": None if dataset.columns is None else asdict(dataset.columns),
+        "findings": [asdict(finding) for finding in dataset.findings],
         "chance_accuracy": dataset.chance.accuracy,
         "chance_ce": dataset.chance.ce,
         "memory_bytes": _num_bytes(dataset.train) + _num_bytes(dataset.validation),
@@ -125,7 +130,8 @@ def as_lines(description: dict[str, Any]) -> list[str]:
         f"{description['chance_ce']:.3f}",
     ]
     if description["columns"]:
-        lines += _column_lines(Columns(**description["columns"]), len(classes))
+        lines.append(_column_line(Columns(**description["columns"]), len(classes)))
+    lines += _finding_lines([Finding(**finding) for finding in description["findings"]])
     width = max(len(entry["name"]) for entry in classes)
     lines.append(f"{'class':<{width}}  {'train':>8}  {'validation':>10}")
     lines += [
@@ -135,16 +141,24 @@ def as_lines(description: dict[str, Any]) -> list[str]:
     return lines
 
 
-def column_lines(dataset: DatasetSummary) -> list[str]:
-    """Returns what the columns of a table are used for, in lines for a terminal; else none."""
-    return [] if dataset.columns is None else _column_lines(dataset.columns, dataset.num_classes)
+def data_lines(dataset: DatasetSummary) -> list[str]:
+    """Returns what a table's columns are used for and what was found, in lines for a terminal."""
+    columns = (
+        [] if dataset.columns is None else [_column_line(dataset.columns, dataset.num_classes)]
+    )
+    return columns + _finding_lines(dataset.findings)
 
 
-def _column_lines(columns: Columns, num_classes: int) -> list[str]:
+def _finding_lines(findings: Iterable[Finding]) -> list[str]:
+    return [printable(f"{finding.message} [{finding.code}]") for finding in findings]
+
+
+def _column_line(columns: Columns, num_classes: int) -> str:
     names = columns.features
     shown = ", ".join(names[:SHOWN_FEATURES]) + ", ..." * (len(names) > SHOWN_FEATURES)
-    first = f"label '{columns.label}' ({num_classes} classes); features ({len(names)}): {shown}"
-    return [printable(line) for line in (first, *columns.notes)]
+    return printable(
+        f"label '{columns.label}' ({num_classes} classes); features ({len(names)}): {shown}"
+    )
 
 
 def is_small(spec: DatasetSpec) -> bool:

@@ -5,7 +5,7 @@ In: the options and what was prepared from them. Out: lines for the user; nothin
 
 from __future__ import annotations
 
-from pipeline.datasets import column_lines
+from pipeline.datasets import data_lines
 from pipeline.redaction import masked
 from pipeline.search.options import Prepared, SearchOptions
 from pipeline.search.space.space import SearchSpace
@@ -24,7 +24,7 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     return [
         f"study: {prepared.study}",
         f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
-        *(f"  {line}" for line in column_lines(dataset)),
+        *(f"  {line}" for line in data_lines(dataset)),
         f"search space: {chosen.path}",
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",

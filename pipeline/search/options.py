@@ -6,8 +6,9 @@ that a mistake in an option is found in a second, and workers start before the t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline import datasets
 from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.splits import MEASURED_AT_LEAST
 from pipeline.errors import InputError
-from pipeline.records import DatasetSpec, TableOptions, TrialConfig
+from pipeline.records import DataOptions, DatasetSpec, TrialConfig
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
@@ -53,8 +54,7 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
-        label: Column of a table's classes; None for the one that is evident.
-        drop: Columns of a table that are left out.
+        data: How the user's own data are read and split.
     """
 
     dataset: str = "digits"
@@ -75,14 +75,13 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
-    label: str | None = None
-    drop: tuple[str, ...] = ()
+    data: DataOptions = field(default_factory=DataOptions)
 
     @property
     def spec(self) -> DatasetSpec:
         """How the dataset is loaded, here and in every worker."""
-        table = TableOptions(self.label, self.drop)
-        return DatasetSpec(self.dataset, self.data_dir, self.seed, self.train_examples, table)
+        where = (self.dataset, self.data_dir)
+        return DatasetSpec(*where, self.seed, self.train_examples, self.data)
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,9 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
-    if options.spec.table != TableOptions():
+    if given := options.data.given():
         # Only where given, so that studies of other data keep the definition that they have.
-        definition["table"] = {"label": options.label, "drop": list(options.drop)}
+        definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name
     check_name(study)
     return Prepared(dataset, chosen, study, definition)

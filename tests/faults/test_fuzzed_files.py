@@ -5,7 +5,7 @@ from random import Random
 import fuzz
 import pytest
 
-from pipeline.datasets.user.paths import PATH_READERS
+from pipeline.datasets.user.paths import FILE_READERS
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_every_kind_of_data_is_fuzzed(tmp_path):
         place.mkdir()
         path = hostile_files.damaged_data(Random(number), place)
         kinds.add("folder" if path.is_dir() else path.suffix.lower())
-    assert kinds == {*PATH_READERS, "folder"}
+    assert kinds == {*FILE_READERS, "folder"}
 
 
 def test_the_judge_sees_a_message_of_two_lines(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """The user's own data by path: which reader, under what name, and every failure in one line.
 
-To read another kind of file, add a reader to :data:`PATH_READERS`.
+To read another kind of file, add a reader to :data:`FILE_READERS`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,26 @@ from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
 from pipeline.datasets.user.tables import read_csv, read_parquet
 from pipeline.errors import DatasetError, printable
-from pipeline.records import TableOptions
+from pipeline.records import DataOptions
 
-TABLE_READERS: dict[str, Callable[[Path, TableOptions], RawData]] = {
-    ".csv": read_csv,
-    ".parquet": read_parquet,
+Reader = Callable[[Path, DataOptions], RawData]
+
+FILE_READERS: dict[str, tuple[str, Reader]] = {
+    ".npz": ("arrays", lambda path, options: read_npz(path)),
+    ".csv": ("tables", read_csv),
+    ".parquet": ("tables", read_parquet),
 }
-"""File ending -> what reads such a table of the user's."""
-PATH_READERS: dict[str, Callable[[Path], RawData]] = {
-    ".npz": read_npz,
-    ".csv": read_csv,
-    ".parquet": read_parquet,
+"""File ending -> what such a file of the user's is, and what reads it; folders are pictures."""
+FITTING: dict[str, tuple[str, ...]] = {
+    "arrays": ("classes", "ignore"),
+    "tables": (
+        *("label", "drop", "categorical", "text", "group", "order_by", "split"),
+        *("delimiter", "decimal", "classes", "ignore"),
+    ),
+    "pictures": ("image_size", "color", "ignore"),
+    "dataset": (),
 }
-"""File ending -> what reads such a file of the user's; folders are pictures."""
+"""What the data are -> the options that they take."""
 
 MAX_NAME = 200
 
@@ -57,47 +64,60 @@ def name_of(path: Path) -> str:
     return name
 
 
-def read(path: Path, table: TableOptions, valid_names: str) -> RawData:
+def read(path: Path, options: DataOptions, valid_names: str) -> RawData:
     """Returns what a user's file or folder holds.
 
     Args:
         path: The file or folder.
-        table: How the columns of a table are used.
+        options: How the data are read and split.
         valid_names: What a missing path may have meant, for the message.
 
     Raises:
         DatasetError: It is missing, cannot be read, or cannot be used.
     """
-    reader = _reader(path, valid_names)
-    check_is_table(str(path), table, is_table=path.suffix.lower() in TABLE_READERS)
-    raw = (
-        reader(path) if table == TableOptions() else TABLE_READERS[path.suffix.lower()](path, table)
-    )
+    what, reader = _reader(path, valid_names)
+    check_fitting(str(path), options, what)
+    raw = reader(path, options)
     if raw.read_test is None:
         return raw
     return replace(raw, read_test=partial(_read_test, path, raw.read_test))
 
 
-def check_is_table(name: str, table: TableOptions, *, is_table: bool) -> None:
-    """Checks that options for the columns of a table are given for a table only.
+def check_fitting(name: str, options: DataOptions, what: str) -> None:
+    """Checks that options are given only for the data that they are for.
+
+    Args:
+        name: Name or path of the data, for the message.
+        options: How they are read and split.
+        what: What they are, a key of :data:`FITTING`.
 
     Raises:
-        DatasetError: They are given for something else.
+        DatasetError: One is given for something else.
     """
-    if table != TableOptions() and not is_table:
-        raise DatasetError(
-            f"--label and --drop name columns of a table, but {name} is none; expected a file"
-            f" ending in {', '.join(TABLE_READERS)}. Leave them out."
-        )
+    for option in options.given():
+        if option not in FITTING[what]:
+            kinds = [kind for kind, fitting in FITTING.items() if option in fitting]
+            raise DatasetError(
+                f"--{option.replace('_', '-')} is for {' and '.join(kinds)}, but {name} is"
+                f" {_KINDS[what]}; leave it out."
+            )
 
 
-def _reader(path: Path, valid_names: str) -> Callable[[Path], RawData]:
+_KINDS = {
+    "arrays": "a file of arrays",
+    "tables": "a table",
+    "pictures": "a folder of pictures",
+    "dataset": "a dataset of a fixed form",
+}
+
+
+def _reader(path: Path, valid_names: str) -> tuple[str, Reader]:
     if exists(path) and path.is_dir():
-        return read_image_folder
-    reader = PATH_READERS.get(path.suffix.lower())
+        return "pictures", lambda path, options: read_image_folder(path)
+    reader = FILE_READERS.get(path.suffix.lower())
     if reader is None:
         raise DatasetError(
-            f"{path} cannot be read: expected a file ending in {', '.join(PATH_READERS)}, a folder"
+            f"{path} cannot be read: expected a file ending in {', '.join(FILE_READERS)}, a folder"
             f" with a subfolder of pictures per class, or one of the names {valid_names}."
         )
     if not exists(path):

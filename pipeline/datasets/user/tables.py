@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.dataset import Columns, RawData
+from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import Table
@@ -25,14 +26,14 @@ from pipeline.datasets.user.labels import (
 )
 from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError, closest
-from pipeline.records import TableOptions
+from pipeline.records import DataOptions
 
 LABEL_NAMES = ("label", "y", "class", "target")
 SHOWN_COLUMNS = 20
-DEFAULT = TableOptions()
+DEFAULT = DataOptions()
 
 
-def read_csv(path: Path, options: TableOptions = DEFAULT) -> RawData:
+def read_csv(path: Path, options: DataOptions = DEFAULT) -> RawData:
     """Returns the examples of a user's CSV file: UTF-8, commas, a header.
 
     Raises:
@@ -41,7 +42,7 @@ def read_csv(path: Path, options: TableOptions = DEFAULT) -> RawData:
     return _raw(read_csv_table(path, lambda names: _named_label(path, names, options)), options)
 
 
-def read_parquet(path: Path, options: TableOptions = DEFAULT) -> RawData:
+def read_parquet(path: Path, options: DataOptions = DEFAULT) -> RawData:
     """Returns the examples of a user's Parquet file of flat columns.
 
     Raises:
@@ -50,7 +51,7 @@ def read_parquet(path: Path, options: TableOptions = DEFAULT) -> RawData:
     return _raw(read_parquet_table(path), options)
 
 
-def _raw(table: Table, options: TableOptions) -> RawData:
+def _raw(table: Table, options: DataOptions) -> RawData:
     for name in options.drop:
         _check_column(table.path, name, table.names, "--drop")
     label = _named_label(table.path, table.names, options) or _text_label(table, options)
@@ -80,13 +81,19 @@ def _raw(table: Table, options: TableOptions) -> RawData:
     labels = encode(distinct, codes, classes, where)
     inputs, constant = _numbers(table, candidates)
     features = tuple(name for name in candidates if name not in constant)
-    notes = [f"left out, because every row has the same value: {_some(constant)}"] * bool(constant)
+    findings = []
+    if constant:
+        told = f"left out, because every row has the same value: {_some(constant)}"
+        findings.append(Finding("constant", told))
     if alike := differing_in_case(classes.names):
-        notes.append(f"classes that differ in capitals only stay apart: {_some(alike)}")
+        told = f"classes that differ in capitals only stay apart: {_some(alike)}"
+        findings.append(Finding("case", told))
     if options.drop:
-        notes.append(f"left out by --drop: {_some(options.drop)}")
-    columns = Columns(label, features, tuple(notes))
-    return RawData("features", classes.names, inputs, labels, columns=columns)
+        findings.append(Finding("dropped", f"left out by --drop: {_some(options.drop)}"))
+    columns = Columns(label, features)
+    return RawData(
+        *("features", classes.names, inputs, labels), columns=columns, findings=tuple(findings)
+    )
 
 
 def _numbers(table: Table, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -114,7 +121,7 @@ def _numbers(table: Table, names: Sequence[str]) -> tuple[np.ndarray, list[str]]
     return inputs[:, :place] if not constant else inputs[:, :place].copy(), constant
 
 
-def _named_label(path: Path, names: Sequence[str], options: TableOptions) -> str | None:
+def _named_label(path: Path, names: Sequence[str], options: DataOptions) -> str | None:
     """Returns the label column that the options or its name give; None where neither does."""
     if options.label is not None:
         _check_column(path, options.label, names, "--label")
@@ -136,7 +143,7 @@ def _named_label(path: Path, names: Sequence[str], options: TableOptions) -> str
     return found[0] if found else None
 
 
-def _text_label(table: Table, options: TableOptions) -> str:
+def _text_label(table: Table, options: DataOptions) -> str:
     """Returns the last column, where it alone holds text.
 
     Raises:

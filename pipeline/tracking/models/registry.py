@@ -48,7 +48,7 @@ def register_model(
     client: Client,
     run_id: str,
     model: Any,
-    example_input: np.ndarray,
+    example_input: np.ndarray | dict[str, np.ndarray],
     name: str | None = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),

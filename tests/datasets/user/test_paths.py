@@ -15,7 +15,7 @@ from pipeline.cli import main
 from pipeline.datasets import is_path, load, name_of
 from pipeline.datasets.formats.npz import read_array, read_header
 from pipeline.datasets.user import limits
-from pipeline.datasets.user.paths import PATH_READERS
+from pipeline.datasets.user.paths import FILE_READERS
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec
 
@@ -100,10 +100,10 @@ def test_a_file_without_permission_says_so(tmp_path, monkeypatch, ending):
 
 
 def test_running_out_of_memory_is_one_line(tmp_path, monkeypatch):
-    def fail(path):
+    def fail(path, options):
         raise MemoryError
 
-    monkeypatch.setitem(PATH_READERS, ".csv", fail)
+    monkeypatch.setitem(FILE_READERS, ".csv", ("tables", fail))
     (tmp_path / "mine.csv").touch()
     assert "mine.csv does not fit into memory. Give fewer" in refusal(tmp_path / "mine.csv")
 

@@ -10,7 +10,7 @@ from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import MAX_COLUMNS
 from pipeline.datasets.user.tables import read_csv, read_parquet
 from pipeline.errors import DatasetError
-from pipeline.records import DatasetSpec, TableOptions
+from pipeline.records import DataOptions, DatasetSpec
 from pipeline.search.options import SearchOptions, plan_lines, prepare
 
 ROWS = [f"{i % 7},{i / 4},{'cat' if i % 2 else 'dog'}" for i in range(20)]
@@ -158,7 +158,7 @@ ROWS_OF_FOUR = "".join(f"{i},{i * i},{i % 2},{i % 3}\n" for i in range(12))
 )
 def test_a_label_that_cannot_be_told_is_asked_for(write, header, options, message):
     with pytest.raises(DatasetError, match=message):
-        load(DatasetSpec(str(write(f"{header}\n{ROWS_OF_FOUR}")), table=TableOptions(**options)))
+        load(DatasetSpec(str(write(f"{header}\n{ROWS_OF_FOUR}")), options=DataOptions(**options)))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_label_that_cannot_be_told_is_asked_for(write, header, options, messag
     ],
 )
 def test_the_columns_of_a_table_and_what_they_are_for(write, header, options, label, features):
-    spec = DatasetSpec(str(write(f"{header}\n{ROWS_OF_FOUR}")), table=TableOptions(**options))
+    spec = DatasetSpec(str(write(f"{header}\n{ROWS_OF_FOUR}")), options=DataOptions(**options))
     columns = load(spec).columns
     assert (columns.label, columns.features) == (label, features)
 
@@ -193,7 +193,7 @@ def test_a_constant_column_is_left_out_and_told(write):
     assert (dataset.columns.features, dataset.input_shape) == (("a",), (1,))
     assert as_lines(describe(dataset))[3:5] == [
         "label 'label' (2 classes); features (1): a",
-        "left out, because every row has the same value: 'one'",
+        "left out, because every row has the same value: 'one' [constant]",
     ]
 
 
@@ -215,17 +215,21 @@ def test_a_region_may_be_called_na_and_capitals_are_told(write):
     rows = [f"{i},{('NA', 'EUR', 'Yes', 'yes')[i % 4]}" for i in range(24)]
     raw = read_csv(write("\n".join(["a,label", *rows])))
     assert raw.class_names == ("EUR", "NA", "Yes", "yes")
-    assert raw.columns.notes == ("classes that differ in capitals only stay apart: 'Yes', 'yes'",)
+    assert [finding.code for finding in raw.findings] == ["case"]
+    assert raw.findings[0].message.endswith("differ in capitals only stay apart: 'Yes', 'yes'")
 
 
 def test_label_and_drop_are_for_tables():
-    with pytest.raises(DatasetError, match="--label and --drop name columns of a table, but d"):
-        load(DatasetSpec("digits", table=TableOptions("a")))
+    with pytest.raises(
+        DatasetError,
+        match="--label is for tables, but digits is a dataset of a fixed form; leave it out",
+    ):
+        load(DatasetSpec("digits", options=DataOptions("a")))
 
 
 def test_the_columns_asked_for_are_kept_in_the_study_and_told(write, monkeypatch):
     path = write(f"x,y,z,activity\n{ROWS_OF_FOUR}")
-    options = SearchOptions(str(path), label="activity", drop=("z",))
+    options = SearchOptions(str(path), data=DataOptions("activity", ("z",)))
     prepared = prepare(options)
     told = "\n".join(plan_lines(options, prepared))
     assert "  label 'activity' (3 classes); features (2): x, y" in told
