@@ -220,6 +220,12 @@ CHOICE: tuple[Decorator, ...] = (
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
     ),
     *(_constant_option(constant) for constant in CONSTANTS),
+    click.option(
+        "--promote/--no-promote",
+        default=False,
+        help="Make the model the champion even where it is worse than the one before, or cannot be "
+        "compared with it.",
+    ),
     _optional(
         "--max-gap",
         click.FloatRange(min=0.0),

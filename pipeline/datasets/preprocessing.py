@@ -22,7 +22,6 @@ from pipeline.datasets.splits import (
     measured_examples,
     split_examples,
     split_id,
-    test_id,
 )
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
@@ -82,7 +81,6 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         deviation=deviation,
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
-        test_id=test_id(raw.labels, split),
         columns=raw.columns,
         encoding=encoding,
         raw_validation=raw_validation,
