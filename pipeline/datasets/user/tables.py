@@ -25,6 +25,11 @@ from pipeline.datasets.user.labels import (
     means_missing,
 )
 from pipeline.datasets.user.limits import check_memory
+from pipeline.datasets.user.split_columns import (
+    check_test_classes,
+    split_columns,
+    suspected_groups,
+)
 from pipeline.errors import DatasetError, closest
 from pipeline.records import DataOptions
 
@@ -59,10 +64,14 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         raise DatasetError(
             f"{table.path} has one column, '{label}'; expected features and labels, a column each."
         )
-    candidates = [name for name in table.names if name != label and name not in options.drop]
+    split = split_columns(table, label, options)
+    apart = {label, *options.drop, *split.names}
+    candidates = [name for name in table.names if name not in apart]
     if not candidates:
         raise DatasetError(
             f"{table.path}: --drop leaves no feature beside the labels '{label}'. Drop fewer."
+            if not split.names
+            else f"{table.path}: no feature is left beside {_some(sorted(apart))}."
         )
     where = f"{table.path}: column '{label}'"
     distinct, codes = table.classes(label)
@@ -79,6 +88,7 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         )
     classes = classes_of(distinct, table.num_rows, where)
     labels = encode(distinct, codes, classes, where)
+    check_test_classes(split, labels, classes.names, table.path)
     inputs, constant = _numbers(table, candidates)
     features = tuple(name for name in candidates if name not in constant)
     findings = []
@@ -90,9 +100,14 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         findings.append(Finding("case", told))
     if options.drop:
         findings.append(Finding("dropped", f"left out by --drop: {_some(options.drop)}"))
-    columns = Columns(label, features)
+    findings += suspected_groups(table, features)
     return RawData(
-        *("features", classes.names, inputs, labels), columns=columns, findings=tuple(findings)
+        *("features", classes.names, inputs, labels),
+        columns=Columns(label, features),
+        groups=split.groups,
+        order=split.order,
+        given_parts=split.given_parts,
+        findings=tuple(findings),
     )
 
 
