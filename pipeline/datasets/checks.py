@@ -15,6 +15,7 @@ from pipeline.datasets.dataset import RawData
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.leaks import leaks
 from pipeline.datasets.splits import PARTS, Split
+from pipeline.datasets.user.labels import differing_in_case
 from pipeline.formatting import percent
 from pipeline.records import DataOptions
 
@@ -60,8 +61,23 @@ class Case:
 
 def examine(case: Case) -> tuple[Finding, ...]:
     """Returns what was found, in the order in which it is told."""
-    checks = (split_made, equal_examples, contradictions, leaking, class_sizes, too_small)
+    checks = (
+        class_names,
+        split_made,
+        equal_examples,
+        contradictions,
+        leaking,
+        class_sizes,
+        too_small,
+    )
     return tuple(finding for check in checks for finding in check(case))
+
+
+def class_names(case: Case) -> Iterator[Finding]:
+    """Names classes that are probably one."""
+    if alike := differing_in_case(case.raw.class_names):
+        names = _some([f"'{name}'" for name in alike])
+        yield Finding("case", f"classes that differ in capitals or blanks only stay apart: {names}")
 
 
 def split_made(case: Case) -> Iterator[Finding]:

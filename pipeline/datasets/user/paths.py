@@ -21,7 +21,7 @@ from pipeline.records import DataOptions
 Reader = Callable[[Path, DataOptions], RawData]
 
 FILE_READERS: dict[str, tuple[str, Reader]] = {
-    ".npz": ("arrays", lambda path, options: read_npz(path)),
+    ".npz": ("arrays", read_npz),
     ".csv": ("tables", read_csv),
     ".parquet": ("tables", read_parquet),
 }

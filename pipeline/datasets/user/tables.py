@@ -18,12 +18,7 @@ from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import Table
-from pipeline.datasets.user.labels import (
-    classes_of,
-    differing_in_case,
-    encode,
-    means_missing,
-)
+from pipeline.datasets.user.labels import read_labels
 from pipeline.datasets.user.limits import check_memory
 from pipeline.datasets.user.split_columns import (
     check_test_classes,
@@ -80,14 +75,7 @@ def _raw(table: Table, options: DataOptions) -> RawData:
             f"{where} holds '{label}' as a value, too: the first line looks like data; expected a"
             " header with a name per column."
         )
-    if missing := [value for value in distinct if means_missing(value)]:
-        row = int(np.argmax(codes == distinct.index(missing[0]))) + 1
-        raise DatasetError(
-            f"{where} holds '{missing[0]}' in row {row}, which means a missing label; expected a"
-            " class in every row. Fill in or drop those rows."
-        )
-    classes = classes_of(distinct, table.num_rows, where)
-    labels = encode(distinct, codes, classes, where)
+    classes, labels = read_labels(distinct, codes, where, insist=options.classes)
     check_test_classes(split, labels, classes.names, table.path)
     inputs, constant = _numbers(table, candidates)
     features = tuple(name for name in candidates if name not in constant)
@@ -95,9 +83,6 @@ def _raw(table: Table, options: DataOptions) -> RawData:
     if constant:
         told = f"left out, because every row has the same value: {_some(constant)}"
         findings.append(Finding("constant", told))
-    if alike := differing_in_case(classes.names):
-        told = f"classes that differ in capitals only stay apart: {_some(alike)}"
-        findings.append(Finding("case", told))
     if options.drop:
         findings.append(Finding("dropped", f"left out by --drop: {_some(options.drop)}"))
     findings += suspected_groups(table, features)
