@@ -143,6 +143,8 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+format_option = _choice("--format", ["text", "json"], "What to print.", "format_")
+
 DATA: tuple[Decorator, ...] = (
     _optional(
         "--label",

@@ -120,7 +120,9 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
-    if given := options.data.given():
+    given = options.data.given()
+    given.pop("ignore", None)  # What is not told changes no trial: the study goes on.
+    if given:
         # Only where given, so that studies of other data keep the definition that they have.
         definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name
