@@ -10,6 +10,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from pipeline.datasets.raw_rows import RawColumnValues, RawRows, Words
+
 CHUNK = 1024
 MOST_KEPT_TOGETHER = 0.1
 """Share of the examples that equal one another and still stay in one part. More cannot be in one
@@ -20,8 +22,7 @@ def equal_inputs(inputs: Any) -> np.ndarray:
     """Returns a number per example, the same for examples whose inputs are equal.
 
     Args:
-        inputs: ``[num_examples, ...]``: an array of numbers or texts, a sparse one, or an object
-            with a method ``row_bytes()`` that yields every example as bytes.
+        inputs: ``[num_examples, ...]``: an array of numbers, a sparse one, or rows of a table.
 
     Returns:
         int64 ``[num_examples]``, from 0, in no order.
@@ -59,21 +60,31 @@ def kept_together(groups: np.ndarray | None, equal: np.ndarray) -> np.ndarray | 
 
 
 def _rows(inputs: Any) -> Iterator[bytes]:
-    if hasattr(inputs, "row_bytes"):
-        yield from inputs.row_bytes()
+    if isinstance(inputs, RawRows):
+        numbers = [_numbers(values) for values in inputs.columns.values()]
+        for start in range(0, len(inputs), CHUNK):
+            yield from _bytes(np.stack([some[start : start + CHUNK] for some in numbers], axis=1))
     elif sparse.issparse(inputs):
         rows = inputs.copy()
         rows.sort_indices()
         indices, data = rows.indices.astype("<i8"), rows.data
         for start, end in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
             yield indices[start:end].tobytes() + data[start:end].tobytes()
-    elif inputs.dtype.hasobject:
-        for row in inputs:
-            yield repr(np.ravel(row).tolist()).encode("utf-8", "surrogatepass")
     else:
         for start in range(0, len(inputs), CHUNK):
-            chunk = np.ascontiguousarray(inputs[start : start + CHUNK])
-            if chunk.dtype.kind == "f":
-                chunk = chunk + 0.0  # -0.0 equals 0.0
-            flat = chunk.reshape(len(chunk), -1)
-            yield from (row.tobytes() for row in flat)
+            yield from _bytes(inputs[start : start + CHUNK])
+
+
+def _bytes(rows: np.ndarray) -> Iterator[bytes]:
+    if rows.dtype.kind == "f":
+        rows = np.where(np.isnan(rows), np.nan, rows + 0.0)  # -0.0 equals 0.0; one kind of NaN
+    return (row.tobytes() for row in np.ascontiguousarray(rows).reshape(len(rows), -1))
+
+
+def _numbers(values: RawColumnValues) -> np.ndarray:
+    """Returns a column as float64 ``[num_rows]``, equal where its values are."""
+    if isinstance(values, Words):
+        return values.codes.astype(np.float64)
+    if values.dtype == object:
+        return np.unique(values.astype(str), return_inverse=True)[1].astype(np.float64)
+    return values

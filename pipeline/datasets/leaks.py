@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.datasets.dataset import RawData
+from pipeline.datasets.raw_rows import RawRows, Words
 from pipeline.datasets.splits import Split
 
 ERROR_LEFT = 0.05
@@ -59,10 +60,16 @@ def _predicts(predicted: np.ndarray, labels: np.ndarray, guess: int) -> bool:
 
 def columns(raw: RawData) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the features of data of the kind ``features``: name and values ``[num_examples]``."""
+    if isinstance(raw.inputs, RawRows):
+        for name, values in raw.inputs.columns.items():
+            if isinstance(values, Words):
+                yield name, values.codes
+            elif values.dtype != object:  # texts are as many as examples
+                yield name, np.where(np.isnan(values), np.inf, values)
+        return
     names = None if raw.columns is None else raw.columns.features
     for place in range(raw.inputs.shape[1]):
-        name = str(place) if names is None else names[place]
-        yield name, raw.inputs[:, place]
+        yield str(place) if names is None else names[place], raw.inputs[:, place]
 
 
 def predict(

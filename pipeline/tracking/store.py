@@ -41,11 +41,13 @@ class Tracking(Client):
     open_finalists = finalist_runs.open_finalists
     lock_selection = selection_record.lock_selection
     count_test_read = selection_record.count_test_read
+    reads_by_other_studies = selection_record.reads_by_other_studies
     log_test_result = selection_record.log_test_result
     keep_test_examples = selection_record.keep_test_examples
     log_report = selection_record.log_report
     set_verdicts = selection_record.set_verdicts
     mark_winner = selection_record.mark_winner
+    check_registry = registry.check_registry
     register_model = registry.register_model
 
     def tags(self, run_id: str) -> dict[str, str]:

@@ -8,14 +8,15 @@ from scipy import sparse
 
 from pipeline.datasets import SelectionLock, load
 from pipeline.datasets.equal_rows import equal_inputs, kept_together
+from pipeline.datasets.raw_rows import RawRows, Words
 from pipeline.records import DatasetSpec
 
 ROWS = np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 2.0], [-0.0, 3.0], [2.0, 1.0]], np.float32)
 
 
-class Rows:
-    def row_bytes(self):
-        return iter([b"a", b"b", b"a", b"b", b"c"])
+WORDS = Words(np.array([0, 1, 0, 1, 2], np.int32), ("b", "", "a"))
+NUMBERS = np.array([np.nan, 0.0, -np.nan, -0.0, 1.0])
+TEXTS = np.array(["ä b", "", "ä b", "", "c"], object)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,9 @@ class Rows:
         ROWS[::-1][::-1],
         np.asfortranarray(ROWS),
         sparse.csr_array(ROWS),
-        np.array(["ä", "b", "ä", "b", ""], object),
-        Rows(),
+        RawRows({"a": NUMBERS}),
+        RawRows({"a": WORDS, "b": np.zeros(5)}),
+        RawRows({"a": np.zeros(5), "b": TEXTS}),
     ],
 )
 def test_equal_by_value(inputs):
