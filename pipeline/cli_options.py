@@ -84,6 +84,19 @@ class Names(click.ParamType[Any, Any]):
         return tuple(name.strip() for name in found)
 
 
+class Separator(click.ParamType[Any, Any]):
+    """What separates the columns of a text: one sign; a tab may be spelled ``tab``."""
+
+    name = "separator"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> str:
+        """Returns the sign."""
+        sign = "\t" if value in ("\\t", "tab") else str(value)
+        if len(sign) != 1 or not sign.isascii() or sign in '"\r\n':
+            self.fail(f"'{value}' separates no columns; expected one sign, such as ;", param, ctx)
+        return sign
+
+
 class ImageSize(click.ParamType[Any, Any]):
     """Height and width of pictures, such as ``32x32``."""
 
@@ -143,6 +156,14 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+TEXT_FILE: tuple[Decorator, ...] = (
+    _optional(
+        "--delimiter", Separator(), "CHAR", "Separator of columns (tab: \\t). Default: detected."
+    ),
+    _optional(
+        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
+    ),
+)
 DATA: tuple[Decorator, ...] = (
     _optional(
         "--label",
@@ -166,12 +187,7 @@ DATA: tuple[Decorator, ...] = (
         "The split cuts by this column: the smallest values train, the largest test.",
     ),
     _optional("--split", click.STRING, "COLUMN", "Column of the words train, validation and test."),
-    _optional(
-        "--delimiter", click.STRING, "CHAR", "Separator of columns (tab: \\t). Default: detected."
-    ),
-    _optional(
-        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
-    ),
+    *TEXT_FILE,
     click.option(
         "--classes/--no-classes",
         default=False,
@@ -338,10 +354,10 @@ PREDICT: tuple[Decorator, ...] = (
         required=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Raw inputs: .npy, .npz (key x), .csv or .parquet of features, .png or .jpg, "
-        ".jsonl or .txt of "
-        "token ids.",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), .png or .jpg, .jsonl or "
+        ".txt of token ids.",
     ),
+    *TEXT_FILE,
     click.option(
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),
