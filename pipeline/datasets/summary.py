@@ -164,12 +164,9 @@ def _column_lines(columns: Columns, num_classes: int) -> list[str]:
         return lines
     width = min(max(len(one.name) for one in types), 30)
     lines.append(f"{'column':<{width}}  {'type':<8}  {'gaps':>8}  {'distinct':>8}  what is done")
-    lines += [
-        printable(
-            f"{one.name:<{width}}  {one.kind:<8}  {one.gaps:>8,}  {one.distinct:>8,}  {one.done}"
-        )
-        for one in types
-    ]
+    for one in types:
+        counts = f"{one.gaps:>8,}  {one.distinct:>8,}"
+        lines.append(printable(f"{one.name:<{width}}  {one.kind:<8}  {counts}  {one.done}"))
     if len(types) < len(columns.types):
         lines.append(f"... and {len(columns.types) - len(types):,} columns more")
     return lines
