@@ -27,6 +27,9 @@ class Finding:
 
 CODES: dict[str, str] = {
     "constant": "A column has one value in every row and is left out.",
+    "id": "A column names the rows (distinct whole numbers in steps, or distinct words) and is left"
+    " out; --ignore id keeps numbers as a feature.",
+    "text": "A column holds texts and is left out; --text makes features of its words.",
     "dropped": "Columns are left out because --drop names them.",
     "case": "Classes differ in capitals or blanks only and stay apart.",
     "groups": "Rows are kept in one part by --group: how many groups are in each part.",
@@ -43,6 +46,8 @@ CODES: dict[str, str] = {
     "small_validation": "The validation part is small: accuracies are known roughly only.",
 }
 """Code of a finding -> what it means; the page on data lists them."""
+KEEPING = ("id",)
+"""Codes that --ignore does not only silence: what was found is then kept as a feature."""
 
 
 def told(findings: Iterable[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
