@@ -8,7 +8,7 @@ here, after everything that can be checked without it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -16,8 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.dataset import RawColumn
+from pipeline.datasets.raw_rows import input_names
 from pipeline.errors import InputError
-from pipeline.predict.inputs import Entrance, Note, check_file, ignored, read_inputs
+from pipeline.predict.inputs import Entrance, check_file, ignored, read_inputs
+from pipeline.predict.table_inputs import Note, read_raw_inputs, tell_unseen
 
 BATCH_SIZE = 256
 SUM_TOLERANCE = 1e-3
@@ -43,7 +46,12 @@ class Predictions:
 
 
 def predict(
-    model_address: str, path: Path, batch_size: int = BATCH_SIZE, note: Note = ignored
+    model_address: str,
+    path: Path,
+    batch_size: int = BATCH_SIZE,
+    note: Note = ignored,
+    delimiter: str | None = None,
+    decimal: str | None = None,
 ) -> Predictions:
     """Returns a saved model's predictions for the examples in a file.
 
@@ -51,7 +59,9 @@ def predict(
         model_address: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/ID/PATH``, a path.
         path: Raw inputs.
         batch_size: Examples at once; changes memory and speed, not what is predicted.
-        note: Takes a sentence on what of the file was not used.
+        note: Takes a sentence on what of the file was not used, or filled in.
+        delimiter: What separates the columns of a text; None to detect it.
+        decimal: The decimal mark of a text; None to detect it.
 
     Raises:
         InputError: There is no such model or file, or they do not fit.
@@ -64,11 +74,19 @@ def predict(
     with fetched(model_address) as files:
         backend.prepare("auto", "float32", None)
         model = files.load()
-    entrance = entrance_of(model, model_address)
-    if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
-        entrance = replace(entrance, names=files.feature_names)
-    inputs = read_inputs(path, entrance, note)
-    outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
+    from pipeline.training import raw_inputs
+
+    if isinstance(model.input, dict):
+        columns = columns_of(model, files.columns, model_address)
+        raw = read_raw_inputs(path, columns, note, delimiter, decimal)
+        tell_unseen(path, columns, raw, raw_inputs.vocabularies(model), note)
+        outputs = raw_inputs.outputs(model, raw, batch_size)
+    else:
+        entrance = entrance_of(model, model_address)
+        if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
+            entrance = replace(entrance, names=files.feature_names)
+        inputs = read_inputs(path, entrance, note, delimiter, decimal)
+        outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
     probabilities = _probabilities(np.asarray(outputs), model_address)
     names = files.class_names or tuple(map(str, range(probabilities.shape[1])))
     if len(names) != probabilities.shape[1]:
@@ -77,6 +95,22 @@ def predict(
             "probabilities: its metadata are not its own; register it again"
         )
     return Predictions(probabilities, names)
+
+
+def columns_of(model: Any, columns: Sequence[RawColumn], address: str) -> Sequence[RawColumn]:
+    """Returns what a model of raw values takes, which is what its description says.
+
+    Raises:
+        InputError: It has no description, or another model's.
+    """
+    taken = {name: str(tensor.dtype) for name, tensor in model.input.items()}
+    names = input_names([column.name for column in columns])
+    if taken != dict(zip(names, (column.dtype for column in columns), strict=True)):
+        raise InputError(
+            f"{address} takes {len(taken)} columns by name, but what they hold is not described"
+            " with it; give the folder that MLflow saved, or its models:/ address"
+        )
+    return columns
 
 
 def entrance_of(model: Any, address: str) -> Entrance:

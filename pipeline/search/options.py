@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline import datasets
 from pipeline.datasets import DatasetSummary, summarize
+from pipeline.datasets.findings import KEEPING
 from pipeline.datasets.splits import MEASURED_AT_LEAST
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
@@ -118,7 +119,9 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
-    if given := options.data.given():
+    # What is only not told changes no trial: the study goes on.
+    keeping = tuple(code for code in options.data.ignore if code in KEEPING)
+    if given := replace(options.data, ignore=keeping).given():
         # Only where given, so that studies of other data keep the definition that they have.
         definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import data_lines
+from pipeline.datasets import data_lines, data_notes
 from pipeline.errors import (
     InputError,
     PipelineError,
@@ -37,6 +37,7 @@ from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
 from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
+from pipeline.tracking.data_notes import DATA_FILE, as_text
 
 if TYPE_CHECKING:
     from pipeline.search.study import Study
@@ -223,7 +224,8 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
     run.log_dataset(
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
     )
-    run.log_files({"search_space.yaml": session.prepared.space.text})
+    notes = as_text(data_notes(dataset))
+    run.log_files({"search_space.yaml": session.prepared.space.text, DATA_FILE: notes})
     session.study.resume(references=options.references)
     closed = (*run.close_stale(session.study.stale), *run.close_stale())
     # One killed before its first trial may lack its split and chance level until now.
