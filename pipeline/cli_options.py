@@ -337,8 +337,9 @@ PREDICT: tuple[Decorator, ...] = (
         "input_",
         required=True,
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Raw inputs: .npy, .npz (key x), .csv or .parquet of features, .png or .jpg, "
+        metavar="FILE|FOLDER",
+        help="Raw inputs: .npy, .npz (key x), .csv or .parquet of features, a picture or a "
+        "folder of them, "
         ".jsonl or .txt of "
         "token ids.",
     ),

@@ -70,6 +70,7 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
         columns=raw.columns,
+        pictures=raw.pictures,
         findings=told(raw.findings, spec.options.ignore),
     )
 

@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.npz import members, read_array
 from pipeline.datasets.formats.parquet_files import read_parquet_table
-from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
+from pipeline.datasets.formats.pixels import SUFFIXES
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.formats.tokens import multi_hot, token_rows
 from pipeline.datasets.user.tables import LABEL_NAMES
@@ -93,10 +93,13 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: It is not.
     """
-    if path.suffix.lower() not in READERS:
+    if path.is_dir():
+        return
+    endings = (*READERS, *SUFFIXES)
+    if path.suffix.lower() not in endings:
         raise InputError(
             f"{path}: files ending in '{path.suffix}' cannot be read"
-            f"{closest(path.suffix.lower(), READERS)}; expected one of {', '.join(READERS)}"
+            f"{closest(path.suffix.lower(), endings)}; expected one of {', '.join(endings)}"
         )
     if not path.is_file():
         raise InputError(f"there is no file {path} (looked in {Path.cwd()})")
@@ -203,18 +206,6 @@ def _read_csv(path: Path, entrance: Entrance) -> np.ndarray:
     return np.array(table)
 
 
-def _read_image(path: Path, entrance: Entrance) -> np.ndarray:
-    """Returns one picture, uint8 [1, height, width, channels], in the model's colours."""
-    if entrance.kind != "image":
-        raise InputError(f"{path} is a picture; the model expects {entrance}")
-    expected, found = Size(*(int(size or 0) for size in entrance.shape)), read_size(path)
-    if (found.height, found.width) != (expected.height, expected.width):
-        raise InputError(f"{path} is {found} pixels; the model expects {expected}: scale it first")
-    if found.channels > expected.channels:
-        raise InputError(f"{path} is a colour picture; the model expects grey ones: convert it")
-    return read_pixels(path, expected)[None]
-
-
 def _read_jsonl(path: Path, entrance: Entrance) -> list[list[int]]:
     rows = []
     for number, line in enumerate(filter(str.strip, _lines(path))):
@@ -277,7 +268,6 @@ READERS: dict[str, Callable[[Path, Entrance], Any]] = {
     ".npz": _read_npz,
     ".csv": _read_csv,
     ".parquet": _read_parquet,
-    **dict.fromkeys(SUFFIXES, _read_image),
     ".jsonl": _read_jsonl,
     ".txt": _read_txt,
 }

@@ -218,6 +218,7 @@ class ReportRun:
                 dataset.raw_example(),
                 class_names=classes,
                 feature_names=dataset.columns.features if dataset.columns else (),
+                pictures=dataset.pictures.as_dict() if dataset.pictures else None,
             )
             store.set_tag(run_id, REGISTERED_TAG, digest)
         store.mark_winner(self.study, winner.number, winner.mlflow_run_id)

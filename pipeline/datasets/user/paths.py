@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.datasets.dataset import Part, RawData
+from pipeline.datasets.user.class_folders import ClassFolders, list_class_folders
 from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
 from pipeline.datasets.user.tables import read_csv, read_parquet
@@ -19,13 +20,16 @@ from pipeline.errors import DatasetError, printable
 from pipeline.records import DataOptions
 
 Reader = Callable[[Path, DataOptions], RawData]
+FolderReader = Callable[[ClassFolders, DataOptions], RawData]
 
 FILE_READERS: dict[str, tuple[str, Reader]] = {
     ".npz": ("arrays", lambda path, options: read_npz(path)),
     ".csv": ("tables", read_csv),
     ".parquet": ("tables", read_parquet),
 }
-"""File ending -> what such a file of the user's is, and what reads it; folders are pictures."""
+"""File ending -> what such a file of the user's is, and what reads it."""
+FOLDER_READERS: dict[str, FolderReader] = {"pictures": read_image_folder}
+"""What the files of a class are -> what reads a folder of class folders of them."""
 FITTING: dict[str, tuple[str, ...]] = {
     "arrays": ("classes", "ignore"),
     "tables": (
@@ -113,7 +117,8 @@ _KINDS = {
 
 def _reader(path: Path, valid_names: str) -> tuple[str, Reader]:
     if exists(path) and path.is_dir():
-        return "pictures", lambda path, options: read_image_folder(path)
+        folders = list_class_folders(path)
+        return folders.kind, lambda path, options: FOLDER_READERS[folders.kind](folders, options)
     reader = FILE_READERS.get(path.suffix.lower())
     if reader is None:
         raise DatasetError(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,12 @@ from pipeline.redaction import masked
 from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.database import existing_store
 from pipeline.tracking.models.keras_archive import check_archive
-from pipeline.tracking.models.registry import CLASSES_KEY, FEATURES_KEY, as_mlflows_default
+from pipeline.tracking.models.registry import (
+    CLASSES_KEY,
+    FEATURES_KEY,
+    PICTURES_KEY,
+    as_mlflows_default,
+)
 
 ADDRESS = re.compile(r"(models|runs):/.+")
 _FORMS = (
@@ -40,12 +45,14 @@ class SavedFiles:
         file: Its ``.keras`` file.
         class_names: A name per class; empty where the model does not know them.
         feature_names: A name per column of a table; empty where the model does not know them.
+        pictures: What pictures were turned into for training; empty where it saw no picture files.
     """
 
     address: str
     file: Path
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -164,7 +171,15 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
         )
     check_archive(file, address)
     classes = tuple(map(printable, _names(description.metadata, CLASSES_KEY)))
-    return SavedFiles(address, file, classes, _names(description.metadata, FEATURES_KEY))
+    metadata = description.metadata if isinstance(description.metadata, dict) else {}
+    pictures = metadata.get(PICTURES_KEY)
+    return SavedFiles(
+        address,
+        file,
+        classes,
+        _names(metadata, FEATURES_KEY),
+        pictures if isinstance(pictures, dict) else {},
+    )
 
 
 def _describe_folder(folder: Path, address: str) -> Any:

@@ -32,6 +32,8 @@ CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""
 FEATURES_KEY = "feature_names"
 """Key of a logged model's metadata: a name per column that it takes, where it takes a table's."""
+PICTURES_KEY = "pictures"
+"""Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -52,6 +54,7 @@ def register_model(
     name: str | None = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
+    pictures: Mapping[str, Any] | None = None,
 ) -> str:
     """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
 
@@ -66,6 +69,7 @@ def register_model(
         class_names: A name per class; metadata of the model, for who predicts with it.
         feature_names: A name per column that it takes, where it takes a table's; so the signature
             takes them in any order.
+        pictures: What pictures are turned into, in plain values, where it was trained on files.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
@@ -73,7 +77,8 @@ def register_model(
     with as_mlflows_default(client.tracking_uri):
         signature = _signature(model, np.asarray(example_input))
         names = {CLASSES_KEY: list(class_names), FEATURES_KEY: list(feature_names)}
-        model_id = _log_model(client, run, model, signature, names)
+        more = {PICTURES_KEY: dict(pictures)} if pictures else {}
+        model_id = _log_model(client, run, model, signature, names, more)
         version = _register(client, name, model_id, run_id)
     offer_views(client, run.info.experiment_id)
     uri = f"models:/{name}/{version}"
@@ -82,9 +87,14 @@ def register_model(
 
 
 def _log_model(
-    client: Client, run: Run, model: Any, signature: Any, names: Mapping[str, list[str]]
+    client: Client,
+    run: Run,
+    model: Any,
+    signature: Any,
+    names: Mapping[str, list[str]],
+    more: Mapping[str, Any],
 ) -> str:
-    """Logs a Keras model on a run, the names as its metadata; returns the id of the logged model.
+    """Logs a Keras model on a run; returns the id of the logged model. Names are its metadata.
 
     ``Model.log`` is what ``mlflow.keras.log_model`` calls; it takes a run's id, so that no run has
     to be made the active one of this process. The model's entry is made before it, because it would
@@ -106,7 +116,7 @@ def _log_model(
         model=model,
         signature=signature,
         pip_requirements=requirements(),
-        metadata={key: kept for key, kept in names.items() if kept} or None,
+        metadata={key: kept for key, kept in names.items() if kept} | dict(more) or None,
     )
     return str(entry.model_id)
 
