@@ -292,6 +292,8 @@ class Measurement:
         history_gap: ``val_ce`` minus the running training cross-entropy of the best epoch: the gap
             that Keras's History shows, without penalties; a diagnostic only.
         ece: Expected calibration error on validation; None below 1,000 examples.
+        log10_p_guessing: Logarithm of the largest probability that guessing looks as good as this
+            on validation (``selection.guessing``); None where an older version measured.
     """
 
     val_ce: float
@@ -308,6 +310,7 @@ class Measurement:
     diverged: bool = False
     history_gap: float = float("nan")
     ece: float | None = None
+    log10_p_guessing: float | None = None
 
     @property
     def objective(self) -> float:
@@ -415,10 +418,13 @@ class ChanceLevel:
         accuracy: The larger of the largest class prior on train and the validation accuracy of
             always predicting that class.
         ce: Validation cross-entropy of predicting the class prior of train, nats.
+        log10_p_all_right: Logarithm of the probability to name the classes of all validation
+            examples by their shares alone; None where an older version measured.
     """
 
     accuracy: float
     ce: float
+    log10_p_all_right: float | None = None
 
 
 @dataclass(frozen=True)

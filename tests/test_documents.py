@@ -163,7 +163,7 @@ def test_links_in_the_documents_lead_somewhere(name):
 LAYERS = (
     "__init__", "errors", "formatting", "redaction", "native_stderr", "records", "selection",
     "datasets", "training", "tracking", "search", "report", "predict", "reproduce", "doctor",
-    "cli_options", "cli", "__main__",
+    "cli_types", "cli_options", "cli_group", "cli_study", "cli", "__main__",
 )  # fmt: skip
 """The order of the tree: from the ground up."""
 

@@ -64,12 +64,38 @@ class Columns:
     features: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RawColumn:
+    """A column of raw values as an exported model takes it, in an array ``[n, 1]``.
+
+    Attributes:
+        name: Its name in the data.
+        kind: ``number``, ``boolean`` (0 and 1) or ``date`` (seconds since 1970, UTC), which are
+            float64 with NaN for a missing value; or ``category`` or ``text``, which are strings,
+            the empty one for a missing value.
+        form: How the data write a date; empty for other kinds.
+    """
+
+    name: str
+    kind: str
+    form: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """What Keras calls the type of its values."""
+        return "string" if self.kind in ("category", "text") else "float64"
+
+
 class Encoding(Protocol):
     """Turns raw examples into the numbers that a network is trained on; fitted on train alone.
 
     It is made of plain values, so that it can be sent to a worker. ``training.raw_inputs`` builds
     the Keras layers that do the same in an exported model.
     """
+
+    @property
+    def columns(self) -> tuple[RawColumn, ...]:
+        """The columns that an exported model takes."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -83,7 +109,14 @@ class Encoding(Protocol):
         """
 
     def as_model_inputs(self, inputs: Any) -> dict[str, np.ndarray]:
-        """Returns raw examples as an exported model takes them: an array ``[n, 1]`` per name."""
+        """Returns raw examples as an exported model takes them: an array ``[n, 1]`` per column.
+
+        Args:
+            inputs: The raw examples, as :attr:`RawData.inputs` holds them.
+
+        Returns:
+            Name of a column -> float64, or for strings numpy's ``str`` type.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +291,8 @@ class Dataset:
         columns: What the columns are used for; None unless the data are a table.
         pictures: What the pictures were turned into; None unless the data are picture files.
         encoding: What made ``inputs`` of raw examples; None where they came as numbers.
+        raw_validation: The validation examples before the encoding, as :attr:`RawData.inputs`
+            holds them; None where there is no encoding.
         findings: What was found in the data and is to be told.
     """
 
@@ -280,14 +315,19 @@ class Dataset:
     columns: Columns | None = None
     pictures: PictureForm | None = None
     encoding: Encoding | None = None
+    raw_validation: Any | None = None
     findings: tuple[Finding, ...] = ()
 
-    def raw_example(self, num_examples: int = 2) -> np.ndarray:
-        """Returns a few training inputs as the exported model takes them.
+    def raw_example(self, num_examples: int = 2) -> np.ndarray | dict[str, np.ndarray]:
+        """Returns a few inputs as the exported model takes them.
 
         Returns:
             ``[num_examples, *input_shape]`` in the dataset's own dtype, not standardized; for
-            ``multi_hot`` padded int32 token ids ``[num_examples, longest]``, 0 for padding.
+            ``multi_hot`` padded int32 token ids ``[num_examples, longest]``, 0 for padding; where
+            there is an encoding, what :meth:`Encoding.as_model_inputs` makes of raw examples.
         """
+        if self.encoding is not None and self.raw_validation is not None:
+            few = np.arange(min(num_examples, len(self.validation)))
+            return self.encoding.as_model_inputs(self.raw_validation[few])
         inputs = self.train.inputs[:num_examples]
         return token_rows(inputs) if sparse.issparse(inputs) else np.array(inputs)

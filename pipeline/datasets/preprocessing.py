@@ -7,17 +7,19 @@ look at validation; nothing here reads the test part.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 from scipy import sparse
 
-from pipeline.datasets.dataset import Dataset, Kind, Part, RawData, SealedTest
+from pipeline.datasets.dataset import Dataset, Encoding, Kind, Part, RawData, SealedTest
 from pipeline.datasets.findings import told
+from pipeline.datasets.raw_rows import RawRows
 from pipeline.datasets.splits import Sizes, Split, measured_examples, split_examples, split_id
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
+from pipeline.selection.guessing import log10_p_all_right
 
 CHUNK = 1024
 IMAGE_FLOOR = 0.25
@@ -45,18 +47,22 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         raise DatasetError(f"Dataset '{name}': {error}") from None
     everything = Part(raw.inputs, raw.labels)
     train, validation = everything.take(split.train), everything.take(split.validation)
+    # Of the raw examples: the last digit of what an encoding computes differs between machines.
+    data = fingerprint(train, validation)
+    encoding = raw.fit_encoding(train.inputs) if raw.fit_encoding is not None else None
+    raw_validation = validation.inputs if encoding is not None else None
+    train, validation = encoded(encoding, train), encoded(encoding, validation)
     sparse_inputs = raw.kind == "multi_hot"
     mean, deviation = (None, None) if sparse_inputs else standardization(train.inputs, raw.kind)
-    data = fingerprint(train, validation)
     return Dataset(
         name=name,
         kind=raw.kind,
         num_classes=len(raw.class_names),
         class_names=raw.class_names,
-        input_shape=tuple(int(size) for size in raw.inputs.shape[1:]),
+        input_shape=tuple(int(size) for size in train.inputs.shape[1:]),
         train=train,
         validation=validation,
-        test=_seal(name, raw, split),
+        test=_seal(name, raw, split, encoding),
         split=split,
         split_id=split_id(split, spec.seed, data),
         split_sizes={
@@ -71,6 +77,8 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         fingerprint=data,
         columns=raw.columns,
         pictures=raw.pictures,
+        encoding=encoding,
+        raw_validation=raw_validation,
         findings=told(raw.findings, spec.options.ignore),
     )
 
@@ -114,7 +122,8 @@ def chance_level(train: np.ndarray, validation: np.ndarray, num_classes: int) ->
 
     Returns:
         Accuracy in [0, 1] and cross-entropy in nats. Where a class has no training example, one
-        is added to every class's count (Laplace), or the cross-entropy would be infinite.
+        is added to every class's count (Laplace), or the cross-entropy would be infinite. And
+        what guessing every label of validation has for a probability.
     """
     counts = np.bincount(train, minlength=num_classes).astype(np.float64)
     largest = int(counts.argmax())
@@ -122,7 +131,11 @@ def chance_level(train: np.ndarray, validation: np.ndarray, num_classes: int) ->
     if counts.min() == 0:
         counts += 1.0
     log_prior = np.log(counts / counts.sum())
-    return ChanceLevel(accuracy=float(accuracy), ce=float(-log_prior[validation].mean()))
+    return ChanceLevel(
+        accuracy=float(accuracy),
+        ce=float(-log_prior[validation].mean()),
+        log10_p_all_right=log10_p_all_right(np.bincount(validation, minlength=num_classes)),
+    )
 
 
 def fingerprint(*parts: Part) -> str:
@@ -135,19 +148,26 @@ def fingerprint(*parts: Part) -> str:
     return digest.hexdigest()
 
 
-def _seal(name: str, raw: RawData, split: Split) -> SealedTest:
+def encoded(encoding: Encoding | None, part: Part) -> Part:
+    """Returns a part with its inputs encoded; as it is where there is no encoding."""
+    return part if encoding is None else Part(encoding.apply(part.inputs), part.labels)
+
+
+def _seal(name: str, raw: RawData, split: Split, encoding: Encoding | None) -> SealedTest:
     if raw.read_test is not None:
-        return SealedTest(name, len(split.test), raw.read_test)
+        return SealedTest(name, len(split.test), partial(_read, raw.read_test, encoding))
     # A copy of the test examples alone, so that the whole array can be freed.
     part = Part(raw.inputs, np.asarray(raw.labels)).take(split.test)
-    return SealedTest(name, len(part), partial(_same, part))
+    return SealedTest(name, len(part), partial(encoded, encoding, part))
 
 
-def _same(part: Part) -> Part:
-    return part
+def _read(read_test: Callable[[], Part], encoding: Encoding | None) -> Part:
+    return encoded(encoding, read_test())
 
 
 def _arrays(inputs: object) -> tuple[np.ndarray, ...]:
+    if isinstance(inputs, RawRows):
+        return tuple(inputs.arrays())
     if not sparse.issparse(inputs):
         return (np.asarray(inputs),)
     # scipy picks the index dtype by size; the fingerprint must not depend on it.

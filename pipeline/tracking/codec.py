@@ -55,7 +55,7 @@ RESULTS_TAG = "results"
 WEIGHTS_FILE = "weights.npz"
 MAX_PARAM_LENGTH = 6_000
 MAX_CAUSE_LENGTH = 1_000
-_OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None}
+_OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None, "log10_p_guessing": None}
 _CURVE_KEY = "curve:"
 _PER_EXAMPLE = {
     "nll": np.float32, "correct": np.bool_, "predicted": np.int32, "confidence": np.float32,

@@ -115,7 +115,11 @@ def _logged_curves(client: Client, run: Run) -> dict[str, tuple[float, ...]]:
 def _chance(parent: Run) -> ChanceLevel:
     """Returns the chance level; NaN (which no trial beats) where the study never got to it."""
     values = parent.data.metrics
-    return ChanceLevel(values.get("chance_accuracy", math.nan), values.get("chance_ce", math.nan))
+    return ChanceLevel(
+        values.get("chance_accuracy", math.nan),
+        values.get("chance_ce", math.nan),
+        values.get("chance_log10_p_all_right"),
+    )
 
 
 def _definition(client: Client, parent: Run) -> Mapping[str, Any]:

@@ -46,6 +46,7 @@ class Tracking(Client):
     log_report = selection_record.log_report
     set_verdicts = selection_record.set_verdicts
     mark_winner = selection_record.mark_winner
+    check_registry = registry.check_registry
     register_model = registry.register_model
 
     def tags(self, run_id: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from pipeline.training.architecture import (
 )
 from pipeline.training.layers import standardization
 from pipeline.training.optimizers import keras_optimizer
+from pipeline.training.raw_inputs import with_encoding
 from pipeline.training.technique_forms import (
     Combination,
     KernelConstraint,
@@ -38,10 +39,10 @@ from pipeline.training.techniques import TECHNIQUES, acting, in_use, used
 def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any:
     """Returns a ``keras.Sequential`` with the config's regularizers, constraints and dropout.
 
-    Inputs are the dataset's raw ones (multi-hot data: token ids int32 [None], padded with 0); the
-    preprocessing is its first layer; outputs are probabilities [num_classes], or, with the output
-    ``linear``, their unnormalized logarithms. It is compiled with the trial's optimizer and plain
-    cross-entropy.
+    Inputs are the dataset's (multi-hot data: token ids int32 [None], padded with 0), encoded where
+    it has an encoding; the preprocessing is its first layer; outputs are probabilities
+    [num_classes], or, with the output ``linear``, their unnormalized logarithms. It is compiled
+    with the trial's optimizer and plain cross-entropy.
     """
     description = models.layers_of(config, dataset.input_shape)
     model = keras.Sequential(
@@ -51,6 +52,10 @@ def build(config: TrialConfig, dataset: Dataset, output: str = "softmax") -> Any
             kl.Dense(dataset.num_classes, activation=output, dtype="float32", name="output"),
         ]
     )
+    return _compiled(model, config, output)
+
+
+def _compiled(model: Any, config: TrialConfig, output: str) -> Any:
     model.compile(
         optimizer=keras_optimizer(config),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=output == "linear"),
@@ -100,6 +105,21 @@ def restore(
     if remaining:
         raise ValueError(f"{len(remaining)} arrays more than the model has")
     return model
+
+
+def delivered(config: TrialConfig, dataset: Dataset, weights: Sequence[np.ndarray]) -> Any:
+    """Returns the model with a trial's weights that takes the user's raw values.
+
+    Returns:
+        As :func:`restore`; where the dataset has an encoding, a model with the encoding inside,
+        which takes raw values by the columns' names (``training.raw_inputs``).
+    """
+    network = restore(config, dataset, weights)
+    if dataset.encoding is None:
+        return network
+    # An encoding gives the numbers themselves, not the token ids that this layer takes.
+    layers = [layer for layer in network.layers if not isinstance(layer, kl.CategoryEncoding)]
+    return _compiled(with_encoding(dataset.encoding, layers), config, "softmax")
 
 
 def _penalty(config: TrialConfig) -> Any | None:

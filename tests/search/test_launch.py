@@ -25,7 +25,7 @@ from pipeline.errors import (
 )
 from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors
-from pipeline.search.interrupts import stopping_on_signals
+from pipeline.search.interrupts import STOPPING, signals_end_it, stopping_softly
 from pipeline.search.options import SearchOptions, first_line, plan_lines, prepare, source_of
 from pipeline.search.run import run_search
 from pipeline.search.space import space
@@ -381,26 +381,33 @@ def test_the_config_of_a_reference_reaches_mlflow(folder):
 # Ctrl-C
 
 
-class Stoppable:
-    stopping = interrupted = False
-
-    def stop(self):
-        self.stopping = True
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_stops_softly_the_second_at_once(number):
-    supervisor, notes = Stoppable(), Notes()
+    asked, notes = [], Notes()
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), stopping_on_signals(supervisor, notes):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        stopping_softly(lambda: asked.append(1), notes.note),
+    ):
         os.kill(os.getpid(), number)
-        assert (supervisor.stopping, supervisor.interrupted) == (True, True)
-        assert notes.lines == [
-            "stopping: what is training is finished first, nothing new is started; once more to "
-            "stop at once (the same command continues later, either way)"
-        ]
+        assert (asked, notes.lines) == ([1], [STOPPING])
         os.kill(os.getpid(), number)
+    assert asked == [1]
     assert signal.getsignal(number) == before
+
+
+def test_the_sigterm_that_mlflow_run_sends_after_ctrl_c_is_no_second_wish():
+    asked, notes = [], Notes()
+    with stopping_softly(lambda: asked.append(1), notes.note):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == [1]
+
+
+def test_where_nothing_trains_the_first_signal_ends_the_command():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(KeyboardInterrupt), signals_end_it():
+            os.kill(os.getpid(), number)
 
 
 def test_an_interrupted_search_is_killed_in_mlflow_and_continues(folder):

@@ -50,7 +50,7 @@ def register_model(
     client: Client,
     run_id: str,
     model: Any,
-    example_input: np.ndarray,
+    example_input: np.ndarray | dict[str, np.ndarray],
     name: str | None = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
@@ -84,6 +84,21 @@ def register_model(
     uri = f"models:/{name}/{version}"
     client.set_tag(run_id, MODEL_TAG, uri)
     return uri
+
+
+def check_registry(client: Client, dataset: str) -> None:
+    """Checks that a model of this dataset can be registered later; leaves no new model behind.
+
+    Raises:
+        TrackingError: The registry does not answer, or takes nothing from this user.
+    """
+    name = model_name(dataset)
+    client = client.doing(f"register a model named {name}, which the report will do")
+    if client.search_registered_models(f"name = '{name}'"):
+        client.set_registered_model_tag(name, "dataset", dataset)
+        return
+    client.create_registered_model(name)
+    client.delete_registered_model(name)
 
 
 def _log_model(
