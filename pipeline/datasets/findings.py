@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "constant": "A column has one value in every row and is left out.",
     "dropped": "Columns are left out because --drop names them.",
     "case": "Classes differ in capitals or blanks only and stay apart.",
+    "wordless": "Texts hold no word.",
     "shape": "Arrays were read as images, but are so long that they may be series.",
     "frames": "Of a picture with several frames the first is read.",
     "16bit": "Pictures of 16 bits are scaled to 8.",

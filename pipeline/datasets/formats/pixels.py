@@ -51,7 +51,7 @@ CONVERSIONS: dict[str, tuple[str, str]] = {
     "grey": ("in colour", "turned grey"),
     "rgb": ("in grey", "turned into RGB"),
     "rotated": ("", "turned upright, as the camera noted (EXIF)"),
-    "scaled": ("of other sizes", "scaled to {size}, stretched where proportions differ"),
+    "scaled": ("of {another}", "scaled to {size}, stretched where proportions differ"),
 }
 """Code of a conversion -> which pictures it is for, and what was done with them."""
 
@@ -145,6 +145,7 @@ def sentence_of(code: str, count: int, form: PictureForm) -> str:
     which, done = CONVERSIONS[code]
     many = count != 1
     size = f"{form.size.height}x{form.size.width}"
+    which = which.format(another="other sizes" if many else "another size")
     done = done.format(its="their" if many else "its", size=size)
     noun = f"picture{'s' * many} {which}".strip()
     return f"{count:,} {noun} {'were' if many else 'was'} {done}"

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.formats.pixels import SUFFIXES
+from pipeline.datasets.formats import pixels, texts
 from pipeline.datasets.user.labels import Classes, classes_of, encode
 from pipeline.errors import DatasetError
 
-TEXT_SUFFIXES = (".txt",)
-KINDS = {"pictures": SUFFIXES, "texts": TEXT_SUFFIXES}
+KINDS = {"pictures": pixels.SUFFIXES, "texts": texts.SUFFIXES}
 """What the files of a folder may be -> their endings."""
 PARTS = {
     "train": "train",
@@ -204,12 +203,12 @@ def _files(home: Path, root: Path) -> Files:
     entries = entries_of(home)
     folders = [entry for entry in entries if entry.is_dir()]
     # A README beside the folders is no example.
-    loose = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+    loose = [entry for entry in entries if entry.suffix.lower() in pixels.SUFFIXES and entry.is_file()]
     if loose or not folders:
         found = f"the picture {loose[0].name} itself" if loose else "no folders"
         raise DatasetError(
             f"{home} holds {found}; expected a folder per class with its pictures"
-            f" ({', '.join(SUFFIXES)}) or texts (.txt) in it, such as {home.name}/cat/1.png."
+            f" ({', '.join(pixels.SUFFIXES)}) or texts (.txt) in it, such as {home.name}/cat/1.png."
         )
     files: Files = []
     for folder in folders:

@@ -16,6 +16,7 @@ from pipeline.datasets.user.class_folders import ClassFolders, list_class_folder
 from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
 from pipeline.datasets.user.tables import read_csv, read_parquet
+from pipeline.datasets.user.text_folders import read_text_folder
 from pipeline.errors import DatasetError, printable
 from pipeline.records import DataOptions
 
@@ -28,7 +29,10 @@ FILE_READERS: dict[str, tuple[str, Reader]] = {
     ".parquet": ("tables", read_parquet),
 }
 """File ending -> what such a file of the user's is, and what reads it."""
-FOLDER_READERS: dict[str, FolderReader] = {"pictures": read_image_folder}
+FOLDER_READERS: dict[str, FolderReader] = {
+    "pictures": read_image_folder,
+    "texts": read_text_folder,
+}
 """What the files of a class are -> what reads a folder of class folders of them."""
 FITTING: dict[str, tuple[str, ...]] = {
     "arrays": ("classes", "ignore"),
@@ -37,6 +41,7 @@ FITTING: dict[str, tuple[str, ...]] = {
         *("delimiter", "decimal", "classes", "ignore"),
     ),
     "pictures": ("image_size", "color", "ignore"),
+    "texts": ("ignore",),
     "dataset": (),
 }
 """What the data are -> the options that they take."""
@@ -111,6 +116,7 @@ _KINDS = {
     "arrays": "a file of arrays",
     "tables": "a table",
     "pictures": "a folder of pictures",
+    "texts": "a folder of texts",
     "dataset": "a dataset of a fixed form",
 }
 
