@@ -135,7 +135,13 @@ def check_space(file: str) -> None:
 @main.command()
 @with_options(PREDICT)
 def predict(
-    model: str, input_: Path, output: Path | None, batch_size: int, probabilities: bool
+    model: str,
+    input_: Path,
+    output: Path | None,
+    batch_size: int,
+    probabilities: bool,
+    delimiter: str | None,
+    decimal: str | None,
 ) -> None:
     """Predict classes of raw inputs by a saved model, as CSV: row, class, probability."""
     from pipeline.doctor import backend_chosen
@@ -143,7 +149,8 @@ def predict(
     from pipeline.predict.predict import predict as predict_file
 
     backend_chosen()
-    found = predict_file(model, input_, batch_size, lambda line: click.echo(line, err=True))
+    note = lambda line: click.echo(line, err=True)  # noqa: E731
+    found = predict_file(model, input_, batch_size, note, delimiter, decimal)
     lines = as_csv(found, every_class=probabilities)
     if output is None:
         click.echo("".join(lines), nl=False)

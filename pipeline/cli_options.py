@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names
+from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator
 from pipeline.selection.records import CONSTANTS, Constant
 
 if TYPE_CHECKING:
@@ -67,6 +67,14 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+TEXT_FILE: tuple[Decorator, ...] = (
+    _optional(
+        "--delimiter", Separator(), "CHAR", "Separator of columns (tab: \\t). Default: detected."
+    ),
+    _optional(
+        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
+    ),
+)
 DATA: tuple[Decorator, ...] = (
     _optional(
         "--label",
@@ -90,12 +98,7 @@ DATA: tuple[Decorator, ...] = (
         "The split cuts by this column: the smallest values train, the largest test.",
     ),
     _optional("--split", click.STRING, "COLUMN", "Column of the words train, validation and test."),
-    _optional(
-        "--delimiter", click.STRING, "CHAR", "Separator of columns (tab: \\t). Default: detected."
-    ),
-    _optional(
-        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
-    ),
+    *TEXT_FILE,
     click.option(
         "--classes/--no-classes",
         default=False,
@@ -270,11 +273,10 @@ PREDICT: tuple[Decorator, ...] = (
         required=True,
         type=click.Path(path_type=Path),
         metavar="FILE|FOLDER",
-        help="Raw inputs: .npy, .npz (key x), .csv or .parquet of features, a picture or a "
-        "folder of them, "
-        ".jsonl or .txt of "
-        "token ids.",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture or a folder of "
+        "pictures, .jsonl or .txt of token ids.",
     ),
+    *TEXT_FILE,
     click.option(
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),

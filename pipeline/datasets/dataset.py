@@ -51,17 +51,42 @@ class Part:
         return Part(self.inputs[indices], self.labels[indices])
 
 
+PLAIN = "as it is"
+"""What is done with a column of numbers where nothing has to be."""
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """What a column of a table is taken for.
+
+    Attributes:
+        name: Its name.
+        kind: ``number``, ``boolean``, ``date``, ``category``, ``text``, ``id`` or ``constant``.
+        gaps: Number of missing values.
+        distinct: Number of distinct values that are not missing.
+        done: What is done with it, in a few words.
+    """
+
+    name: str
+    kind: str
+    gaps: int
+    distinct: int
+    done: str
+
+
 @dataclass(frozen=True)
 class Columns:
     """What the columns of a table are used for.
 
     Attributes:
         label: Column of the classes.
-        features: Columns that a model takes, in its order.
+        features: Columns that a model takes, in the table's order.
+        types: The type of each of them, and of those that were left out for what they hold.
     """
 
     label: str
     features: tuple[str, ...]
+    types: tuple[ColumnType, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,12 +98,15 @@ class RawColumn:
         kind: ``number``, ``boolean`` (0 and 1) or ``date`` (seconds since 1970, UTC), which are
             float64 with NaN for a missing value; or ``category`` or ``text``, which are strings,
             the empty one for a missing value.
-        form: How the data write a date; empty for other kinds.
+        form: How the data write a date; ``number`` for a category whose words are numbers; empty
+            for others.
+        gaps: Whether the training part misses values.
     """
 
     name: str
     kind: str
     form: str = ""
+    gaps: bool = False
 
     @property
     def dtype(self) -> str:
@@ -115,7 +143,7 @@ class Encoding(Protocol):
             inputs: The raw examples, as :attr:`RawData.inputs` holds them.
 
         Returns:
-            Name of a column -> float64, or for strings numpy's ``str`` type.
+            Name of an input (``raw_rows.input_names``) -> float64, or for strings numpy's ``str``.
         """
 
 

@@ -25,6 +25,9 @@ class Finding:
 
 CODES: dict[str, str] = {
     "constant": "A column has one value in every row and is left out.",
+    "id": "A column names the rows (distinct whole numbers in steps, or distinct words) and is left"
+    " out; --ignore id keeps numbers as a feature.",
+    "text": "A column holds texts and is left out; --text makes features of its words.",
     "dropped": "Columns are left out because --drop names them.",
     "case": "Classes differ in capitals or blanks only and stay apart.",
     "wordless": "Texts hold no word.",

@@ -17,13 +17,15 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets import registry
-from pipeline.datasets.dataset import Columns, Dataset, Kind, Part
+from pipeline.datasets.dataset import PLAIN, Columns, ColumnType, Dataset, Kind, Part
 from pipeline.datasets.findings import Finding
 from pipeline.errors import printable
 from pipeline.records import ChanceLevel, DatasetSpec
 
 SHOWN_FEATURES = 12
 """Names of features that a line shows."""
+SHOWN_TYPES = 40
+"""Columns whose types are shown, a line each."""
 SMALL_BYTES = 2**24
 """A file up to this size is read in this process: starting another one costs a second."""
 
@@ -130,7 +132,9 @@ def as_lines(description: dict[str, Any]) -> list[str]:
         f"{description['chance_ce']:.3f}",
     ]
     if description["columns"]:
-        lines.append(_column_line(Columns(**description["columns"]), len(classes)))
+        told = dict(description["columns"])
+        types = tuple(ColumnType(**one) for one in told.pop("types"))
+        lines += _column_lines(Columns(**told, types=types), len(classes))
     lines += _finding_lines([Finding(**finding) for finding in description["findings"]])
     width = max(len(entry["name"]) for entry in classes)
     lines.append(f"{'class':<{width}}  {'train':>8}  {'validation':>10}")
@@ -143,14 +147,32 @@ def as_lines(description: dict[str, Any]) -> list[str]:
 
 def data_lines(dataset: DatasetSummary) -> list[str]:
     """Returns what a table's columns are used for and what was found, in lines for a terminal."""
-    columns = (
-        [] if dataset.columns is None else [_column_line(dataset.columns, dataset.num_classes)]
-    )
-    return columns + _finding_lines(dataset.findings)
+    columns = dataset.columns
+    told = [] if columns is None else _column_lines(columns, dataset.num_classes)
+    return told + _finding_lines(dataset.findings)
 
 
 def _finding_lines(findings: Iterable[Finding]) -> list[str]:
     return [printable(f"{finding.message} [{finding.code}]") for finding in findings]
+
+
+def _column_lines(columns: Columns, num_classes: int) -> list[str]:
+    """Returns the label and the features; where they are more than numbers, a line for each."""
+    lines = [_column_line(columns, num_classes)]
+    types = columns.types[:SHOWN_TYPES]
+    if all(one.done == PLAIN or one.name not in columns.features for one in columns.types):
+        return lines
+    width = min(max(len(one.name) for one in types), 30)
+    lines.append(f"{'column':<{width}}  {'type':<8}  {'gaps':>8}  {'distinct':>8}  what is done")
+    lines += [
+        printable(
+            f"{one.name:<{width}}  {one.kind:<8}  {one.gaps:>8,}  {one.distinct:>8,}  {one.done}"
+        )
+        for one in types
+    ]
+    if len(types) < len(columns.types):
+        lines.append(f"... and {len(columns.types) - len(types):,} columns more")
+    return lines
 
 
 def _column_line(columns: Columns, num_classes: int) -> str:

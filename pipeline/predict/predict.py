@@ -8,7 +8,7 @@ here, after everything that can be checked without it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.datasets.dataset import RawColumn
+from pipeline.datasets.raw_rows import input_names
 from pipeline.datasets.user.paths import errors_in_one_line
 from pipeline.errors import InputError, printable
-from pipeline.predict.inputs import Entrance, Note, check_file, ignored, read_inputs
+from pipeline.predict.inputs import Entrance, check_file, ignored, read_inputs
 from pipeline.predict.pictures import form_of, is_pictures, read_pictures
+from pipeline.predict.table_inputs import Note, read_raw_inputs, tell_unseen
 
 if TYPE_CHECKING:
     from pipeline.tracking.models.load import SavedFiles
@@ -50,7 +53,12 @@ class Predictions:
 
 
 def predict(
-    model_address: str, path: Path, batch_size: int = BATCH_SIZE, note: Note = ignored
+    model_address: str,
+    path: Path,
+    batch_size: int = BATCH_SIZE,
+    note: Note = ignored,
+    delimiter: str | None = None,
+    decimal: str | None = None,
 ) -> Predictions:
     """Returns a saved model's predictions for the examples in a file.
 
@@ -58,7 +66,9 @@ def predict(
         model_address: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/ID/PATH``, a path.
         path: Raw inputs: a file, or a folder of pictures.
         batch_size: Examples at once; changes memory and speed, not what is predicted.
-        note: Takes a sentence on what of the file was not used.
+        note: Takes a sentence on what of the file was not used, or filled in.
+        delimiter: What separates the columns of a text; None to detect it.
+        decimal: The decimal mark of a text; None to detect it.
 
     Raises:
         InputError: There is no such model or file, or they do not fit.
@@ -71,14 +81,23 @@ def predict(
     with fetched(model_address) as files:
         backend.prepare("auto", "float32", None)
         model = files.load()
-    entrance = entrance_of(model, model_address)
-    if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
-        entrance = replace(entrance, names=files.feature_names)
-    if is_pictures(path):
-        inputs, of_files = _read_pictures(path, entrance, files, note)
+    from pipeline.training import raw_inputs
+
+    of_files: tuple[str, ...] = ()
+    if isinstance(model.input, dict):
+        columns = columns_of(model, files.columns, model_address)
+        raw = read_raw_inputs(path, columns, note, delimiter, decimal)
+        tell_unseen(path, columns, raw, raw_inputs.vocabularies(model), note)
+        outputs = raw_inputs.outputs(model, raw, batch_size)
     else:
-        inputs, of_files = read_inputs(path, entrance, note), ()
-    outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
+        entrance = entrance_of(model, model_address)
+        if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
+            entrance = replace(entrance, names=files.feature_names)
+        if is_pictures(path):
+            inputs, of_files = _read_pictures(path, entrance, files, note)
+        else:
+            inputs = read_inputs(path, entrance, note, delimiter, decimal)
+        outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
     probabilities = _probabilities(np.asarray(outputs), model_address)
     names = files.class_names or tuple(map(str, range(probabilities.shape[1])))
     if len(names) != probabilities.shape[1]:
@@ -98,6 +117,22 @@ def _read_pictures(
         raise InputError(f"{path} is {what}; the model expects {entrance}")
     with errors_in_one_line(path):
         return read_pictures(path, form_of(files.pictures, entrance.shape, files.address), note)
+
+
+def columns_of(model: Any, columns: Sequence[RawColumn], address: str) -> Sequence[RawColumn]:
+    """Returns what a model of raw values takes, which is what its description says.
+
+    Raises:
+        InputError: It has no description, or another model's.
+    """
+    taken = {name: str(tensor.dtype) for name, tensor in model.input.items()}
+    names = input_names([column.name for column in columns])
+    if taken != dict(zip(names, (column.dtype for column in columns), strict=True)):
+        raise InputError(
+            f"{address} takes {len(taken)} columns by name, but what they hold is not described"
+            " with it; give the folder that MLflow saved, or its models:/ address"
+        )
+    return columns
 
 
 def entrance_of(model: Any, address: str) -> Entrance:

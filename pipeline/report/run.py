@@ -217,7 +217,8 @@ class ReportRun:
                 model,
                 dataset.raw_example(),
                 class_names=classes,
-                feature_names=dataset.columns.features if dataset.columns else (),
+                feature_names=feature_names(dataset),
+                columns=dataset.encoding.columns if dataset.encoding else (),
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
             )
             store.set_tag(run_id, REGISTERED_TAG, digest)
@@ -244,6 +245,13 @@ class ReportRun:
         store.keep_test_examples(run_id, examples)
         store.log_test_result(run_id, results[winner])
         store.set_tag(run_id, TESTED_TAG, lock.record_hash)
+
+
+def feature_names(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the columns that the delivered model takes, in its order; none for no table."""
+    if dataset.encoding is not None:
+        return tuple(column.name for column in dataset.encoding.columns)
+    return dataset.columns.features if dataset.columns else ()
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:

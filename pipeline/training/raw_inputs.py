@@ -17,6 +17,7 @@ from keras import layers as kl
 from keras import ops
 
 from pipeline.datasets.dataset import Encoding
+from pipeline.datasets.raw_rows import input_names
 from pipeline.datasets.table_encoding import (
     CIRCLES,
     CategoryColumn,
@@ -27,15 +28,19 @@ from pipeline.datasets.table_encoding import (
 Builder = Callable[[Any, Sequence[Any]], Any]
 """An encoding, and a tensor ``[n, 1]`` for each of its columns -> float32 ``[n, *input_shape]``."""
 
+WORDS_LAYER = "words_"
+"""The layer that knows the words of a column is called this and the column's place."""
+
 
 def _table(encoding: TableEncoding, inputs: Sequence[Any]) -> Any:
     """Returns what :meth:`TableEncoding.apply` does, in Keras's operations."""
     parts = []
     if encoding.numbers:
         parts += _numbers(encoding.numbers, inputs[: len(encoding.numbers)])
-    for entry, tensor in zip(encoding.categories, inputs[len(encoding.numbers) :], strict=True):
+    for place in range(len(encoding.numbers), len(inputs)):
+        entry = encoding.categories[place - len(encoding.numbers)]
         if entry.words or entry.pools_rare:
-            parts.append(_category(entry, tensor))
+            parts.append(_category(entry, inputs[place], f"{WORDS_LAYER}{place}"))
     return ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
@@ -46,7 +51,7 @@ def _numbers(entries: Sequence[NumberColumn], inputs: Sequence[Any]) -> list[Any
     centers = np.array([entry.center for entry in entries])
     scales = np.array([entry.scale for entry in entries])
     parts = [ops.cast((filled - centers) / scales, "float32")]
-    marked = [place for place, entry in enumerate(entries) if entry.indicates_gaps]
+    marked = [place for place, entry in enumerate(entries) if entry.column.gaps]
     if marked:
         parts.append(ops.cast(ops.take(gaps, np.array(marked), axis=1), "float32"))
     for place, entry in enumerate(entries):
@@ -57,12 +62,12 @@ def _numbers(entries: Sequence[NumberColumn], inputs: Sequence[Any]) -> list[Any
     return parts
 
 
-def _category(entry: CategoryColumn, tensor: Any) -> Any:
+def _category(entry: CategoryColumn, tensor: Any, name: str) -> Any:
     """Returns the places of a column of words; the layer's first one is that of all others."""
     # A vocabulary must not be empty: this word is in no column, which holds none with a blank.
     words = list(entry.words) or [" "]
     found = kl.StringLookup(
-        vocabulary=words, num_oov_indices=1, mask_token=None, output_mode="one_hot"
+        vocabulary=words, num_oov_indices=1, mask_token=None, output_mode="one_hot", name=name
     )(tensor)
     first = 0 if entry.pools_rare else 1
     places = np.arange(first, 1 + len(entry.words))
@@ -82,7 +87,7 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
 
     Returns:
         A Keras model; its inputs are a dictionary of ``[n, 1]`` tensors, float64 or string, whose
-        keys are :func:`input_names`.
+        keys are those of ``raw_rows.input_names``.
     """
     # The layers have a model of their own inside: no column's name meets that of a layer there.
     inside = [
@@ -104,23 +109,6 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
     return keras.Model(inputs, network(list(inputs.values())), name="model")
 
 
-def input_names(columns: Sequence[str]) -> list[str]:
-    """Returns what the inputs for columns are called: as they are, without the ``/`` Keras forbids.
-
-    Args:
-        columns: Distinct names of columns.
-    """
-    taken = {name for name in columns if "/" not in name}
-    found = []
-    for column in columns:
-        name = column.replace("/", "|")
-        while name != column and name in taken:
-            name += "|"
-        taken.add(name)
-        found.append(name)
-    return found
-
-
 def outputs(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int) -> np.ndarray:
     """Returns what a model of :func:`with_encoding` gives, float32 ``[n, num_classes]``.
 
@@ -137,3 +125,17 @@ def outputs(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int) -> np
         for start in range(0, count, batch_size)
     )
     return np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])
+
+
+def vocabularies(model: Any) -> dict[int, frozenset[str]]:
+    """Returns the words that a model of :func:`with_encoding` has a place for.
+
+    Returns:
+        Place of a column among the encoding's columns -> its words.
+    """
+    found = {}
+    for layer in (inner for outer in model.layers for inner in getattr(outer, "layers", ())):
+        place = layer.name.removeprefix(WORDS_LAYER)
+        if isinstance(layer, kl.StringLookup) and place.isdigit():
+            found[int(place)] = frozenset(map(str, layer.get_vocabulary()))
+    return found

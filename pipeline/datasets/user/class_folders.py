@@ -203,7 +203,9 @@ def _files(home: Path, root: Path) -> Files:
     entries = entries_of(home)
     folders = [entry for entry in entries if entry.is_dir()]
     # A README beside the folders is no example.
-    loose = [entry for entry in entries if entry.suffix.lower() in pixels.SUFFIXES and entry.is_file()]
+    loose = [
+        entry for entry in entries if entry.suffix.lower() in pixels.SUFFIXES and entry.is_file()
+    ]
     if loose or not folders:
         found = f"the picture {loose[0].name} itself" if loose else "no folders"
         raise DatasetError(

@@ -8,7 +8,7 @@ from pyarrow import parquet
 from pipeline.datasets import SelectionLock, as_lines, describe, load, spec_of
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import MAX_COLUMNS
-from pipeline.datasets.user.tables import read_csv, read_parquet
+from pipeline.datasets.user.tables import read_table
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
 from pipeline.search.options import SearchOptions, plan_lines, prepare
@@ -45,7 +45,7 @@ def test_a_csv_is_features_and_classes_split_60_20_20(write):
 
 
 def test_values_and_labels_keep_their_rows(write):
-    raw = read_csv(write(GOOD))
+    raw = read_table(write(GOOD))
     assert raw.inputs.dtype == np.float32
     np.testing.assert_array_equal(raw.inputs, [[i % 7, i / 4] for i in range(20)])
     np.testing.assert_array_equal(raw.labels, [1, 0] * 10)
@@ -65,7 +65,7 @@ def test_values_and_labels_keep_their_rows(write):
 )  # fmt: skip
 def test_spellings_of_one_table(write, text):
     text = text.replace('label"', "label")
-    one, other = read_csv(write(GOOD)), read_csv(write(text))
+    one, other = read_table(write(GOOD)), read_table(write(text))
     np.testing.assert_array_equal(one.inputs, other.inputs)
     np.testing.assert_array_equal(one.labels, other.labels)
     assert one.class_names == other.class_names
@@ -83,19 +83,19 @@ def test_a_class_is_called_what_the_file_says(write, old, new, names):
     text = GOOD.replace(old, new)
     if new == "1.0":  # all numbers: whole ones
         text, names = text.replace("dog", "10"), ("1", "10")
-    assert read_csv(write(text)).class_names == names
+    assert read_table(write(text)).class_names == names
 
 
 @pytest.mark.parametrize("name", ["label", "y", "class", "target", "Label", "TARGET"])
 def test_the_label_column_may_stand_anywhere_under_a_known_name(write, name):
     lines = [f"{name},a,b", *(f"{i % 2},{i},7" for i in range(10))]
-    raw = read_csv(write("\n".join(lines)))
+    raw = read_table(write("\n".join(lines)))
     np.testing.assert_array_equal(raw.labels, np.arange(10) % 2)
     np.testing.assert_array_equal(raw.inputs[:, 0], np.arange(10))
 
 
 def test_booleans_are_numbers(write):
-    raw = read_csv(write("a,label\n" + "".join(f"{i % 3 > 0},{i % 2}\n" for i in range(9))))
+    raw = read_table(write("a,label\n" + "".join(f"{i % 3 > 0},{i % 2}\n" for i in range(9))))
     np.testing.assert_array_equal(raw.inputs[:, 0], np.arange(9) % 3 > 0)
 
 
@@ -178,13 +178,13 @@ def test_the_columns_of_a_table_and_what_they_are_for(write, header, options, la
 
 
 def test_the_last_column_is_the_label_where_it_alone_is_text(write):
-    assert read_csv(write(GOOD.replace("label", "animal"))).columns.label == "animal"
+    assert read_table(write(GOOD.replace("label", "animal"))).columns.label == "animal"
 
 
 def test_a_table_without_a_header_is_not_taken_for_one(write):
     text = GOOD.partition("\n")[2].replace("0,0.0", "0,9", 1)
     with pytest.raises(DatasetError, match="holds 'dog' as a value, too: the first line looks"):
-        read_csv(write(text))
+        read_table(write(text))
 
 
 def test_a_constant_column_is_left_out_and_told(write):
@@ -208,12 +208,12 @@ def test_a_constant_column_is_left_out_and_told(write):
 def test_labels_that_are_none(write, labels, message):
     rows = [f"{i},{labels[i % len(labels)]}" for i in range(24)]
     with pytest.raises(DatasetError, match=message):
-        read_csv(write("\n".join(["a,label", *rows])))
+        read_table(write("\n".join(["a,label", *rows])))
 
 
 def test_a_region_may_be_called_na_and_capitals_are_told(write):
     rows = [f"{i},{('NA', 'EUR', 'Yes', 'yes')[i % 4]}" for i in range(24)]
-    raw = read_csv(write("\n".join(["a,label", *rows])))
+    raw = read_table(write("\n".join(["a,label", *rows])))
     assert raw.class_names == ("EUR", "NA", "Yes", "yes")
     assert [finding.code for finding in raw.findings] == ["case"]
     assert raw.findings[0].message.endswith("differ in capitals only stay apart: 'Yes', 'yes'")
@@ -244,7 +244,7 @@ def test_a_parquet_file_is_read_like_a_csv(write, save):
         "weight": [i / 4 for i in range(20)],
         "label": ["cat" if i % 2 else "dog" for i in range(20)],
     }
-    one, other = read_csv(write(GOOD)), read_parquet(save(**columns))
+    one, other = read_table(write(GOOD)), read_table(save(**columns))
     np.testing.assert_array_equal(one.inputs, other.inputs)
     np.testing.assert_array_equal(one.labels, other.labels)
 
@@ -268,7 +268,7 @@ TEXT = pa.array(["b", "a"] * 6)
     ],
 )
 def test_label_types_of_parquet(save, labels, names):
-    raw = read_parquet(save(x=N, label=labels, __index_level_0__=N[::-1]))
+    raw = read_table(save(x=N, label=labels, __index_level_0__=N[::-1]))
     assert raw.class_names == names
     assert raw.inputs.shape == (12, 1)
     values = labels.tolist() if isinstance(labels, np.ndarray) else labels.to_pylist()
@@ -319,7 +319,7 @@ def test_texts_are_read_once_however_often_they_stand_in_the_file(tmp_path, kind
     column = read_parquet_table(path).columns[1]
     assert pa.types.is_dictionary(column.type)
     assert column.to_pylist() == TEXT.to_pylist()
-    assert read_parquet(path).class_names == ("a", "b")
+    assert read_table(path).class_names == ("a", "b")
 
 
 def test_one_text_in_a_million_rows_costs_no_copy_for_each(save):
