@@ -31,6 +31,7 @@ CODES: dict[str, str] = {
     "dropped": "Columns are left out because --drop names them.",
     "case": "Classes differ in capitals or blanks only and stay apart.",
     "wordless": "Texts hold no word.",
+    "beside_text": "Columns are left out, because beside --text no other is used.",
     "shape": "Arrays were read as images, but are so long that they may be series.",
     "frames": "Of a picture with several frames the first is read.",
     "16bit": "Pictures of 16 bits are scaled to 8.",

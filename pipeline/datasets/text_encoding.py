@@ -14,6 +14,7 @@ import string
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy import sparse
@@ -31,6 +32,11 @@ def words_of(text: str) -> list[bytes]:
     """Returns the words of a text, in UTF-8, as Keras's layer makes them."""
     # Of bytes, Python and TensorFlow lower and split the same ones: those of ASCII.
     return text.encode().lower().translate(None, _PUNCTUATION).split()
+
+
+def texts_of(rows: RawRows, column: str) -> np.ndarray:
+    """Returns a column of texts, an object array of ``str``, ``[num_rows]``."""
+    return cast(np.ndarray, rows.columns[column])
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class TextEncoding:
         """Returns the encoded texts, float32 ones ``[num_rows, 1 + num_words]``."""
         place = {word.encode(): number for number, word in enumerate(self.words, 1)}
         rows = []
-        for text in inputs.columns[self.column]:  # type: ignore[union-attr]
+        for text in texts_of(inputs, self.column):
             found = {place[word] for word in words_of(text) if word in place}
             rows.append(np.array(sorted(found), dtype=np.int32))
         starts = np.cumsum([0, *map(len, rows)]).astype(np.int32)
@@ -70,7 +76,7 @@ class TextEncoding:
     def as_model_inputs(self, inputs: RawRows) -> dict[str, np.ndarray]:
         """Returns texts as an exported model takes them: objects of ``str``, ``[num_rows, 1]``."""
         (name,) = input_names([self.column])
-        return {name: np.asarray(inputs.columns[self.column], dtype=object)[:, None]}
+        return {name: texts_of(inputs, self.column)[:, None]}
 
 
 def fit(column: str, train: RawRows) -> TextEncoding:
@@ -79,7 +85,7 @@ def fit(column: str, train: RawRows) -> TextEncoding:
     Raises:
         DatasetError: There is no word in any of them.
     """
-    counts = count_words(train.columns[column])  # type: ignore[arg-type]
+    counts = count_words(texts_of(train, column))
     if not counts:
         raise DatasetError(f"the training texts in '{column}' hold no word; expected texts.")
     # Of equally frequent words the first in the order of their bytes.

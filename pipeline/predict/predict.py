@@ -23,6 +23,7 @@ from pipeline.errors import InputError, printable
 from pipeline.predict.inputs import Entrance, check_file, ignored, read_inputs
 from pipeline.predict.pictures import form_of, is_pictures, read_pictures
 from pipeline.predict.table_inputs import Note, read_raw_inputs, tell_unseen
+from pipeline.predict.text_inputs import is_texts, read_text_inputs
 
 if TYPE_CHECKING:
     from pipeline.tracking.models.load import SavedFiles
@@ -64,7 +65,7 @@ def predict(
 
     Args:
         model_address: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/ID/PATH``, a path.
-        path: Raw inputs: a file, or a folder of pictures.
+        path: Raw inputs: a file, or a folder of pictures or texts.
         batch_size: Examples at once; changes memory and speed, not what is predicted.
         note: Takes a sentence on what of the file was not used, or filled in.
         delimiter: What separates the columns of a text; None to detect it.
@@ -86,7 +87,11 @@ def predict(
     of_files: tuple[str, ...] = ()
     if isinstance(model.input, dict):
         columns = columns_of(model, files.columns, model_address)
-        raw = read_raw_inputs(path, columns, note, delimiter, decimal)
+        if is_texts(path):
+            with errors_in_one_line(path):
+                raw, of_files = read_text_inputs(path, columns, note)
+        else:
+            raw = read_raw_inputs(path, columns, note, delimiter, decimal)
         tell_unseen(path, columns, raw, raw_inputs.vocabularies(model), note)
         outputs = raw_inputs.outputs(model, raw, batch_size)
     else:

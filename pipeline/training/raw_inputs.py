@@ -24,6 +24,7 @@ from pipeline.datasets.table_encoding import (
     NumberColumn,
     TableEncoding,
 )
+from pipeline.datasets.text_encoding import TextEncoding
 
 Builder = Callable[[Any, Sequence[Any]], Any]
 """An encoding, and a tensor ``[n, 1]`` for each of its columns -> float32 ``[n, *input_shape]``."""
@@ -74,7 +75,19 @@ def _category(entry: CategoryColumn, tensor: Any, name: str) -> Any:
     return ops.cast(ops.take(found, places, axis=1), "float32")
 
 
-ENCODERS: dict[type, Builder] = {TableEncoding: _table}
+def _text(encoding: TextEncoding, inputs: Sequence[Any]) -> Any:
+    """Returns what :meth:`TextEncoding.apply` does; the first column is that of unknown words."""
+    layer = kl.TextVectorization(
+        standardize="lower_and_strip_punctuation",
+        split="whitespace",
+        output_mode="multi_hot",
+        vocabulary=list(encoding.words),
+        name="words",
+    )
+    return ops.cast(layer(inputs[0]), "float32")
+
+
+ENCODERS: dict[type, Builder] = {TableEncoding: _table, TextEncoding: _text}
 """Type of an encoding -> what builds the layers that do the same."""
 
 

@@ -23,6 +23,7 @@ from pipeline.datasets.user.labels import (
     encode,
     means_missing,
 )
+from pipeline.datasets.user.text_column import read_text_column
 from pipeline.errors import DatasetError, closest
 from pipeline.records import DataOptions
 
@@ -49,6 +50,8 @@ def _raw(table: Table, options: DataOptions) -> RawData:
     for option in ("drop", "categorical"):
         for name in getattr(options, option):
             _check_column(table.path, name, table.names, f"--{option}")
+    if options.text is not None:
+        _check_column(table.path, options.text, table.names, "--text")
     label = _named_label(table.path, table.names, options) or _text_label(table, options)
     if len(table.names) == 1:
         raise DatasetError(
@@ -74,7 +77,8 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         )
     classes = classes_of(distinct, table.num_rows, where)
     labels = encode(distinct, codes, classes, where)
-    features = read_features(table, candidates, options)
+    read = read_features if options.text is None else read_text_column
+    features = read(table, candidates, options)
     findings = list(features.findings)
     if alike := differing_in_case(classes.names):
         told = f"classes that differ in capitals only stay apart: {listed(alike)}"
@@ -82,7 +86,8 @@ def _raw(table: Table, options: DataOptions) -> RawData:
     if options.drop:
         findings.append(Finding("dropped", f"left out by --drop: {listed(options.drop)}"))
     return RawData(
-        *("features", classes.names, features.inputs, labels),
+        "features" if options.text is None else "multi_hot",
+        *(classes.names, features.inputs, labels),
         columns=Columns(label, features.names, features.types),
         fit_encoding=features.fit_encoding,
         findings=tuple(findings),
@@ -98,7 +103,7 @@ def _named_label(path: Path, names: Sequence[str], options: DataOptions) -> str 
                 f"{path}: '{options.label}' is both --label and --drop. Drop others."
             )
         return options.label
-    left = [name for name in names if name not in options.drop]
+    left = [name for name in names if name not in (*options.drop, options.text)]
     found = [name for name in left if name.lower() in LABEL_NAMES]
     if len(found) > 1:
         raise DatasetError(
@@ -117,7 +122,7 @@ def _text_label(table: Table, options: DataOptions) -> str:
     Raises:
         DatasetError: It does not: which column holds the classes cannot be told.
     """
-    left = [name for name in table.names if name not in options.drop]
+    left = [name for name in table.names if name not in (*options.drop, options.text)]
     texts = [name for name in left if table.is_text(name)]
     if texts == left[-1:] and texts:
         return texts[0]

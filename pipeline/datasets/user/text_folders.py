@@ -75,8 +75,8 @@ def wordless(rows: RawRows, column: str, names: Sequence[str]) -> tuple[Finding,
         column: Their column.
         names: What each is called, for the message.
     """
-    texts = rows.columns[column]
-    found = [names[row] for row in range(len(rows)) if not text_encoding.words_of(texts[row])]  # type: ignore[index,arg-type]
+    texts = text_encoding.texts_of(rows, column)
+    found = [names[row] for row, text in enumerate(texts) if not text_encoding.words_of(text)]
     if not found:
         return ()
     many = len(found) != 1
