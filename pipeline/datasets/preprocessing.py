@@ -16,7 +16,14 @@ from scipy import sparse
 from pipeline.datasets.dataset import Dataset, Encoding, Kind, Part, RawData, SealedTest
 from pipeline.datasets.findings import told
 from pipeline.datasets.raw_rows import RawRows
-from pipeline.datasets.splits import Sizes, Split, measured_examples, split_examples, split_id
+from pipeline.datasets.splits import (
+    Sizes,
+    Split,
+    measured_examples,
+    split_examples,
+    split_id,
+    test_id,
+)
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
 from pipeline.selection.guessing import log10_p_all_right
@@ -75,6 +82,7 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         deviation=deviation,
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
+        test_id=test_id(raw.labels, split),
         columns=raw.columns,
         pictures=raw.pictures,
         encoding=encoding,

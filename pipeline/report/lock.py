@@ -168,6 +168,7 @@ def locked_report(store: Tracking, report: Report) -> Report:
         confirmation=report.confirmation,
         tested=_test_results(store, run_id) if tested else {},
         test_examples=store.read_test_examples(run_id) if tested else None,
+        other_reads=store.reads_by_other_studies(run_id) if tested else {},
     )
 
 

@@ -37,6 +37,7 @@ class Report:
         confirmation: The finalists with their seeds; None where ``--seeds 1`` skipped them.
         tested: Trial number -> result on the test part, the winner and those it is compared with.
         test_examples: Their results per test example; None before the test part was read.
+        other_reads: Other study -> how often it read the same test part.
     """
 
     study: StudyRecord
@@ -47,6 +48,7 @@ class Report:
     confirmation: Confirmation | None = None
     tested: Mapping[int, TestResult] = field(default_factory=dict)
     test_examples: TestExamples | None = None
+    other_reads: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def winner(self) -> TrialRecord | None:

@@ -238,7 +238,7 @@ class ReportRun:
         self.notify("reading the test part")
         store, run_id = self.store, self.run_id
         # Counted before it begins: a report that dies while it reads may have seen something.
-        reads = store.count_test_read(run_id)
+        reads = store.count_test_read(run_id, dataset.test_id)
         results, examples = test_part.read_once(dataset, restored, lock, reads)
         kept = {str(number): asdict(result) for number, result in results.items()}
         store.log_files(run_id, {TEST_FILE: json.dumps(kept)})

@@ -28,9 +28,10 @@ from pipeline.tracking.codec import (
 )
 from pipeline.tracking.delivery.message import points
 from pipeline.tracking.parent_run import SELECTION_FILE
-from pipeline.tracking.queries import children_of, finalists_of
+from pipeline.tracking.queries import children_of, finalists_of, parents_of
 
 READS_TAG = "test_reads"
+TEST_ID_TAG = "test_id"
 STAR = "\N{BLACK STAR} "
 """Before the winner's name: it is seen at once among a hundred runs."""
 NOTE_TAG = "mlflow.note.content"
@@ -108,12 +109,32 @@ def read_selection(client: Client, run_id: str) -> dict[str, Any] | None:
     return dict(json.loads(data))
 
 
-def count_test_read(client: Client, run_id: str) -> int:
-    """Adds one to the number of times the test part was read; returns the new number."""
+def count_test_read(client: Client, run_id: str, test_id: str) -> int:
+    """Adds one to the number of times the test part was read; returns the new number.
+
+    Args:
+        client: Of the store.
+        run_id: The study's parent run.
+        test_id: Names the test part (:attr:`pipeline.datasets.Dataset.test_id`).
+    """
     client = client.doing("count a read of the test part")
     reads = _reads_of(client, run_id) + 1
-    client.set_tag(run_id, READS_TAG, str(reads))
+    client.log_in_batches(run_id, tags={READS_TAG: str(reads), TEST_ID_TAG: test_id})
     return reads
+
+
+def reads_by_other_studies(client: Client, run_id: str) -> dict[str, int]:
+    """Returns which other studies read the test part that this one read, and how often each."""
+    client = client.doing("count reads of the same test part")
+    tags = client.get_run(run_id).data.tags
+    if not tags.get(TEST_ID_TAG):
+        return {}
+    found: dict[str, int] = {}
+    for run in parents_of(client, test_id=tags[TEST_ID_TAG]):
+        study, reads = run.data.tags["study"], int(run.data.tags.get(READS_TAG, "0"))
+        if study != tags["study"] and reads:
+            found[study] = max(reads, found.get(study, 0))
+    return dict(sorted(found.items()))
 
 
 def test_reads(client: Client, run_id: str) -> int:

@@ -41,6 +41,7 @@ class Tracking(Client):
     open_finalists = finalist_runs.open_finalists
     lock_selection = selection_record.lock_selection
     count_test_read = selection_record.count_test_read
+    reads_by_other_studies = selection_record.reads_by_other_studies
     log_test_result = selection_record.log_test_result
     keep_test_examples = selection_record.keep_test_examples
     log_report = selection_record.log_report

@@ -98,6 +98,7 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "eligible": lambda report: report.selection.eligible,
     "trials": lambda report: [_trial(report, trial) for trial in _by_number(report)],
     "test": lambda report: _test(report.test),
+    "test_reads_by_other_studies": lambda report: dict(report.other_reads),
     "model_uri": lambda report: report.model_uri,
     "notes": lambda report: report.selection.notes,
     "finalists": lambda report: [_finalist(report, finalist) for finalist in _finalists(report)],
