@@ -143,7 +143,7 @@ class Encoding(Protocol):
             inputs: The raw examples, as :attr:`RawData.inputs` holds them.
 
         Returns:
-            Name of an input (``raw_rows.input_names``) -> float64, or for strings numpy's ``str``.
+            Name of an input (``raw_rows.input_names``) -> float64, or ``str`` objects.
         """
 
 

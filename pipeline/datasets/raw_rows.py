@@ -27,8 +27,9 @@ class Words:
         return Words(self.codes[indices], self.distinct)
 
     def as_strings(self) -> np.ndarray:
-        """Returns the word of each row, numpy's ``str`` type ``[num_rows]``."""
-        return np.array(self.distinct, dtype=str)[self.codes]
+        """Returns the word of each row, an object array ``[num_rows]`` of ``str``."""
+        # Not numpy's own type, which takes as much for each word as for the longest.
+        return np.array(self.distinct, dtype=object)[self.codes]
 
 
 RawColumnValues = np.ndarray | Words

@@ -36,6 +36,7 @@ class DatasetSummary:
 
     Attributes:
         row_size: Numbers that one example is made of: for ``multi_hot`` the mean of its ones.
+        string_inputs: Columns of words or texts that the delivered model takes as they are.
     """
 
     name: str
@@ -48,6 +49,7 @@ class DatasetSummary:
     row_size: tuple[int, ...]
     columns: Columns | None = None
     findings: tuple[Finding, ...] = ()
+    string_inputs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -66,7 +68,14 @@ class DatasetSummary:
             row_size,
             dataset.columns,
             dataset.findings,
+            string_inputs(dataset),
         )
+
+
+def string_inputs(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the columns of words or texts that the delivered model takes as they are."""
+    columns = dataset.encoding.columns if dataset.encoding is not None else ()
+    return tuple(column.name for column in columns if column.dtype == "string")
 
 
 def summarize(spec: DatasetSpec) -> DatasetSummary:
@@ -164,12 +173,9 @@ def _column_lines(columns: Columns, num_classes: int) -> list[str]:
         return lines
     width = min(max(len(one.name) for one in types), 30)
     lines.append(f"{'column':<{width}}  {'type':<8}  {'gaps':>8}  {'distinct':>8}  what is done")
-    lines += [
-        printable(
-            f"{one.name:<{width}}  {one.kind:<8}  {one.gaps:>8,}  {one.distinct:>8,}  {one.done}"
-        )
-        for one in types
-    ]
+    for one in types:
+        counts = f"{one.gaps:>8,}  {one.distinct:>8,}"
+        lines.append(printable(f"{one.name:<{width}}  {one.kind:<8}  {counts}  {one.done}"))
     if len(types) < len(columns.types):
         lines.append(f"... and {len(columns.types) - len(types):,} columns more")
     return lines

@@ -125,7 +125,7 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
 def outputs(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int) -> np.ndarray:
     """Returns what a model of :func:`with_encoding` gives, float32 ``[n, num_classes]``.
 
-    Not by ``predict``, which rounds float64 to float32 first and takes no numpy strings.
+    Not by ``predict``, which rounds float64 to float32 first and takes no strings.
 
     Args:
         model: The model.

@@ -148,7 +148,7 @@ def texts(values: pd.Series) -> np.ndarray:
 
 
 def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
-    """Returns a column as an exported model takes it: float64 or ``str`` (or objects), ``[n, 1]``.
+    """Returns a column as an exported model takes it: float64, or ``str`` objects, ``[n, 1]``.
 
     Args:
         kind: ``number``, ``boolean``, ``date``, ``category`` or ``text``.
@@ -165,7 +165,7 @@ def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
     if kind == "text":
         return texts(values)[:, None]
     codes, distinct = words(values, form)
-    return np.array(distinct, dtype=str)[codes][:, None]
+    return np.array(distinct, dtype=object)[codes][:, None]
 
 
 def model_inputs(
@@ -199,9 +199,10 @@ def model_inputs(
 
 def _distinct(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """Returns each row's position in the distinct values, -1 for a missing one, and these."""
-    plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.codes.to_numpy(), list(values.cat.categories)
     try:
-        codes, distinct = pd.factorize(plain, use_na_sentinel=True)
+        codes, distinct = pd.factorize(values, use_na_sentinel=True)
     except TypeError as error:  # lists and dictionaries
         raise ColumnError(f"holds {_shown(values.iloc[0])}, no single value") from error
     return codes, list(distinct)

@@ -35,6 +35,10 @@ FIRST_TEXTS = 50
 WORDS_OF_TEXT = 4
 LETTERS_OF_TEXT = 100
 """From so many words or letters on, on average, a value is a text and no category."""
+LONGEST_WORD = 1_000
+"""What has more letters is a text in any case."""
+MOSTLY_NUMBERS = 0.9
+"""From this share of numbers on, what else stands among texts is a slip."""
 ID_SHARE = 0.9
 """From this share of distinct values on, words are the rows' names, and numbers of an id's name."""
 ID_ROWS = 10
@@ -157,7 +161,30 @@ def _texts(name: str, series: Any, keep_ids: bool) -> TypedColumn:
     form = _date_form(series)
     if form is not None:
         return _dates(name, series, form)
+    _check_numbers(series)
     return _words(name, series, "")
+
+
+def _check_numbers(series: Any) -> None:
+    """Checks that texts are not numbers but for a few.
+
+    Raises:
+        ColumnError: They are.
+    """
+    numeric = {text: _reads_as_number(text) for text in _present(series)}
+    if not any(numeric.values()):
+        return
+    count = wrong = first = 0
+    for row, text in enumerate(series, 1):
+        if not means_missing(text):
+            count += 1
+            if not numeric[str(text).strip()]:
+                wrong, first = wrong + 1, first or row
+    if count - wrong >= MOSTLY_NUMBERS * count:
+        raise ColumnError(
+            f"holds text among numbers, first {series.iloc[first - 1]!r:.60} in row {first}"
+            " (--categorical makes words of all)"
+        )
 
 
 def _words(name: str, series: Any, form: str, forced: bool = False) -> TypedColumn:
@@ -177,7 +204,9 @@ def _words(name: str, series: Any, form: str, forced: bool = False) -> TypedColu
 
 
 def _is_text(words: Sequence[str], count: int) -> bool:
-    """Whether distinct values are sentences, few of which come twice."""
+    """Whether distinct values are sentences, few of which come twice, or too long for words."""
+    if max(map(len, words)) > LONGEST_WORD:
+        return True
     if len(words) < 0.5 * count and len(words) <= LETTERS_OF_TEXT:
         return False
     some = words[:: max(len(words) // 1000, 1)]

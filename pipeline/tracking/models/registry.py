@@ -161,7 +161,7 @@ def _signature(model: Any, example_input: np.ndarray | dict[str, np.ndarray]) ->
     if isinstance(example_input, dict):
         outputs = np.asarray(model(example_input, training=False))
         taken = [
-            TensorSpec(np.dtype(str) if array.dtype.kind == "U" else array.dtype, (-1, 1), name)
+            TensorSpec(np.dtype(str) if array.dtype == object else array.dtype, (-1, 1), name)
             for name, array in example_input.items()
         ]
     else:

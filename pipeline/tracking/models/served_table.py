@@ -36,7 +36,7 @@ class ServedTable:
         """Returns the probabilities of every row's classes, float32 ``[n, num_classes]``."""
         inputs = raw_values.model_inputs(self.columns, pd.DataFrame(rows))
         count = len(next(iter(inputs.values())))
-        # Not by Keras's `predict`, which rounds float64 to float32 and takes no numpy strings.
+        # Not by Keras's `predict`, which rounds float64 to float32 and takes no strings.
         parts = [
             np.asarray(
                 self.model(
