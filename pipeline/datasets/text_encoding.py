@@ -94,8 +94,9 @@ def fit(column: str, train: RawRows) -> TextEncoding:
 
 
 def count_words(texts: Iterable[str]) -> Counter[bytes]:
-    """Returns how often each word occurs."""
+    """Returns how often each word occurs that a vocabulary can hold."""
     counts: Counter[bytes] = Counter()
     for text in texts:
-        counts.update(words_of(text))
+        # Keras holds a vocabulary in an array of numpy's, which loses a NUL at a word's end.
+        counts.update(word for word in words_of(text) if b"\0" not in word)
     return counts

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.datasets.dataset import RawColumn
 from pipeline.datasets.formats.texts import SUFFIXES, read_lines
-from pipeline.datasets.raw_rows import RawRows, input_names
+from pipeline.datasets.raw_rows import input_names
 from pipeline.datasets.text_encoding import texts_of
 from pipeline.datasets.user.class_folders import files_to_predict
 from pipeline.datasets.user.text_folders import COLUMN, as_objects, read_texts, wordless
@@ -50,17 +50,21 @@ def read_text_inputs(
     files: tuple[str, ...] = ()
     if path.is_dir():
         found = files_to_predict(path, SUFFIXES)
-        rows = read_texts(found)
+        texts = texts_of(read_texts(found), COLUMN)
         files = tuple(file.relative_to(path).as_posix() for file in found)
-        names: Sequence[str] = files
     else:
-        lines = read_lines(path)
-        if not lines:
+        texts = as_objects(read_lines(path))
+        if not len(texts):
             raise InputError(f"{path} holds no examples; expected a text per line")
-        note(f"{path}: every line was taken as a text ({len(lines):,})")
-        rows = RawRows({COLUMN: as_objects(lines)})
-        names = [f"in row {row}" for row in range(len(lines))]
-    for finding in wordless(rows, COLUMN, names):
-        note(f"{path}: {finding.message} [{finding.code}]")
+        note(f"{path}: every line was taken as a text ({len(texts):,})")
+    tell_wordless(path, texts, lambda row: files[row] if files else f"in line {row + 1}", note)
     (name,) = input_names([columns[0].name])
-    return {name: texts_of(rows, COLUMN)[:, None]}, files
+    return {name: texts[:, None]}, files
+
+
+def tell_wordless(
+    path: Path, texts: np.ndarray, named: Callable[[int], str], note: Callable[[str], None]
+) -> None:
+    """Tells where texts hold no word; ``named`` says where one is."""
+    for finding in wordless(texts, named):
+        note(f"{path}: {finding.message} [{finding.code}]")

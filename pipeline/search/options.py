@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline import datasets
 from pipeline.datasets import DatasetSummary, data_lines, summarize
+from pipeline.datasets.summary import check_backend
 from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
@@ -111,7 +112,7 @@ def prepare(options: SearchOptions) -> Prepared:
     if options.trials is not None:
         changed["trials"] = options.trials
     chosen = replace(chosen, **changed)
-    check_backend(dataset)
+    check_backend(dataset.string_inputs, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
     if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
         check_trials_fit(options, chosen, dataset, available_bytes())
@@ -152,21 +153,6 @@ def choose_space(options: SearchOptions, dataset: DatasetSummary) -> SearchSpace
     if not datasets.is_path(options.dataset) and dataset.name in space.names():
         return space.load(dataset.name)
     return space.default_for(dataset.kind, dataset.input_shape)
-
-
-def check_backend(dataset: DatasetSummary) -> None:
-    """Checks that the chosen backend of Keras can deliver a model for these data.
-
-    Raises:
-        InputError: It takes no strings, but the data have columns of words or texts.
-    """
-    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if dataset.string_inputs and chosen != "tensorflow":
-        names = ", ".join(f"'{name}'" for name in dataset.string_inputs[:5])
-        raise InputError(
-            f"{dataset.name}: the delivered model takes words or texts as they are ({names}), which"
-            f" Keras can do with TensorFlow only, but KERAS_BACKEND is {chosen}: unset it"
-        )
 
 
 def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:

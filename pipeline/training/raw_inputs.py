@@ -24,6 +24,7 @@ from pipeline.datasets.table_encoding import (
     NumberColumn,
     TableEncoding,
 )
+from pipeline.datasets.summary import check_backend, string_inputs
 from pipeline.datasets.text_encoding import TextEncoding
 
 Builder = Callable[[Any, Sequence[Any]], Any]
@@ -101,7 +102,11 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
     Returns:
         A Keras model; its inputs are a dictionary of ``[n, 1]`` tensors, float64 or string, whose
         keys are those of ``raw_rows.input_names``.
+
+    Raises:
+        InputError: Keras's backend takes no strings, but there are columns of words or texts.
     """
+    check_backend(string_inputs(encoding.columns), keras.backend.backend())
     # The layers have a model of their own inside: no column's name meets that of a layer there.
     inside = [
         keras.Input((1,), dtype=column.dtype, name=f"column_{place}")

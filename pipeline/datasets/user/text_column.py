@@ -42,18 +42,18 @@ def read_text_column(table: Table, names: Sequence[str], options: DataOptions) -
     try:
         if (held := table.kind(column)) != "text":
             raise ColumnError(f"holds values of the type {held}, no texts")
-        rows = RawRows({column: texts(table.values(column))})
+        held_texts = texts(table.values(column))
     except ColumnError as error:
         raise DatasetError(
             f"{table.path}: column '{column}' {error}; expected texts in the column of --text."
         ) from error
-    findings = list(wordless(rows, column, [f"in row {row + 1}" for row in range(len(rows))]))
+    findings = list(wordless(held_texts, lambda row: f"in row {row + 1}"))
     if others := [name for name in names if name != column]:
         told = f"left out, because beside --text no other column is used: {listed(others)}"
         findings.append(Finding("beside_text", told))
-    held_texts = list(text_encoding.texts_of(rows, column))
-    gaps, distinct = held_texts.count(""), len({*held_texts} - {""})
+    gaps, distinct = int((held_texts == "").sum()), len({*held_texts} - {""})
     done = f"a one per word, the {text_encoding.MOST_WORDS:,} most frequent of train"
     types = (ColumnType(column, "text", gaps, distinct, done),)
     fit = partial(text_encoding.fit, column)
+    rows = RawRows({column: held_texts})
     return Features((column,), rows, fit, types, tuple(findings))

@@ -6,7 +6,7 @@ a test folder only names are looked at before the test part is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def read_text_folder(folders: ClassFolders, options: DataOptions) -> RawData:
         labels_of(folders.open_files, classes, str(folders.root)),
         fit_encoding=partial(text_encoding.fit, COLUMN),
         given_parts=folders.given_parts,
-        findings=wordless(texts, COLUMN, [file.name for file in files]),
+        findings=wordless(text_encoding.texts_of(texts, COLUMN), lambda place: str(files[place])),
     )
     if "test" not in folders.parts:
         return raw()
@@ -67,20 +67,20 @@ def as_objects(texts: Sequence[str]) -> np.ndarray:
     return held
 
 
-def wordless(rows: RawRows, column: str, names: Sequence[str]) -> tuple[Finding, ...]:
+def wordless(texts: np.ndarray, named: Callable[[int], str]) -> tuple[Finding, ...]:
     """Returns a finding where texts hold no word.
 
     Args:
-        rows: The texts.
-        column: Their column.
-        names: What each is called, for the message.
+        texts: Objects of ``str``, ``[num_texts]``.
+        named: Position of a text -> where it is, for the message.
     """
-    texts = text_encoding.texts_of(rows, column)
-    found = [names[row] for row, text in enumerate(texts) if not text_encoding.words_of(text)]
+    found = [place for place, text in enumerate(texts) if not text_encoding.words_of(text)]
     if not found:
         return ()
     many = len(found) != 1
-    told = f"{len(found):,} text{'s' * many} hold{'s' * (not many)} no word, first {found[0]}"
+    told = (
+        f"{len(found):,} text{'s' * many} hold{'s' * (not many)} no word, first {named(found[0])}"
+    )
     return (Finding("wordless", told),)
 
 
