@@ -279,9 +279,9 @@ PREDICT: tuple[Decorator, ...] = (
         "input_",
         required=True,
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Raw inputs: a table as search reads it, .npy, .npz (key x), .png or .jpg, .jsonl or "
-        ".txt of token ids.",
+        metavar="FILE|FOLDER",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture or a folder of "
+        "pictures, .jsonl or .txt of token ids.",
     ),
     *TEXT_FILE,
     click.option(

@@ -85,6 +85,7 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec, *, examined: bool = Fal
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
         columns=raw.columns,
+        pictures=raw.pictures,
         encoding=encoding,
         raw_validation=raw_validation,
         findings=told((*raw.findings, *findings), spec.options.ignore),

@@ -242,6 +242,7 @@ class ReportRun:
                 class_names=classes,
                 feature_names=feature_names(dataset),
                 columns=dataset.encoding.columns if dataset.encoding else (),
+                pictures=dataset.pictures.as_dict() if dataset.pictures else None,
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)

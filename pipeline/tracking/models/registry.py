@@ -34,6 +34,8 @@ FEATURES_KEY = "feature_names"
 """Key of a logged model's metadata: a name per column that it takes, where it takes a table's."""
 COLUMNS_KEY = "columns"
 """Key of a logged model's metadata: what each column holds that it takes by name, raw."""
+PICTURES_KEY = "pictures"
+"""Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -55,6 +57,7 @@ def register_model(
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
     columns: Sequence[RawColumn] = (),
+    pictures: Mapping[str, Any] | None = None,
 ) -> str:
     """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
 
@@ -73,16 +76,18 @@ def register_model(
         feature_names: A name per column that it takes, where it takes a table's; so the signature
             takes them in any order.
         columns: What the columns hold, where the model takes raw values by name.
+        pictures: What pictures are turned into, in plain values, where it was trained on files.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
     name = model_name(run.data.tags["dataset"]) if name is None else name
     with as_mlflows_default(client.tracking_uri):
         signature = _signature(model, example_input)
-        described: dict[str, list[Any]] = {
+        described: dict[str, Any] = {
             CLASSES_KEY: list(class_names),
             FEATURES_KEY: list(feature_names),
             COLUMNS_KEY: described_columns(columns),
+            PICTURES_KEY: dict(pictures or {}),
         }
         model_id = _log_model(client, run, model, signature, described)
         version = _register(client, name, model_id, run_id)
@@ -108,7 +113,7 @@ def check_registry(client: Client, dataset: str) -> None:
 
 
 def _log_model(
-    client: Client, run: Run, model: Any, signature: Any, described: Mapping[str, list[Any]]
+    client: Client, run: Run, model: Any, signature: Any, described: Mapping[str, Any]
 ) -> str:
     """Logs a Keras model on a run, with metadata; returns the id of the logged model.
 
