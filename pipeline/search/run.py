@@ -28,6 +28,7 @@ from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
+from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
@@ -149,6 +150,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
         with stopping_softly(supervisor.stop_by_user, view.note):
             record = search_and_return_unfinished(supervisor, study)
+        remember(estimate, executor.about.name if executor.about else "cpu")
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
         names = {number: verdict.name for number, verdict in verdicts.items()}
