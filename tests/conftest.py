@@ -48,7 +48,7 @@ def _no_mlflow_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_state_of_the_caller(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture

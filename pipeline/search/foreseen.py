@@ -21,14 +21,14 @@ from pipeline.records import Trial, TrialConfig
 from pipeline.search.cohort_sizing import Sizing, grouped
 from pipeline.search.cost import DataSize, Estimate, step_work
 
-LEAST_SHARE, SLOWER = 0.35, 1.4
+LEAST_SHARE, SLOWER = 0.35, 1.8
 """Of the time of all epochs: what early stopping and pruning leave at least, and what the machine's
 other work may add; from the studies in docs/experiments.md."""
-TRIAL_SECONDS = (0.05, 0.5)
+TRIAL_SECONDS = (0.1, 1.0)
 """Beside training: asking, tracking, waiting; per trial."""
-START_SECONDS = (5.0, 25.0)
+START_SECONDS = (8.0, 45.0)
 """Importing, loading the data, opening the stores."""
-REPORT_SECONDS = (8.0, 60.0)
+REPORT_SECONDS = (10.0, 90.0)
 """A report without its finalists: a worker's start, restoring, resampling, pictures."""
 FINALISTS_TOGETHER = 3
 DEFAULT_RATE, DEFAULT_SETUP = 2e-10, 3.0

@@ -34,7 +34,7 @@ from pipeline.search.opening import first_line, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
-from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
+from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
 from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
@@ -81,7 +81,8 @@ def run_search(
         session = open_session(options, prepared, view)
         if check is not None:
             check(session.store)
-        return search_to_end(session, executor)
+        with session.study.held(shared=is_shared(session.storage)):
+            return search_to_end(session, executor)
 
 
 def folders_of(addresses: Iterable[str]) -> set[Path]:

@@ -10,11 +10,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageError
+from pipeline.redaction import masked
 
 Note = Callable[[str], None]
 
@@ -74,6 +76,32 @@ def open_storage(storage: str, note: Note) -> Any:
             f"--storage {path}: this journal is damaged before its end ({error}): restore it, or "
             "give another path to start anew"
         ) from error
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns what a storage raises, whichever it is, into one line; without its address."""
+    try:
+        yield
+    except Exception as error:
+        import optuna
+
+        databases = type(error).__module__.startswith("sqlalchemy")
+        if not databases and not isinstance(
+            error, OSError | optuna.exceptions.StorageInternalError
+        ):
+            raise
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+        reason = masked(lines[0])[:300] if lines else type(error).__name__
+        raise StorageError(
+            f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
+            "and the same command continues"
+        ) from error
+
+
+def is_shared(storage: str) -> bool:
+    """Whether other machines may have this storage: a database that is a server."""
+    return "://" in storage and not storage.startswith("sqlite")
 
 
 def outbox_folder(storage: str, study: str, tracking_uri: str) -> Path:

@@ -83,6 +83,7 @@ class Supervisor:
             PipelineError: Too many trials failed in a row, or a worker cannot start.
         """
         while True:
+            self.study.beat()
             self._check_time()
             self._fill_workers()
             self._ask_ahead()
@@ -231,6 +232,7 @@ class Supervisor:
 
     def event_handled(self, event: Event) -> None:
         """Shows the study as it is after an event."""
+        self.study.beat()
         if not isinstance(event, Progressed):
             self._left = self._time_left()
         self._show()
