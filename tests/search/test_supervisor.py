@@ -446,7 +446,7 @@ def test_the_first_timing_says_what_the_whole_will_take():
     assert len(estimates) == 1
     assert re.fullmatch(
         r"1 ms a step of trial 0 \(baseline\): the search takes \d+ to \d+ s on this machine, by "
-        r"how early trials stop; its report with finalists \d+ to \d+ s",
+        r"how early trials stop; its report with finalists \d+ s to \d+ min",
         estimates[0],
     )
 
