@@ -67,7 +67,9 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
 
 def report_on_study(store: Tracking, options: ReportOptions, notify: Notify) -> Report:
     """Returns the report on the study that was asked for."""
+    store.adopt_report_run()
     study = store.read_study(study=options.study, dataset=options.dataset_name)
+    store.adopt_report_run(study)
     locked = None if options.read_test_again else store.read_selection(str(study.run_id))
     settings = settings_for(options, locked)
     run = ReportRun(store, study, options, settings, select(study, settings), notify)
@@ -154,6 +156,7 @@ class ReportRun:
         replace = self.options.read_test_again
         lock = SelectionLock(self.store.lock_selection(self.run_id, record, replace=replace))
         self._complete(report, dataset, restored, lock)
+        self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
     def show_locked(self, locked: Mapping[str, Any]) -> Report:
@@ -175,6 +178,7 @@ class ReportRun:
                 dataset = load_dataset(self.study, self.options.data_dir)
                 restored = self._restore(report, dataset)
                 self._complete(report, dataset, restored, SelectionLock(digest))
+        self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
     def _report_on(self, selection: Selection) -> Report:

@@ -25,6 +25,7 @@ from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.trial_memory import check_each_fits, may_use_gpu
+from pipeline.selection.records import FINALISTS, SEEDS
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
 from pipeline.training.worker import WorkerSpec
@@ -56,6 +57,7 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
+        finalist_trainings: Of the report that follows, for the time that is told; 0 for none.
         data: How the user's own data are read and split.
     """
 
@@ -77,6 +79,7 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    finalist_trainings: int = SEEDS * FINALISTS
     data: DataOptions = field(default_factory=DataOptions)
 
     @property

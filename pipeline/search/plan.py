@@ -45,6 +45,7 @@ class SearchPlan:
         trial_timeout_seconds: Longest wall time of a trial; a cohort's is this for each of its
             trials, and it may be silent as long as one. None for no limit.
         max_failures: So many failures of one kind in a row stop the study.
+        finalist_trainings: Of the report that follows, for the time that is told.
     """
 
     space: SearchSpace
@@ -54,6 +55,7 @@ class SearchPlan:
     timeout_seconds: float | None = None
     trial_timeout_seconds: float | None = None
     max_failures: int = MAX_FAILURES
+    finalist_trainings: int = 0
 
     @property
     def cohort_settings(self) -> CohortSettings:
@@ -81,6 +83,7 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,
+        options.finalist_trainings,
     )
 
 

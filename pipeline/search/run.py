@@ -28,12 +28,13 @@ from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
+from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
-from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
+from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
 from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
@@ -81,7 +82,8 @@ def run_search(
         session = open_session(options, prepared, view)
         if check is not None:
             check(session.store)
-        return search_to_end(session, executor)
+        with session.study.held(shared=is_shared(session.storage)):
+            return search_to_end(session, executor)
 
 
 def folders_of(addresses: Iterable[str]) -> set[Path]:
@@ -150,6 +152,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
         with stopping_softly(supervisor.stop_by_user, view.note):
             record = search_and_return_unfinished(supervisor, study)
+        remember(estimate, executor.about.name if executor.about else "cpu")
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
         names = {number: verdict.name for number, verdict in verdicts.items()}

@@ -19,11 +19,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from pipeline.errors import StorageError, StudyChangedError
+from pipeline.errors import StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
-from pipeline.redaction import masked
+from pipeline.search.heartbeat import Heartbeat, held
 from pipeline.search.space.space import SearchSpace, changes
-from pipeline.search.storage import DEFAULT_STORAGE, Note, open_storage
+from pipeline.search.storage import DEFAULT_STORAGE, Note, open_storage, storage_errors
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -61,6 +61,29 @@ class Study:
         self._study, self._space, self._seed = study, space, seed
         self._references = {entry.name: entry.config for entry in space.references}
         self._asked: dict[int, tuple[optuna.Trial, Suggestion]] = {}
+        self._heartbeat: Heartbeat | None = None
+
+    @contextmanager
+    def held(self, *, shared: bool) -> Iterator[None]:
+        """Keeps the study to this process, on whatever machine others are, while it lasts.
+
+        Args:
+            shared: Whether other machines may have the storage.
+
+        Raises:
+            InputError: Another search has it.
+        """
+        with held(self._study, shared=shared) as self._heartbeat:
+            yield
+
+    def beat(self) -> None:
+        """Gives other machines a sign of life now and then.
+
+        Raises:
+            PipelineError: Another search has the study by now.
+        """
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
 
     def resume(self, *, references: bool) -> None:
         """Closes what a killed search left running, enqueues it again, and the references first.
@@ -68,7 +91,7 @@ class Study:
         Args:
             references: Whether reference configurations that were never asked for are enqueued.
         """
-        with _storage_errors():
+        with storage_errors():
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
@@ -83,7 +106,7 @@ class Study:
 
     def return_unfinished(self) -> None:
         """Closes trials that did not end; they are enqueued when the study continues."""
-        with _storage_errors():
+        with storage_errors():
             self._close_running(self._study.get_trials(deepcopy=False))
         self._asked.clear()
 
@@ -125,7 +148,7 @@ class Study:
 
     def ask(self) -> Suggestion:
         """Returns the next trial: an enqueued one, else the sampler's suggestion."""
-        with _notices_off(), _storage_errors():
+        with _notices_off(), storage_errors():
             trial = self._study.ask()
             name = trial.user_attrs.get("name")
             reference = self._references.get(name or "")
@@ -148,7 +171,7 @@ class Study:
         trial, suggestion = self._asked[number]
         if not math.isfinite(val_ce):
             return False
-        with _storage_errors():
+        with storage_errors():
             trial.report(val_ce, step=epoch - 1)
             return suggestion.name is None and trial.should_prune()
 
@@ -161,7 +184,7 @@ class Study:
         """
         trial, _ = self._asked.pop(outcome.number)
         measurement = outcome.measurement
-        with _storage_errors():
+        with storage_errors():
             for key, value in attributes.items():
                 trial.set_user_attr(key, value)
             if outcome.state == "COMPLETE" and measurement is not None:
@@ -213,7 +236,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     opened = open_storage(storage or DEFAULT_STORAGE, note)
-    with _notices_off(), _storage_errors():
+    with _notices_off(), storage_errors():
         study = optuna.create_study(
             storage=opened,
             study_name=name,
@@ -261,25 +284,6 @@ def user_attributes(outcome: TrialOutcome, verdict: str, run_id: str | None) -> 
 def trial_seed(seed: int, number: int) -> int:
     """Returns a trial's own seed, 32 bits, from the study's seed and the trial's number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Turns what a storage raises, whichever it is, into one line; without its address."""
-    try:
-        yield
-    except Exception as error:
-        databases = type(error).__module__.startswith("sqlalchemy")
-        if not databases and not isinstance(
-            error, OSError | optuna.exceptions.StorageInternalError
-        ):
-            raise
-        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-        reason = masked(lines[0])[:300] if lines else type(error).__name__
-        raise StorageError(
-            f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
-            "and the same command continues"
-        ) from error
 
 
 @contextmanager

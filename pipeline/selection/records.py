@@ -68,6 +68,10 @@ CONSTANTS = (K, TAU, TAU_ACCURACY, ALPHA, WEIGHT, EPSILON)
 """Every constant of a rule, as ``pipeline report`` lists their options."""
 
 
+SEEDS, FINALISTS = 3, 5
+"""Seeds per finalist and finalists, where nothing else is asked for and nothing is locked."""
+
+
 @dataclass(frozen=True)
 class RuleSettings:
     """Name and constants of a selection rule; which constants it has is its entry in ``RULES``.

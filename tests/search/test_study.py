@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import optuna
 import pytest
@@ -344,13 +345,38 @@ def test_a_database_that_does_not_open_is_told_without_its_password(tmp_path):
     missing = tmp_path / "no" / "folder" / "studies.db"
     with pytest.raises(InputError) as caught:
         opened(f"sqlite:///{missing}")
-    assert str(caught.value).startswith("--storage: the sqlite database cannot be opened (")
+    assert str(caught.value).startswith(
+        "--storage: the sqlite database cannot be opened: unable to open database file; expected "
+    )
     assert "sqlite:///studies.db or postgresql://user@host/name, or the path" in str(caught.value)
-    for storage in ("postgresql://me:secret@nowhere.invalid/x", "odd://me:secret@host/x"):
-        with pytest.raises(InputError, match="database cannot be opened") as caught:
+    reasons = {
+        "odd://me:secret@host/x": "the odd database cannot be opened: no such kind of database is",
+        "mysql+nosuch_driver://me:secret@host/x": "cannot be opened: no such kind of database is",
+    }
+    for storage, reason in reasons.items():
+        with pytest.raises(InputError, match=reason) as caught:
             opened(storage)
         assert "secret" not in str(caught.value)
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
+        ("postgresql+psycopg", "psycopg", "psycopg[binary]"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
+)
+def test_a_missing_package_is_named_as_the_index_knows_it(scheme, module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError) as caught:
+        opened(f"{scheme}://me:secret@host/x")
+    assert str(caught.value).startswith(
+        f"--storage: the {scheme} database cannot be opened: it needs the Python package "
+        f"'{package}': install it, `pip install '{package}'`; expected"
+    )
 
 
 def test_a_journal_in_a_missing_folder_is_told(tmp_path):
