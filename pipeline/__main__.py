@@ -1,6 +1,12 @@
 """``python -m pipeline``: the command without an installed script, as MLproject calls it."""
 
-from pipeline.cli import main
+import sys
 
 if __name__ == "__main__":
-    main(prog_name="pipeline")
+    try:
+        from pipeline.cli import main
+
+        main(prog_name="pipeline")
+    except KeyboardInterrupt:
+        # Before the command itself looks after it.
+        sys.exit(130)

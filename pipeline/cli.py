@@ -1,65 +1,31 @@
 """Runs the ``pipeline`` command. Results go to stdout, progress and messages to stderr.
 
 Exit codes: 0 done, 1 failure, 2 usage or bad input, 3 no model can be recommended, 4 a gate was not
-met. Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+met, 130 stopped. Everything heavy is imported inside the commands, so that ``--help`` answers at
+once. ``cli_study`` has the commands that make a study, ``cli_group`` what all of them have.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pipeline.cli_group import Commands
 from pipeline.cli_options import (
     DATA,
     PREDICT,
-    REPORT,
-    SEARCH,
     SEED,
-    Auto,
     data_dir_option,
     data_options,
     device_option,
+    format_option,
     storage_option,
     with_options,
 )
-from pipeline.selection.records import CONSTANTS
-
-
-class Commands(click.Group):
-    """A group whose commands turn the project's exceptions into one message and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
-        from pipeline.errors import PipelineError
-        from pipeline.redaction import mask_logs, mask_tracebacks, redacted, unexpected_error
-
-        mask_logs()
-        try:
-            return super().invoke(ctx)
-        except PipelineError as error:
-            if ctx.params.get("debug"):
-                mask_tracebacks()
-                raise
-            click.echo(f"Error: {redacted(str(error))}", err=True)
-            ctx.exit(error.exit_code)
-        except click.UsageError as error:
-            raise click.UsageError(redacted(error.format_message()), error.ctx) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except Exception as error:
-            if ctx.params.get("debug"):
-                mask_tracebacks()
-                raise
-            message, code = unexpected_error(error)
-            click.echo(f"Error: {message}", err=True)
-            ctx.exit(code)
-        except KeyboardInterrupt:
-            click.echo("Stopped. What had ended is kept; the same command continues.", err=True)
-            ctx.exit(1)
+from pipeline.cli_study import report, run, search
+from pipeline.cli_types import Auto
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,76 +34,13 @@ class Commands(click.Group):
 def main(debug: bool) -> None:
     """Find the network that overfits least.
 
-    `search` trains and measures, `report` chooses and shows. Every run is in MLflow.
+    `search` trains and measures, `report` chooses and shows, `run` does both. Every run is in
+    MLflow.
     """
 
 
-@main.command()
-@with_options(SEARCH)
-def search(dry_run: bool, **options: Any) -> None:
-    """Search for the regularization that overfits least, tracked in MLflow.
-
-    Options without a default shown take `auto`, too: as the search space says.
-    """
-    from rich.console import Console
-
-    from pipeline.doctor import backend_chosen
-    from pipeline.search.options import SearchOptions, plan_lines, prepare
-    from pipeline.search.progress import open_view
-    from pipeline.search.run import run_search
-
-    backend_chosen()
-    options["timeout_seconds"] = options.pop("timeout")
-    options["trial_timeout_seconds"] = options.pop("trial_timeout")
-    data = data_options(options)
-    given = {name: value for name, value in options.items() if value is not None}
-    chosen = SearchOptions(**given, data=data)
-    prepared = prepare(chosen)
-    if dry_run:
-        click.echo("\n".join(plan_lines(chosen, prepared)))
-        return
-    with open_view(Console(stderr=True)) as view:
-        run_search(chosen, prepared, view)
-    click.echo(f"Now: pipeline report --study {shlex.quote(prepared.study)}", err=True)
-
-
-@main.command()
-@with_options(REPORT)
-def report(
-    format_: str,
-    output: Path | None,
-    max_gap: float | None,
-    min_accuracy: float | None,
-    **options: Any,
-) -> None:
-    """Choose the model that overfits least and show why; read the test part once.
-
-    The first report on a study trains the finalists again with other seeds, locks the choice and
-    reads the test part; every later one shows the same in seconds.
-    """
-    from pipeline.report.gates import unmet
-    from pipeline.report.options import ReportOptions
-    from pipeline.report.render import render
-    from pipeline.report.render.files import write_files, write_html
-    from pipeline.report.run import make_report
-
-    given = {constant.name: options.pop(constant.name) for constant in CONSTANTS}
-    constants = {name: value for name, value in given.items() if value is not None}
-    asked = ReportOptions(constants=constants, **options)
-    finished = make_report(asked, lambda line: click.echo(line, err=True))
-    if output is not None:
-        write_files(finished, output)
-    if format_ == "html":
-        click.echo(write_html(finished) if output is None else output / "report.html")
-    else:
-        click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
-    failures = unmet(finished, max_gap, min_accuracy)
-    for failure in failures:
-        click.echo(f"gate not met: {failure}", err=True)
-    if finished.selection.status != "ok":
-        raise click.exceptions.Exit(3)
-    if failures:
-        raise click.exceptions.Exit(4)
+for command in (search, report, run):
+    main.add_command(command)
 
 
 @main.group(invoke_without_command=True)
@@ -176,6 +79,7 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
     help="PNG of sample images per class. Default: NAME-samples.png here.",
 )
 @with_options(DATA)
+@format_option
 @data_dir_option
 @click.pass_context
 def show_dataset(
@@ -183,20 +87,24 @@ def show_dataset(
     name: str,
     seed: int,
     picture: Path | None,
+    format_: str,
     data_dir: Path | None,
     **options: Any,
 ) -> None:
-    """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
+    """Show a dataset: shapes, classes, split sizes, findings, and a picture of sample images."""
+    import json
+
     from pipeline.datasets import as_lines, describe, load, sample_grid
     from pipeline.records import DatasetSpec
 
     chosen = data_options(options)
     dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed, None, chosen))
-    click.echo("\n".join(as_lines(describe(dataset))))
+    shown = describe(dataset)
+    click.echo(json.dumps(shown, indent=2) if format_ == "json" else "\n".join(as_lines(shown)))
     if dataset.kind == "image" or picture is not None:
         target = picture or Path(f"{dataset.name}-samples.png")
         sample_grid(dataset, target)
-        click.echo(f"samples per class: {target}")
+        click.echo(f"samples per class: {target}", err=format_ == "json")
 
 
 def nearest_data_dir(ctx: click.Context, data_dir: Path | None) -> Path | None:

@@ -1,115 +1,26 @@
-"""Defines the options of the ``pipeline`` command, and the types that read their values.
+"""Defines the options of the ``pipeline`` command; ``cli_types`` has what reads their values.
 
-A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`PREDICT`) by
+A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`RUN`, ...) by
 ``@with_options``; ``--help`` shows them in this order. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator
 from pipeline.selection.records import CONSTANTS, Constant
 
 if TYPE_CHECKING:
     from pipeline.records import DataOptions
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-Parameter: TypeAlias = click.Parameter | None
-Context: TypeAlias = click.Context | None
-
-AUTO = "auto"
-"""An option given as this (or as nothing) means what its default means; MLproject needs a word."""
-
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
-
-
-class Auto(click.ParamType[Any, Any]):
-    """A type that also takes ``auto``, which becomes None."""
-
-    def __init__(self, inner: click.ParamType[Any, Any]) -> None:
-        self.inner = inner
-        self.name = inner.name
-
-    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
-        """Returns None for ``auto`` and the empty text, else the inner type's value."""
-        return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
-
-
-class Duration(click.ParamType[Any, Any]):
-    """A duration such as ``90s``, ``30m`` or ``1h30m``; a plain number means seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Parameter, ctx: Context) -> float:
-        """Returns seconds."""
-        found = _DURATION.fullmatch(str(value).strip())
-        parts = [float(part or 0) for part in found.groups()] if found else []
-        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-        if not seconds:
-            self.fail(f"'{value}' is no duration; expected 90s, 30m, 1h30m or seconds", param, ctx)
-        return seconds
-
-
-class Address(click.ParamType[Any, Any]):
-    """The address of a store, whose password is shown nowhere from now on."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
-        """Returns it as it is."""
-        from pipeline.redaction import remember
-
-        remember(str(value))
-        return value
-
-
-class Names(click.ParamType[Any, Any]):
-    """Names separated by commas; one that holds a comma stands in double quotes."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[str, ...]:
-        """Returns the names without blanks around them."""
-        if isinstance(value, tuple):
-            return value
-        found = next(csv.reader([str(value)], skipinitialspace=True), [])
-        return tuple(name.strip() for name in found)
-
-
-class Separator(click.ParamType[Any, Any]):
-    """What separates the columns of a text: one sign; a tab may be spelled ``tab``."""
-
-    name = "separator"
-
-    def convert(self, value: Any, param: Parameter, ctx: Context) -> str:
-        """Returns the sign."""
-        sign = "\t" if value in ("\\t", "tab") else str(value)
-        if len(sign) != 1 or not sign.isascii() or sign in '"\r\n':
-            self.fail(f"'{value}' separates no columns; expected one sign, such as ;", param, ctx)
-        return sign
-
-
-class ImageSize(click.ParamType[Any, Any]):
-    """Height and width of pictures, such as ``32x32``."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[int, int]:
-        """Returns height and width in pixels."""
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value).strip())
-        if not found:
-            self.fail(f"'{value}' is no size; expected HEIGHTxWIDTH, such as 32x32", param, ctx)
-        return int(found[1]), int(found[2])
 
 
 def with_options(options: Sequence[Decorator]) -> Decorator:
@@ -156,6 +67,7 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+format_option = _choice("--format", ["text", "json"], "What to print.", "format_")
 TEXT_FILE: tuple[Decorator, ...] = (
     _optional(
         "--delimiter", Separator(), "CHAR", "Separator of columns (tab: \\t). Default: detected."
@@ -278,9 +190,7 @@ SEARCH: tuple[Decorator, ...] = (
     data_dir_option,
 )
 
-REPORT: tuple[Decorator, ...] = (
-    _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
-    _optional("--study", click.STRING, "NAME", "Report on this study."),
+CHOICE: tuple[Decorator, ...] = (
     click.option(
         "--rule",
         default="least_overfit",
@@ -314,11 +224,11 @@ REPORT: tuple[Decorator, ...] = (
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
     ),
     *(_constant_option(constant) for constant in CONSTANTS),
-    _optional(
-        "--trial-timeout",
-        Duration(),
-        "10m",
-        "End a finalist's training that takes longer, as in a search. Default: no limit.",
+    click.option(
+        "--promote/--no-promote",
+        default=False,
+        help="Make the model the champion even where it is worse than the one before, or cannot be "
+        "compared with it.",
     ),
     _optional(
         "--max-gap",
@@ -332,6 +242,19 @@ REPORT: tuple[Decorator, ...] = (
         "Y",
         "Exit code 4 unless the lower end of the accuracy's 95% interval is at least Y.",
     ),
+)
+"""How a report chooses, judges and is shown."""
+
+REPORT: tuple[Decorator, ...] = (
+    _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
+    _optional("--study", click.STRING, "NAME", "Report on this study."),
+    *CHOICE,
+    _optional(
+        "--trial-timeout",
+        Duration(),
+        "10m",
+        "End a finalist's training that takes longer, as in a search. Default: no limit.",
+    ),
     click.option(
         "--read-test-again",
         is_flag=True,
@@ -339,6 +262,9 @@ REPORT: tuple[Decorator, ...] = (
     ),
     data_dir_option,
 )
+
+RUN: tuple[Decorator, ...] = (*SEARCH, *CHOICE)
+"""A search and its report; what both have is the search's."""
 
 PREDICT: tuple[Decorator, ...] = (
     click.option(
@@ -353,9 +279,9 @@ PREDICT: tuple[Decorator, ...] = (
         "input_",
         required=True,
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Raw inputs: a table as search reads it, .npy, .npz (key x), .png or .jpg, .jsonl or "
-        ".txt of token ids.",
+        metavar="FILE|FOLDER",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture or a folder of "
+        "pictures, .jsonl or .txt of token ids.",
     ),
     *TEXT_FILE,
     click.option(

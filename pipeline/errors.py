@@ -9,7 +9,7 @@
      │    ├── StudyChangedError            a study exists with another definition
      │    ├── DeviceError                  the device asked for is not there
      │    └── RuleError                    a selection rule: unknown, refused, bad constant
-     ├── StoppedError             exit 1   the user stopped the search; it can be continued
+     ├── StoppedError             exit 130 the user stopped it; it can be continued
      ├── TrackingError            exit 1   MLflow cannot be reached or refuses
      │    └── AddressError   exit 2   its address cannot be used
      ├── SpoolError               exit 1   what waits for MLflow cannot be kept on disk
@@ -55,7 +55,9 @@ class RuleError(InputError):
 
 
 class StoppedError(PipelineError):
-    """The user stopped the search before its total; what ended is kept and it can be continued."""
+    """The user stopped the command before its end; what ended is kept and it can be continued."""
+
+    exit_code = 130
 
 
 class TrackingError(PipelineError):

@@ -292,6 +292,8 @@ class Measurement:
         history_gap: ``val_ce`` minus the running training cross-entropy of the best epoch: the gap
             that Keras's History shows, without penalties; a diagnostic only.
         ece: Expected calibration error on validation; None below 1,000 examples.
+        log10_p_guessing: Logarithm of the largest probability that guessing looks as good as this
+            on validation (``selection.guessing``); None where an older version measured.
     """
 
     val_ce: float
@@ -308,6 +310,7 @@ class Measurement:
     diverged: bool = False
     history_gap: float = float("nan")
     ece: float | None = None
+    log10_p_guessing: float | None = None
 
     @property
     def objective(self) -> float:
@@ -415,10 +418,26 @@ class ChanceLevel:
         accuracy: The larger of the largest class prior on train and the validation accuracy of
             always predicting that class.
         ce: Validation cross-entropy of predicting the class prior of train, nats.
+        log10_p_all_right: Logarithm of the probability to name the classes of all validation
+            examples by their shares alone; None where an older version measured.
     """
 
     accuracy: float
     ce: float
+    log10_p_all_right: float | None = None
+
+
+@dataclass(frozen=True)
+class DataNotes:
+    """What was said about a study's data before it was trained.
+
+    Attributes:
+        about: Lines on labels and features.
+        findings: Code and message of each finding (``datasets.findings``).
+    """
+
+    about: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -433,6 +452,7 @@ class StudyRecord:
         chance: The chance level on its split.
         definition: What was asked for (epochs, seed, search space, ...), JSON values only.
         trials: Every trial, by number.
+        data: What was said about its data; None where nothing was written down.
     """
 
     study: str
@@ -442,6 +462,7 @@ class StudyRecord:
     chance: ChanceLevel
     definition: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    data: DataNotes | None = None
 
 
 @dataclass(frozen=True)
@@ -471,6 +492,7 @@ class TestExamples:
         results: Trial number -> its results; the winner's, the best-validation trial's and the
             unregularized baseline's.
         class_names: A name per class.
+        part_id: SHA-256 (hexadecimal) of the test examples; empty where they are read back.
     """
 
     __test__ = False  # not a pytest class
@@ -478,3 +500,4 @@ class TestExamples:
     labels: np.ndarray
     results: Mapping[int, PerExample]
     class_names: tuple[str, ...]
+    part_id: str = ""

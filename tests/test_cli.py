@@ -21,7 +21,7 @@ from scripted_trainer import write_executor
 
 from pipeline import tracking
 from pipeline.cli import main
-from pipeline.cli_options import Auto, Duration
+from pipeline.cli_types import Auto, Duration
 from pipeline.errors import DatasetError
 from pipeline.formatting import decimal
 from pipeline.search import executors
@@ -313,7 +313,8 @@ def test_a_broken_space_is_2_with_file_line_and_key(call, folder):
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, folder):
     result = call("search", "--trials", "9", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert "trials: 9 of at most 30 epochs, patience 5" in result.stdout
+    told = "trials: 6 references + 3 searched = 9 trials of at most 30 epochs, patience 5"
+    assert told in result.stdout
     assert result.stdout.endswith("dry run: nothing was trained or written\n")
     assert list(folder.iterdir()) == []
 
@@ -362,6 +363,57 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     changed = scripted("search", *arguments, "--epochs", "3")
     assert changed.exit_code == 2
     assert "space: epochs was 2, is 3" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trial", "3"], "No such option '--trial'. (Did you mean one of: "),
+        (["--rule", "leastoverfit"], "Unknown selection rule 'leastoverfit' (did you mean 'least_"),
+        (["--rule", "pareto", "--epsilon", "1"], "The rule 'pareto' has no constant --epsilon."),
+        (["--k", "-1"], "cannot use k = -1.0; expected a number of standard errors"),
+        (["--seeds", "abc"], "Invalid value for '--seeds': 'abc' is not a valid integer range."),
+        (["--min-accuracy", "93"], "Invalid value for '--min-accuracy': 93.0 is not in the range"),
+        (["--output", "mlflow.db/x"], "--output mlflow.db/x: the report cannot be written there ("),
+    ],
+)  # fmt: skip
+def test_what_the_report_will_need_is_wrong_before_anything_is_trained(
+    arguments, message, scripted, folder
+):
+    result = scripted("run", "--executor", "hopeless", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (folder / "studies.journal").exists()
+
+
+def test_a_registry_that_takes_no_model_is_told_before_anything_is_trained(
+    scripted, folder, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    result = scripted("run", "--executor", "hopeless", "--trials", "3", "--epochs", "2")
+    assert result.exit_code == 1, result.stderr
+    message = "could not register a model named digits-least-overfit, which the report will do: "
+    assert message in result.stderr
+    assert "trial 0" not in result.stderr
+
+
+def test_a_disk_too_small_for_the_models_is_told_before_anything_is_trained(scripted, monkeypatch):
+    usage = shutil.disk_usage("/")._replace(free=2**20)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
+    result = scripted("search", "--executor", "hopeless")
+    assert result.exit_code == 2
+    assert "has 0.00 GiB free; this study needs about 0.05 GiB for the weights" in result.stderr
+
+
+def test_run_ends_as_its_report_does_and_leaves_no_registered_model(scripted):
+    arguments = ("run", "--executor", "hopeless", "--trials", "3", "--epochs", "2")
+    result = scripted(*arguments, "--format", "json")
+    assert result.exit_code == 3, result.stderr
+    assert json.loads(result.stdout)["status"] == "no_skill"
+    assert tracking.connect().search_registered_models() == []
+    assert scripted(*arguments, "--dry-run").stdout.endswith("nothing was trained or written\n")
 
 
 def test_a_report_before_any_search_is_2(scripted, folder):

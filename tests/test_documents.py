@@ -163,7 +163,7 @@ def test_links_in_the_documents_lead_somewhere(name):
 LAYERS = (
     "__init__", "errors", "formatting", "redaction", "native_stderr", "records", "selection",
     "datasets", "training", "tracking", "search", "report", "predict", "reproduce", "doctor",
-    "cli_options", "cli", "__main__",
+    "cli_types", "cli_options", "cli_group", "cli_study", "cli", "__main__",
 )  # fmt: skip
 """The order of the tree: from the ground up."""
 
@@ -244,6 +244,15 @@ def test_the_json_contract_documents_every_key():
     assert len(keys) > 50
     for key in keys:
         assert f"`{key}`" in document, f"{key} is not explained in docs/report-json.md"
+
+
+def test_the_page_on_data_lists_every_finding():
+    from pipeline.datasets.findings import CODES
+
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \|$", text("docs/data.md").partition("## Findings")[2], re.M
+    )
+    assert dict(rows) == CODES
 
 
 def test_the_changelog_has_this_version():

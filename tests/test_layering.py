@@ -33,13 +33,19 @@ LAYERS = (
     ("pipeline.search",),
     ("pipeline.report",),
     ("pipeline.predict", "pipeline.reproduce", "pipeline.doctor"),
-    ("pipeline.cli", "pipeline.cli_options"),
+    (
+        "pipeline.cli",
+        "pipeline.cli_group",
+        "pipeline.cli_options",
+        "pipeline.cli_study",
+        "pipeline.cli_types",
+    ),
     ("pipeline.__main__",),
 )
 
 # Library -> the files and folders (with a slash) that may import it.
 DOORS = {
-    "click": {"cli.py", "cli_options.py"},
+    "click": {"cli.py", "cli_group.py", "cli_options.py", "cli_study.py", "cli_types.py"},
     "jax": {"training/backend.py"},
     "keras": {"training/", "tracking/models/", "datasets/official_files.py"},
     "jinja2": {"report/render/html.py"},
@@ -50,7 +56,7 @@ DOORS = {
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
     "ray": {"search/executors/ray.py"},
-    "rich": {"cli.py", "search/progress.py", "report/render/text.py"},
+    "rich": {"cli_study.py", "search/progress.py", "report/render/text.py"},
     "ruamel": {"search/space/yaml_document.py"},
     "sklearn": {"datasets/digits.py", "report/evidence/importance.py"},
     "sqlalchemy": {"tracking/"},

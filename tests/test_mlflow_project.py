@@ -221,6 +221,15 @@ def test_bad_input_fails_the_run_with_one_message(tmp_path):
     assert "Traceback" not in done.output
 
 
+def test_a_misspelt_parameter_is_refused_before_anything_is_trained(tmp_path):
+    folder = copy_of_the_project(tmp_path)
+    done = mlflow_run(folder, "-P", "trial=3")
+    assert done.status != 0
+    assert "No such option '--trial'. (Did you mean one of: " in done.output
+    assert "--trials" in done.output
+    assert not (folder / "studies.journal").exists()
+
+
 def test_with_uv_it_runs_in_an_environment_of_its_own(tmp_path):
     """MLflow copies uv.lock and pyproject.toml elsewhere and syncs there, without the sources."""
     if shutil.which("uv", path=environment()["PATH"]) is None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import redaction
-from pipeline.cli import Commands
+from pipeline.cli_group import Commands
 from pipeline.redaction import MaskedRecord, masked, redacted, unexpected_error
 from pipeline.tracking.address import tracking_address
 
@@ -82,8 +82,8 @@ def failing():
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyError("a b"), 1, "Error: KeyError: 'a b' in cli.py, line"),
-        (ValueError("at http://me:pw@host\x1b"), 1, "ValueError: at http://***@host? in cli.py"),
+        (KeyError("a b"), 1, "Error: KeyError: 'a b' in cli_group.py, line"),
+        (ValueError("at http://me:pw@host\x1b"), 1, "at http://***@host? in cli_group.py"),
         (
             PermissionError(13, "Permission denied", "/a/b"), 2,
             "Error: /a/b cannot be used: Permission denied. Change it, or name another\n",

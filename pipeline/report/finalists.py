@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.datasets import Dataset, DatasetSummary
+from pipeline.errors import StoppedError
 from pipeline.formatting import decimal, duration
 from pipeline.records import (
     Cohort,
@@ -30,7 +31,9 @@ from pipeline.search.cohort_runner import CohortRunner, CohortSettings, RunningC
 from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
 from pipeline.search.executors.interface import Event, Executor
-from pipeline.search.options import check_can_end_trials, data_size, memory_needs
+from pipeline.search.interrupts import stopping_softly
+from pipeline.search.options import check_can_end_trials, data_size
+from pipeline.search.trial_memory import memory_needs
 from pipeline.training import backend
 from pipeline.training.worker import WorkerSpec
 
@@ -100,7 +103,8 @@ def train(
 
     Raises:
         PipelineError: A worker cannot start.
-        KeyboardInterrupt: The user stopped it; what ended is kept.
+        StoppedError: The user stopped it once; what trained was trained to its end.
+        KeyboardInterrupt: The user stopped it twice; what ended before is kept.
     """
     configs = {trial.number: trial.config for trial in study.trials}
     # Numbered by place: of one trial there are several here.
@@ -182,12 +186,25 @@ class FinalistTraining:
         self._said_at = time.monotonic()
 
     def run(self, groups: Sequence[list[Trial]]) -> None:
-        """Trains groups of equal structure; the trainings of one that fails are tried again."""
-        self._cohorts.add(groups)
-        self._cohorts.start_waiting()
-        while self._cohorts.running:
-            self._cohorts.wait()
+        """Trains groups of equal structure; the trainings of one that fails are tried again.
+
+        Raises:
+            StoppedError: The user stopped it, and what trained has ended.
+        """
+        with stopping_softly(self._stop, self.note):
+            self._cohorts.add(groups)
             self._cohorts.start_waiting()
+            while self._cohorts.running:
+                self._cohorts.wait()
+                self._cohorts.start_waiting()
+        if self._cohorts.stopping:
+            raise StoppedError(
+                f"stopped with {self._num_ended} of {len(self._keys)} trainings of finalists "
+                "ended; the same command continues"
+            )
+
+    def _stop(self) -> None:
+        self._cohorts.stopping = True
 
     def label(self, cohort: Cohort) -> str:
         """Returns what the user calls a cohort."""

@@ -1,49 +1,138 @@
-"""Stops a search on Ctrl-C and SIGTERM: in good order, or, the second time, at once."""
+"""Ends a command on Ctrl-C and SIGTERM: in good order, the second time at once.
+
+The first signal asks whatever trains to come to its end (:func:`stopping_softly`); where nothing
+trains, and the second time, it raises KeyboardInterrupt; where even that is not over, the next one
+ends the process. A terminal's Ctrl-C reaches every process of the foreground, ``mlflow run`` among
+them, which then sends SIGTERM to its command: that is the same wish, and is not counted.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
-from collections.abc import Iterator
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pipeline.search.progress import View
-    from pipeline.search.supervisor import Supervisor
+EXIT_CODE = 130
+"""What a shell says of a command that Ctrl-C ended."""
+RELAY_SECONDS = 5.0
+"""A SIGTERM that comes so soon after Ctrl-C was sent on by ``mlflow run``."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (
+    "stopping: what is training is finished first, nothing new is started; once more to "
+    "stop at once (the same command continues later, either way)"
+)
+ASIDE_SECONDS = 1.0
+
+
+@dataclass
+class _State:
+    """What the signals so far mean for the next one.
+
+    Attributes:
+        stop_softly: Asks what trains to come to its end; None where nothing does.
+        before_ending: Called before the command is broken off.
+        raised: How often it was broken off.
+        ctrl_c_at: When Ctrl-C came last.
+    """
+
+    stop_softly: Callable[[], None] | None = None
+    before_ending: list[Callable[[], None]] = field(default_factory=list)
+    raised: int = 0
+    ctrl_c_at: float = float("-inf")
+
+
+_state = _State()
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if number == signal.SIGTERM and now - _state.ctrl_c_at < RELAY_SECONDS:
+        return
+    if number == signal.SIGINT:
+        _state.ctrl_c_at = now
+    if _state.stop_softly is not None and not _state.raised:
+        stop_softly, _state.stop_softly = _state.stop_softly, None
+        stop_softly()
+        return
+    _state.raised += 1
+    for prepare in reversed(_state.before_ending):
+        _aside(prepare)
+    if _state.raised > 2:
+        for child in multiprocessing.active_children():
+            child.kill()
+        os._exit(EXIT_CODE)
+    raise KeyboardInterrupt
+
+
+def _aside(draw: Callable[[], None]) -> None:
+    """Draws from another thread: the interrupted one may hold a lock of the terminal's."""
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    thread.join(ASIDE_SECONDS)
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Ends the command on SIGTERM as on Ctrl-C, while nothing trains yet."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+def signals_end_it() -> Iterator[None]:
+    """Ends what runs in the context on Ctrl-C and SIGTERM, as the file says; may be nested."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    beside = threading.current_thread() is not threading.main_thread()
+    if beside or _handle in before.values():
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def stopping_on_signals(supervisor: Supervisor, view: View) -> Iterator[None]:
-    """Stops the search on Ctrl-C or SIGTERM once what runs has ended; the second time at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if supervisor.interrupted:
-            raise KeyboardInterrupt
-        supervisor.interrupted = True
-        supervisor.stop()
-        view.note(
-            "stopping: what is training is finished first, nothing new is started; once more to "
-            "stop at once (the same command continues later, either way)"
-        )
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        return
+    _state.raised, _state.ctrl_c_at = 0, float("-inf")
+    for number in SIGNALS:
+        signal.signal(number, _handle)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stopping_softly(stop: Callable[[], None], note: Callable[[str], None]) -> Iterator[None]:
+    """Has the first signal call ``stop`` instead of breaking the command off.
+
+    Args:
+        stop: Has nothing new started; what trains goes on.
+        note: Tells the user.
+    """
+
+    def stop_softly() -> None:
+        stop()
+        _aside(lambda: note(STOPPING))
+
+    with signals_end_it():
+        _state.stop_softly = stop_softly
+        try:
+            yield
+        finally:
+            _state.stop_softly = None
+
+
+@contextmanager
+def called_before_ending(prepare: Callable[[], None]) -> Iterator[None]:
+    """Has ``prepare`` called before a signal breaks off what runs in the context."""
+    _state.before_ending.append(prepare)
+    try:
+        yield
+    finally:
+        _state.before_ending.remove(prepare)
+
+
+def owns_terminal() -> bool:
+    """Whether stderr is no terminal, or one that this process may still write to.
+
+    After the second Ctrl-C ``mlflow run`` is gone, and the shell's prompt is there again.
+    """
+    try:
+        return not sys.stderr.isatty() or os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return True

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from pipeline.formatting import decimal, duration
 from pipeline.records import TrialOutcome
+from pipeline.search.interrupts import called_before_ending
 from pipeline.search.space.space import SearchSpace
 
 PLAIN_SECONDS = 15.0
@@ -143,7 +144,11 @@ def open_view(console: Console) -> Iterator[View]:
     if not console.is_terminal:
         yield PlainView(console)
         return
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    with (
+        Live(console=console, refresh_per_second=4, transient=True) as live,
+        # Before `mlflow run` gives the terminal back: later it would draw over the prompt.
+        called_before_ending(live.stop),
+    ):
         yield LiveView(console, live)
 
 

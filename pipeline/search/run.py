@@ -7,12 +7,13 @@ closes what an earlier command left open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import data_lines
+from pipeline.datasets import data_lines, data_notes
 from pipeline.errors import (
     InputError,
     PipelineError,
@@ -25,22 +26,18 @@ from pipeline.records import StudyRecord
 from pipeline.redaction import masked
 from pipeline.search import executors
 from pipeline.search.cost import Estimate
+from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
-from pipeline.search.interrupts import sigterm_as_ctrl_c, stopping_on_signals
-from pipeline.search.options import (
-    Prepared,
-    SearchOptions,
-    data_size,
-    first_line,
-    source_of,
-    worker_spec,
-)
+from pipeline.search.interrupts import signals_end_it, stopping_softly
+from pipeline.search.opening import first_line, too_few_to_search
+from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
 from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
+from pipeline.tracking.data_notes import DATA_FILE, as_text
 
 if TYPE_CHECKING:
     from pipeline.search.study import Study
@@ -51,8 +48,20 @@ DELIVERY_SECONDS = 5.0
 """How long a search that was stopped waits for an MLflow that is away."""
 
 
-def run_search(options: SearchOptions, prepared: Prepared, view: View) -> StudyRecord:
+Check = Callable[["Tracking"], None]
+"""Looks at MLflow's store before the first trial; raises what is to end the search there."""
+
+
+def run_search(
+    options: SearchOptions, prepared: Prepared, view: View, check: Check | None = None
+) -> StudyRecord:
     """Runs the search to its end; running it again continues the study.
+
+    Args:
+        options: What was asked for.
+        prepared: What is searched.
+        view: What the user sees.
+        check: What else has to hold before the first trial.
 
     Raises:
         InputError: Another search on this host runs the study.
@@ -61,15 +70,24 @@ def run_search(options: SearchOptions, prepared: Prepared, view: View) -> StudyR
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
+    check_disk(prepared.space, prepared.dataset, folders_of(addresses))
     spec = worker_spec(options, prepared)
     with (
         study_locked(prepared.study, addresses),
-        sigterm_as_ctrl_c(),
+        signals_end_it(),
         executors.start(options.executor, spec, options.workers) as executor,
     ):
         # Workers import Keras and load the data while this process imports MLflow and Optuna.
         session = open_session(options, prepared, view)
+        if check is not None:
+            check(session.store)
         return search_to_end(session, executor)
+
+
+def folders_of(addresses: Iterable[str]) -> set[Path]:
+    """Returns the folders on this machine in which a store keeps its files."""
+    paths = (address.removeprefix("sqlite:///") for address in addresses)
+    return {Path(path).absolute().parent for path in paths if "://" not in path}
 
 
 @dataclass(frozen=True)
@@ -124,11 +142,13 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         for line in data_lines(prepared.dataset):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
+        for line in too_few_to_search(options, prepared.space):
+            view.note(line)
         executor.ready()
         plan = plan_of(options, prepared, executor.about)
         estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
-        with stopping_on_signals(supervisor, view):
+        with stopping_softly(supervisor.stop_by_user, view.note):
             record = search_and_return_unfinished(supervisor, study)
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
@@ -204,7 +224,8 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
     run.log_dataset(
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
     )
-    run.log_files({"search_space.yaml": session.prepared.space.text})
+    notes = as_text(data_notes(dataset))
+    run.log_files({"search_space.yaml": session.prepared.space.text, DATA_FILE: notes})
     session.study.resume(references=options.references)
     closed = (*run.close_stale(session.study.stale), *run.close_stale())
     # One killed before its first trial may lack its split and chance level until now.

@@ -94,6 +94,11 @@ class Supervisor:
         """Has the search start nothing more; what trains is finished."""
         self._cohorts.stopping = True
 
+    def stop_by_user(self) -> None:
+        """The same, because the user asked for it."""
+        self.interrupted = True
+        self.stop()
+
     @property
     def verdicts(self) -> dict[int, Verdict]:
         """The verdict of every trial, judged by all that ended so far."""

@@ -34,6 +34,8 @@ class Candidates:
         gap_ce: float64 [num_trials], generalization gaps, nats.
         gap_ce_se: float64 [num_trials], their standard errors.
         num_parameters: int [num_trials].
+        epochs: int [num_trials], epochs trained, of which the best was kept.
+        log10_p_guessing: float64 [num_trials], as measured; NaN where it was not.
     """
 
     numbers: np.ndarray
@@ -42,6 +44,8 @@ class Candidates:
     gap_ce: np.ndarray
     gap_ce_se: np.ndarray
     num_parameters: np.ndarray
+    epochs: np.ndarray
+    log10_p_guessing: np.ndarray
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -76,6 +80,8 @@ class Candidates:
             gap_ce=self.gap_ce[rows],
             gap_ce_se=self.gap_ce_se[rows],
             num_parameters=self.num_parameters[rows],
+            epochs=self.epochs[rows],
+            log10_p_guessing=self.log10_p_guessing[rows],
         )
 
 
@@ -86,9 +92,7 @@ def finalist_candidates(finalists: Sequence[Finalist]) -> Candidates:
         numbers=np.array([f.number for f in chosen]),
         nll=np.stack([_over_seeds(f, "nll") for f in chosen]),
         correct=np.stack([_over_seeds(f, "correct") for f in chosen]),
-        gap_ce=np.array([f.measurement.gap_ce for f in chosen]),
-        gap_ce_se=np.array([f.measurement.gap_ce_se for f in chosen]),
-        num_parameters=np.array([f.measurement.num_parameters for f in chosen]),
+        **_of_measurements([f.measurement for f in chosen]),
     )
 
 
@@ -207,7 +211,16 @@ def _stack(trials: Sequence[TrialRecord]) -> Candidates:
         numbers=np.array([t.number for t in trials]),
         nll=np.array([part.nll for part in parts], dtype=np.float64)[:, None, :],
         correct=np.array([part.correct for part in parts], dtype=np.float64)[:, None, :],
-        gap_ce=np.array([m.gap_ce for m in measured], dtype=np.float64),
-        gap_ce_se=np.array([m.gap_ce_se for m in measured], dtype=np.float64),
-        num_parameters=np.array([m.num_parameters for m in measured]),
+        **_of_measurements(measured),
     )
+
+
+def _of_measurements(measured: Sequence[Measurement]) -> dict[str, np.ndarray]:
+    return {
+        "gap_ce": np.array([m.gap_ce for m in measured], dtype=np.float64),
+        "gap_ce_se": np.array([m.gap_ce_se for m in measured], dtype=np.float64),
+        "num_parameters": np.array([m.num_parameters for m in measured]),
+        "epochs": np.array([m.epochs for m in measured]),
+        # None becomes NaN.
+        "log10_p_guessing": np.array([m.log10_p_guessing for m in measured], dtype=np.float64),
+    }

@@ -21,7 +21,7 @@ from pipeline.selection.candidates import finalist_candidates, study_candidates,
 from pipeline.selection.records import Confirmation, Finalist, Selection
 from pipeline.selection.rules import by_gap
 from pipeline.selection.select import NEGATIVE_GAP, choose, notes_on_winner
-from pipeline.selection.skill import no_better_than_chance
+from pipeline.selection.skill import no_better_than_chance, too_small
 from pipeline.selection.statistics import seeds_gap_standard_error
 
 Trained = Mapping[tuple[int, int], TrialRecord]
@@ -127,7 +127,9 @@ def _choose_among_finalists(
     notes += [
         note.replace("No other trial", "No other finalist") if several else note for note in about
     ]
-    if chosen.status != "no_skill" and chosen.winner != confirmation.first_choice:
+    if chosen.status == "no_skill":
+        notes += too_small(candidates, study.chance, first.rule.alpha)
+    elif chosen.winner != confirmation.first_choice:
         notes.append(
             f"By one seed each the rule chose trial {confirmation.first_choice}; over "
             f"{len(confirmation.seeds)} seeds each it is trial {chosen.winner}."
@@ -191,10 +193,13 @@ def _mean_measurement(
         name: float(np.mean([getattr(one, name) for one in measured])) for name in averaged
     }
     errors = [one.ece for one in measured if one.ece is not None]
+    guessing = [one.log10_p_guessing for one in measured if one.log10_p_guessing is not None]
     return replace(
         measured[median],
         **means,
         gap_ce_se=gap_ce_se,
         diverged=any(one.diverged for one in measured),
         ece=float(np.mean(errors)) if errors else None,
+        # The least convincing seed's: a bound for each is one for the largest.
+        log10_p_guessing=max(guessing) if len(guessing) == len(measured) else None,
     )

@@ -13,7 +13,7 @@ from pipeline.records import StudyRecord
 from pipeline.selection.candidates import Candidates, study_candidates
 from pipeline.selection.records import RuleSettings, Selection, Verdict
 from pipeline.selection.rules import RULES, by_gap, check_settings
-from pipeline.selection.skill import no_better_than_chance
+from pipeline.selection.skill import no_better_than_chance, too_small
 from pipeline.selection.statistics import Z_95
 from pipeline.selection.verdicts import verdict_of
 
@@ -44,6 +44,8 @@ def select(study: StudyRecord, settings: RuleSettings) -> Selection:
         excluded={**excluded, **chosen.excluded},
         verdicts=_verdicts(study, chosen.reference, unskilled),
     )
+    if chosen.status == "no_skill":
+        return replace(chosen, notes=too_small(candidates, study.chance, settings.alpha))
     return replace(chosen, notes=_notes(chosen, candidates, unskilled))
 
 
@@ -90,8 +92,6 @@ def _verdicts(
 def _notes(
     chosen: Selection, candidates: Candidates, unskilled: Mapping[int, str]
 ) -> tuple[str, ...]:
-    if chosen.status == "no_skill":
-        return ()
     notes = list(notes_on_winner(chosen, len(candidates)))
     skilled = candidates.drop(unskilled)
     negative = skilled.numbers[skilled.gap_ce < -Z_95 * skilled.gap_ce_se].tolist()

@@ -23,12 +23,23 @@ smallest (epoch 2), more than 0.8 after the five epochs for which they are shown
 The interval must also exclude 0, so that a small validation part does not accuse by noise.
 """
 
+OVERFIT_NATS = 0.105
+OVERFIT_ACCURACY = 0.03
+"""One of the two gaps must exceed these, too: a gap of 0.09 of 0.1 nats, at 97% right, matters
+little. exp(-0.105) = 0.9: of the (geometric) mean probability of the right class a tenth is lost
+on new examples; .03 and a tenth are where scikit-learn's companion skore begins to warn, too.
+"""
+
 UNDERFIT_MARGIN = 0.05
 """Relative margin above the best validation cross-entropy; the default tau of the selection rule.
 
 A model whose *training* cross-entropy is still above that has not learned from the examples it saw
 what the best one predicts about examples it never saw.
 """
+UNDERFIT_NATS = 0.01
+"""And by so much: between two perfect models a ratio says nothing."""
+ALL_RIGHT = 0.999
+"""A model that gets so many of its training examples right is not called underfit."""
 
 
 def gap_interval_of(measurement: Measurement) -> Interval:
@@ -66,14 +77,23 @@ def _name(trial: TrialRecord, best: TrialRecord | None, skilled: bool) -> str:
 
 
 def _overfits(measured: Measurement) -> bool:
-    share = measured.gap_ce > OVERFIT_SHARE * measured.val_ce
-    return bool(share and gap_interval_of(measured).low > 0)
+    return _large(measured) and _matters(measured) and gap_interval_of(measured).low > 0
+
+
+def _large(measured: Measurement) -> bool:
+    return measured.gap_ce > OVERFIT_SHARE * measured.val_ce
+
+
+def _matters(measured: Measurement) -> bool:
+    return measured.gap_ce > OVERFIT_NATS or measured.gap_accuracy > OVERFIT_ACCURACY
 
 
 def _underfits(measured: Measurement, best: TrialRecord | None) -> bool:
     if best is None or best.measurement is None:
         return False
-    return measured.train_ce > (1 + UNDERFIT_MARGIN) * best.measurement.val_ce
+    reached = best.measurement.val_ce
+    margin = max(UNDERFIT_MARGIN * reached, UNDERFIT_NATS)
+    return measured.train_ce > reached + margin and measured.train_accuracy < ALL_RIGHT
 
 
 def _because(name: str, trial: TrialRecord, best: TrialRecord | None) -> str:
@@ -108,6 +128,18 @@ def _fit_because(name: str, measured: Measurement, best: TrialRecord | None) -> 
     share = measured.gap_ce / measured.val_ce if measured.val_ce > 0 else 0.0
     return (
         f"gap {decimal(measured.gap_ce)} nats (95% {between(*gap_interval_of(measured))}), "
-        f"{max(share, 0.0):.0%} of the validation cross-entropy; "
-        f"overfitting begins above {OVERFIT_SHARE:.0%}"
+        f"{max(share, 0.0):.0%} of the validation cross-entropy, and "
+        f"{100 * measured.gap_accuracy:.1f} points of accuracy: {_judged(name, measured)}"
     )
+
+
+def _judged(name: str, measured: Measurement) -> str:
+    """Returns why a gap makes a trial what it is called."""
+    if name == "overfit":
+        by = f"{OVERFIT_NATS} nats" if measured.gap_ce > OVERFIT_NATS else "3 points"
+        return f"more than {OVERFIT_SHARE:.0%} and more than {by}"
+    if not _large(measured):
+        return f"within {OVERFIT_SHARE:.0%}"
+    if not _matters(measured):
+        return f"a large share, but it costs no more than {OVERFIT_NATS} nats and 3 points"
+    return "not certain, for the interval includes 0"

@@ -40,6 +40,9 @@ LOCK_TAG = "selection_locked"
 TESTED_TAG, REGISTERED_TAG, REPORTED_TAG = "tested_for", "registered_for", "reported_for"
 """For which locked selection (its hash) the parent has a test result, a model, and its pages."""
 
+TEST_PART_TAG = "test_part"
+"""Tag of a parent run and of a version: the SHA-256 of the test examples it was measured on."""
+
 DELIVERED_TAG = "delivered_run"
 """Tag of a parent run: the run whose weights are the delivered model's."""
 
@@ -55,7 +58,7 @@ RESULTS_TAG = "results"
 WEIGHTS_FILE = "weights.npz"
 MAX_PARAM_LENGTH = 6_000
 MAX_CAUSE_LENGTH = 1_000
-_OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None}
+_OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None, "log10_p_guessing": None}
 _CURVE_KEY = "curve:"
 _PER_EXAMPLE = {
     "nll": np.float32, "correct": np.bool_, "predicted": np.int32, "confidence": np.float32,

@@ -31,9 +31,14 @@ MOST_DIGITS = 19
 _PAGE = 1_000
 
 
-def parents_of(client: Client, study: str | None = None, dataset: str | None = None) -> list[Run]:
-    """Returns the parent runs of a study, of a dataset's studies, or of all; last opened first."""
-    wanted = {"role": "study", "study": study, "dataset": dataset}
+def parents_of(
+    client: Client,
+    study: str | None = None,
+    dataset: str | None = None,
+    test_part: str | None = None,
+) -> list[Run]:
+    """Returns the parent runs of a study, a dataset, a test part, or all; last opened first."""
+    wanted = {"role": "study", "study": study, "dataset": dataset, "test_part": test_part}
     clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
     found = _search(client, _experiments(client), " and ".join(clauses))
     return sorted(found, key=_opened, reverse=True)

@@ -22,13 +22,14 @@ from pipeline.tracking.codec import (
     DELIVERED_TAG,
     LOCK_TAG,
     TEST_EXAMPLES_FILE,
+    TEST_PART_TAG,
     finite_or_infinite,
     pack_test_examples,
     unpack_test_examples,
 )
 from pipeline.tracking.delivery.message import points
 from pipeline.tracking.parent_run import SELECTION_FILE
-from pipeline.tracking.queries import children_of, finalists_of
+from pipeline.tracking.queries import children_of, finalists_of, parents_of
 
 READS_TAG = "test_reads"
 STAR = "\N{BLACK STAR} "
@@ -114,6 +115,20 @@ def count_test_read(client: Client, run_id: str) -> int:
     reads = _reads_of(client, run_id) + 1
     client.set_tag(run_id, READS_TAG, str(reads))
     return reads
+
+
+def reads_by_other_studies(client: Client, run_id: str) -> dict[str, int]:
+    """Returns which other studies read the test part that this one read, and how often each."""
+    client = client.doing("count reads of the same test part")
+    tags = client.get_run(run_id).data.tags
+    if not tags.get(TEST_PART_TAG):
+        return {}
+    found: dict[str, int] = {}
+    for run in parents_of(client, test_part=tags[TEST_PART_TAG]):
+        study, reads = run.data.tags["study"], int(run.data.tags.get(READS_TAG, "0"))
+        if study != tags["study"] and reads:
+            found[study] = max(reads, found.get(study, 0))
+    return dict(sorted(found.items()))
 
 
 def test_reads(client: Client, run_id: str) -> int:

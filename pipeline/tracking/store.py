@@ -15,7 +15,7 @@ from pipeline.tracking import finalist_runs, read, selection_record, study_run
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
-from pipeline.tracking.models import registry
+from pipeline.tracking.models import champion, registry
 
 
 class Tracking(Client):
@@ -41,12 +41,17 @@ class Tracking(Client):
     open_finalists = finalist_runs.open_finalists
     lock_selection = selection_record.lock_selection
     count_test_read = selection_record.count_test_read
+    reads_by_other_studies = selection_record.reads_by_other_studies
     log_test_result = selection_record.log_test_result
     keep_test_examples = selection_record.keep_test_examples
     log_report = selection_record.log_report
     set_verdicts = selection_record.set_verdicts
     mark_winner = selection_record.mark_winner
+    check_registry = registry.check_registry
     register_model = registry.register_model
+    settle_champion = champion.settle_champion
+    promote = champion.promote
+    standing_of = champion.standing_of
 
     def tags(self, run_id: str) -> dict[str, str]:
         """Returns all tags of a run."""

@@ -132,6 +132,8 @@ class StudyRun:
         """
         data = dataset_input(self.dataset, split_id, source, sizes or {})
         values = {"chance_accuracy": chance.accuracy, "chance_ce": chance.ce}
+        if chance.log10_p_all_right is not None:
+            values["chance_log10_p_all_right"] = chance.log10_p_all_right
         client = self._client.doing("log the dataset")
         client.log_inputs(self.run_id, datasets=[data])
         client.log_in_batches(self.run_id, points(values, step=0), {"split_id": split_id})

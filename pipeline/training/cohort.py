@@ -49,6 +49,8 @@ class CohortTrainer:
         self.dataset, self.device = dataset, device
         self.about = Device(device, backend.free_bytes())
         self.data = DeviceData(dataset)
+        labels = dataset.validation.labels
+        self.shares = np.bincount(labels, minlength=dataset.num_classes) / len(labels)
         self.networks: dict[Any, StackedNetwork] = {}
 
     def __call__(self, cohort: Cohort, emit: Emit, inbox: Inbox) -> tuple[TrialOutcome, ...]:
@@ -152,6 +154,7 @@ class CohortTrainer:
                     validation,
                     per_example(scores[num_validation:, k]),
                     len(data.train),
+                    self.shares,
                     training_summary(state),
                     ModelSize(
                         self.parameters(trial.config),

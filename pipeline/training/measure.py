@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import Measurement, PerExample, TrialConfig
+from pipeline.selection.guessing import log10_p_guessing
 from pipeline.selection.statistics import expected_calibration_error, gap_standard_error
 from pipeline.training.losses import SCORES
 from pipeline.training.technique_forms import KernelPenalty
@@ -50,6 +51,7 @@ def measure(
     validation: PerExample,
     train: PerExample,
     num_train: int,
+    shares: np.ndarray,
     summary: TrainingSummary,
     size: ModelSize,
 ) -> Measurement:
@@ -59,6 +61,7 @@ def measure(
         validation: Results on the validation part.
         train: Results on the measured training examples.
         num_train: Size of the whole training part, for the finite population correction.
+        shares: ``[num_classes]``, the classes' shares among the labels of the validation part.
         summary: How its training went.
         size: Parameters and penalty of the restored model.
     """
@@ -80,6 +83,9 @@ def measure(
         diverged=summary.diverged,
         history_gap=summary.history_gap,
         ece=expected_calibration_error(validation.confidence, validation.correct),
+        log10_p_guessing=log10_p_guessing(
+            validation.correct, validation.predicted, validation.confidence, shares
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from pipeline.errors import InputError
 from pipeline.report import finalists, test_part
 from pipeline.report import run as module
 from pipeline.report.render.json import as_json
+from pipeline.report.render.text import as_text
 from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import ONE_SEED
 
@@ -343,3 +344,17 @@ def test_finalists_whose_runs_are_gone_are_no_silent_change(scripted_study):
     assert "by one seed each: not all of its finalists were trained" in report.selection.notes[-2]
     assert "made with finalists whose runs are no longer in MLflow;" in report.selection.notes[-1]
     assert reads_of(scripted_study) == (1, 1)
+
+
+def test_a_second_study_on_the_same_data_says_who_read_the_test_part_before(scripted_study):
+    scripted_study.report(seeds=1)
+    # Fewer training examples: another split, the same test part.
+    scripted_study.search(study="again", trials=3, train_examples=500)
+    second, _ = scripted_study.report(study="again", seeds=1)
+    assert second.study.split_id != scripted_study.record.split_id
+    assert second.other_reads == {"digits": 1} and second.test.reads == 1
+    assert "Other studies read the same test part: 'digits'; 2 times" in as_text(second)
+    assert scripted_study.report(seeds=1)[0].other_reads == {"again": 1}
+    # Another seed splits off another test part.
+    scripted_study.search(study="other", trials=3, seed=1)
+    assert scripted_study.report(study="other", seeds=1)[0].other_reads == {}

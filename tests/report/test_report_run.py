@@ -14,7 +14,7 @@ import mlflow.keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_iris
 from told_lines import Notes
 
 from pipeline import tracking
@@ -203,3 +203,45 @@ def test_shuffled_labels_deliver_nothing(folder, reads):
     assert reads == []
     run_id = store.read_study(study="shuffled").run_id
     assert (store.tag(run_id, "selection_locked"), store.test_reads(run_id)) == (None, 0)
+
+
+def separable(num, rare, rng):
+    """Two classes far apart, a share of ``rare`` of them in the second."""
+    labels = (np.arange(num) < round(num * rare)).astype(int)
+    return rng.normal(size=(num, 4)) + 8.0 * labels[:, None], labels
+
+
+def hardly_above_the_majority(rng):
+    inputs = rng.normal(size=(3000, 2))
+    rare = 1.0 / (1.0 + np.exp(2.9 - inputs[:, 0] - 0.8 * inputs[:, 1]))
+    return inputs, (rng.random(3000) < rare).astype(int)
+
+
+UNBALANCED = {
+    "ninety-nine": lambda rng: separable(2500, 0.01, rng),
+    "ninety-five": lambda rng: separable(500, 0.05, rng),
+    "iris": lambda rng: load_iris(return_X_y=True),
+    "hardly-above": hardly_above_the_majority,
+    "noise": lambda rng: (rng.normal(size=(1000, 4)), (rng.random(1000) < 0.3).astype(int)),
+    "twenty-eight": lambda rng: separable(28, 0.5, rng),
+}
+
+
+@pytest.mark.parametrize("name", UNBALANCED)
+def test_the_guard_tells_skill_from_chance_where_classes_are_unbalanced_or_few(folder, name):
+    inputs, labels = UNBALANCED[name](np.random.default_rng(3))
+    np.savez(f"{name}.npz", x=inputs.astype(np.float32), y=labels)
+    # So many epochs that 90 training examples are learned, too, a few steps each.
+    longer = SPACE.replace("epochs: 4", f"epochs: {40 if len(labels) < 200 else 12}")
+    (folder / "quick.yaml").write_text(
+        longer.replace("width: 32}", "width: 32, batch_size: 16}", 1)
+    )
+    options = SearchOptions(dataset=f"{name}.npz", search_space="quick.yaml", executor="inline")
+    run_search(options, prepare(options), Notes())
+    found = report(study=name, seeds=1)[0].selection
+    if name in ("noise", "twenty-eight"):
+        assert (found.status, found.winner) == ("no_skill", None)
+    else:
+        assert found.status == "ok"
+    too_small = any("is too small to tell skill from chance" in note for note in found.notes)
+    assert too_small == (name == "twenty-eight")

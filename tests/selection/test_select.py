@@ -17,6 +17,7 @@ from pipeline.records import (
     TrialRecord,
 )
 from pipeline.selection.candidates import Candidates, worse_than_best
+from pipeline.selection.confirm import average_seeds
 from pipeline.selection.records import ALPHA, RuleSettings
 from pipeline.selection.rules import RULES, Ranking, Rule, least_overfit
 from pipeline.selection.select import select
@@ -478,6 +479,8 @@ def candidates_of_seeds(shifts):
         gap_ce=np.array([0.1, 0.05]),
         gap_ce_se=np.array([0.01, 0.01]),
         num_parameters=np.array([10, 10]),
+        epochs=np.ones(2),
+        log10_p_guessing=np.full(2, np.nan),
     )
 
 
@@ -499,6 +502,52 @@ def test_a_single_example_leaves_only_the_fixed_margin():
         gap_ce=np.array([0.1, 0.05]),
         gap_ce_se=np.array([0.01, 0.01]),
         num_parameters=np.array([10, 10]),
+        epochs=np.ones(2),
+        log10_p_guessing=np.full(2, np.nan),
     )
     assert set(worse_than_best(single, LEAST)) == {1}
     assert worse_than_best(single, RuleSettings(tau=0.5)) == {}
+
+
+# The guard where trials carry a bound of the probability of guessing.
+
+
+def test_the_bound_is_held_against_all_trials_and_their_epochs(make_trial, pick):
+    # alpha / (10 trials x 6 epochs) = 8.3e-4, log -3.08.
+    trials = [make_trial(n, log10_p_guessing=-3.0) for n in range(9)]
+    found = pick(*trials, make_trial(9, log10_p_guessing=-3.1))
+    assert (found.status, found.winner) == ("ok", 9)
+    assert found.excluded[0] == (
+        "no better than chance: 0.001 bounds the probability that guessing by class shares looks "
+        "as good on 1000 examples, allowed is 0.00083"
+    )
+
+
+def test_hits_above_chance_prove_nothing_where_the_bound_says_otherwise(make_trial, pick):
+    assert pick(make_trial(0, accuracy=0.9, log10_p_guessing=0.0)).status == "no_skill"
+
+
+def test_more_trials_do_not_hide_the_skill_of_a_clear_one(make_trial, pick):
+    chance = ChanceLevel(0.99, 0.056, log10_p_all_right=-12.2)
+    clear = [make_trial(n, val_ce=0.01, accuracy=0.998, log10_p_guessing=-9.0) for n in range(100)]
+    for num in (1, 16, 100):
+        assert pick(*clear[:num], chance=chance).status == "ok"
+
+
+def test_a_part_too_small_to_prove_anything_is_said(make_trial, pick):
+    chance = ChanceLevel(0.5, 0.69, log10_p_all_right=-1.8)
+    found = pick(make_trial(0, val_ce=0.01, accuracy=1.0, log10_p_guessing=-1.8), chance=chance)
+    assert found.status == "no_skill"
+    assert found.notes == (
+        "The validation part, 1000 examples, is too small to tell skill from chance: guessing by "
+        "class shares gets all of them right with probability 0.016, and after so many trials and "
+        "epochs 0.0083 is allowed. With about 1,156 validation examples of the same classes, or "
+        "fewer trials, a good model could show its skill.",
+    )
+
+
+def test_finalists_are_as_skilled_as_their_least_convincing_seed(make_trial):
+    runs = [make_trial(n, log10_p_guessing=p) for n, p in enumerate((-9.0, -2.0, -5.0))]
+    assert average_seeds(0, runs).measurement.log10_p_guessing == -2.0
+    runs[1] = make_trial(1)
+    assert average_seeds(0, runs).measurement.log10_p_guessing is None

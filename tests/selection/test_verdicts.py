@@ -47,15 +47,36 @@ def best(make_trial):
             {"val_ce": 0.4, "gap_ce": 0.2},
             True,
             "overfit",
-            "gap 0.2000 nats (95% 0.1804 to 0.2196), 50% of the validation cross-entropy; "
-            "overfitting begins above 25%",
+            "gap 0.2000 nats (95% 0.1804 to 0.2196), 50% of the validation cross-entropy, and 2.0 "
+            "points of accuracy: more than 25% and more than 0.105 nats",
         ),
         (
             {"val_ce": 0.4, "gap_ce": 0.04},
             True,
             "healthy",
-            "gap 0.0400 nats (95% 0.0204 to 0.0596), 10% of the validation cross-entropy; "
-            "overfitting begins above 25%",
+            "gap 0.0400 nats (95% 0.0204 to 0.0596), 10% of the validation cross-entropy, and 2.0 "
+            "points of accuracy: within 25%",
+        ),
+        (
+            {"val_ce": 0.12, "gap_ce": 0.1},
+            True,
+            "healthy",
+            "gap 0.1000 nats (95% 0.0804 to 0.1196), 83% of the validation cross-entropy, and 2.0 "
+            "points of accuracy: a large share, but it costs no more than 0.105 nats and 3 points",
+        ),
+        (
+            {"val_ce": 0.12, "gap_ce": 0.1, "gap_accuracy": 0.031},
+            True,
+            "overfit",
+            "gap 0.1000 nats (95% 0.0804 to 0.1196), 83% of the validation cross-entropy, and 3.1 "
+            "points of accuracy: more than 25% and more than 3 points",
+        ),
+        (
+            {"val_ce": 0.4, "gap_ce": 0.2, "gap_ce_se": 0.11},
+            True,
+            "healthy",
+            "gap 0.2000 nats (95% -0.0156 to 0.4156), 50% of the validation cross-entropy, and 2.0 "
+            "points of accuracy: not certain, for the interval includes 0",
         ),
     ],
 )
@@ -84,3 +105,11 @@ def test_the_best_trial_itself_is_not_underfit(best):
 
 def test_without_a_best_trial_nothing_is_underfit(make_trial):
     assert verdict_of(make_trial(1, val_ce=2.0, gap_ce=0.0), None).name == "healthy"
+
+
+def test_between_perfect_models_nothing_is_underfit(make_trial):
+    best = make_trial(0, val_ce=0.00001, gap_ce=0.000001)
+    assert verdict_of(make_trial(1, val_ce=0.00003, gap_ce=0.0), best).name == "healthy"
+    assert verdict_of(make_trial(1, val_ce=0.02, gap_ce=0.0), best).name == "underfit"
+    all_right = make_trial(1, val_ce=0.3, gap_ce=0.0, train_accuracy=1.0)
+    assert verdict_of(all_right, best).name == "healthy"

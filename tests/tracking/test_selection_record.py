@@ -130,6 +130,16 @@ def test_reads_of_the_test_part_are_counted(tracking, client, study):
     assert client.get_run(study.run_id).data.tags["test_reads"] == "3"
 
 
+def test_other_studies_that_read_the_same_test_part_are_known(tracking, open_study):
+    runs = {name: open_study(study=name).run_id for name in ("one", "two", "three", "none")}
+    for name, reads, part in (("one", 1, "c3"), ("two", 2, "c3"), ("three", 1, "d4")):
+        for _ in range(reads):
+            tracking.count_test_read(runs[name])
+        tracking.set_tag(runs[name], "test_part", part)
+    found = {name: tracking.reads_by_other_studies(run_id) for name, run_id in runs.items()}
+    assert found == {"one": {"two": 2}, "two": {"one": 1}, "three": {}, "none": {}}
+
+
 def test_the_test_result_reads_back_exactly_and_the_last_one_counts(tracking, client, study):
     assert tracking.read_test_result(study.run_id) is None
     first = TestResult(*(n / 7 for n in range(9)), reads=1)

@@ -148,12 +148,13 @@ def part(nll, correct):
 
 COURSE = measure.TrainingSummary(best_epoch=2, epochs=5, diverged=False, history_gap=0.25)
 SIZE = measure.ModelSize(num_parameters=7, penalty=0.5)
+HALVES = np.array([0.5, 0.5])
 
 
 def test_a_measurement_is_means_differences_and_a_standard_error():
     validation = part([0.5, 1.5, 1.0, 2.0], [True, False, True, False])
     train = part([0.25, 0.75], [True, True])
-    measurement = measure.measure(validation, train, 8, COURSE, SIZE)
+    measurement = measure.measure(validation, train, 8, HALVES, COURSE, SIZE)
     assert (measurement.val_ce, measurement.train_ce, measurement.gap_ce) == (1.25, 0.5, 0.75)
     assert (measurement.val_accuracy, measurement.train_accuracy) == (0.5, 1.0)
     assert measurement.gap_accuracy == 0.5
@@ -167,13 +168,13 @@ def test_a_measurement_is_means_differences_and_a_standard_error():
 
 def test_the_train_side_has_no_error_when_all_of_it_is_measured():
     validation, train = part([0.5, 1.5], [True, False]), part([0.1, 5.0], [True, False])
-    measurement = measure.measure(validation, train, 2, COURSE, SIZE)
+    measurement = measure.measure(validation, train, 2, HALVES, COURSE, SIZE)
     assert measurement.gap_ce_se == pytest.approx(np.sqrt(0.5 / 2))
 
 
 def test_means_of_many_small_float32_losses_lose_nothing():
     validation = part(np.full(2_000_000, 0.1), np.ones(2_000_000, bool))
-    measurement = measure.measure(validation, validation, 2_000_000, COURSE, SIZE)
+    measurement = measure.measure(validation, validation, 2_000_000, HALVES, COURSE, SIZE)
     assert measurement.val_ce == pytest.approx(float(np.float32(0.1)), rel=1e-9)
     assert measurement.gap_ce == 0.0 and measurement.ece is not None
 

@@ -8,6 +8,9 @@ from pipeline.report.evidence import evidence_of
 from pipeline.report.report import Report
 from pipeline.selection.statistics import Z_95
 
+MOST_STUDIES = 5
+"""Names of other studies that a line shows."""
+
 
 def sentence(test: TestResult | None) -> str:
     """Returns the winner's figures on the test part, or that it was not read."""
@@ -47,5 +50,17 @@ def warnings(report: Report) -> list[str]:
         lines.append(
             f"The test part was read {report.test.reads} times: each reading after the first "
             "weakens its figures."
+        )
+    if report.test is not None and report.other_reads:
+        by = ", ".join(
+            f"'{study}'" + (f" ({reads} times)" if reads > 1 else "")
+            for study, reads in list(report.other_reads.items())[:MOST_STUDIES]
+        )
+        rest = len(report.other_reads) - MOST_STUDIES
+        total = report.test.reads + sum(report.other_reads.values())
+        more = f" and {rest} more" if rest > 0 else ""
+        lines.append(
+            f"Other studies read the same test part: {by}{more}; {total} times in all. Whoever "
+            "compares studies by it, or searched on with what it said, finds its figures too good."
         )
     return lines

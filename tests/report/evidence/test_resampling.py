@@ -22,7 +22,10 @@ def candidates(num_seeds, num=12, num_examples=200):
     # A little noise keeps accuracy off exact ties, which rounding would decide.
     correct = (nll < 1.0) + 1e-4 * rng.random(nll.shape)
     gap = 0.1 + 0.005 * rng.normal(size=num)
-    return Candidates(np.arange(num), nll, correct, gap, np.full(num, 0.01), np.full(num, 10))
+    sizes, unknown = np.full(num, 10), np.full(num, np.nan)
+    return Candidates(
+        np.arange(num), nll, correct, gap, np.full(num, 0.01), sizes, np.ones(num), unknown
+    )
 
 
 def by_hand(given, settings, repeats, seed):
@@ -59,7 +62,7 @@ def test_a_loss_of_exactly_the_margin_is_within_it():
     correct[1, 0, :1] = 0.0
     given = Candidates(
         np.arange(2), np.full((2, 1, 100), 0.5), correct, np.array([0.1, 0.0]), np.ones(2),
-        np.ones(2),
+        np.ones(2), np.ones(2), np.full(2, np.nan),
     )  # fmt: skip
     loss_of_one = RuleSettings(k=0.0, tau_accuracy=0.01)
     drawn = np.random.default_rng(0).integers(100, size=(200, 100))

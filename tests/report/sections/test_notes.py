@@ -19,3 +19,13 @@ def test_optimism_beyond_chance_and_repeated_readings_are_warnings(with_finalist
     optimistic, repeated = as_json(report)["warnings"]
     assert f"{-as_json(report)['optimism']['ce']:.4f} nats" in optimistic
     assert "read 2 times" in repeated
+
+
+def test_readings_by_other_studies_are_a_warning(with_finalists):
+    report = replace(with_finalists, other_reads={"first": 1, "second": 2})
+    assert as_json(report)["warnings"][-1] == (
+        "Other studies read the same test part: 'first', 'second' (2 times); 4 times in all. "
+        "Whoever compares studies by it, or searched on with what it said, finds its figures too "
+        "good."
+    )
+    assert as_json(report)["test_reads_by_other_studies"] == {"first": 1, "second": 2}

@@ -19,6 +19,7 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
     os.environ.pop("MLFLOW_RUN_ID", None)
     # Ctrl-C reaches the whole process group; what happens then is the supervisor's to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 2)
     # What libraries leave behind goes with the worker's folder, however this process ends.

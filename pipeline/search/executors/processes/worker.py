@@ -39,7 +39,12 @@ class Worker:
         self.stuck = False
         self.opened_bytes = 0
         self.process = context.Process(target=serve, args=(other, opener, log), daemon=True)
-        self.process.start()
+        # Ctrl-C while it starts would show its traceback; what is blocked here arrives afterwards.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         other.close()
 
     def send(self, message: Any) -> None:

@@ -1,0 +1,162 @@
+"""Defines the commands that make a study: ``search``, ``report``, and ``run``, which is both."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli_options import REPORT, RUN, SEARCH, data_options, with_options
+from pipeline.selection.records import CONSTANTS
+
+if TYPE_CHECKING:
+    from pipeline.report.options import ReportOptions
+    from pipeline.search.options import Prepared, SearchOptions
+    from pipeline.search.run import Check
+
+
+@click.command()
+@with_options(SEARCH)
+def search(dry_run: bool, **options: Any) -> None:
+    """Search for the regularization that overfits least, tracked in MLflow.
+
+    Options without a default shown take `auto`, too: as the search space says.
+    """
+    chosen, prepared = _prepared(options)
+    if dry_run:
+        _tell_plan(chosen, prepared)
+        return
+    _search(chosen, prepared)
+    click.echo(f"Now: pipeline report --study {shlex.quote(prepared.study)}", err=True)
+
+
+@click.command()
+@with_options(REPORT)
+def report(
+    format_: str,
+    output: Path | None,
+    max_gap: float | None,
+    min_accuracy: float | None,
+    **options: Any,
+) -> None:
+    """Choose the model that overfits least and show why; read the test part once.
+
+    The first report on a study trains the finalists again with other seeds, locks the choice and
+    reads the test part; every later one shows the same in seconds.
+    """
+    from pipeline.report.options import ReportOptions
+
+    constants = _constants(options)
+    asked = ReportOptions(constants=constants, **options)
+    _report(asked, format_, output, max_gap, min_accuracy)
+
+
+@click.command()
+@with_options(RUN)
+def run(
+    dry_run: bool,
+    format_: str,
+    output: Path | None,
+    max_gap: float | None,
+    min_accuracy: float | None,
+    rule: str,
+    seeds: int | None,
+    finalists: int | None,
+    promote: bool,
+    **options: Any,
+) -> None:
+    """Search, then report: what `mlflow run .` does.
+
+    What the report needs is checked before the first trial.
+    """
+    from pipeline.report.checks import check_folder, check_options, check_store
+    from pipeline.report.options import ReportOptions
+
+    constants = _constants(options)
+    chosen, prepared = _prepared(options)
+    asked = ReportOptions(
+        study=prepared.study,
+        rule=rule,
+        constants=constants,
+        seeds=seeds,
+        finalists=finalists,
+        trial_timeout=chosen.trial_timeout_seconds,
+        data_dir=chosen.data_dir,
+        promote=promote,
+    )
+    check_options(asked)
+    if dry_run:
+        _tell_plan(chosen, prepared)
+        return
+    if output is not None or format_ == "html":
+        check_folder(output)
+    _search(chosen, prepared, lambda store: check_store(store, prepared.dataset.name))
+    _report(asked, format_, output, max_gap, min_accuracy)
+
+
+def _prepared(options: dict[str, Any]) -> tuple[SearchOptions, Prepared]:
+    """Returns what a search was asked for, and what it needs, checked."""
+    from pipeline.doctor import backend_chosen
+    from pipeline.search.options import SearchOptions, prepare
+
+    backend_chosen()
+    options["timeout_seconds"] = options.pop("timeout")
+    options["trial_timeout_seconds"] = options.pop("trial_timeout")
+    data = data_options(options)
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen = SearchOptions(**given, data=data)
+    return chosen, prepare(chosen)
+
+
+def _constants(options: dict[str, Any]) -> dict[str, float]:
+    """Returns the rule's constants that were given, and takes them out of the options."""
+    given = {constant.name: options.pop(constant.name) for constant in CONSTANTS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _tell_plan(chosen: SearchOptions, prepared: Prepared) -> None:
+    from pipeline.search.opening import plan_lines
+
+    click.echo("\n".join(plan_lines(chosen, prepared)))
+
+
+def _search(chosen: SearchOptions, prepared: Prepared, check: Check | None = None) -> None:
+    from rich.console import Console
+
+    from pipeline.search.progress import open_view
+    from pipeline.search.run import run_search
+
+    with open_view(Console(stderr=True)) as view:
+        run_search(chosen, prepared, view, check)
+
+
+def _report(
+    asked: ReportOptions,
+    format_: str,
+    output: Path | None,
+    max_gap: float | None,
+    min_accuracy: float | None,
+) -> None:
+    """Makes a report, prints it and ends with its exit code."""
+    from pipeline.report.gates import unmet
+    from pipeline.report.render import render
+    from pipeline.report.render.files import write_files, write_html
+    from pipeline.report.run import make_report
+
+    finished = make_report(asked, lambda line: click.echo(line, err=True))
+    if output is not None:
+        write_files(finished, output)
+    if format_ == "html":
+        click.echo(write_html(finished) if output is None else output / "report.html")
+    else:
+        click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
+    failures = unmet(finished, max_gap, min_accuracy)
+    for failure in failures:
+        click.echo(f"gate not met: {failure}", err=True)
+    if finished.selection.status != "ok":
+        raise click.exceptions.Exit(3)
+    if failures:
+        raise click.exceptions.Exit(4)

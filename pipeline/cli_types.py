@@ -1,0 +1,98 @@
+"""Defines the types that read the values of the options of ``pipeline``; imports nothing heavy."""
+
+from __future__ import annotations
+
+import csv
+import re
+from typing import Any, TypeAlias
+
+import click
+
+Parameter: TypeAlias = click.Parameter | None
+Context: TypeAlias = click.Context | None
+
+AUTO = "auto"
+"""An option given as this (or as nothing) means what its default means; MLproject needs a word."""
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+class Auto(click.ParamType[Any, Any]):
+    """A type that also takes ``auto``, which becomes None."""
+
+    def __init__(self, inner: click.ParamType[Any, Any]) -> None:
+        self.inner = inner
+        self.name = inner.name
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
+        """Returns None for ``auto`` and the empty text, else the inner type's value."""
+        return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
+
+
+class Duration(click.ParamType[Any, Any]):
+    """A duration such as ``90s``, ``30m`` or ``1h30m``; a plain number means seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> float:
+        """Returns seconds."""
+        found = _DURATION.fullmatch(str(value).strip())
+        parts = [float(part or 0) for part in found.groups()] if found else []
+        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+        if not seconds:
+            self.fail(f"'{value}' is no duration; expected 90s, 30m, 1h30m or seconds", param, ctx)
+        return seconds
+
+
+class Address(click.ParamType[Any, Any]):
+    """The address of a store, whose password is shown nowhere from now on."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
+        """Returns it as it is."""
+        from pipeline.redaction import remember
+
+        remember(str(value))
+        return value
+
+
+class Names(click.ParamType[Any, Any]):
+    """Names separated by commas; one that holds a comma stands in double quotes."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[str, ...]:
+        """Returns the names without blanks around them."""
+        if isinstance(value, tuple):
+            return value
+        found = next(csv.reader([str(value)], skipinitialspace=True), [])
+        return tuple(name.strip() for name in found)
+
+
+class Separator(click.ParamType[Any, Any]):
+    """What separates the columns of a text: one sign; a tab may be spelled ``tab``."""
+
+    name = "separator"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> str:
+        """Returns the sign."""
+        sign = "\t" if value in ("\\t", "tab") else str(value)
+        if len(sign) != 1 or not sign.isascii() or sign in '"\r\n':
+            self.fail(f"'{value}' separates no columns; expected one sign, such as ;", param, ctx)
+        return sign
+
+
+class ImageSize(click.ParamType[Any, Any]):
+    """Height and width of pictures, such as ``32x32``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> tuple[int, int]:
+        """Returns height and width in pixels."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value).strip())
+        if not found:
+            self.fail(f"'{value}' is no size; expected HEIGHTxWIDTH, such as 32x32", param, ctx)
+        return int(found[1]), int(found[2])
