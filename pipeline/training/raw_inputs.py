@@ -18,13 +18,13 @@ from keras import ops
 
 from pipeline.datasets.dataset import Encoding
 from pipeline.datasets.raw_rows import input_names
+from pipeline.datasets.summary import check_backend, string_inputs
 from pipeline.datasets.table_encoding import (
     CIRCLES,
     CategoryColumn,
     NumberColumn,
     TableEncoding,
 )
-from pipeline.datasets.summary import check_backend, string_inputs
 from pipeline.datasets.text_encoding import TextEncoding
 
 Builder = Callable[[Any, Sequence[Any]], Any]

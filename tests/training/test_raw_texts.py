@@ -20,7 +20,8 @@ pytestmark = pytest.mark.filterwarnings(
 ODD = (
     "", " \t\n", "It's A-B.c", "ÄPFEL Straße İI \u0131i", "a\u00a0b a\u2003b a\x0bb a\x0cb",
     "a\x85b a\u200bb \x1ca\x1fb a\0b a\0", "«Hallo» “x” …", "\uff21\uff11 ∑x 😀 e\u0301 é",
-    "[UNK] unk [unk]", "$1,000.5 50% _a_", "a" * 300, "\\ ^ ` | ~ { } a\\b", "ǅ ǆ ß ẞ ﬁ", "\ufeffa a",
+    "[UNK] unk [unk]", "$1,000.5 50% _a_", "a" * 300, "\\ ^ ` | ~ { } a\\b", "ǅ ǆ ß ẞ ﬁ",
+    "\ufeffa a",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def test_keras_makes_the_words_of_training(encoding, texts, tmp_path):
     assert list(inputs) == ["said|so"]
     found = raw_inputs.outputs(model, inputs, 256)
     expected = encoding.apply(texts).toarray()
-    assert expected.sum() > 1000
+    assert expected.sum() > 500
     assert expected[:, 0].sum() == 0, "unknown words have no column in training"
     assert found[:, 0].sum() > 100, "Keras's first column says that there are some"
     np.testing.assert_array_equal(found[:, 1:], expected[:, 1:])
