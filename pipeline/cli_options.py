@@ -67,6 +67,7 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+format_option = _choice("--format", ["text", "json"], "What to print.", "format_")
 TEXT_FILE: tuple[Decorator, ...] = (
     _optional(
         "--delimiter", Separator(), "CHAR", "Separator of columns (tab: \\t). Default: detected."
@@ -223,6 +224,12 @@ CHOICE: tuple[Decorator, ...] = (
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
     ),
     *(_constant_option(constant) for constant in CONSTANTS),
+    click.option(
+        "--promote/--no-promote",
+        default=False,
+        help="Make the model the champion even where it is worse than the one before, or cannot be "
+        "compared with it.",
+    ),
     _optional(
         "--max-gap",
         click.FloatRange(min=0.0),

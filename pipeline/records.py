@@ -428,6 +428,19 @@ class ChanceLevel:
 
 
 @dataclass(frozen=True)
+class DataNotes:
+    """What was said about a study's data before it was trained.
+
+    Attributes:
+        about: Lines on labels and features.
+        findings: Code and message of each finding (``datasets.findings``).
+    """
+
+    about: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study as tracking reads it back: everything that selection and the report need.
 
@@ -439,6 +452,7 @@ class StudyRecord:
         chance: The chance level on its split.
         definition: What was asked for (epochs, seed, search space, ...), JSON values only.
         trials: Every trial, by number.
+        data: What was said about its data; None where nothing was written down.
     """
 
     study: str
@@ -448,6 +462,7 @@ class StudyRecord:
     chance: ChanceLevel
     definition: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    data: DataNotes | None = None
 
 
 @dataclass(frozen=True)
@@ -477,6 +492,7 @@ class TestExamples:
         results: Trial number -> its results; the winner's, the best-validation trial's and the
             unregularized baseline's.
         class_names: A name per class.
+        part_id: SHA-256 (hexadecimal) of the test examples; empty where they are read back.
     """
 
     __test__ = False  # not a pytest class
@@ -484,3 +500,4 @@ class TestExamples:
     labels: np.ndarray
     results: Mapping[int, PerExample]
     class_names: tuple[str, ...]
+    part_id: str = ""

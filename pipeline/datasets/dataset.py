@@ -316,8 +316,6 @@ class Dataset:
         deviation: float32 of ``input_shape``, never 0, fitted on train; None for ``multi_hot``.
         chance: What a model without skill reaches on validation.
         fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
-        test_id: 16 hexadecimal digits that name the test part, without having looked at it: equal
-            for every study that would read the same examples.
         columns: What the columns are used for; None unless the data are a table.
         pictures: What the pictures were turned into; None unless the data are picture files.
         encoding: What made ``inputs`` of raw examples; None where they came as numbers.
@@ -342,7 +340,6 @@ class Dataset:
     deviation: np.ndarray | None
     chance: ChanceLevel
     fingerprint: str
-    test_id: str
     columns: Columns | None = None
     pictures: PictureForm | None = None
     encoding: Encoding | None = None

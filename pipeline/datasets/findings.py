@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.errors import DatasetError, closest
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -30,6 +32,18 @@ CODES: dict[str, str] = {
     "text": "A column holds texts and is left out; --text makes features of its words.",
     "dropped": "Columns are left out because --drop names them.",
     "case": "Classes differ in capitals or blanks only and stay apart.",
+    "groups": "Rows are kept in one part by --group: how many groups are in each part.",
+    "possible_groups": "A column looks as if it says which rows belong together.",
+    "order": "The split is cut by --order-by: where.",
+    "given_split": "The parts are those of --split: which one was cut from train nevertheless.",
+    "duplicates": "Examples are equal in every input; equal ones are kept in one part.",
+    "repeated": "Examples are equal in every input, and equal ones are in several parts.",
+    "contradictions": "Examples are equal in every input and have different labels.",
+    "leak": "One feature alone predicts the label: it may give the answer away.",
+    "imbalance": "A class has ten times as many examples as another, or more.",
+    "rare": "A class has so few examples that nothing can be said of it.",
+    "absent": "A part has no example of a class.",
+    "small_validation": "The validation part is small: accuracies are known roughly only.",
     "wordless": "Texts hold no word.",
     "beside_text": "Columns are left out, because beside --text no other is used.",
     "shape": "Arrays were read as images, but are so long that they may be series.",
@@ -44,8 +58,20 @@ CODES: dict[str, str] = {
     "scaled": "Pictures are scaled to --image-size, and stretched where proportions differ.",
 }
 """Code of a finding -> what it means; the page on data lists them."""
+KEEPING = ("id",)
+"""Codes that --ignore does not only silence: what was found is then kept as a feature."""
 
 
 def told(findings: Iterable[Finding], ignored: Sequence[str]) -> tuple[Finding, ...]:
-    """Returns the findings whose codes are not ignored."""
+    """Returns the findings whose codes are not ignored.
+
+    Raises:
+        DatasetError: There is no such code.
+    """
+    for code in ignored:
+        if code not in CODES:
+            raise DatasetError(
+                f"--ignore {code}: there is no such finding{closest(code, CODES)}; expected some of"
+                f" {', '.join(CODES)}."
+            )
     return tuple(finding for finding in findings if finding.code not in ignored)

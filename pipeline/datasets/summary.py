@@ -28,7 +28,7 @@ from pipeline.datasets.dataset import (
 )
 from pipeline.datasets.findings import Finding
 from pipeline.errors import InputError, printable
-from pipeline.records import ChanceLevel, DatasetSpec
+from pipeline.records import ChanceLevel, DataNotes, DatasetSpec
 
 SHOWN_FEATURES = 12
 """Names of features that a line shows."""
@@ -185,9 +185,18 @@ def as_lines(description: dict[str, Any]) -> list[str]:
 
 def data_lines(dataset: DatasetSummary) -> list[str]:
     """Returns what a table's columns are used for and what was found, in lines for a terminal."""
+    return _about(dataset) + _finding_lines(dataset.findings)
+
+
+def data_notes(dataset: DatasetSummary) -> DataNotes:
+    """Returns the same for the study's record."""
+    found = ((finding.code, printable(finding.message)) for finding in dataset.findings)
+    return DataNotes(tuple(_about(dataset)), tuple(found))
+
+
+def _about(dataset: DatasetSummary) -> list[str]:
     columns = dataset.columns
-    told = [] if columns is None else _column_lines(columns, dataset.num_classes)
-    return told + _finding_lines(dataset.findings)
+    return [] if columns is None else _column_lines(columns, dataset.num_classes)
 
 
 def _finding_lines(findings: Iterable[Finding]) -> list[str]:

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
-from pipeline.datasets import DatasetSummary, data_lines, summarize
+from pipeline.datasets import DatasetSummary, summarize
+from pipeline.datasets.findings import KEEPING
 from pipeline.datasets.summary import check_backend
 from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
-from pipeline.redaction import masked
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.space import SearchSpace
-from pipeline.search.storage import DEFAULT_STORAGE
 from pipeline.search.trial_memory import check_each_fits, may_use_gpu
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
@@ -124,7 +123,9 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
-    if given := options.data.given():
+    # What is only not told changes no trial: the study goes on.
+    keeping = tuple(code for code in options.data.ignore if code in KEEPING)
+    if given := replace(options.data, ignore=keeping).given():
         # Only where given, so that studies of other data keep the definition that they have.
         definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name
@@ -185,26 +186,6 @@ def check_trials_fit(
     check_each_fits(described_configs(trained), dataset, options.dataset, share)
 
 
-def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
-    """Returns what a search would do, for ``--dry-run``."""
-    chosen, dataset = prepared.space, prepared.dataset
-    sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
-    rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
-    names = [entry.name for entry in chosen.references] if options.references else []
-    return [
-        f"study: {prepared.study}",
-        f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
-        *(f"  {line}" for line in data_lines(dataset)),
-        f"search space: {chosen.path}",
-        *rows,
-        f"references, trained first: {', '.join(names) or 'none'}",
-        f"trials: {chosen.trials} of at most {chosen.epochs} epochs, patience {chosen.patience}",
-        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
-        f"{options.precision}",
-        "dry run: nothing was trained or written",
-    ]
-
-
 def check_name(name: str) -> None:
     """Checks that a name can be stored, looked up and shown wherever a study is.
 
@@ -255,15 +236,3 @@ def worker_spec(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
     data = data_size(prepared.dataset)
     shared = threads(every_config(prepared.space), data, options.workers)
     return WorkerSpec(options.spec, options.device, options.precision, shared)
-
-
-def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
-    """Returns the first line of a search: what it does and where it writes."""
-    sizes = prepared.dataset.split_sizes
-    again = f", {ended} of them done" if ended else ""
-    return (
-        f"study '{prepared.study}': {prepared.space.trials} trials{again} on "
-        f"{prepared.dataset.name} ({sizes['train']:,} training and {sizes['validation']:,} "
-        f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
-        f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
-    )

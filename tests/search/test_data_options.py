@@ -12,7 +12,9 @@ from pipeline.search.options import SearchOptions, prepare
 def news(tmp_path):
     path = tmp_path / "news.csv"
     texts = [f"word{i} {'ball' if i % 2 else 'bank'}" for i in range(40)]
-    frame = pd.DataFrame({"said": texts, "n": range(40), "label": ["a", "b"] * 20})
+    frame = pd.DataFrame(
+        {"said": texts, "n": [i * i % 7 for i in range(40)], "label": ["a", "b"] * 20}
+    )
     frame.to_csv(path, index=False)
     return str(path)
 

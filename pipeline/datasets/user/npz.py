@@ -1,11 +1,12 @@
 """The user's own ``.npz``: checked arrays in, :class:`RawData` out; nothing is ever unpickled.
 
 Either ``x`` and ``y``, which are split 60/20/20, or ``x_train``, ``y_train``, ``x_test`` and
-``y_test``: then ``x_test`` stays sealed (only its header is read before) and train is split 80/20.
+``y_test``: then train is split 80/20, and the test part stays sealed. Its shapes, whether its
+values are finite, and which classes it has are checked at once: a search later, it is too late.
 
 - ``x``: numbers, ``[n, features]``, images ``[n, h, w]`` or ``[n, h, w, channels]``; uint8 stays
   uint8, everything else becomes float32.
-- ``y``: ``[n]`` classes: whole numbers or text (see ``datasets.labels``).
+- ``y``: ``[n]`` classes: whole numbers, booleans or text (see ``user.labels``).
 """
 
 from __future__ import annotations
@@ -20,17 +21,23 @@ import numpy as np
 from pipeline.datasets.dataset import Kind, Part, RawData
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.npz import members, read_array, read_header
-from pipeline.datasets.user.labels import Classes, classes_of, encode
+from pipeline.datasets.user.labels import Classes, check_complete, encode, read_labels
 from pipeline.errors import DatasetError
+from pipeline.records import DataOptions
 
 POOLED = ("x", "y")
 LONG = 8
 """Images whose sides differ by more than this factor are rare."""
 PARTED = ("x_train", "y_train", "x_test", "y_test")
+DEFAULT = DataOptions()
 
 
-def read_npz(path: Path) -> RawData:
+def read_npz(path: Path, options: DataOptions = DEFAULT) -> RawData:
     """Returns the examples of a user's archive.
+
+    Args:
+        path: The archive.
+        options: Say whether what looks like a regression's targets are classes.
 
     Raises:
         DatasetError: The archive cannot be used; the message names file, array and remedy.
@@ -39,13 +46,13 @@ def read_npz(path: Path) -> RawData:
     inputs, kind = _inputs(path, inputs_name)
     distinct, codes = _label_values(path, labels_name, len(inputs))
     where = f"{path}: '{labels_name}'"
-    classes = classes_of(distinct, len(inputs), where)
-    labels = encode(distinct, codes, classes, where)
+    classes, labels = read_labels(distinct, codes, where, insist=options.classes, example="example")
     findings = _looks_like_series(inputs_name, inputs)
     if not test_names:
         return RawData(kind, classes.names, inputs, labels, findings=findings)
     num_test = _check_test_headers(path, inputs.shape[1:])
     read_test = partial(_read_test, path, classes)
+    read_test()
     raw = RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
     return replace(raw, findings=findings)
 
@@ -123,6 +130,11 @@ def _looks_like_series(name: str, inputs: np.ndarray) -> tuple[Finding, ...]:
 
 def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], np.ndarray]:
     """Returns each label value once, and each example's position among them."""
+    if read_header(path, name)[1].hasobject:
+        raise DatasetError(
+            f"{path}: '{name}' is an object array, stored as a pickle, which could run any code and"
+            f" is refused. Save np.asarray({name}, str), or an array of numbers."
+        )
     values = read_array(path, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -144,7 +156,9 @@ def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], 
         )
     distinct, codes = np.unique(values, return_inverse=True)
     try:
-        return distinct.tolist(), codes
+        # np.asarray(y, str) makes the text None of a missing label.
+        found = [None if value == "None" else value for value in distinct.tolist()]
+        return found, codes
     except (ValueError, SystemError) as error:  # four bytes that are no Unicode character
         raise DatasetError(
             f"{path}: '{name}' holds text that is no Unicode ({error}). Save class names or"
@@ -173,4 +187,6 @@ def _check_test_headers(path: Path, example_shape: tuple[int, ...]) -> int:
 def _read_test(path: Path, classes: Classes) -> Part:
     inputs, _ = _inputs(path, "x_test")
     distinct, codes = _label_values(path, "y_test", len(inputs))
-    return Part(inputs, encode(distinct, codes, classes, f"{path}: 'y_test'"))
+    where = f"{path}: 'y_test'"
+    check_complete(distinct, codes, where, "example")
+    return Part(inputs, encode(distinct, codes, classes, where))

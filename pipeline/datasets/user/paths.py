@@ -25,7 +25,7 @@ Reader = Callable[[Path, DataOptions], RawData]
 FolderReader = Callable[[ClassFolders, DataOptions], RawData]
 
 FILE_READERS: dict[str, tuple[str, Reader]] = {
-    ".npz": ("arrays", lambda path, options: read_npz(path)),
+    ".npz": ("arrays", read_npz),
     **dict.fromkeys(ENDINGS, ("tables", read_table)),
 }
 """File ending -> what such a file of the user's is, and what reads it."""

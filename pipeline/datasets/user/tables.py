@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.datasets.dataset import Columns, RawData
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats import table_files
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.user.features import listed, read_features
-from pipeline.datasets.user.labels import (
-    classes_of,
-    differing_in_case,
-    encode,
-    means_missing,
+from pipeline.datasets.user.labels import read_labels
+from pipeline.datasets.user.split_columns import (
+    check_test_classes,
+    split_columns,
+    suspected_groups,
 )
 from pipeline.datasets.user.text_column import read_text_column
 from pipeline.errors import DatasetError, closest
@@ -57,10 +55,14 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         raise DatasetError(
             f"{table.path} has one column, '{label}'; expected features and labels, a column each."
         )
-    candidates = [name for name in table.names if name != label and name not in options.drop]
+    split = split_columns(table, label, options)
+    apart = {label, *options.drop, *split.names}
+    candidates = [name for name in table.names if name not in apart]
     if not candidates:
         raise DatasetError(
             f"{table.path}: --drop leaves no feature beside the labels '{label}'. Drop fewer."
+            if not split.names
+            else f"{table.path}: no feature is left beside {listed(sorted(apart))}."
         )
     where = f"{table.path}: column '{label}'"
     distinct, codes = table.classes(label)
@@ -69,20 +71,11 @@ def _raw(table: Table, options: DataOptions) -> RawData:
             f"{where} holds '{label}' as a value, too: the first line looks like data; expected a"
             " header with a name per column."
         )
-    if missing := [value for value in distinct if means_missing(value)]:
-        row = int(np.argmax(codes == distinct.index(missing[0]))) + 1
-        raise DatasetError(
-            f"{where} holds '{missing[0]}' in row {row}, which means a missing label; expected a"
-            " class in every row. Fill in or drop those rows."
-        )
-    classes = classes_of(distinct, table.num_rows, where)
-    labels = encode(distinct, codes, classes, where)
+    classes, labels = read_labels(distinct, codes, where, insist=options.classes)
+    check_test_classes(split, labels, classes.names, table.path)
     read = read_features if options.text is None else read_text_column
     features = read(table, candidates, options)
-    findings = list(features.findings)
-    if alike := differing_in_case(classes.names):
-        told = f"classes that differ in capitals only stay apart: {listed(alike)}"
-        findings.append(Finding("case", told))
+    findings = [*features.findings, *suspected_groups(table, features.names)]
     if options.drop:
         findings.append(Finding("dropped", f"left out by --drop: {listed(options.drop)}"))
     return RawData(
@@ -90,6 +83,9 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         *(classes.names, features.inputs, labels),
         columns=Columns(label, features.names, features.types),
         fit_encoding=features.fit_encoding,
+        groups=split.groups,
+        order=split.order,
+        given_parts=split.given_parts,
         findings=tuple(findings),
     )
 

@@ -15,6 +15,7 @@ from pipeline.records import TestResult, TrialRecord
 from pipeline.report.evidence import evidence_of
 from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
+from pipeline.report.sections.data import findings_json
 from pipeline.report.sections.notes import warnings
 from pipeline.selection.records import CONSTANTS, Finalist
 
@@ -100,6 +101,8 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "test": lambda report: _test(report.test),
     "test_reads_by_other_studies": lambda report: dict(report.other_reads),
     "model_uri": lambda report: report.model_uri,
+    "alias": lambda report: report.alias,
+    "alias_because": lambda report: report.alias_because or None,
     "notes": lambda report: report.selection.notes,
     "finalists": lambda report: [_finalist(report, finalist) for finalist in _finalists(report)],
     "frequencies": lambda report: evidence_of(report).frequencies,
@@ -107,6 +110,7 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "optimism": lambda report: _attributes(evidence_of(report).optimism, OPTIMISM_KEYS),
     "compared": lambda report: {n: _test(test) for n, test in sorted(report.tested.items())},
     "warnings": warnings,
+    "data_findings": findings_json,
 }
 
 

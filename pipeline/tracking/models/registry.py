@@ -24,10 +24,10 @@ from mlflow.entities import Run
 from pipeline.datasets.dataset import RawColumn
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import MODEL_TAG
+from pipeline.tracking.models.champion import CHAMPION
 from pipeline.tracking.models.flavor import NamedColumns, described_columns
 from pipeline.tracking.views import offer_views
 
-CHAMPION = "champion"
 CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""
 FEATURES_KEY = "feature_names"
@@ -59,7 +59,10 @@ def register_model(
     columns: Sequence[RawColumn] = (),
     pictures: Mapping[str, Any] | None = None,
 ) -> str:
-    """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
+    """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
+
+    The first version of a name is the champion; of a later one ``champion.settle_champion`` says
+    which alias it gets.
 
     The study's experiment, which has a result now, gets the saved views that show it.
 
@@ -140,13 +143,15 @@ def _log_model(
 
 
 def _register(client: Client, name: str, model_id: str, run_id: str) -> str:
-    """Makes a logged model the newest version and the champion; returns the version."""
-    if not client.search_registered_models(f"name = '{name}'"):
+    """Makes a logged model the newest version, the first one the champion; returns the version."""
+    known = client.search_registered_models(f"name = '{name}'")
+    if not known:
         client.create_registered_model(name)
     made = client.create_model_version(
         name, f"models:/{model_id}", run_id=run_id, model_id=model_id, await_creation_for=0
     )
-    client.set_registered_model_alias(name, CHAMPION, made.version)
+    if not known or CHAMPION not in known[0].aliases:
+        client.set_registered_model_alias(name, CHAMPION, made.version)
     return str(made.version)
 
 
