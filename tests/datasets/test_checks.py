@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from pipeline.cli import main
-from pipeline.datasets import as_lines, describe, load
+from pipeline.datasets import as_lines, describe, load, spec_of
 from pipeline.datasets.findings import CODES
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
@@ -107,7 +107,8 @@ def test_a_copy_of_a_hundred_classes_and_an_id_sorted_by_class_leak(loaded):
     (message,) = told(loaded(labels, columns=columns))["leak"]
     assert "'copy' (100% right)" in message
     assert "noise" not in message
-    by_class = told(loaded(np.repeat([0, 1], 500), columns={**X, "id": np.arange(N)}))
+    columns = {**X, "id": np.arange(N)}
+    by_class = told(loaded(np.repeat([0, 1], 500), columns=columns, ignore=("id",)))
     assert "'id' (99% right)" in by_class["leak"][0]
 
 
@@ -178,6 +179,16 @@ def test_what_is_ignored_does_not_change_a_study(loaded, tmp_path):
     silent = prepare(SearchOptions(path, data=DataOptions(ignore=("small_validation",))))
     assert plain.definition == silent.definition
     assert (len(plain.dataset.findings), len(silent.dataset.findings)) == (1, 0)
+
+
+def test_ignoring_an_id_keeps_it_and_so_belongs_to_the_study(loaded, tmp_path):
+    loaded(columns={**X, "id": np.arange(N)})
+    options = DataOptions(ignore=("id", "small_validation"))
+    prepared = prepare(SearchOptions(str(tmp_path / "mine.parquet"), data=options))
+    assert prepared.definition["data"] == {"ignore": ["id"]}
+    again = spec_of({**prepared.definition, "source": str(tmp_path / "mine.parquet")}, None)
+    assert load(again).split_id == prepared.dataset.split_id
+    assert load(again).columns.features == ("a", "b", "id")
 
 
 def test_a_wide_table_is_examined_in_a_second(tmp_path):
