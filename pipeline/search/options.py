@@ -23,6 +23,7 @@ from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
+from pipeline.search.space.points import num_points, num_trials
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 from pipeline.training import models, techniques
@@ -89,12 +90,17 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A search that could start: its dataset, its space and its study's name and definition."""
+    """A search that could start: its dataset, its space and its study's name and definition.
+
+    Attributes:
+        notes: Lines for the user on what is done otherwise than asked.
+    """
 
     dataset: DatasetSummary
     space: SearchSpace
     study: str
     definition: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(options: SearchOptions) -> Prepared:
@@ -113,6 +119,7 @@ def prepare(options: SearchOptions) -> Prepared:
         changed["trials"] = options.trials
     chosen = replace(chosen, **changed)
     check_fit(chosen, dataset)
+    chosen, notes = within_points(chosen, options.references)
     definition = {
         "dataset": dataset.name,
         "split_id": dataset.split_id,
@@ -128,7 +135,21 @@ def prepare(options: SearchOptions) -> Prepared:
         definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name
     check_name(study)
-    return Prepared(dataset, chosen, study, definition)
+    return Prepared(dataset, chosen, study, definition, notes)
+
+
+def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:
+    """Returns the space with no more trials than it has points to train, and what to say of it."""
+    most = num_trials(chosen, references)
+    if chosen.trials <= most:
+        return chosen, ()
+    outside = int(most - num_points(chosen))
+    beside = f" and {outside} references beside them" if outside else ""
+    told = (
+        f"{chosen.path} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
+        f" trained instead of {chosen.trials}, each point once"
+    )
+    return replace(chosen, trials=int(most)), (told,)
 
 
 def check_can_end_trials(executor: str, trial_timeout_seconds: float | None) -> None:
@@ -186,6 +207,7 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"search space: {chosen.path}",
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",
+        *prepared.notes,
         f"trials: {chosen.trials} of at most {chosen.epochs} epochs, patience {chosen.patience}",
         f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
         f"{options.precision}",

@@ -10,11 +10,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageError
+from pipeline.redaction import masked
 
 Note = Callable[[str], None]
 
@@ -152,3 +155,34 @@ def _whole(path: Path) -> int:
                 return begin + found + 1
             end = begin
     return 0
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns what a storage raises, whichever it is, into one line; without its address."""
+    try:
+        yield
+    except Exception as error:
+        import optuna
+
+        databases = type(error).__module__.startswith("sqlalchemy")
+        if not databases and not isinstance(
+            error, OSError | optuna.exceptions.StorageInternalError
+        ):
+            raise
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+        reason = masked(lines[0])[:300] if lines else type(error).__name__
+        raise StorageError(
+            f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
+            "and the same command continues"
+        ) from error
+
+
+@contextmanager
+def notices_off() -> Iterator[None]:
+    """Keeps Optuna's notices off: what is experimental here is pinned by the lock file."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
