@@ -40,6 +40,7 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"search space: {chosen.path}",
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",
+        *prepared.notes,
         f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),

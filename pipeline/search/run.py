@@ -141,7 +141,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
     run = open_run(session)
     with run.in_background(folder, view.note), run_closed(run):
         earlier = resume(session, run, known)
-        for line in data_lines(prepared.dataset):
+        for line in (*prepared.notes, *data_lines(prepared.dataset)):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
         for line in too_few_to_search(options, prepared.space):

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -196,3 +197,13 @@ def _whole(path: Path) -> int:
                 return begin + found + 1
             end = begin
     return 0
+
+
+@contextmanager
+def notices_off() -> Iterator[None]:
+    """Keeps Optuna's notices off: what is experimental here is pinned by the lock file."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from pipeline.cli import main
-from pipeline.datasets import as_lines, describe, load
+from pipeline.datasets import as_lines, describe, load, spec_of
 from pipeline.datasets.findings import CODES
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
@@ -181,6 +181,16 @@ def test_what_is_ignored_does_not_change_a_study(loaded, tmp_path):
     silent = prepare(SearchOptions(path, data=DataOptions(ignore=("small_validation",))))
     assert plain.definition == silent.definition
     assert (len(plain.dataset.findings), len(silent.dataset.findings)) == (1, 0)
+
+
+def test_ignoring_an_id_keeps_it_and_so_belongs_to_the_study(loaded, tmp_path):
+    loaded(columns={**X, "id": np.arange(N)})
+    options = DataOptions(ignore=("id", "small_validation"))
+    prepared = prepare(SearchOptions(str(tmp_path / "mine.parquet"), data=options))
+    assert prepared.definition["data"] == {"ignore": ["id"]}
+    again = spec_of({**prepared.definition, "source": str(tmp_path / "mine.parquet")}, None)
+    assert load(again).split_id == prepared.dataset.split_id
+    assert load(again).columns.features == ("a", "b", "id")
 
 
 def test_a_wide_table_is_examined_in_a_second(tmp_path):

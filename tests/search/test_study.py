@@ -406,3 +406,37 @@ def test_a_folder_is_no_journal_and_an_empty_file_may_become_one(tmp_path):
         opened(str(tmp_path))
     (tmp_path / "empty").touch()
     assert opened(str(tmp_path / "empty")).num_ended == 0
+
+
+FEW = small_space(
+    NO_REFERENCES,
+    ("  regularizer: [none, l2]\n  lambda_l2: {low: 1e-6, high: 1e-1, log: true}\n", ""),
+    ("dropout_rate: {low: 0.0, high: 0.7}", "batch_norm: [false, true]\n  width: [8, 24]"),
+    ("width: 16, ", ""),
+)
+
+
+def test_no_point_is_asked_for_twice_even_across_commands(journal):
+    first = played(opened(journal, FEW), 7)
+    again = opened(journal, FEW)
+    assert again.num_ended == 7
+    found = {suggestion.config for suggestion in (*first, *played(again, 5))}
+    assert len(found) == 12
+    assert again.num_ended == 12
+    assert len(again.ended) == 12
+    assert again.num_trials >= 12  # Optuna keeps those that would have repeated a point
+
+
+def test_a_point_that_was_killed_is_trained_again_once(journal):
+    study = opened(journal, FEW)
+    killed = study.ask()
+    again = opened(journal, FEW)
+    assert again.ask().config == killed.config
+    assert killed.config not in {s.config for s in played(again, 11)}
+
+
+def test_a_reference_is_trained_under_its_name_whatever_was_tried(journal):
+    study = opened(journal, references=False)
+    study._tried.update(entry.config for entry in SPACE.references)
+    study.return_unfinished()
+    assert [opened(journal).ask().name] == ["baseline"]
