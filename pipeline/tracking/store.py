@@ -78,6 +78,11 @@ class Tracking(Client):
         client = self.doing(f"read {name} of run {run_id}")
         return client.read_artifact(client.get_run(run_id).info.artifact_uri, name)
 
+    def keeps_weights(self, run_id: str) -> bool:
+        """Returns whether a trial's run keeps its weights."""
+        client = self.doing(f"look for the weights of run {run_id}")
+        return any(entry.path == WEIGHTS_FILE for entry in client.list_artifacts(run_id))
+
     def load_weights(self, run_id: str) -> tuple[np.ndarray, ...]:
         """Returns the weights kept on a trial's run, in the order they were given.
 

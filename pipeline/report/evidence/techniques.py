@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
+from pipeline.selection.baseline import is_measured, quality
 from pipeline.selection.statistics import Z_95, paired_standard_error, standard_error
 from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
@@ -63,19 +64,6 @@ class Isolation:
 
     baseline: TrialRecord | None
     effects: tuple[Effect, ...]
-
-
-def is_measured(trial: TrialRecord) -> bool:
-    """Returns whether a trial ended with finite results for every validation example."""
-    measured, validation = trial.measurement, trial.validation
-    if trial.state != "COMPLETE" or measured is None or validation is None:
-        return False
-    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
-
-
-def quality(trial: TrialRecord) -> tuple[float, int]:
-    """Returns the key by which the best of some measured trials comes first."""
-    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
 
 
 def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
