@@ -7,6 +7,7 @@ their own, which ends: only workers keep examples in memory, and the supervisor 
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -189,9 +190,21 @@ def data_lines(dataset: DatasetSummary) -> list[str]:
 
 
 def data_notes(dataset: DatasetSummary) -> DataNotes:
-    """Returns the same for the study's record."""
+    """Returns the same for the study's record, in sentences."""
     found = ((finding.code, printable(finding.message)) for finding in dataset.findings)
-    return DataNotes(tuple(_about(dataset)), tuple(found))
+    columns, about = dataset.columns, []
+    if columns is not None:
+        about = [_column_line(columns, dataset.num_classes)]
+        kinds = Counter(one.kind for one in columns.types)
+        gaps = [f"{one.name} ({one.gaps:,})" for one in columns.types if one.gaps]
+        if kinds:
+            about.append(
+                "columns by type: " + ", ".join(f"{num:,} {kind}" for kind, num in kinds.items())
+            )
+        if gaps:
+            shown = ", ".join(gaps[:SHOWN_FEATURES]) + ", ..." * (len(gaps) > SHOWN_FEATURES)
+            about.append(printable(f"columns with gaps: {shown}"))
+    return DataNotes(tuple(about), tuple(found))
 
 
 def _about(dataset: DatasetSummary) -> list[str]:
