@@ -14,7 +14,8 @@ from pipeline.datasets import as_lines, describe, load
 from pipeline.datasets.findings import CODES
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
-from pipeline.search.options import SearchOptions, plan_lines, prepare
+from pipeline.search.opening import plan_lines
+from pipeline.search.options import SearchOptions, prepare
 
 N = 1000
 RNG = np.random.default_rng(0)
