@@ -24,7 +24,7 @@ def test_texts_need_tensorflow(news, monkeypatch):
     chosen = SearchOptions(news, data=data, device="cpu")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert prepare(chosen).dataset.string_inputs == ("said",)
-    assert prepare(chosen).definition["data"] == {"text": "said", "ignore": ["beside_text"]}
+    assert prepare(chosen).definition["data"] == {"text": "said"}
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     message = r"takes words or texts as they are \('said'\), which Keras does with TensorFlow only"
     with pytest.raises(InputError, match=message):
