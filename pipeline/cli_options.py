@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator
+from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
 from pipeline.selection.records import CONSTANTS, Constant
 
 if TYPE_CHECKING:
@@ -162,7 +162,12 @@ SEARCH: tuple[Decorator, ...] = (
         show_default=True,
         help="Seed of split, sampler, initial weights and dropout.",
     ),
-    _optional("--study", click.STRING, "NAME", "Name of the study. Default: the dataset's."),
+    click.option(
+        "--study",
+        type=StudyName(),
+        metavar="NAME",
+        help="Name of the study. Default: the dataset's.",
+    ),
     storage_option("Optuna's storage: a journal file or a database. Default: studies.journal."),
     click.option(
         "--references/--no-references",
@@ -247,7 +252,7 @@ CHOICE: tuple[Decorator, ...] = (
 
 REPORT: tuple[Decorator, ...] = (
     _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
-    _optional("--study", click.STRING, "NAME", "Report on this study."),
+    click.option("--study", type=StudyName(), metavar="NAME", help="Report on this study."),
     *CHOICE,
     _optional(
         "--trial-timeout",

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.formatting import duration
-from pipeline.records import Trial, TrialConfig
-from pipeline.search.cohort_sizing import Sizing, grouped
+from pipeline.records import TrialConfig
+from pipeline.search.cohort_sizing import Sizing, cohorts_per_batch
 from pipeline.search.cost import DataSize, Estimate, step_work
 
 LEAST_SHARE, SLOWER = 0.35, 1.8
@@ -99,13 +99,7 @@ def report_span(estimate: Estimate, typical: Sequence[TrialConfig], trainings: i
 
 def cohort_size(configs: Sequence[TrialConfig], sizing: Sizing) -> float:
     """Returns how many trials of a study train together on average, by drawn configurations."""
-    asked = groups = 0
-    while asked < len(configs):
-        batch = configs[asked : asked + max(sizing.batch(asked), 1)]
-        trials = [Trial(number, config, 0) for number, config in enumerate(batch)]
-        groups += len(grouped(trials, sizing.cohort(asked)))
-        asked += len(batch)
-    return asked / max(groups, 1)
+    return len(configs) / max(sum(cohorts_per_batch(configs, sizing)), 1)
 
 
 def remembered(data: DataSize, epochs: int, device: str) -> tuple[Estimate, bool]:

@@ -5,6 +5,8 @@ In: the options and what was prepared from them. Out: lines for the user; nothin
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.datasets import data_lines
 from pipeline.formatting import duration
 from pipeline.redaction import masked
@@ -19,7 +21,7 @@ from pipeline.search.foreseen import (
     search_span,
 )
 from pipeline.search.options import Prepared, SearchOptions, data_size
-from pipeline.search.plan import cohort_sizing
+from pipeline.search.plan import cohort_sizing, usable_workers
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 
@@ -29,6 +31,8 @@ FEWEST_SEARCHED = 5
 
 def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     """Returns what a search would do, for ``--dry-run``."""
+    workers, fewer = usable_workers(options, prepared)
+    options = replace(options, workers=workers)
     chosen, dataset = prepared.space, prepared.dataset
     sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
     rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
@@ -45,8 +49,9 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),
         time_line(options, prepared),
-        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
+        f"executor: {options.executor}, {workers} worker(s), device {options.device}, "
         f"{options.precision}",
+        *([fewer] if fewer else []),
         "dry run: nothing was trained or written",
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
-from pipeline.search.plan import plan_of
+from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
 from pipeline.search.study_lock import study_locked
@@ -70,6 +70,10 @@ def run_search(
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
+    workers, fewer = usable_workers(options, prepared)
+    if fewer:
+        options = replace(options, workers=workers)
+        view.note(fewer)
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
     check_disk(prepared.space, prepared.dataset, folders_of(addresses))
     spec = worker_spec(options, prepared)

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from pipeline.search import executors
 from pipeline.search.interrupts import STOPPING, signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, plan_lines
 from pipeline.search.options import SearchOptions, prepare, source_of
+from pipeline.search.plan import usable_workers
 from pipeline.search.run import run_search
 from pipeline.search.space import space
 from pipeline.search.study import open_study
@@ -423,6 +425,23 @@ def test_the_config_of_a_reference_reaches_mlflow(folder):
     launched(trials=1)
     (baseline,) = tracking.connect().read_study().trials
     assert baseline.config == TrialConfig()
+
+
+def test_workers_that_would_have_nothing_to_do_are_not_started(folder, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    chosen = options(executor="processes", workers=6, trials=1)
+    assert usable_workers(chosen, prepare(chosen)) == (
+        1,
+        "--workers 6: 1 is used; this machine has 16 cores, and at most 1 cohort of this study "
+        "train at once",
+    )
+    one_by_one = replace(chosen, trials=6, cohort_size=1)
+    assert usable_workers(one_by_one, prepare(one_by_one))[0] == 1
+    together = replace(chosen, trials=40, workers=3)
+    assert usable_workers(together, prepare(together)) == (3, "")
+    # One that is no process here is the executor's own matter.
+    scripted = options(workers=99)
+    assert usable_workers(scripted, prepare(scripted)) == (99, "")
 
 
 # Ctrl-C

@@ -44,6 +44,8 @@ MAX_OPENING_FAILURES = 3
 class ProcessesExecutor(Executor):
     """A fixed number of worker processes and a queue of jobs."""
 
+    shares_cores = True
+
     def __init__(self, opener: Opener, workers: int = 1) -> None:
         self.workers = workers
         self._opener = opener
