@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names
-from pipeline.selection.records import CONSTANTS, Constant
+from pipeline.selection.records import Constant
+from pipeline.selection.rules import constants
 
 if TYPE_CHECKING:
     from pipeline.records import DataOptions
@@ -48,6 +49,10 @@ def device_option(text: str) -> Decorator:
 def storage_option(text: str) -> Decorator:
     """Returns ``--storage`` with this help."""
     return _optional("--storage", Address(), "URL", text)
+
+
+CONSTANTS = constants()
+"""The constants of selection rules, each of which is an option of a report."""
 
 
 def _constant_option(constant: Constant) -> Decorator:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_options import REPORT, RUN, SEARCH, data_options, with_options
-from pipeline.selection.records import CONSTANTS
+from pipeline.cli_options import CONSTANTS, REPORT, RUN, SEARCH, data_options, with_options
 
 if TYPE_CHECKING:
     from pipeline.report.options import ReportOptions
