@@ -186,7 +186,7 @@ def tree_of(folder: Path, indent: int = 0) -> Iterator[str]:
                 .replace("\n", " ")
                 .replace(":class:", "")
             )
-            yield f"{'  ' * indent}{path.name:<{24 - 2 * indent}}{first}"
+            yield f"{'  ' * indent}{path.name:<{26 - 2 * indent}}{first}"
 
 
 def test_the_architecture_page_has_the_tree_of_the_sources(request):

@@ -183,7 +183,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
                 off=0,
                 per_trial=True,
                 needs=("standardize", (True,)),
-            ),
+            ),  # fmt: skip
         ),
         example={"input_noise": 0.3},
         random=True,
