@@ -20,6 +20,7 @@ from pipeline.cli_options import (
     data_dir_option,
     data_options,
     device_option,
+    format_option,
     storage_option,
     with_options,
 )
@@ -78,6 +79,7 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
     help="PNG of sample images per class. Default: NAME-samples.png here.",
 )
 @with_options(DATA)
+@format_option
 @data_dir_option
 @click.pass_context
 def show_dataset(
@@ -85,20 +87,24 @@ def show_dataset(
     name: str,
     seed: int,
     picture: Path | None,
+    format_: str,
     data_dir: Path | None,
     **options: Any,
 ) -> None:
-    """Show a dataset: shapes, classes, split sizes, and for images a picture of samples."""
+    """Show a dataset: shapes, classes, split sizes, findings, and a picture of sample images."""
+    import json
+
     from pipeline.datasets import as_lines, describe, load, sample_grid
     from pipeline.records import DatasetSpec
 
     chosen = data_options(options)
     dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed, None, chosen))
-    click.echo("\n".join(as_lines(describe(dataset))))
+    shown = describe(dataset)
+    click.echo(json.dumps(shown, indent=2) if format_ == "json" else "\n".join(as_lines(shown)))
     if dataset.kind == "image" or picture is not None:
         target = picture or Path(f"{dataset.name}-samples.png")
         sample_grid(dataset, target)
-        click.echo(f"samples per class: {target}")
+        click.echo(f"samples per class: {target}", err=format_ == "json")
 
 
 def nearest_data_dir(ctx: click.Context, data_dir: Path | None) -> Path | None:
@@ -135,7 +141,13 @@ def check_space(file: str) -> None:
 @main.command()
 @with_options(PREDICT)
 def predict(
-    model: str, input_: Path, output: Path | None, batch_size: int, probabilities: bool
+    model: str,
+    input_: Path,
+    output: Path | None,
+    batch_size: int,
+    probabilities: bool,
+    delimiter: str | None,
+    decimal: str | None,
 ) -> None:
     """Predict classes of raw inputs by a saved model, as CSV: row, class, probability."""
     from pipeline.doctor import backend_chosen
@@ -143,7 +155,8 @@ def predict(
     from pipeline.predict.predict import predict as predict_file
 
     backend_chosen()
-    found = predict_file(model, input_, batch_size, lambda line: click.echo(line, err=True))
+    note = lambda line: click.echo(line, err=True)  # noqa: E731
+    found = predict_file(model, input_, batch_size, note, delimiter, decimal)
     lines = as_csv(found, every_class=probabilities)
     if output is None:
         click.echo("".join(lines), nl=False)

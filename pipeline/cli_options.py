@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names
+from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator
 from pipeline.selection.records import Constant
 from pipeline.selection.rules import constants
 
@@ -51,10 +51,6 @@ def storage_option(text: str) -> Decorator:
     return _optional("--storage", Address(), "URL", text)
 
 
-CONSTANTS = constants()
-"""The constants of selection rules, each of which is an option of a report."""
-
-
 def _constant_option(constant: Constant) -> Decorator:
     """Returns the option that sets a constant of the selection rule."""
     text = f"{constant.meaning} Default: {constant.default:g}, or as locked."
@@ -63,6 +59,7 @@ def _constant_option(constant: Constant) -> Decorator:
 
 COUNT = click.IntRange(min=1)
 SEED = click.IntRange(0, 2**31 - 1)
+CONSTANTS = constants()  # of selection rules: each is an option of a report
 
 data_dir_option = click.option(
     "--data-dir",
@@ -72,6 +69,15 @@ data_dir_option = click.option(
     help="Folder with official dataset files, looked at before any download.",
 )
 
+format_option = _choice("--format", ["text", "json"], "What to print.", "format_")
+TEXT_FILE: tuple[Decorator, ...] = (
+    _optional(
+        "--delimiter", Separator(), "CHAR", "Separator of columns (tab: \\t). Default: detected."
+    ),
+    _optional(
+        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
+    ),
+)
 DATA: tuple[Decorator, ...] = (
     _optional(
         "--label",
@@ -95,12 +101,7 @@ DATA: tuple[Decorator, ...] = (
         "The split cuts by this column: the smallest values train, the largest test.",
     ),
     _optional("--split", click.STRING, "COLUMN", "Column of the words train, validation and test."),
-    _optional(
-        "--delimiter", click.STRING, "CHAR", "Separator of columns (tab: \\t). Default: detected."
-    ),
-    _optional(
-        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
-    ),
+    *TEXT_FILE,
     click.option(
         "--classes/--no-classes",
         default=False,
@@ -280,11 +281,11 @@ PREDICT: tuple[Decorator, ...] = (
         "input_",
         required=True,
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Raw inputs: .npy, .npz (key x), .csv or .parquet of features, .png or .jpg, "
-        ".jsonl or .txt of "
-        "token ids.",
+        metavar="FILE|FOLDER",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture or a folder of "
+        "pictures, .jsonl or .txt of token ids.",
     ),
+    *TEXT_FILE,
     click.option(
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),

@@ -70,6 +70,19 @@ class Names(click.ParamType[Any, Any]):
         return tuple(name.strip() for name in found)
 
 
+class Separator(click.ParamType[Any, Any]):
+    """What separates the columns of a text: one sign; a tab may be spelled ``tab``."""
+
+    name = "separator"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> str:
+        """Returns the sign."""
+        sign = "\t" if value in ("\\t", "tab") else str(value)
+        if len(sign) != 1 or not sign.isascii() or sign in '"\r\n':
+            self.fail(f"'{value}' separates no columns; expected one sign, such as ;", param, ctx)
+        return sign
+
+
 class ImageSize(click.ParamType[Any, Any]):
     """Height and width of pictures, such as ``32x32``."""
 

@@ -441,6 +441,19 @@ class ChanceLevel:
 
 
 @dataclass(frozen=True)
+class DataNotes:
+    """What was said about a study's data before it was trained.
+
+    Attributes:
+        about: Lines on labels and features.
+        findings: Code and message of each finding (``datasets.findings``).
+    """
+
+    about: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study as tracking reads it back: everything that selection and the report need.
 
@@ -452,6 +465,7 @@ class StudyRecord:
         chance: The chance level on its split.
         definition: What was asked for (epochs, seed, search space, ...), JSON values only.
         trials: Every trial, by number.
+        data: What was said about its data; None where nothing was written down.
     """
 
     study: str
@@ -461,6 +475,7 @@ class StudyRecord:
     chance: ChanceLevel
     definition: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    data: DataNotes | None = None
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,14 @@ def test_the_json_contract_documents_every_key():
         assert f"`{key}`" in document, f"{key} is not explained in docs/report-json.md"
 
 
+def test_the_page_on_data_lists_every_finding():
+    from pipeline.datasets.findings import CODES
+
+    section = text("docs/data.md").partition("## Findings")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.M)
+    assert dict(rows) == CODES
+
+
 def test_the_changelog_has_this_version():
     version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
     assert re.search(rf"^## ({re.escape(version)}|Unreleased)", text("CHANGELOG.md"), re.M)

@@ -22,7 +22,14 @@ from pipeline.datasets.registry import (
     reload,
     spec_of,
 )
-from pipeline.datasets.summary import DatasetSummary, as_lines, data_lines, describe, summarize
+from pipeline.datasets.summary import (
+    DatasetSummary,
+    as_lines,
+    data_lines,
+    data_notes,
+    describe,
+    summarize,
+)
 from pipeline.datasets.user.paths import name_of
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "availability",
     "catalogue",
     "data_lines",
+    "data_notes",
     "describe",
     "is_path",
     "load",

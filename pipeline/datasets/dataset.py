@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets.findings import Finding
+from pipeline.datasets.formats.pixels import PictureForm
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
@@ -50,17 +51,42 @@ class Part:
         return Part(self.inputs[indices], self.labels[indices])
 
 
+PLAIN = "as it is"
+"""What is done with a column of numbers where nothing has to be."""
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """What a column of a table is taken for.
+
+    Attributes:
+        name: Its name.
+        kind: ``number``, ``boolean``, ``date``, ``category``, ``text``, ``id`` or ``constant``.
+        gaps: Number of missing values.
+        distinct: Number of distinct values that are not missing.
+        done: What is done with it, in a few words.
+    """
+
+    name: str
+    kind: str
+    gaps: int
+    distinct: int
+    done: str
+
+
 @dataclass(frozen=True)
 class Columns:
     """What the columns of a table are used for.
 
     Attributes:
         label: Column of the classes.
-        features: Columns that a model takes, in its order.
+        features: Columns that a model takes, in the table's order.
+        types: The type of each of them, and of those that were left out for what they hold.
     """
 
     label: str
     features: tuple[str, ...]
+    types: tuple[ColumnType, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,12 +98,15 @@ class RawColumn:
         kind: ``number``, ``boolean`` (0 and 1) or ``date`` (seconds since 1970, UTC), which are
             float64 with NaN for a missing value; or ``category`` or ``text``, which are strings,
             the empty one for a missing value.
-        form: How the data write a date; empty for other kinds.
+        form: How the data write a date; ``number`` for a category whose words are numbers; empty
+            for others.
+        gaps: Whether the training part misses values.
     """
 
     name: str
     kind: str
     form: str = ""
+    gaps: bool = False
 
     @property
     def dtype(self) -> str:
@@ -114,7 +143,7 @@ class Encoding(Protocol):
             inputs: The raw examples, as :attr:`RawData.inputs` holds them.
 
         Returns:
-            Name of a column -> float64, or for strings numpy's ``str`` type.
+            Name of an input (``raw_rows.input_names``) -> float64, or ``str`` objects.
         """
 
 
@@ -133,6 +162,7 @@ class RawData:
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
         columns: What the columns are used for; None unless the data are a table.
+        pictures: What the pictures were turned into; None unless the data are picture files.
         fit_encoding: Raw training examples -> their encoding; None where ``inputs`` are numbers.
         groups: int64 ``[num_examples]``; examples of one number stay in one part; None for none.
         order: Sortable ``[num_examples]`` by which the split cuts; None for none.
@@ -149,6 +179,7 @@ class RawData:
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
     columns: Columns | None = None
+    pictures: PictureForm | None = None
     fit_encoding: Callable[[Any], Encoding] | None = None
     groups: np.ndarray | None = None
     order: np.ndarray | None = None
@@ -281,6 +312,7 @@ class Dataset:
         chance: What a model without skill reaches on validation.
         fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
         columns: What the columns are used for; None unless the data are a table.
+        pictures: What the pictures were turned into; None unless the data are picture files.
         encoding: What made ``inputs`` of raw examples; None where they came as numbers.
         raw_validation: The validation examples before the encoding, as :attr:`RawData.inputs`
             holds them; None where there is no encoding.
@@ -304,6 +336,7 @@ class Dataset:
     chance: ChanceLevel
     fingerprint: str
     columns: Columns | None = None
+    pictures: PictureForm | None = None
     encoding: Encoding | None = None
     raw_validation: Any | None = None
     findings: tuple[Finding, ...] = ()

@@ -13,10 +13,13 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
+from pipeline.datasets.checks import Case, examine
 from pipeline.datasets.dataset import Dataset, Encoding, Kind, Part, RawData, SealedTest
-from pipeline.datasets.findings import told
+from pipeline.datasets.equal_rows import equal_inputs, kept_together
+from pipeline.datasets.findings import Finding, told
 from pipeline.datasets.raw_rows import RawRows
 from pipeline.datasets.splits import (
+    Constraints,
     Sizes,
     Split,
     measured_examples,
@@ -34,21 +37,21 @@ FEATURE_FLOOR = 1e-6
 """Below this share of its own magnitude, a feature's deviation is rounding: it is constant."""
 
 
-def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
+def assemble(name: str, raw: RawData, spec: DatasetSpec, *, examined: bool = False) -> Dataset:
     """Returns the dataset: split as the specification says, everything fitted on train only.
 
     Args:
         name: The dataset's name.
         raw: What its source read.
         spec: Seed and number of training examples.
+        examined: Whether equal inputs are kept in one part and the data are examined for what a
+            user should know: a user's own are, official ones keep their published split.
 
     Raises:
         DatasetError: There are too few classes or examples, or too many were asked for.
     """
     try:
-        split = split_examples(
-            raw.labels, spec.seed, Sizes(raw.num_validation, raw.num_test, spec.train_examples)
-        )
+        split, findings = _split(raw, spec, examined)
     except DatasetError as error:
         raise DatasetError(f"Dataset '{name}': {error}") from None
     everything = Part(raw.inputs, raw.labels)
@@ -82,10 +85,22 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec) -> Dataset:
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
         columns=raw.columns,
+        pictures=raw.pictures,
         encoding=encoding,
         raw_validation=raw_validation,
-        findings=told(raw.findings, spec.options.ignore),
+        findings=told((*raw.findings, *findings), spec.options.ignore),
     )
+
+
+def _split(raw: RawData, spec: DatasetSpec, examined: bool) -> tuple[Split, tuple[Finding, ...]]:
+    sizes = Sizes(raw.num_validation, raw.num_test, spec.train_examples)
+    if not examined:
+        return split_examples(raw.labels, spec.seed, sizes), ()
+    equal = equal_inputs(raw.inputs)
+    together = kept_together(raw.groups, equal)
+    says = Constraints(together, raw.order, raw.given_parts)
+    split = split_examples(raw.labels, spec.seed, sizes, says)
+    return split, examine(Case(raw, split, equal, spec.options))
 
 
 def standardization(inputs: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,9 @@ class Words:
         return Words(self.codes[indices], self.distinct)
 
     def as_strings(self) -> np.ndarray:
-        """Returns the word of each row, numpy's ``str`` type ``[num_rows]``."""
-        return np.array(self.distinct, dtype=str)[self.codes]
+        """Returns the word of each row, an object array ``[num_rows]`` of ``str``."""
+        # Not numpy's own type, which takes as much for each word as for the longest.
+        return np.array(self.distinct, dtype=object)[self.codes]
 
 
 RawColumnValues = np.ndarray | Words
@@ -66,6 +67,23 @@ class RawRows:
                 yield _as_bytes(values.distinct)
             else:
                 yield _as_bytes(values) if values.dtype == object else values
+
+
+def input_names(columns: Sequence[str]) -> list[str]:
+    """Returns what the inputs for columns are called: as they are, without the ``/`` Keras forbids.
+
+    Args:
+        columns: Distinct names of columns.
+    """
+    taken = {name for name in columns if "/" not in name}
+    found = []
+    for column in columns:
+        name = column.replace("/", "|")
+        while name != column and name in taken:
+            name += "|"
+        taken.add(name)
+        found.append(name)
+    return found
 
 
 def _as_bytes(texts: np.ndarray | tuple[str, ...] | list[str]) -> np.ndarray:

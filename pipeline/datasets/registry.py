@@ -80,7 +80,7 @@ def load(spec: DatasetSpec, fetch: Fetch = keras_fetch) -> Dataset:
         with paths.errors_in_one_line(path):
             valid_names = f"{', '.join(names())}{closest(path.stem, names())}"
             raw = paths.read(path, spec.options, valid_names)
-            return assemble(paths.name_of(path), raw, spec)
+            return assemble(paths.name_of(path), raw, spec, examined=True)
     source = _source(spec.name)
     paths.check_fitting(source.name, spec.options, "dataset")
     return assemble(source.name, source.read(_files(source, spec.data_dir, fetch)), spec)

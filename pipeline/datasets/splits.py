@@ -4,6 +4,9 @@ Every split here is a cut of one *stratified order*: a seeded shuffle of which e
 each class in its share. So the parts are stratified, a smaller training part is a subset of a
 larger one, and a class with a single example is never a special case (it falls to train).
 
+A user's data may say more (:class:`Constraints`): which examples stay together, which come later,
+which part each is in. Then ``split_cuts`` cuts; within a part the order is stratified as before.
+
 Source: systematic sampling; the i-th of a class's n examples gets the key (i + u) / n, u uniform
 in [0, 1), and the order is by key, so a prefix holds within one of its share (up to ties).
 """
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.datasets.split_cuts import later_ones, whole_groups
 from pipeline.errors import DatasetError
 
 VALIDATION_SHARE = 0.2
@@ -58,6 +62,26 @@ class Sizes:
     train_examples: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """What the data say about their split; nothing by default.
+
+    Attributes:
+        groups: int64 ``[num_examples]``; examples of one number come into one part.
+        order: Sortable ``[num_examples]``; the largest values are the test part, the next largest
+            validation, and equal ones stay together.
+        given_parts: int8 ``[num_examples]``, a place in :data:`PARTS`: the part of each example.
+            A part that no example is in is cut from train.
+    """
+
+    groups: np.ndarray | None = None
+    order: np.ndarray | None = None
+    given_parts: np.ndarray | None = None
+
+
+PARTS = ("train", "validation", "test")
+
+
 def stratified_order(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Returns a shuffle of which every prefix holds each class in its share.
 
@@ -82,27 +106,38 @@ def stratified_order(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarr
     return np.lexsort((rng.random_sample(num_examples), keys)).astype(np.int64)
 
 
-def split_examples(labels: np.ndarray, seed: int, sizes: Sizes) -> Split:
+def split_examples(
+    labels: np.ndarray, seed: int, sizes: Sizes, constraints: Constraints | None = None
+) -> Split:
     """Returns the stratified, seeded split; the same seed gives the same split.
 
     Args:
         labels: int32 ``[num_examples]`` of all examples but those of an official test part.
         seed: Seed of the split, at least 0.
         sizes: How large the parts shall be.
+        constraints: What the data say about it; None for nothing.
 
     Raises:
         DatasetError: A part would be empty, or ``train_examples`` is out of range.
     """
-    everything = np.arange(len(labels), dtype=np.int64)
-    if sizes.official_test is None:
+    says = constraints or Constraints()
+    rest, validation, test = _given(says.given_parts, len(labels))
+    if sizes.official_test is not None:
+        test = np.arange(sizes.official_test, dtype=np.int64)
+    elif test is None:
         num_test = round(TEST_SHARE * len(labels))
-        rest, test = _cut(everything, labels, num_test, _stream(seed, _TEST_STREAM))
+        rest, test = _cut(rest, labels, num_test, _stream(seed, _TEST_STREAM), says)
     else:
-        rest, test = everything, np.arange(sizes.official_test, dtype=np.int64)
-    num_validation = sizes.validation
-    if num_validation is None:
-        num_validation = round(VALIDATION_SHARE * len(labels))
-    train, validation = _cut(rest, labels, num_validation, _stream(seed, _VALIDATION_STREAM))
+        test = _shuffled(test, labels, _stream(seed, _TEST_STREAM))
+    if validation is None:
+        num_validation = sizes.validation
+        if num_validation is None:
+            num_validation = round(VALIDATION_SHARE * len(labels))
+        stream = _stream(seed, _VALIDATION_STREAM)
+        train, validation = _cut(rest, labels, num_validation, stream, says)
+    else:
+        stream = _stream(seed, _VALIDATION_STREAM)
+        train, validation = (_shuffled(part, labels, stream) for part in (rest, validation))
     if min(len(train), len(validation), len(test)) == 0:
         raise DatasetError(
             f"Too few examples to split: train {len(train)}, validation {len(validation)}, test"
@@ -140,12 +175,41 @@ def _stream(seed: int, purpose: int) -> np.random.RandomState:
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence([purpose, seed])))
 
 
+def _given(
+    parts: np.ndarray | None, num_examples: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Returns where train, validation and test are; None for a part that is still to be cut."""
+    if parts is None:
+        return np.arange(num_examples, dtype=np.int64), None, None
+    train, validation, test = (np.flatnonzero(parts == part) for part in range(len(PARTS)))
+    return train, validation if len(validation) else None, test if len(test) else None
+
+
 def _cut(
-    members: np.ndarray, labels: np.ndarray, num_last: int, rng: np.random.RandomState
+    members: np.ndarray,
+    labels: np.ndarray,
+    num_last: int,
+    rng: np.random.RandomState,
+    says: Constraints,
 ) -> tuple[np.ndarray, np.ndarray]:
-    order = members[stratified_order(labels[members], rng)]
-    num_first = max(len(order) - num_last, 0)
-    return order[:num_first], order[num_first:]
+    if says.order is not None:
+        last = later_ones(says.order[members], num_last)
+    elif says.groups is not None and _any_equal(says.groups[members]):
+        last = whole_groups(says.groups[members], labels[members], num_last, rng)
+    else:
+        order = members[stratified_order(labels[members], rng)]
+        num_first = max(len(order) - num_last, 0)
+        return order[:num_first], order[num_first:]
+    return _shuffled(members[~last], labels, rng), _shuffled(members[last], labels, rng)
+
+
+def _shuffled(members: np.ndarray, labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Returns a part in stratified order."""
+    return members[stratified_order(labels[members], rng)]
+
+
+def _any_equal(groups: np.ndarray) -> bool:
+    return len(np.unique(groups)) < len(groups)
 
 
 def _shorten(train: np.ndarray, train_examples: int | None) -> np.ndarray:

@@ -7,7 +7,7 @@ their own, which ends: only workers keep examples in memory, and the supervisor 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +17,23 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets import registry
-from pipeline.datasets.dataset import Columns, Dataset, Kind, Part
+from pipeline.datasets.dataset import (
+    PLAIN,
+    Columns,
+    ColumnType,
+    Dataset,
+    Kind,
+    Part,
+    RawColumn,
+)
 from pipeline.datasets.findings import Finding
-from pipeline.errors import printable
-from pipeline.records import ChanceLevel, DatasetSpec
+from pipeline.errors import InputError, printable
+from pipeline.records import ChanceLevel, DataNotes, DatasetSpec
 
 SHOWN_FEATURES = 12
 """Names of features that a line shows."""
+SHOWN_TYPES = 40
+"""Columns whose types are shown, a line each."""
 SMALL_BYTES = 2**24
 """A file up to this size is read in this process: starting another one costs a second."""
 
@@ -34,6 +44,7 @@ class DatasetSummary:
 
     Attributes:
         row_size: Numbers that one example is made of: for ``multi_hot`` the mean of its ones.
+        string_inputs: Columns of words or texts that the delivered model takes as they are.
     """
 
     name: str
@@ -46,6 +57,7 @@ class DatasetSummary:
     row_size: tuple[int, ...]
     columns: Columns | None = None
     findings: tuple[Finding, ...] = ()
+    string_inputs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -64,7 +76,35 @@ class DatasetSummary:
             row_size,
             dataset.columns,
             dataset.findings,
+            string_inputs(dataset.encoding.columns if dataset.encoding is not None else ()),
         )
+
+
+def string_inputs(columns: Iterable[RawColumn]) -> tuple[str, ...]:
+    """Returns the names of the columns of words or texts."""
+    return tuple(column.name for column in columns if column.dtype == "string")
+
+
+def check_backend(names: Sequence[str], backend: str) -> None:
+    """Checks that a backend of Keras takes the strings that a model is given.
+
+    Args:
+        names: Columns of words or texts that the delivered model takes as they are.
+        backend: Name of the backend.
+
+    Raises:
+        InputError: There are such columns, and it takes none.
+    """
+    if names and backend != "tensorflow":
+        raise InputError(
+            f"the delivered model takes words or texts as they are ({shown_names(names)}), which"
+            f" Keras does with TensorFlow only, but its backend is {backend}: unset KERAS_BACKEND"
+        )
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """Returns the first names in quotes, separated by commas."""
+    return ", ".join(f"'{name}'" for name in names[:5]) + ", ..." * (len(names) > 5)
 
 
 def summarize(spec: DatasetSpec) -> DatasetSummary:
@@ -130,7 +170,9 @@ def as_lines(description: dict[str, Any]) -> list[str]:
         f"{description['chance_ce']:.3f}",
     ]
     if description["columns"]:
-        lines.append(_column_line(Columns(**description["columns"]), len(classes)))
+        told = dict(description["columns"])
+        types = tuple(ColumnType(**one) for one in told.pop("types"))
+        lines += _column_lines(Columns(**told, types=types), len(classes))
     lines += _finding_lines([Finding(**finding) for finding in description["findings"]])
     width = max(len(entry["name"]) for entry in classes)
     lines.append(f"{'class':<{width}}  {'train':>8}  {'validation':>10}")
@@ -143,14 +185,38 @@ def as_lines(description: dict[str, Any]) -> list[str]:
 
 def data_lines(dataset: DatasetSummary) -> list[str]:
     """Returns what a table's columns are used for and what was found, in lines for a terminal."""
-    columns = (
-        [] if dataset.columns is None else [_column_line(dataset.columns, dataset.num_classes)]
-    )
-    return columns + _finding_lines(dataset.findings)
+    return _about(dataset) + _finding_lines(dataset.findings)
+
+
+def data_notes(dataset: DatasetSummary) -> DataNotes:
+    """Returns the same for the study's record."""
+    found = ((finding.code, printable(finding.message)) for finding in dataset.findings)
+    return DataNotes(tuple(_about(dataset)), tuple(found))
+
+
+def _about(dataset: DatasetSummary) -> list[str]:
+    columns = dataset.columns
+    return [] if columns is None else _column_lines(columns, dataset.num_classes)
 
 
 def _finding_lines(findings: Iterable[Finding]) -> list[str]:
     return [printable(f"{finding.message} [{finding.code}]") for finding in findings]
+
+
+def _column_lines(columns: Columns, num_classes: int) -> list[str]:
+    """Returns the label and the features; where they are more than numbers, a line for each."""
+    lines = [_column_line(columns, num_classes)]
+    types = columns.types[:SHOWN_TYPES]
+    if all(one.done == PLAIN or one.name not in columns.features for one in columns.types):
+        return lines
+    width = min(max(len(one.name) for one in types), 30)
+    lines.append(f"{'column':<{width}}  {'type':<8}  {'gaps':>8}  {'distinct':>8}  what is done")
+    for one in types:
+        counts = f"{one.gaps:>8,}  {one.distinct:>8,}"
+        lines.append(printable(f"{one.name:<{width}}  {one.kind:<8}  {counts}  {one.done}"))
+    if len(types) < len(columns.types):
+        lines.append(f"... and {len(columns.types) - len(types):,} columns more")
+    return lines
 
 
 def _column_line(columns: Columns, num_classes: int) -> str:

@@ -10,12 +10,12 @@ where they vary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.datasets.dataset import RawColumn
-from pipeline.datasets.raw_rows import RawRows, Words
+from pipeline.datasets.raw_rows import RawRows, Words, input_names
 
 RARE = 5
 """A word that fewer training rows have shares a place with the other rare ones."""
@@ -36,7 +36,6 @@ class NumberColumn:
         fill: What a gap becomes: the median of train.
         center: Mean of train, gaps filled.
         scale: Deviation of train, gaps filled; 1 where train does not vary.
-        indicates_gaps: Whether a column of its own says where the gaps are: train has some.
         circles: Keys of :data:`CIRCLES`, of a date.
     """
 
@@ -44,7 +43,6 @@ class NumberColumn:
     fill: float
     center: float
     scale: float
-    indicates_gaps: bool = False
     circles: tuple[str, ...] = ()
 
 
@@ -88,7 +86,7 @@ class TableEncoding:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one encoded example."""
-        extra = sum(entry.indicates_gaps + 2 * len(entry.circles) for entry in self.numbers)
+        extra = sum(entry.column.gaps + 2 * len(entry.circles) for entry in self.numbers)
         places = sum(len(entry.words) + entry.pools_rare for entry in self.categories)
         return (len(self.numbers) + extra + places,)
 
@@ -102,7 +100,7 @@ class TableEncoding:
             gaps = np.isnan(values)
             filled = np.where(gaps, entry.fill, values)
             encoded[:, number] = (filled - entry.center) / entry.scale
-            if entry.indicates_gaps:
+            if entry.column.gaps:
                 indicators.append(gaps)
             for circle in entry.circles:
                 angle = on_circle(filled, CIRCLES[circle])
@@ -123,12 +121,13 @@ class TableEncoding:
         return encoded
 
     def as_model_inputs(self, inputs: RawRows) -> dict[str, np.ndarray]:
-        """Returns rows as an exported model takes them: an array ``[num_rows, 1]`` per column."""
+        """Returns rows as an exported model takes them: an array ``[num_rows, 1]`` per input."""
+        names = input_names([column.name for column in self.columns])
         found = {}
-        for column in self.columns:
+        for name, column in zip(names, self.columns, strict=True):
             values = inputs.columns[column.name]
             array = values.as_strings() if isinstance(values, Words) else values
-            found[column.name] = array[:, None]
+            found[name] = array[:, None]
         return found
 
 
@@ -172,7 +171,8 @@ def _fit_number(column: RawColumn, values: np.ndarray) -> NumberColumn:
     circles: tuple[str, ...] = ()
     if column.kind == "date":
         circles = tuple(name for name, period in CIRCLES.items() if _turns(present, period))
-    return NumberColumn(column, fill, center, spread if varies else 1.0, bool(gaps.any()), circles)
+    column = replace(column, gaps=bool(gaps.any()))
+    return NumberColumn(column, fill, center, spread if varies else 1.0, circles)
 
 
 def _turns(seconds: np.ndarray, period: float) -> bool:
@@ -190,4 +190,5 @@ def _fit_category(column: RawColumn, words: Words) -> CategoryColumn:
     kept = set(frequent[:MOST_WORDS])
     if "" in seen:
         kept.add("")
+    column = replace(column, gaps="" in seen)
     return CategoryColumn(column, tuple(sorted(kept)), bool(set(seen) - kept))

@@ -13,23 +13,20 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.formats.csv_files import read_csv_table
 from pipeline.datasets.formats.npz import members, read_array
-from pipeline.datasets.formats.parquet_files import read_parquet_table
-from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
-from pipeline.datasets.formats.table import Table
+from pipeline.datasets.formats.pixels import SUFFIXES
+from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
 from pipeline.datasets.formats.tokens import multi_hot, token_rows
 from pipeline.datasets.user.tables import LABEL_NAMES
 from pipeline.errors import InputError, closest
-
-Note = Callable[[str], None]
+from pipeline.predict.table_inputs import Note, read_columns
 
 
 def ignored(note: str) -> None:
@@ -60,13 +57,21 @@ class Entrance:
         return f"{'images' if self.kind == 'image' else 'features'} [n, {sizes}]"
 
 
-def read_inputs(path: Path, entrance: Entrance, note: Note = ignored) -> np.ndarray:
+def read_inputs(
+    path: Path,
+    entrance: Entrance,
+    note: Note = ignored,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+) -> np.ndarray:
     """Returns a file's examples as the model takes them.
 
     Args:
         path: The file.
         entrance: What the model takes.
         note: Takes a sentence on what of the file was not used.
+        delimiter: What separates the columns of a text; None to detect it.
+        decimal: The decimal mark of a text; None to detect it.
 
     Returns:
         float32 ``[num_examples, *shape]``; for tokens int32 ``[num_examples, longest]``, 0 for
@@ -77,9 +82,10 @@ def read_inputs(path: Path, entrance: Entrance, note: Note = ignored) -> np.ndar
             found and what is expected.
     """
     check_file(path)
-    if entrance.names and path.suffix.lower() in TABLES:
-        return _named_columns(path, entrance, note)
-    found = READERS[path.suffix.lower()](path, entrance)
+    if entrance.names and ending(path) in ENDINGS:
+        table = read_columns(path, entrance.names, note, delimiter, decimal)
+        return np.column_stack([table.numbers(name) for name in entrance.names])
+    found = READERS[ending(path)](path, entrance)
     fit = _tokens if entrance.kind == "tokens" else _numbers
     examples = fit(path, found, entrance)
     if not len(examples):
@@ -93,10 +99,13 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: It is not.
     """
-    if path.suffix.lower() not in READERS:
+    if path.is_dir():
+        return
+    endings = (*READERS, *SUFFIXES)
+    if ending(path) not in endings:
         raise InputError(
-            f"{path}: files ending in '{path.suffix}' cannot be read"
-            f"{closest(path.suffix.lower(), READERS)}; expected one of {', '.join(READERS)}"
+            f"{path}: files ending in '{ending(path)}' cannot be read"
+            f"{closest(ending(path), endings)}; expected one of {', '.join(endings)}"
         )
     if not path.is_file():
         raise InputError(f"there is no file {path} (looked in {Path.cwd()})")
@@ -135,27 +144,9 @@ def _tokens(path: Path, rows: Any, entrance: Entrance) -> np.ndarray:
         raise InputError(f"{path}: {error}") from error
 
 
-def _named_columns(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
-    """Returns the columns that a model takes, by name, float32 ``[num_rows, num_columns]``."""
-    table = TABLES[path.suffix.lower()](path, entrance.names)
-    if missing := [name for name in entrance.names if name not in table.names]:
-        raise InputError(
-            f"{path} lacks {len(missing)} of the model's {len(entrance.names)} columns:"
-            f" {_listed(missing)}{closest(missing[0], table.names)}; it has {_listed(table.names)}"
-        )
-    if extra := [name for name in table.names if name not in entrance.names]:
-        note(f"{path}: columns that the model does not take were ignored: {_listed(extra)}")
-    return np.column_stack([table.numbers(name) for name in entrance.names])
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:20])
-    return shown if len(names) <= 20 else f"{shown}, ... ({len(names)})"
-
-
-def _read_parquet(path: Path, entrance: Entrance) -> np.ndarray:
+def _read_table(path: Path, entrance: Entrance) -> np.ndarray:
     """Returns a table of numbers in its own order, without a column that holds labels."""
-    table = read_parquet_table(path)
+    table = read_table(path, lambda _: None)
     names = [name for name in table.names if name.lower() not in LABEL_NAMES]
     return np.column_stack([table.numbers(name) for name in names])
 
@@ -201,18 +192,6 @@ def _read_csv(path: Path, entrance: Entrance) -> np.ndarray:
     if not table:
         raise InputError(f"{path} holds no examples; expected a line each, {entrance}")
     return np.array(table)
-
-
-def _read_image(path: Path, entrance: Entrance) -> np.ndarray:
-    """Returns one picture, uint8 [1, height, width, channels], in the model's colours."""
-    if entrance.kind != "image":
-        raise InputError(f"{path} is a picture; the model expects {entrance}")
-    expected, found = Size(*(int(size or 0) for size in entrance.shape)), read_size(path)
-    if (found.height, found.width) != (expected.height, expected.width):
-        raise InputError(f"{path} is {found} pixels; the model expects {expected}: scale it first")
-    if found.channels > expected.channels:
-        raise InputError(f"{path} is a colour picture; the model expects grey ones: convert it")
-    return read_pixels(path, expected)[None]
 
 
 def _read_jsonl(path: Path, entrance: Entrance) -> list[list[int]]:
@@ -266,18 +245,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-TABLES: dict[str, Callable[[Path, Sequence[str]], Table]] = {
-    ".csv": lambda path, names: read_csv_table(path, lambda _: None, expected=names),
-    ".parquet": lambda path, names: read_parquet_table(path),
-}
-"""File ending -> what reads such a table as training does, given the columns of a model."""
-
 READERS: dict[str, Callable[[Path, Entrance], Any]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
+    **dict.fromkeys(ENDINGS, _read_table),
     ".csv": _read_csv,
-    ".parquet": _read_parquet,
-    **dict.fromkeys(SUFFIXES, _read_image),
     ".jsonl": _read_jsonl,
     ".txt": _read_txt,
 }

@@ -68,7 +68,9 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
 
 def report_on_study(store: Tracking, options: ReportOptions, notify: Notify) -> Report:
     """Returns the report on the study that was asked for."""
+    store.adopt_report_run()
     study = store.read_study(study=options.study, dataset=options.dataset_name)
+    store.adopt_report_run(study)
     locked = None if options.read_test_again else store.read_selection(str(study.run_id))
     settings = settings_for(options, locked)
     run = ReportRun(store, study, options, settings, select(study, settings), notify)
@@ -156,6 +158,7 @@ class ReportRun:
         replace = self.options.read_test_again
         lock = SelectionLock(self.store.lock_selection(self.run_id, record, replace=replace))
         self._complete(report, dataset, restored, lock)
+        self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
     def show_locked(self, locked: Mapping[str, Any]) -> Report:
@@ -177,6 +180,7 @@ class ReportRun:
                 dataset = load_dataset(self.study, self.options.data_dir)
                 restored = self._restore(report, dataset)
                 self._complete(report, dataset, restored, SelectionLock(digest))
+        self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
     def _report_on(self, selection: Selection) -> Report:
@@ -238,7 +242,9 @@ class ReportRun:
                 model,
                 dataset.raw_example(),
                 class_names=classes,
-                feature_names=dataset.columns.features if dataset.columns else (),
+                feature_names=feature_names(dataset),
+                columns=dataset.encoding.columns if dataset.encoding else (),
+                pictures=dataset.pictures.as_dict() if dataset.pictures else None,
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)
@@ -269,6 +275,13 @@ class ReportRun:
         store.set_tag(run_id, TEST_PART_TAG, examples.part_id)
         store.log_test_result(run_id, results[int(report.selection.winner or 0)])
         store.set_tag(run_id, TESTED_TAG, lock.record_hash)
+
+
+def feature_names(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the columns that the delivered model takes, in its order; none for no table."""
+    if dataset.encoding is not None:
+        return tuple(column.name for column in dataset.encoding.columns)
+    return dataset.columns.features if dataset.columns else ()
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from pipeline.datasets import Dataset, Part, SelectionLock
 from pipeline.datasets.formats.tokens import token_rows
@@ -30,6 +30,12 @@ bfloat16 training) may leave; float32 on one machine stays below 1e-5."""
 
 BATCH = 256
 """Examples at once; changes memory and speed, not what is measured."""
+
+MOST_CHECKED = 2_000
+"""So many validation rows are enough to compare a model of raw values with its network."""
+
+SAME = 1e-5
+"""Largest difference of probabilities that float32 may leave between the two."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,12 @@ def restore(
         logits = export.restore(trial.config, dataset, weights, output="linear")
         _check(trial, logits, dataset)
         restored[trial.number] = Restored(
-            model=export.restore(trial.config, dataset, weights),
+            model=export.delivered(trial.config, dataset, weights),
             logits=logits,
             train_nll=per_example(logits, dataset.train.take(dataset.measured)).nll,
         )
+        if dataset.encoding is not None:
+            _check_encoding(trial, restored[trial.number], dataset)
     return restored
 
 
@@ -85,6 +93,24 @@ def _check(trial: TrialRecord, logits: Any, dataset: Dataset) -> None:
         )
 
 
+def _check_encoding(trial: TrialRecord, restored: Restored, dataset: Dataset) -> None:
+    """Checks that the model of raw values predicts what the network does on encoded ones."""
+    from pipeline.training.raw_inputs import outputs
+
+    assert dataset.encoding is not None
+    few = np.arange(min(len(dataset.validation), MOST_CHECKED))
+    inputs = dataset.encoding.as_model_inputs(dataset.raw_validation[few])  # type: ignore[index]
+    found = outputs(restored.model, inputs, BATCH)
+    expected = softmax(_scores(restored.logits, dataset.validation.take(few)), axis=1)
+    difference = float(np.abs(found - expected).max())
+    if not difference <= SAME:
+        raise PipelineError(
+            f"trial {trial.number}'s model of raw values gives other probabilities than its network"
+            f" on the validation part (by up to {difference:.2g}): it is not registered, because"
+            " its encoding is not that of training"
+        )
+
+
 def per_example(logits: Any, part: Part) -> PerExample:
     """Returns a model's results on a part, in float64.
 
@@ -92,11 +118,7 @@ def per_example(logits: Any, part: Part) -> PerExample:
         logits: A model that gives unnormalized log-probabilities [n, num_classes].
         part: Raw inputs and labels.
     """
-    inputs = token_rows(part.inputs) if sparse.issparse(part.inputs) else part.inputs
-    # Called, not `predict`: that compiles anew for each model and each size of a last batch.
-    batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-    scores = np.concatenate([np.asarray(logits(batch, training=False)) for batch in batches])
-    scores = scores.astype(np.float64)
+    scores = _scores(logits, part)
     logs, predicted = log_softmax(scores, axis=1), scores.argmax(axis=1)
     return PerExample(
         nll=-logs[np.arange(len(part.labels)), part.labels],
@@ -104,6 +126,14 @@ def per_example(logits: Any, part: Part) -> PerExample:
         predicted=predicted,
         confidence=np.exp(logs.max(axis=1)),
     )
+
+
+def _scores(logits: Any, part: Part) -> np.ndarray:
+    inputs = token_rows(part.inputs) if sparse.issparse(part.inputs) else part.inputs
+    # Called, not `predict`: that compiles anew for each model and each size of a last batch.
+    batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
+    scores = np.concatenate([np.asarray(logits(batch, training=False)) for batch in batches])
+    return scores.astype(np.float64)
 
 
 def read_once(

@@ -6,8 +6,20 @@ In: the options and what was prepared from them. Out: lines for the user; nothin
 from __future__ import annotations
 
 from pipeline.datasets import data_lines
+from pipeline.formatting import duration
 from pipeline.redaction import masked
-from pipeline.search.options import Prepared, SearchOptions
+from pipeline.search.cost import typical_configs
+from pipeline.search.foreseen import (
+    START_SECONDS,
+    UNTIMED,
+    Span,
+    cohort_size,
+    remembered,
+    report_span,
+    search_span,
+)
+from pipeline.search.options import Prepared, SearchOptions, data_size
+from pipeline.search.plan import cohort_sizing
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 
@@ -28,13 +40,33 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"search space: {chosen.path}",
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",
+        *prepared.notes,
         f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),
+        time_line(options, prepared),
         f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
         f"{options.precision}",
         "dry run: nothing was trained or written",
     ]
+
+
+def time_line(options: SearchOptions, prepared: Prepared) -> str:
+    """Returns how long the search and its report take, by what this machine timed before."""
+    chosen, data = prepared.space, data_size(prepared.dataset)
+    references = [entry.config for entry in chosen.references] if options.references else []
+    typical = typical_configs(chosen, chosen.trials)
+    configs = [*references, *typical][: chosen.trials]
+    together = cohort_size(configs, cohort_sizing(options, chosen, prepared.dataset))
+    estimate, timed = remembered(data, chosen.epochs, options.device)
+    search = search_span(estimate, configs, options.workers, together) + Span(*START_SECONDS)
+    report = report_span(estimate, typical, options.finalist_trainings)
+    source = "by what earlier searches on this machine took a step"
+    if not timed:
+        search, report = search.widened(UNTIMED), report.widened(UNTIMED)
+        source = "a rough guess before this machine's first search; a search says it again"
+    limit = f" (--timeout {duration(options.timeout_seconds)})" if options.timeout_seconds else ""
+    return f"time: search {search}{limit}, its report with finalists {report}; {source}"
 
 
 def num_references(options: SearchOptions, chosen: SearchSpace) -> int:

@@ -7,24 +7,28 @@ that a mistake in an option is found in a second, and workers start before the t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
 from pipeline.datasets import DatasetSummary, summarize
-from pipeline.datasets.splits import MEASURED_AT_LEAST
+from pipeline.datasets.findings import KEEPING
+from pipeline.datasets.summary import check_backend
+from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
+from pipeline.search.space.points import num_points, num_trials
 from pipeline.search.space.space import SearchSpace
+from pipeline.search.trial_memory import check_each_fits, may_use_gpu
+from pipeline.selection.records import FINALISTS, SEEDS
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
-from pipeline.training.memory_model import DataShape, MemoryNeed, memory_need
 from pipeline.training.worker import WorkerSpec
 
 MAX_NAME_LENGTH = 250
@@ -54,6 +58,7 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
+        finalist_trainings: Of the report that follows, for the time that is told; 0 for none.
         data: How the user's own data are read and split.
     """
 
@@ -75,6 +80,7 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    finalist_trainings: int = SEEDS * FINALISTS
     data: DataOptions = field(default_factory=DataOptions)
 
     @property
@@ -86,12 +92,17 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A search that could start: its dataset, its space and its study's name and definition."""
+    """A search that could start: its dataset, its space and its study's name and definition.
+
+    Attributes:
+        notes: Lines for the user on what is done otherwise than asked.
+    """
 
     dataset: DatasetSummary
     space: SearchSpace
     study: str
     definition: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(options: SearchOptions) -> Prepared:
@@ -109,7 +120,11 @@ def prepare(options: SearchOptions) -> Prepared:
     if options.trials is not None:
         changed["trials"] = options.trials
     chosen = replace(chosen, **changed)
+    check_backend(dataset.string_inputs, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
+    if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
+        check_trials_fit(options, chosen, dataset, available_bytes())
+    chosen, notes = within_points(chosen, options.references)
     definition = {
         "dataset": dataset.name,
         "split_id": dataset.split_id,
@@ -118,12 +133,28 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
-    if given := options.data.given():
+    # What is only not told changes no trial: the study goes on.
+    keeping = tuple(code for code in options.data.ignore if code in KEEPING)
+    if given := replace(options.data, ignore=keeping).given():
         # Only where given, so that studies of other data keep the definition that they have.
         definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name
     check_name(study)
-    return Prepared(dataset, chosen, study, definition)
+    return Prepared(dataset, chosen, study, definition, notes)
+
+
+def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:
+    """Returns the space with no more trials than it has points to train, and what to say of it."""
+    most = num_trials(chosen, references)
+    if chosen.trials <= most:
+        return chosen, ()
+    outside = int(most - num_points(chosen))
+    beside = f" and {outside} references beside them" if outside else ""
+    told = (
+        f"{chosen.path} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
+        f" trained instead of {chosen.trials}, each point once"
+    )
+    return replace(chosen, trials=int(most)), (told,)
 
 
 def check_can_end_trials(executor: str, trial_timeout_seconds: float | None) -> None:
@@ -155,9 +186,7 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     Raises:
         InputError: One does not; the message says which and why.
     """
-    configs = {f"depth {config.depth}": config for config in typical_configs(chosen)}
-    configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
-    for what, config in configs.items():
+    for what, config in described_configs(chosen).items():
         try:
             techniques.check_inputs(techniques.in_use([config]), dataset.kind)
             num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
@@ -166,6 +195,19 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
                 f"{chosen.path}: {what} does not fit {dataset.name} (inputs of shape "
                 f"{list(dataset.input_shape)}): {error}"
             ) from error
+
+
+def check_trials_fit(
+    options: SearchOptions, chosen: SearchSpace, dataset: DatasetSummary, memory: float
+) -> None:
+    """Checks that each trial of a space can be trained alone in this many bytes of all workers.
+
+    Raises:
+        InputError: One cannot.
+    """
+    trained = chosen if options.references else replace(chosen, references=())
+    share = memory / options.workers
+    check_each_fits(described_configs(trained), dataset, options.dataset, share)
 
 
 def check_name(name: str) -> None:
@@ -193,13 +235,10 @@ def data_size(dataset: DatasetSummary) -> DataSize:
     return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
-def memory_needs(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[MemoryNeed, ...]:
-    """Returns what trials of these configs take while they train."""
-    sizes = dataset.split_sizes
-    num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
-    num_scored = sizes["validation"] + num_measured
-    shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
-    return tuple(memory_need(config, shape) for config in configs)
+def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:
+    """Returns configurations of a space, each of its references among them, by what they are."""
+    configs = {f"depth {config.depth}": config for config in typical_configs(chosen)}
+    return configs | {f"reference '{entry.name}'": entry.config for entry in chosen.references}
 
 
 def every_config(chosen: SearchSpace) -> list[TrialConfig]:

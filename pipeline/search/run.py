@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import data_lines
+from pipeline.datasets import data_lines, data_notes
 from pipeline.errors import (
     InputError,
     PipelineError,
@@ -28,15 +28,17 @@ from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
+from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
-from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
+from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
 from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
+from pipeline.tracking.data_notes import DATA_FILE, as_text
 
 if TYPE_CHECKING:
     from pipeline.search.study import Study
@@ -80,7 +82,8 @@ def run_search(
         session = open_session(options, prepared, view)
         if check is not None:
             check(session.store)
-        return search_to_end(session, executor)
+        with session.study.held(shared=is_shared(session.storage)):
+            return search_to_end(session, executor)
 
 
 def folders_of(addresses: Iterable[str]) -> set[Path]:
@@ -138,7 +141,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
     run = open_run(session)
     with run.in_background(folder, view.note), run_closed(run):
         earlier = resume(session, run, known)
-        for line in data_lines(prepared.dataset):
+        for line in (*prepared.notes, *data_lines(prepared.dataset)):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
         for line in too_few_to_search(options, prepared.space):
@@ -149,6 +152,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
         with stopping_softly(supervisor.stop_by_user, view.note):
             record = search_and_return_unfinished(supervisor, study)
+        remember(estimate, executor.about.name if executor.about else "cpu")
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
         names = {number: verdict.name for number, verdict in verdicts.items()}
@@ -223,7 +227,8 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
     run.log_dataset(
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
     )
-    run.log_files({"search_space.yaml": session.prepared.space.text})
+    notes = as_text(data_notes(dataset))
+    run.log_files({"search_space.yaml": session.prepared.space.text, DATA_FILE: notes})
     session.study.resume(references=options.references)
     closed = (*run.close_stale(session.study.stale), *run.close_stale())
     # One killed before its first trial may lack its split and chance level until now.

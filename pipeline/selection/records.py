@@ -65,6 +65,10 @@ EPSILON = Constant(
 )  # fmt: skip
 
 
+SEEDS, FINALISTS = 3, 5
+"""Seeds per finalist and finalists, where nothing else is asked for and nothing is locked."""
+
+
 @dataclass(frozen=True)
 class RuleSettings:
     """Name and constants of a selection rule; which constants it has is its entry in ``RULES``.

@@ -43,6 +43,11 @@ _PERMANENT = (
 lost connection, and ENDPOINT_NOT_FOUND, a proxy's 404 while the server behind it restarts."""
 _PERMANENT_STATUS = re.compile(r"failed with error code (401|403|413|414|431)\b")
 """How MLflow's client words what a proxy says in its own page: the request will never pass it."""
+_NO_ENTRY = {
+    "UNAUTHENTICATED": "401, wrong name or password",
+    "CUSTOMER_UNAUTHORIZED": "401, wrong name or password",
+    "PERMISSION_DENIED": "403, not allowed",
+}
 _PASSING_STATUS = (408, 425, 429)
 
 Transport = Callable[..., Any]
@@ -98,6 +103,14 @@ class Client:
                     registry = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri
                     made = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry)
                     transport(made.search_experiments, max_results=1)
+        except TrackingError as error:
+            if error_code(error) in _NO_ENTRY:
+                raise TrackingError(
+                    f"MLflow at {masked(tracking_uri)} does not let this user in "
+                    f"({_NO_ENTRY[error_code(error)]}): set MLFLOW_TRACKING_USERNAME and "
+                    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server knows"
+                ) from error.__cause__
+            raise
         except ValueError as error:
             raise AddressError(
                 f"'{masked(tracking_uri)}' is no address ({masked(str(error))[:200]}): {_EXPECTED} "

@@ -16,6 +16,7 @@ from mlflow.entities import Run
 
 from pipeline.errors import InputError, closest
 from pipeline.records import ChanceLevel, StudyRecord, TrialRecord
+from pipeline.tracking import data_notes
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import (
     CURVE_PREFIX,
@@ -25,6 +26,7 @@ from pipeline.tracking.codec import (
     measurement_from,
     unpack_results,
 )
+from pipeline.tracking.data_notes import DATA_FILE
 from pipeline.tracking.parent_run import DEFINITION_FILE
 from pipeline.tracking.queries import children_of, parents_of
 
@@ -57,6 +59,7 @@ def read_study(client: Client, study: str | None = None, dataset: str | None = N
         chance=_chance(parent),
         definition=_definition(client, parent),
         trials=trials,
+        data=data_notes.from_text(client.read_artifact(parent.info.artifact_uri, DATA_FILE)),
     )
 
 

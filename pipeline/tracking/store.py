@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.tracking import finalist_runs, read, selection_record, study_run
+from pipeline.tracking import finalist_runs, read, report_run, selection_record, study_run
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
@@ -47,6 +47,8 @@ class Tracking(Client):
     log_report = selection_record.log_report
     set_verdicts = selection_record.set_verdicts
     mark_winner = selection_record.mark_winner
+    adopt_report_run = report_run.adopt_report_run
+    mark_reported_well = report_run.mark_reported_well
     check_registry = registry.check_registry
     register_model = registry.register_model
     settle_champion = champion.settle_champion

@@ -17,15 +17,21 @@ from keras import layers as kl
 from keras import ops
 
 from pipeline.datasets.dataset import Encoding
+from pipeline.datasets.raw_rows import input_names
+from pipeline.datasets.summary import check_backend, string_inputs
 from pipeline.datasets.table_encoding import (
     CIRCLES,
     CategoryColumn,
     NumberColumn,
     TableEncoding,
 )
+from pipeline.datasets.text_encoding import TextEncoding
 
 Builder = Callable[[Any, Sequence[Any]], Any]
 """An encoding, and a tensor ``[n, 1]`` for each of its columns -> float32 ``[n, *input_shape]``."""
+
+WORDS_LAYER = "words_"
+"""The layer that knows the words of a column is called this and the column's place."""
 
 
 def _table(encoding: TableEncoding, inputs: Sequence[Any]) -> Any:
@@ -33,9 +39,10 @@ def _table(encoding: TableEncoding, inputs: Sequence[Any]) -> Any:
     parts = []
     if encoding.numbers:
         parts += _numbers(encoding.numbers, inputs[: len(encoding.numbers)])
-    for entry, tensor in zip(encoding.categories, inputs[len(encoding.numbers) :], strict=True):
+    for place in range(len(encoding.numbers), len(inputs)):
+        entry = encoding.categories[place - len(encoding.numbers)]
         if entry.words or entry.pools_rare:
-            parts.append(_category(entry, tensor))
+            parts.append(_category(entry, inputs[place], f"{WORDS_LAYER}{place}"))
     return ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
@@ -46,7 +53,7 @@ def _numbers(entries: Sequence[NumberColumn], inputs: Sequence[Any]) -> list[Any
     centers = np.array([entry.center for entry in entries])
     scales = np.array([entry.scale for entry in entries])
     parts = [ops.cast((filled - centers) / scales, "float32")]
-    marked = [place for place, entry in enumerate(entries) if entry.indicates_gaps]
+    marked = [place for place, entry in enumerate(entries) if entry.column.gaps]
     if marked:
         parts.append(ops.cast(ops.take(gaps, np.array(marked), axis=1), "float32"))
     for place, entry in enumerate(entries):
@@ -57,19 +64,31 @@ def _numbers(entries: Sequence[NumberColumn], inputs: Sequence[Any]) -> list[Any
     return parts
 
 
-def _category(entry: CategoryColumn, tensor: Any) -> Any:
+def _category(entry: CategoryColumn, tensor: Any, name: str) -> Any:
     """Returns the places of a column of words; the layer's first one is that of all others."""
     # A vocabulary must not be empty: this word is in no column, which holds none with a blank.
     words = list(entry.words) or [" "]
     found = kl.StringLookup(
-        vocabulary=words, num_oov_indices=1, mask_token=None, output_mode="one_hot"
+        vocabulary=words, num_oov_indices=1, mask_token=None, output_mode="one_hot", name=name
     )(tensor)
     first = 0 if entry.pools_rare else 1
     places = np.arange(first, 1 + len(entry.words))
     return ops.cast(ops.take(found, places, axis=1), "float32")
 
 
-ENCODERS: dict[type, Builder] = {TableEncoding: _table}
+def _text(encoding: TextEncoding, inputs: Sequence[Any]) -> Any:
+    """Returns what :meth:`TextEncoding.apply` does; the first column is that of unknown words."""
+    layer = kl.TextVectorization(
+        standardize="lower_and_strip_punctuation",
+        split="whitespace",
+        output_mode="multi_hot",
+        vocabulary=list(encoding.words),
+        name="words",
+    )
+    return ops.cast(layer(inputs[0]), "float32")
+
+
+ENCODERS: dict[type, Builder] = {TableEncoding: _table, TextEncoding: _text}
 """Type of an encoding -> what builds the layers that do the same."""
 
 
@@ -82,8 +101,12 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
 
     Returns:
         A Keras model; its inputs are a dictionary of ``[n, 1]`` tensors, float64 or string, whose
-        keys are :func:`input_names`.
+        keys are those of ``raw_rows.input_names``.
+
+    Raises:
+        InputError: Keras's backend takes no strings, but there are columns of words or texts.
     """
+    check_backend(string_inputs(encoding.columns), keras.backend.backend())
     # The layers have a model of their own inside: no column's name meets that of a layer there.
     inside = [
         keras.Input((1,), dtype=column.dtype, name=f"column_{place}")
@@ -104,27 +127,10 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
     return keras.Model(inputs, network(list(inputs.values())), name="model")
 
 
-def input_names(columns: Sequence[str]) -> list[str]:
-    """Returns what the inputs for columns are called: as they are, without the ``/`` Keras forbids.
-
-    Args:
-        columns: Distinct names of columns.
-    """
-    taken = {name for name in columns if "/" not in name}
-    found = []
-    for column in columns:
-        name = column.replace("/", "|")
-        while name != column and name in taken:
-            name += "|"
-        taken.add(name)
-        found.append(name)
-    return found
-
-
 def outputs(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int) -> np.ndarray:
     """Returns what a model of :func:`with_encoding` gives, float32 ``[n, num_classes]``.
 
-    Not by ``predict``, which rounds float64 to float32 first and takes no numpy strings.
+    Not by ``predict``, which rounds float64 to float32 first and takes no strings.
 
     Args:
         model: The model.
@@ -137,3 +143,17 @@ def outputs(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int) -> np
         for start in range(0, count, batch_size)
     )
     return np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])
+
+
+def vocabularies(model: Any) -> dict[int, frozenset[str]]:
+    """Returns the words that a model of :func:`with_encoding` has a place for.
+
+    Returns:
+        Place of a column among the encoding's columns -> its words.
+    """
+    found = {}
+    for layer in (inner for outer in model.layers for inner in getattr(outer, "layers", ())):
+        place = layer.name.removeprefix(WORDS_LAYER)
+        if isinstance(layer, kl.StringLookup) and place.isdigit():
+            found[int(place)] = frozenset(map(str, layer.get_vocabulary()))
+    return found

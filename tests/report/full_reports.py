@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.records import PerExample, TestExamples, TestResult, TrialConfig
+from pipeline.records import DataNotes, PerExample, TestExamples, TestResult, TrialConfig
 from pipeline.report.report import Report
 from pipeline.selection.records import Confirmation, Finalist, RuleSettings
 from pipeline.selection.select import select
@@ -26,6 +26,13 @@ CURVES = {
     "train_ce": (0.8, 0.4, 0.3, 0.2, 0.15, 0.1),
     "val_accuracy": (0.6, 0.7, 0.8, 0.9, 0.9, 0.9),
 }
+NOTES = DataNotes(
+    about=("label 'species' (10 classes); features (2): length, depth",),
+    findings=(
+        ("groups", "rows of one 'nest' stay in one part; groups: train 60, validation 20, test 20"),
+        ("rare", "classes with fewer than 10 training and validation examples: 'a|b', '<i>'"),
+    ),
+)
 CONFIGS = (
     TrialConfig(),
     TrialConfig(regularizer="l2", lambda_l2=0.099, depth=3),
@@ -49,7 +56,7 @@ def searched_study(make_trial, make_study, num=26, definition=None):
         wanted = {"val_ce": 0.4 + 0.1 * depth, "gap_ce": 0.3 - 0.3 * rate}
         trials.append(make_trial(number, config=config, **wanted))
     asked = {"source": "digits", "seed": 3, "train_examples": None, "space": SPACE}
-    return replace(make_study(*trials), definition=asked | (definition or {}))
+    return replace(make_study(*trials), definition=asked | (definition or {}), data=NOTES)
 
 
 @lru_cache

@@ -1,117 +1,119 @@
-"""A CSV file in, a table out: UTF-8, commas, a header; every departure refused with its line."""
+"""A text file of a table in, a table out: a header and a row per line; every departure is refused.
+
+How it is written (``csv_dialect``) is detected, or said by options.
+"""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipeline.datasets.formats.table import (
-    Table,
-    arrow_errors,
-    check_names,
-    checked_table,
-    reads_as_number,
-)
-from pipeline.datasets.user.limits import check_memory
+from pipeline.datasets.formats.csv_dialect import Dialect, dialect_of, text_of
+from pipeline.datasets.formats.number_texts import decimal_mark, grouped_numbers
+from pipeline.datasets.formats.raw_values import MISSING
+from pipeline.datasets.formats.table import Table, arrow_errors, checked_table
 from pipeline.errors import DatasetError
 
-_DECIMAL = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
-"""What no column is called; nan, inf and 1e3 may be names."""
-GROWTH = 4
-"""Bytes in memory for a byte of text: the two of ``0,`` become a number of eight."""
+NULLS = sorted(
+    MISSING | {word.upper() for word in MISSING} | {"NaN", "Nan", "-NaN", "NaT", "None", "Null"}
+)
+"""What arrow reads as missing among numbers; it looks at capitals."""
 
 
 def read_csv_table(
     path: Path,
     label_of: Callable[[tuple[str, ...]], str | None],
     expected: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
 ) -> Table:
-    """Returns the columns of a CSV file.
+    """Returns the columns of a text file.
 
     Args:
-        path: UTF-8 text with a header, comma-separated.
+        path: Text with a header, UTF-8 or UTF-16; ``.gz`` is unpacked.
         label_of: Names of the columns -> the one whose values are kept as text; None for none.
         expected: Columns that are known to be in such a file; None where none are. They may be
             called by numbers, and one of them may stand alone.
+        delimiter: What separates the columns; None to detect it.
+        decimal: The decimal mark, ``.`` or ``,``; None to detect it.
 
     Raises:
-        DatasetError: It is no such file.
+        DatasetError: It is no such file, or can be read in two ways.
     """
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    size = path.stat().st_size
-    check_memory(f"{path}, {size:,} bytes of text,", size * GROWTH)
-    _check_utf8(path)
-    names = _csv_header(path, expected)
+    content = text_of(path)
+    dialect = dialect_of(path, content, delimiter, decimal, expected)
+    names = dialect.names
     keys = [str(place) for place in range(len(names))]
     label = label_of(names)
     types = {} if label is None else {keys[names.index(label)]: pa.string()}
-    with arrow_errors(path, "CSV"):
-        table = arrow_csv.read_csv(
-            path,
-            # In order and one by one, so that a message can name the row.
-            arrow_csv.ReadOptions(
-                use_threads=False, block_size=1 << 24, skip_rows=1, column_names=keys
-            ),
-            arrow_csv.ParseOptions(newlines_in_values=True),
-            arrow_csv.ConvertOptions(column_types=types),
+    rows = pa.py_buffer(memoryview(content)[dialect.header_bytes :])
+    if not rows.size:
+        raise DatasetError(
+            f"{path} has 0 rows of {len(names)} columns; expected a row per example."
         )
-    return checked_table(path, names, table)
+    mark, ragged = dialect.decimal, []
+
+    def keep(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
+    for _ in range(2):
+        try:
+            with arrow_errors(path, "CSV"):
+                table = arrow_csv.read_csv(
+                    pa.BufferReader(rows),
+                    # In order and one by one, so that a message can name the row.
+                    arrow_csv.ReadOptions(use_threads=False, block_size=1 << 24, column_names=keys),
+                    arrow_csv.ParseOptions(
+                        delimiter=dialect.delimiter,
+                        newlines_in_values=True,
+                        invalid_row_handler=keep,
+                    ),
+                    arrow_csv.ConvertOptions(
+                        column_types=types,
+                        decimal_point=mark or ".",
+                        null_values=NULLS,
+                        true_values=["true", "True", "TRUE"],
+                        false_values=["false", "False", "FALSE"],
+                    ),
+                )
+        except DatasetError as error:
+            if ragged:
+                raise _ragged(path, ragged[0], dialect, b'"' in content) from error
+            raise
+        texts = {
+            place: column.unique().to_pylist()
+            for place, column in enumerate(table.columns)
+            if pa.types.is_string(column.type) and names[place] != label
+        }
+        if mark is not None:
+            break
+        # Rows beyond the sample may say it.
+        mark = decimal_mark(path, texts.values()) or "."
+        if mark == ".":
+            break
+    columns = list(table.columns)
+    for place, distinct in texts.items():
+        numbers = grouped_numbers(distinct, mark or ".")
+        if numbers is not None:
+            indices = table.column(place).combine_chunks().dictionary_encode()
+            found = dict(zip(distinct, numbers, strict=True))
+            values = [found[text] for text in indices.dictionary.to_pylist()]
+            columns[place] = pa.chunked_array(
+                [pa.array(values, pa.float64()).take(indices.indices)]
+            )
+    return checked_table(path, names, pa.table(columns, keys))
 
 
-def _check_utf8(path: Path) -> None:
-    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    with path.open("rb") as file:
-        while True:
-            chunk = file.read(1 << 20)
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                line += error.object.count(b"\n", 0, error.start)
-                raise DatasetError(
-                    f"{path}: line {line} is not UTF-8 text (byte {error.object[error.start]:#04x})"
-                    "; save the file as UTF-8 (spreadsheets: 'CSV UTF-8')."
-                ) from error
-            if not chunk:
-                return
-            line += chunk.count(b"\n")
-
-
-def _csv_header(path: Path, expected: Sequence[str] | None) -> tuple[str, ...]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            found = next(csv.reader([file.readline()]), [])
-    except csv.Error as error:
-        raise DatasetError(f"{path}: the first line is no CSV header ({error}).") from error
-    names = tuple(name.strip() for name in found)
-    if not names:
-        raise DatasetError(
-            f"{path} starts with an empty line; expected a header: a name per column, separated by"
-            " commas."
-        )
-    if len(names) == 1 and expected is None:
-        other = next(
-            (f" It looks separated by {mark!r}." for mark in ";\t|" if mark in names[0]), ""
-        )
-        raise DatasetError(
-            f"{path}: the header has one column; expected features and labels, separated by"
-            f" commas.{other}"
-        )
-    if not names[-1] and "" not in names[:-1]:
-        raise DatasetError(
-            f"{path}: the header ends in a trailing comma, which makes a column without a name."
-            " Remove the comma at the end of every line."
-        )
-    check_names(path, names)
-    known = expected is not None and set(expected) <= set(names)
-    data = [name for name in names if _DECIMAL.fullmatch(name)]
-    if not known and (data or all(map(reads_as_number, names))):
-        raise DatasetError(
-            f"{path}: the first line looks like data ('{(data or names)[0]}'); expected a header"
-            " with a name per column."
-        )
-    return names
+def _ragged(path: Path, row: Any, dialect: Dialect, quoted: bool) -> DatasetError:
+    """Returns the refusal of a row that has not as many cells as the header."""
+    # A quoted cell may take more than a line.
+    place = f"row {row.number}" + ("" if quoted else f", line {row.number + dialect.header_lines},")
+    return DatasetError(
+        f"{path}: {place} has {row.actual_columns} cells, the header {row.expected_columns}:"
+        f" {row.text[:60]!r}. Mend that row, or name another separator with --delimiter."
+    )

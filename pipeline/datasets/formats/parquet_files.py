@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.datasets.formats.table import Table, arrow_errors, check_names, checked_table
 from pipeline.datasets.user.limits import check_memory
 
-_INDEX = re.compile(r"__index_level_\d+__")  # pandas' row names, no data
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""Row names that pandas stores; they are no data."""
 
 
 def read_parquet_table(path: Path) -> Table:
@@ -23,7 +24,7 @@ def read_parquet_table(path: Path) -> Table:
 
     with arrow_errors(path, "Parquet"), contextlib.closing(parquet.ParquetFile(path)) as file:
         schema, metadata = file.schema_arrow, file.metadata
-        kept = [name for name in schema.names if not _INDEX.fullmatch(name)]
+        kept = [name for name in schema.names if not PANDAS_INDEX.fullmatch(name)]
         check_names(path, kept)
         text = [one.name for one in schema if one.type in (pa.string(), pa.large_string())]
         rows, columns = metadata.num_rows, metadata.num_columns

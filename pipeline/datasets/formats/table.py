@@ -63,6 +63,35 @@ class Table:
             )
         return values
 
+    def values(self, name: str) -> Any:
+        """Returns a column as pandas' ``Series``."""
+        return self.columns[self.names.index(name)].to_pandas()
+
+    def kind(self, name: str) -> str:
+        """Returns what a column holds by its type in the file.
+
+        Returns:
+            ``number``, ``boolean``, ``date``, ``time``, ``text``, or ``other``, such as lists.
+        """
+        import pyarrow as pa
+
+        kind = self.columns[self.names.index(name)].type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        checks = {
+            "boolean": (pa.types.is_boolean,),
+            "number": (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+            "date": (pa.types.is_date, pa.types.is_timestamp),
+            "time": (pa.types.is_time,),
+            # A column of nothing but gaps may be of any type.
+            "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_null),
+        }
+        found = (name for name, tests in checks.items() if any(test(plain) for test in tests))
+        return next(found, "other")
+
+    def type_name(self, name: str) -> str:
+        """Returns what Arrow calls a column's type."""
+        return str(self.columns[self.names.index(name)].type)[:60]
+
     def is_text(self, name: str) -> bool:
         """Whether a column holds text."""
         import pyarrow as pa

@@ -1,7 +1,9 @@
 """Label values as a user's file holds them in, class numbers and names out.
 
-Labels are classes: whole numbers (``1``, ``1.0``, ``"1"`` are the same one), booleans or text. The
-distinct values, sorted, become classes 0, 1, ...; gaps between numbers do not matter.
+Labels are classes: whole numbers (``1``, ``1.0``, ``"1"`` are the same one), booleans (``True`` and
+``"true"`` are), a few decimal numbers, or text, whose outer blanks do not count. The distinct
+values, sorted, become classes 0, 1, ...; gaps between numbers do not matter. Missing labels are
+refused, and so is what looks like targets of a regression (``regression``).
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.user.regression import quantity
 from pipeline.errors import DatasetError
 
 MAX_NAME = 100
@@ -21,6 +25,8 @@ _WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,17}))(?:\.0*)?", re.ASCII)
 _FRACTION = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 MOST_FRACTIONS = 10
 """So many different decimal numbers may be classes (doses, versions); more are a regression's."""
+
+INSIST = "--classes takes them for classes nevertheless"
 
 Value = int | str | bool
 
@@ -41,18 +47,72 @@ class Classes:
         return tuple(str(value) for value in self.numbers)
 
 
-def classes_of(distinct: Sequence[Any], num_examples: int, where: str) -> Classes:
+def read_labels(
+    distinct: Sequence[Any],
+    codes: np.ndarray,
+    where: str,
+    *,
+    insist: bool = False,
+    example: str = "row",
+) -> tuple[Classes, np.ndarray]:
+    """Returns the classes of the examples to be split, and the class number of each example.
+
+    Args:
+        distinct: Each label value once, in any order, in Python's own types.
+        codes: Integer ``[n]``, each example's position in ``distinct``.
+        where: File, and array or column, for messages.
+        insist: Whether what looks like targets of a regression are classes nevertheless.
+        example: ``row`` (counted from 1) or ``example`` (from 0), for messages.
+
+    Raises:
+        DatasetError: A label is missing, or they are no classes.
+    """
+    check_complete(distinct, codes, where, example)
+    counts = np.bincount(codes, minlength=len(distinct))
+    classes = classes_of(distinct, len(codes), where, counts=counts, insist=insist)
+    return classes, encode(distinct, codes, classes, where)
+
+
+def check_complete(
+    distinct: Sequence[Any], codes: np.ndarray, where: str, example: str = "row"
+) -> None:
+    """Checks that no label is missing; see :func:`read_labels`.
+
+    Raises:
+        DatasetError: One is; the message names its row.
+    """
+    for place, value in enumerate(distinct):
+        if not means_missing(value):
+            continue
+        number = int(np.argmax(codes == place)) + (example == "row")
+        raise DatasetError(
+            f"{where} holds {value!r} in {example} {number}, which means a missing label; expected"
+            f" a class in every {example}. Fill in or drop those {example}s."
+        )
+
+
+def classes_of(
+    distinct: Sequence[Any],
+    num_examples: int,
+    where: str,
+    *,
+    counts: Sequence[int] | np.ndarray | None = None,
+    insist: bool = False,
+) -> Classes:
     """Returns the classes of the distinct label values of the examples to be split.
 
     Args:
         distinct: Each label value once, in any order, in Python's own types.
         num_examples: Number of examples.
         where: File, and array or column, for messages.
+        counts: Number of examples of each value; None where they are surely classes.
+        insist: Whether what looks like targets of a regression are classes nevertheless.
 
     Raises:
-        DatasetError: They are no classes: fewer than two, too many, not whole, no names.
+        DatasetError: They are no classes: fewer than two, too many, a regression's, no names.
     """
-    values = sorted(set(_values(distinct, where)))
+    read = _values(distinct, where, insist)
+    values = sorted(set(read))
     if len(values) < 2:
         raise DatasetError(
             f"{where} has {len(values)} class {_some(list(map(str, values)))}; expected at least 2."
@@ -62,9 +122,26 @@ def classes_of(distinct: Sequence[Any], num_examples: int, where: str) -> Classe
             f"{where} has {len(values)} classes in {num_examples} examples; expected two or more"
             " examples per class. Targets of a regression cannot be used."
         )
+    if counts is not None and not insist and all(type(value) is int for value in values):
+        _check_no_quantity(read, counts, where)
     for value in values:
         check_name(str(value), where)
     return Classes({value: number for number, value in enumerate(values)})
+
+
+def _check_no_quantity(
+    values: Sequence[Value], counts: Sequence[int] | np.ndarray, where: str
+) -> None:
+    totals: Counter[Any] = Counter()
+    for value, count in zip(values, counts, strict=True):
+        totals[value] += int(count)
+    whole = sorted(totals)
+    if why := quantity(whole, [totals[value] for value in whole]):
+        raise DatasetError(
+            f"{where} holds {len(whole)} whole numbers from {whole[0]} to {whole[-1]} {why}, which"
+            f" look like targets of a regression; expected classes. {INSIST}; or put them into a"
+            " few ranges, each a class."
+        )
 
 
 def encode(distinct: Sequence[Any], codes: np.ndarray, classes: Classes, where: str) -> np.ndarray:
@@ -82,7 +159,8 @@ def encode(distinct: Sequence[Any], codes: np.ndarray, classes: Classes, where: 
     Raises:
         DatasetError: A value is none of the classes.
     """
-    values = _values(distinct, where)
+    texts = all(isinstance(value, str) for value in classes.numbers)
+    values = [_value_among(value, classes, where, texts) for value in distinct]
     unknown = sorted(str(value) for value in values if value not in classes.numbers)
     if unknown:
         raise DatasetError(
@@ -107,44 +185,63 @@ def check_name(name: str, where: str) -> None:
 
 
 def means_missing(value: Any) -> bool:
-    """Whether a label is a word for a missing value in every language; ``NA`` may be a class."""
-    return isinstance(value, str) and value.strip().lower() in ("nan", "null", "<na>", "nat")
+    """Whether a label is none: a word for that in every language; ``NA`` may be a class."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "nan", "null", "<na>", "nat")
+    return value is None or bool(value != value)
 
 
 def differing_in_case(names: Sequence[str]) -> list[str]:
-    """Returns the names that another one equals but for capitals, sorted."""
-    folded = Counter(name.casefold() for name in names)
-    return sorted(name for name in names if folded[name.casefold()] > 1)
+    """Returns the names that another one equals but for capitals and blanks, sorted."""
+    folded = Counter("".join(name.casefold().split()) for name in names)
+    return sorted(name for name in names if folded["".join(name.casefold().split())] > 1)
 
 
-def _values(distinct: Sequence[Any], where: str) -> list[Value]:
+def _values(distinct: Sequence[Any], where: str, insist: bool = False) -> list[Value]:
     if not all(isinstance(value, str) for value in distinct):
-        return [_number(value, where) for value in distinct]
+        return _numbers(distinct, where, insist)
     texts = [value.strip() for value in distinct]
-    if "" in texts:
-        raise DatasetError(f"{where} has empty labels; expected a class for every example.")
+    if {text.lower() for text in texts} <= {"true", "false"}:
+        return [text.lower() == "true" for text in texts]
     whole = [_WHOLE.fullmatch(text) for text in texts]
     if all(whole):
         return [int(match[1]) for match in whole if match]
-    if all(map(_FRACTION.fullmatch, texts)) and len(texts) > MOST_FRACTIONS:
-        raise DatasetError(
-            f"{where} holds {len(texts)} numbers such as '{texts[0]}', which look like targets of a"
-            " regression; expected classes. Name them by words if they are classes."
-        )
+    if all(map(_FRACTION.fullmatch, texts)):
+        _check_few(texts, where, insist)
     return list(texts)
 
 
-def _number(value: Any, where: str) -> Value:
-    if isinstance(value, bool | int):
-        return value
-    if value != value:
-        raise DatasetError(f"{where} has missing labels (NaN); expected a class for every example.")
-    if not float(value).is_integer() or abs(value) >= 2**53:
+def _value_among(value: Any, classes: Classes, where: str, texts: bool) -> Value:
+    """Returns a label as these classes hold it: ``1`` is text beside words, else a number."""
+    if not texts:
+        return _values([value], where)[0]
+    text = str(value).strip()
+    return text if text in classes.numbers or isinstance(value, str) else str(float(value))
+
+
+def _numbers(distinct: Sequence[Any], where: str, insist: bool) -> list[Value]:
+    """Returns numbers as whole ones where all are, else as the texts that a CSV file has."""
+    for value in distinct:
+        if not isinstance(value, bool | int) and (
+            not isfinite(value) or (float(value).is_integer() and abs(value) >= 2**53)
+        ):
+            raise DatasetError(
+                f"{where} holds {value}, which is no class; expected whole numbers or text, a class"
+                " per example. Targets of a regression cannot be used."
+            )
+    if all(isinstance(value, bool | int) or float(value).is_integer() for value in distinct):
+        return [value if isinstance(value, bool) else int(value) for value in distinct]
+    _check_few([str(value) for value in distinct], where, insist)
+    return [str(float(value)) for value in distinct]
+
+
+def _check_few(numbers: Sequence[str], where: str, insist: bool) -> None:
+    if len(numbers) > MOST_FRACTIONS and not insist:
         raise DatasetError(
-            f"{where} holds {value}, which is no class; expected whole numbers or text, a class per"
-            " example. Targets of a regression cannot be used."
+            f"{where} holds {len(numbers)} numbers such as '{numbers[0]}', which look like targets"
+            f" of a regression; expected classes. {INSIST}; or put them into a few ranges, each a"
+            " class."
         )
-    return int(value)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,15 +1,17 @@
 """The user's own ``.npz``: checked arrays in, :class:`RawData` out; nothing is ever unpickled.
 
 Either ``x`` and ``y``, which are split 60/20/20, or ``x_train``, ``y_train``, ``x_test`` and
-``y_test``: then ``x_test`` stays sealed (only its header is read before) and train is split 80/20.
+``y_test``: then train is split 80/20, and the test part stays sealed. Its shapes, whether its
+values are finite, and which classes it has are checked at once: a search later, it is too late.
 
 - ``x``: numbers, ``[n, features]``, images ``[n, h, w]`` or ``[n, h, w, channels]``; uint8 stays
   uint8, everything else becomes float32.
-- ``y``: ``[n]`` classes: whole numbers or text (see ``datasets.labels``).
+- ``y``: ``[n]`` classes: whole numbers, booleans or text (see ``user.labels``).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,25 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Kind, Part, RawData
+from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.npz import members, read_array, read_header
-from pipeline.datasets.user.labels import Classes, classes_of, encode
+from pipeline.datasets.user.labels import Classes, check_complete, encode, read_labels
 from pipeline.errors import DatasetError
+from pipeline.records import DataOptions
 
 POOLED = ("x", "y")
+LONG = 8
+"""Images whose sides differ by more than this factor are rare."""
 PARTED = ("x_train", "y_train", "x_test", "y_test")
+DEFAULT = DataOptions()
 
 
-def read_npz(path: Path) -> RawData:
+def read_npz(path: Path, options: DataOptions = DEFAULT) -> RawData:
     """Returns the examples of a user's archive.
+
+    Args:
+        path: The archive.
+        options: Say whether what looks like a regression's targets are classes.
 
     Raises:
         DatasetError: The archive cannot be used; the message names file, array and remedy.
@@ -35,13 +46,15 @@ def read_npz(path: Path) -> RawData:
     inputs, kind = _inputs(path, inputs_name)
     distinct, codes = _label_values(path, labels_name, len(inputs))
     where = f"{path}: '{labels_name}'"
-    classes = classes_of(distinct, len(inputs), where)
-    labels = encode(distinct, codes, classes, where)
+    classes, labels = read_labels(distinct, codes, where, insist=options.classes, example="example")
+    findings = _looks_like_series(inputs_name, inputs)
     if not test_names:
-        return RawData(kind, classes.names, inputs, labels)
+        return RawData(kind, classes.names, inputs, labels, findings=findings)
     num_test = _check_test_headers(path, inputs.shape[1:])
     read_test = partial(_read_test, path, classes)
-    return RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
+    read_test()
+    raw = RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
+    return replace(raw, findings=findings)
 
 
 def _array_names(path: Path) -> tuple[str, ...]:
@@ -86,18 +99,42 @@ def _shape_inputs(path: Path, name: str, inputs: np.ndarray) -> tuple[np.ndarray
         )
     if inputs.ndim == 2:
         return inputs, "features"
+    shape = inputs.shape
     if inputs.ndim == 3:
-        return inputs[..., None], "image"
+        inputs = inputs[..., None]
     if inputs.shape[1] in (1, 3) and inputs.shape[3] > 4:
         raise DatasetError(
             f"{path}: '{name}' has shape {inputs.shape}, which looks like channels first; expected"
             f" [n, height, width, channels]. Save np.moveaxis({name}, 1, -1)."
         )
+    if min(inputs.shape[1:3]) == 1:
+        raise DatasetError(
+            f"{path}: '{name}' has shape {shape}, which are images one pixel high or wide;"
+            " expected [n, height, width, channels], or [n, features]. Series and signals are"
+            f" features here: save {name}.reshape(len({name}), -1)."
+        )
     return inputs, "image"
+
+
+def _looks_like_series(name: str, inputs: np.ndarray) -> tuple[Finding, ...]:
+    """Returns a finding where images are so long that they may be something else."""
+    if inputs.ndim != 4 or max(inputs.shape[1:3]) <= LONG * min(inputs.shape[1:3]):
+        return ()
+    height, width, channels = inputs.shape[1:]
+    told = (
+        f"'{name}' was read as images {height} high and {width} wide ({channels} channels); if they"
+        f" are series, save {name}.reshape(len({name}), -1): features"
+    )
+    return (Finding("shape", told),)
 
 
 def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], np.ndarray]:
     """Returns each label value once, and each example's position among them."""
+    if read_header(path, name)[1].hasobject:
+        raise DatasetError(
+            f"{path}: '{name}' is an object array, stored as a pickle, which could run any code and"
+            f" is refused. Save np.asarray({name}, str), or an array of numbers."
+        )
     values = read_array(path, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -119,7 +156,9 @@ def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], 
         )
     distinct, codes = np.unique(values, return_inverse=True)
     try:
-        return distinct.tolist(), codes
+        # np.asarray(y, str) makes the text None of a missing label.
+        found = [None if value == "None" else value for value in distinct.tolist()]
+        return found, codes
     except (ValueError, SystemError) as error:  # four bytes that are no Unicode character
         raise DatasetError(
             f"{path}: '{name}' holds text that is no Unicode ({error}). Save class names or"
@@ -148,4 +187,6 @@ def _check_test_headers(path: Path, example_shape: tuple[int, ...]) -> int:
 def _read_test(path: Path, classes: Classes) -> Part:
     inputs, _ = _inputs(path, "x_test")
     distinct, codes = _label_values(path, "y_test", len(inputs))
-    return Part(inputs, encode(distinct, codes, classes, f"{path}: 'y_test'"))
+    where = f"{path}: 'y_test'"
+    check_complete(distinct, codes, where, "example")
+    return Part(inputs, encode(distinct, codes, classes, where))

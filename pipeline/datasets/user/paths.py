@@ -12,20 +12,28 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.datasets.dataset import Part, RawData
+from pipeline.datasets.formats.table_files import ENDINGS, ending
+from pipeline.datasets.user.class_folders import ClassFolders, list_class_folders
 from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
-from pipeline.datasets.user.tables import read_csv, read_parquet
+from pipeline.datasets.user.tables import read_table
+from pipeline.datasets.user.text_folders import read_text_folder
 from pipeline.errors import DatasetError, printable
 from pipeline.records import DataOptions
 
 Reader = Callable[[Path, DataOptions], RawData]
+FolderReader = Callable[[ClassFolders, DataOptions], RawData]
 
 FILE_READERS: dict[str, tuple[str, Reader]] = {
-    ".npz": ("arrays", lambda path, options: read_npz(path)),
-    ".csv": ("tables", read_csv),
-    ".parquet": ("tables", read_parquet),
+    ".npz": ("arrays", read_npz),
+    **dict.fromkeys(ENDINGS, ("tables", read_table)),
 }
-"""File ending -> what such a file of the user's is, and what reads it; folders are pictures."""
+"""File ending -> what such a file of the user's is, and what reads it."""
+FOLDER_READERS: dict[str, FolderReader] = {
+    "pictures": read_image_folder,
+    "texts": read_text_folder,
+}
+"""What the files of a class are -> what reads a folder of class folders of them."""
 FITTING: dict[str, tuple[str, ...]] = {
     "arrays": ("classes", "ignore"),
     "tables": (
@@ -33,6 +41,7 @@ FITTING: dict[str, tuple[str, ...]] = {
         *("delimiter", "decimal", "classes", "ignore"),
     ),
     "pictures": ("image_size", "color", "ignore"),
+    "texts": ("ignore",),
     "dataset": (),
 }
 """What the data are -> the options that they take."""
@@ -55,7 +64,9 @@ def name_of(path: Path) -> str:
         DatasetError: It cannot be stored or shown.
     """
     place = path if path.name not in ("", "..") else path.resolve()
-    name = place.name if exists(path) and path.is_dir() else place.stem
+    is_folder = exists(path) and path.is_dir()
+    end = ending(place) if ending(place) in FILE_READERS else place.suffix
+    name = place.name if is_folder else place.name[: len(place.name) - len(end)]
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
         raise DatasetError(
             f"{path}: its name becomes the name of the data; expected 1 to {MAX_NAME} printable"
@@ -107,14 +118,16 @@ _KINDS = {
     "arrays": "a file of arrays",
     "tables": "a table",
     "pictures": "a folder of pictures",
+    "texts": "a folder of texts",
     "dataset": "a dataset of a fixed form",
 }
 
 
 def _reader(path: Path, valid_names: str) -> tuple[str, Reader]:
     if exists(path) and path.is_dir():
-        return "pictures", lambda path, options: read_image_folder(path)
-    reader = FILE_READERS.get(path.suffix.lower())
+        folders = list_class_folders(path)
+        return folders.kind, lambda path, options: FOLDER_READERS[folders.kind](folders, options)
+    reader = FILE_READERS.get(ending(path))
     if reader is None:
         raise DatasetError(
             f"{path} cannot be read: expected a file ending in {', '.join(FILE_READERS)}, a folder"

@@ -1,9 +1,8 @@
-"""The user's own ``.csv`` or ``.parquet``: one row per example in, :class:`RawData` out.
+"""The user's own table (``.csv``, ``.parquet`` and others): a row per example in, RawData out.
 
 One column holds the classes (see ``datasets.labels``): the one that ``--label`` names, else the
 only one named ``label``, ``target``, ``class`` or ``y``, else the last where it alone is text. All
-others are features, numbers only, and become float32; a constant one is left out with a note.
-Everything is split 60/20/20.
+others are features (see ``user.features``). Everything is split 60/20/20.
 """
 
 from __future__ import annotations
@@ -11,58 +10,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.datasets.dataset import Columns, RawData
 from pipeline.datasets.findings import Finding
-from pipeline.datasets.formats.csv_files import read_csv_table
-from pipeline.datasets.formats.parquet_files import read_parquet_table
+from pipeline.datasets.formats import table_files
 from pipeline.datasets.formats.table import Table
-from pipeline.datasets.user.labels import (
-    classes_of,
-    differing_in_case,
-    encode,
-    means_missing,
+from pipeline.datasets.user.features import listed, read_features
+from pipeline.datasets.user.labels import read_labels
+from pipeline.datasets.user.split_columns import (
+    check_test_classes,
+    split_columns,
+    suspected_groups,
 )
-from pipeline.datasets.user.limits import check_memory
+from pipeline.datasets.user.text_column import read_text_column
 from pipeline.errors import DatasetError, closest
 from pipeline.records import DataOptions
 
 LABEL_NAMES = ("label", "y", "class", "target")
-SHOWN_COLUMNS = 20
 DEFAULT = DataOptions()
 
 
-def read_csv(path: Path, options: DataOptions = DEFAULT) -> RawData:
-    """Returns the examples of a user's CSV file: UTF-8, commas, a header.
+def read_table(path: Path, options: DataOptions = DEFAULT) -> RawData:
+    """Returns the examples of a user's table: a header, and a row per example.
 
     Raises:
         DatasetError: The file cannot be used; the message names column, row and remedy.
     """
-    return _raw(read_csv_table(path, lambda names: _named_label(path, names, options)), options)
-
-
-def read_parquet(path: Path, options: DataOptions = DEFAULT) -> RawData:
-    """Returns the examples of a user's Parquet file of flat columns.
-
-    Raises:
-        DatasetError: The file cannot be used; the message names column, row and remedy.
-    """
-    return _raw(read_parquet_table(path), options)
+    table = table_files.read_table(
+        path,
+        lambda names: _named_label(path, names, options),
+        delimiter=options.delimiter,
+        decimal=options.decimal,
+    )
+    return _raw(table, options)
 
 
 def _raw(table: Table, options: DataOptions) -> RawData:
-    for name in options.drop:
-        _check_column(table.path, name, table.names, "--drop")
+    for option in ("drop", "categorical"):
+        for name in getattr(options, option):
+            _check_column(table.path, name, table.names, f"--{option}")
+    if options.text is not None:
+        _check_column(table.path, options.text, table.names, "--text")
     label = _named_label(table.path, table.names, options) or _text_label(table, options)
     if len(table.names) == 1:
         raise DatasetError(
             f"{table.path} has one column, '{label}'; expected features and labels, a column each."
         )
-    candidates = [name for name in table.names if name != label and name not in options.drop]
+    split = split_columns(table, label, options)
+    apart = {label, *options.drop, *split.names}
+    candidates = [name for name in table.names if name not in apart]
     if not candidates:
         raise DatasetError(
             f"{table.path}: --drop leaves no feature beside the labels '{label}'. Drop fewer."
+            if not split.names
+            else f"{table.path}: no feature is left beside {listed(sorted(apart))}."
         )
     where = f"{table.path}: column '{label}'"
     distinct, codes = table.classes(label)
@@ -71,54 +71,23 @@ def _raw(table: Table, options: DataOptions) -> RawData:
             f"{where} holds '{label}' as a value, too: the first line looks like data; expected a"
             " header with a name per column."
         )
-    if missing := [value for value in distinct if means_missing(value)]:
-        row = int(np.argmax(codes == distinct.index(missing[0]))) + 1
-        raise DatasetError(
-            f"{where} holds '{missing[0]}' in row {row}, which means a missing label; expected a"
-            " class in every row. Fill in or drop those rows."
-        )
-    classes = classes_of(distinct, table.num_rows, where)
-    labels = encode(distinct, codes, classes, where)
-    inputs, constant = _numbers(table, candidates)
-    features = tuple(name for name in candidates if name not in constant)
-    findings = []
-    if constant:
-        told = f"left out, because every row has the same value: {_some(constant)}"
-        findings.append(Finding("constant", told))
-    if alike := differing_in_case(classes.names):
-        told = f"classes that differ in capitals only stay apart: {_some(alike)}"
-        findings.append(Finding("case", told))
+    classes, labels = read_labels(distinct, codes, where, insist=options.classes)
+    check_test_classes(split, labels, classes.names, table.path)
+    read = read_features if options.text is None else read_text_column
+    features = read(table, candidates, options)
+    findings = [*features.findings, *suspected_groups(table, features.names)]
     if options.drop:
-        findings.append(Finding("dropped", f"left out by --drop: {_some(options.drop)}"))
-    columns = Columns(label, features)
+        findings.append(Finding("dropped", f"left out by --drop: {listed(options.drop)}"))
     return RawData(
-        *("features", classes.names, inputs, labels), columns=columns, findings=tuple(findings)
+        "features" if options.text is None else "multi_hot",
+        *(classes.names, features.inputs, labels),
+        columns=Columns(label, features.names, features.types),
+        fit_encoding=features.fit_encoding,
+        groups=split.groups,
+        order=split.order,
+        given_parts=split.given_parts,
+        findings=tuple(findings),
     )
-
-
-def _numbers(table: Table, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Returns the columns that vary, float32 ``[num_rows, num_columns]``, and the names of others.
-
-    Raises:
-        DatasetError: A value cannot be used, or no column varies.
-    """
-    rows = table.num_rows
-    check_memory(f"{table.path}, {rows:,} rows of {len(names):,} columns,", 4 * rows * len(names))
-    inputs = np.empty((rows, len(names)), dtype=np.float32)
-    constant, place = [], 0
-    for name in names:
-        values = table.numbers(name)
-        if values.min() == values.max():
-            constant.append(name)
-        else:
-            inputs[:, place] = values
-            place += 1
-    if not place:
-        raise DatasetError(
-            f"{table.path}: every row has the same value in {_some(constant)}; expected features"
-            " that vary."
-        )
-    return inputs[:, :place] if not constant else inputs[:, :place].copy(), constant
 
 
 def _named_label(path: Path, names: Sequence[str], options: DataOptions) -> str | None:
@@ -130,7 +99,7 @@ def _named_label(path: Path, names: Sequence[str], options: DataOptions) -> str 
                 f"{path}: '{options.label}' is both --label and --drop. Drop others."
             )
         return options.label
-    left = [name for name in names if name not in options.drop]
+    left = [name for name in names if name not in (*options.drop, options.text)]
     found = [name for name in left if name.lower() in LABEL_NAMES]
     if len(found) > 1:
         raise DatasetError(
@@ -149,13 +118,13 @@ def _text_label(table: Table, options: DataOptions) -> str:
     Raises:
         DatasetError: It does not: which column holds the classes cannot be told.
     """
-    left = [name for name in table.names if name not in options.drop]
+    left = [name for name in table.names if name not in (*options.drop, options.text)]
     texts = [name for name in left if table.is_text(name)]
     if texts == left[-1:] and texts:
         return texts[0]
     raise DatasetError(
         f"{table.path}: which column holds the classes? Name it with --label COLUMN; the"
-        f" columns are {_some(table.names)}. (Without it, the one column named"
+        f" columns are {listed(table.names)}. (Without it, the one column named"
         f" {', '.join(LABEL_NAMES[:-1])} or {LABEL_NAMES[-1]} is taken, or the last one where no"
         f" other is text.)"
     )
@@ -165,10 +134,5 @@ def _check_column(path: Path, name: str, names: Sequence[str], option: str) -> N
     if name not in names:
         raise DatasetError(
             f"{path} has no column '{name}' ({option}){closest(name, names)}; the columns are"
-            f" {_some(names)}."
+            f" {listed(names)}."
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:SHOWN_COLUMNS])
-    return shown if len(names) <= SHOWN_COLUMNS else f"{shown}, ... ({len(names)})"

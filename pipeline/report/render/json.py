@@ -15,6 +15,7 @@ from pipeline.records import TestResult, TrialRecord
 from pipeline.report.evidence import evidence_of
 from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
+from pipeline.report.sections.data import findings_json
 from pipeline.report.sections.notes import warnings
 from pipeline.selection.records import Finalist
 
@@ -107,6 +108,7 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "optimism": lambda report: _attributes(evidence_of(report).optimism, OPTIMISM_KEYS),
     "compared": lambda report: {n: _test(test) for n, test in sorted(report.tested.items())},
     "warnings": warnings,
+    "data_findings": findings_json,
 }
 
 

@@ -23,6 +23,7 @@ from pipeline.report.report import Report
 from pipeline.report.sections import (
     class_errors,
     comparison,
+    data,
     finalists,
     notes,
     overview,
@@ -97,6 +98,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("caveats", trials.reasons, SHORT_FORMATS),
     Section("caveats", notes.notes, SHORT_FORMATS),
     Section("caveats", notes.caveats, LONG_FORMATS),
+    Section("caveats", data.findings),
     Section("again", reproduction.introduction, LONG_FORMATS),
     Section("again", reproduction.commands, LONG_FORMATS),
     Section("again", reproduction.facts, LONG_FORMATS),

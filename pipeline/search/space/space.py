@@ -57,10 +57,12 @@ class Reference:
     Attributes:
         name: Such as ``baseline``.
         config: Its complete configuration.
+        in_space: Whether the search could suggest exactly this configuration.
     """
 
     name: str
     config: TrialConfig
+    in_space: bool
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,10 @@ def parse(content: bytes, path: Path, families: Collection[str] | None = None) -
         fixed=MappingProxyType(dict(checked.fixed)),
         parameters=MappingProxyType(dict(checked.parameters)),
     )
-    references = tuple(Reference(name, config) for name, config in checked.references.items())
+    references = tuple(
+        Reference(name, config, in_space=space.parameters_of(config) is not None)
+        for name, config in checked.references.items()
+    )
     return replace(space, references=references)
 
 

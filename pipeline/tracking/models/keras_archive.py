@@ -23,9 +23,10 @@ MOST_EXPANSION = 100
 """A member's size over what it takes in the archive; Keras does not compress."""
 RUN_CODE = {
     "__lambda__", "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer",
-    "StringLookup", "IntegerLookup", "TextVectorization",
 }  # fmt: skip
-"""Of Keras's own, those that run code or read files that are named in the configuration."""
+"""Of Keras's own, those that run code that the configuration names."""
+READ_FILES = {"StringLookup", "IntegerLookup", "TextVectorization"}
+"""Of Keras's own, those that read a file where their vocabulary is the name of one."""
 
 
 def check_archive(file: Path, address: str) -> None:
@@ -83,9 +84,16 @@ def _check_object(described: dict[str, Any], address: str) -> None:
     registered = described.get("registered_name")
     foreign = module is not None and str(module).split(".")[0] not in ("keras", "builtins")
     packaged = isinstance(registered, str) and ">" in registered
-    if name in RUN_CODE or foreign or packaged:
+    if name in RUN_CODE or foreign or packaged or (name in READ_FILES and not _knows(described)):
         shown = ascii(registered if packaged else name)[:80]
         raise _invalid(address, f"{shown} in it is code of its own, or loads some")
+
+
+def _knows(lookup: dict[str, Any]) -> bool:
+    """Whether the words of a layer that looks them up are in its configuration, as a list."""
+    config = lookup.get("config")
+    words = config.get("vocabulary") if isinstance(config, dict) else None
+    return isinstance(words, list) and all(isinstance(word, str | int) for word in words)
 
 
 def _invalid(address: str, reason: str) -> InputError:

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipeline.datasets.dataset import RawColumn
 from pipeline.errors import InputError, TrackingError, closest, printable
 from pipeline.redaction import masked
 from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.database import existing_store
 from pipeline.tracking.models.keras_archive import check_archive
-from pipeline.tracking.models.registry import CLASSES_KEY, FEATURES_KEY, as_mlflows_default
+from pipeline.tracking.models.registry import (
+    CLASSES_KEY,
+    COLUMNS_KEY,
+    FEATURES_KEY,
+    PICTURES_KEY,
+    as_mlflows_default,
+)
 
 ADDRESS = re.compile(r"(models|runs):/.+")
 _FORMS = (
@@ -40,12 +47,16 @@ class SavedFiles:
         file: Its ``.keras`` file.
         class_names: A name per class; empty where the model does not know them.
         feature_names: A name per column of a table; empty where the model does not know them.
+        columns: What the columns hold that the model takes by name; empty where it takes none.
+        pictures: What pictures were turned into for training; empty where it saw no picture files.
     """
 
     address: str
     file: Path
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
+    columns: tuple[RawColumn, ...] = ()
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -164,7 +175,11 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
         )
     check_archive(file, address)
     classes = tuple(map(printable, _names(description.metadata, CLASSES_KEY)))
-    return SavedFiles(address, file, classes, _names(description.metadata, FEATURES_KEY))
+    metadata = description.metadata if isinstance(description.metadata, dict) else {}
+    names, pictures = _names(metadata, FEATURES_KEY), metadata.get(PICTURES_KEY)
+    columns = _columns(metadata, address)
+    pictures = pictures if isinstance(pictures, dict) else {}
+    return SavedFiles(address, file, classes, names, columns, pictures)
 
 
 def _describe_folder(folder: Path, address: str) -> Any:
@@ -201,3 +216,24 @@ def _names(metadata: Any, key: str) -> tuple[str, ...]:
     """Returns names in a model's metadata; none where they are no list of names."""
     names = metadata.get(key) if isinstance(metadata, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _columns(metadata: Any, address: str) -> tuple[RawColumn, ...]:
+    """Returns what a model's metadata say of the columns that it takes by name.
+
+    Raises:
+        InputError: They are no such description.
+    """
+    columns = metadata.get(COLUMNS_KEY) if isinstance(metadata, dict) else None
+    if columns is None:
+        return ()
+    try:
+        return tuple(
+            RawColumn(str(one["name"]), str(one["kind"]), str(one["form"]), bool(one["gaps"]))
+            for one in columns
+        )
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{address}: MLmodel does not describe the model's columns ({_one_line(error)});"
+            " register it again"
+        ) from error

@@ -13,9 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,15 +21,21 @@ import mlflow
 import numpy as np
 from mlflow.entities import Run
 
+from pipeline.datasets.dataset import RawColumn
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import MODEL_TAG
 from pipeline.tracking.models.champion import CHAMPION
+from pipeline.tracking.models.flavor import NamedColumns, described_columns
 from pipeline.tracking.views import offer_views
 
 CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""
 FEATURES_KEY = "feature_names"
 """Key of a logged model's metadata: a name per column that it takes, where it takes a table's."""
+COLUMNS_KEY = "columns"
+"""Key of a logged model's metadata: what each column holds that it takes by name, raw."""
+PICTURES_KEY = "pictures"
+"""Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -52,6 +56,8 @@ def register_model(
     name: str | None = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
+    columns: Sequence[RawColumn] = (),
+    pictures: Mapping[str, Any] | None = None,
 ) -> str:
     """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
 
@@ -69,14 +75,21 @@ def register_model(
         class_names: A name per class; metadata of the model, for who predicts with it.
         feature_names: A name per column that it takes, where it takes a table's; so the signature
             takes them in any order.
+        columns: What the columns hold, where the model takes raw values by name.
+        pictures: What pictures are turned into, in plain values, where it was trained on files.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
     name = model_name(run.data.tags["dataset"]) if name is None else name
     with as_mlflows_default(client.tracking_uri):
-        signature = _signature(model, np.asarray(example_input))
-        names = {CLASSES_KEY: list(class_names), FEATURES_KEY: list(feature_names)}
-        model_id = _log_model(client, run, model, signature, names)
+        signature = _signature(model, example_input)
+        described: dict[str, Any] = {
+            CLASSES_KEY: list(class_names),
+            FEATURES_KEY: list(feature_names),
+            COLUMNS_KEY: described_columns(columns),
+            PICTURES_KEY: dict(pictures or {}),
+        }
+        model_id = _log_model(client, run, model, signature, described)
         version = _register(client, name, model_id, run_id)
     offer_views(client, run.info.experiment_id)
     uri = f"models:/{name}/{version}"
@@ -100,9 +113,9 @@ def check_registry(client: Client, dataset: str) -> None:
 
 
 def _log_model(
-    client: Client, run: Run, model: Any, signature: Any, names: Mapping[str, list[str]]
+    client: Client, run: Run, model: Any, signature: Any, described: Mapping[str, Any]
 ) -> str:
-    """Logs a Keras model on a run, the names as its metadata; returns the id of the logged model.
+    """Logs a Keras model on a run, with metadata; returns the id of the logged model.
 
     ``Model.log`` is what ``mlflow.keras.log_model`` calls; it takes a run's id, so that no run has
     to be made the active one of this process. The model's entry is made before it, because it would
@@ -119,12 +132,12 @@ def _log_model(
         artifact_path=None,
         name="model",
         model_id=entry.model_id,
-        flavor=_NamedColumns(flavor, names[FEATURES_KEY]),
+        flavor=NamedColumns(flavor, described[FEATURES_KEY], described[COLUMNS_KEY]),
         run_id=run_id,
         model=model,
         signature=signature,
-        pip_requirements=requirements(),
-        metadata={key: kept for key, kept in names.items() if kept} or None,
+        pip_requirements=requirements("pandas" if described[COLUMNS_KEY] else ""),
+        metadata={key: kept for key, kept in described.items() if kept} or None,
     )
     return str(entry.model_id)
 
@@ -142,7 +155,7 @@ def _register(client: Client, name: str, model_id: str, run_id: str) -> str:
     return str(made.version)
 
 
-def _signature(model: Any, example_input: np.ndarray, feature_names: Sequence[str] = ()) -> Any:
+def _signature(model: Any, example_input: np.ndarray | dict[str, np.ndarray]) -> Any:
     """Returns what goes in and out: the raw inputs' own dtype, the model's own shapes.
 
     Shapes are the model's because an example's say too much: token lists have any length.
@@ -150,38 +163,21 @@ def _signature(model: Any, example_input: np.ndarray, feature_names: Sequence[st
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    outputs = np.asarray(model.predict_on_batch(example_input))
-    shapes = (model.input_shape, model.output_shape)
-    entries = [
-        Schema([TensorSpec(array.dtype, tuple(-1 if size is None else size for size in shape))])
-        for array, shape in zip((example_input, outputs), shapes, strict=True)
-    ]
-    return ModelSignature(*entries)
+    if isinstance(example_input, dict):
+        outputs = np.asarray(model(example_input, training=False))
+        taken = [
+            TensorSpec(np.dtype(str) if array.dtype == object else array.dtype, (-1, 1), name)
+            for name, array in example_input.items()
+        ]
+    else:
+        outputs = np.asarray(model.predict_on_batch(example_input))
+        taken = [TensorSpec(example_input.dtype, _unbounded(model.input_shape))]
+    given = TensorSpec(outputs.dtype, _unbounded(model.output_shape))
+    return ModelSignature(Schema(taken), Schema([given]))
 
 
-@dataclass(frozen=True)
-class _NamedColumns:
-    """MLflow's Keras flavor, whose signature gets the names of a table's columns, in any order.
-
-    ``mlflow.keras.save_model`` refuses a signature of columns, so it is put in place afterwards.
-    They have no types: MLflow would refuse whole numbers where it was told of decimal ones.
-    """
-
-    keras_flavor: ModuleType
-    names: Sequence[str]
-
-    def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
-        """Saves a model as the flavor does; called by ``Model.log``."""
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema
-        from mlflow.types.schema import AnyType
-
-        self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
-        if self.names:
-            columns = Schema([ColSpec(AnyType(), name) for name in self.names])
-            outputs = mlflow_model.signature.outputs
-            mlflow_model.signature = ModelSignature(columns, outputs)
-            mlflow_model.save(str(Path(path) / "MLmodel"))
+def _unbounded(shape: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(-1 if size is None else size for size in shape)
 
 
 def _keras_flavor() -> tuple[ModuleType, ModuleType]:
@@ -199,12 +195,12 @@ def _keras_flavor() -> tuple[ModuleType, ModuleType]:
     return mlflow.keras, mlflow.models
 
 
-def requirements() -> list[str]:
-    """Returns the pinned packages that a logged model needs: Keras, its backend and numpy."""
+def requirements(more: str = "") -> list[str]:
+    """Returns the pinned packages that a logged model needs: Keras, its backend, numpy and more."""
     import keras
 
-    packages = ("keras", *_BACKEND_PACKAGES[keras.backend.backend()], "numpy")
-    return [f"{package}=={metadata.version(package)}" for package in packages]
+    packages = ("keras", *_BACKEND_PACKAGES[keras.backend.backend()], "numpy", more)
+    return [f"{package}=={metadata.version(package)}" for package in packages if package]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.datasets import SelectionLock, load
 from pipeline.datasets.user.npz import read_npz
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, SealedTestError
 from pipeline.records import DatasetSpec
 
 X = np.random.RandomState(0).normal(size=(40, 3))
@@ -73,24 +73,56 @@ def test_an_official_test_part_stays_sealed_until_the_lock(save):
     np.testing.assert_allclose(dataset.test.read(LOCK).inputs, X[:7], rtol=1e-6)
 
 
-def test_broken_values_of_the_test_part_are_found_only_when_it_is_read(save):
-    nan = np.full((7, 3), np.nan)
-    dataset = load(DatasetSpec(str(save(x_train=X, y_train=Y, x_test=nan, y_test=Y[:7]))))
-    with pytest.raises(DatasetError, match="'x_test' holds values that are not finite"):
-        dataset.test.read(LOCK)
+TEST = {"x_train": X, "y_train": Y, "x_test": X[:7], "y_test": Y[:7]}
 
 
-def test_a_test_class_that_train_lacks_is_refused(save):
-    path = save(x_train=X, y_train=Y, x_test=X[:7], y_test=np.full(7, 9))
-    with pytest.raises(DatasetError, match=r"'y_test' has the classes \['9'\], which the train"):
-        load(DatasetSpec(str(path))).test.read(LOCK)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x_test": np.full((7, 3), np.nan)}, "'x_test' holds values that are not finite"),
+        ({"y_test": np.full(7, 9)}, r"'y_test' has the classes \['9'\], which the training part"),
+        (
+            {"y_test": np.where(Y[:7], Y[:7], np.nan)},
+            "'y_test' holds nan in example 0, which means",
+        ),
+        ({"y_test": Y[:7].astype(object)}, r"Save np.asarray\(y_test, str\), or an array of numb"),
+    ],
+)
+def test_what_is_wrong_with_the_test_part_is_refused_before_a_search(save, changed, message):
+    with pytest.raises(DatasetError, match=message):
+        load(DatasetSpec(str(save(**TEST | changed))))
+
+
+def test_checking_the_test_part_keeps_nothing_of_it(save):
+    dataset = load(DatasetSpec(str(save(**TEST))))
+    with pytest.raises(SealedTestError):
+        len(dataset.test)
+    assert not [finding for finding in dataset.findings if "test" in finding.message]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "expected"),
+    [
+        (Y * 1.0, Y[:7], Y[:7]),
+        (Y.astype(str), Y[:7], Y[:7]),
+        (np.array(["1", "b"])[Y % 2], np.array([1, 1]), [0, 0]),
+        (np.array(["1", "b"])[Y % 2], np.array(["1", "1 "]), [0, 0]),
+        (Y / 2, np.array([1, 0]), [2, 0]),
+        (Y % 2 == 1, np.array(["true", "False"]), [1, 0]),
+    ],
+)
+def test_a_class_of_the_test_part_is_that_of_train_however_it_is_written(
+    save, train, test, expected
+):
+    path = save(x_train=X, y_train=train, x_test=X[: len(test)], y_test=test)
+    assert load(DatasetSpec(str(path))).test.read(LOCK).labels.tolist() == list(expected)
 
 
 def test_longer_text_labels_in_test_are_not_cut_to_a_known_class(save):
     names = np.array(["cat", "dog"])[np.arange(40) % 2]
     path = save(x_train=X, y_train=names, x_test=X[:2], y_test=np.array(["cat", "category"]))
     with pytest.raises(DatasetError, match=r"\['category'\]"):
-        load(DatasetSpec(str(path))).test.read(LOCK)
+        load(DatasetSpec(str(path)))
 
 
 REFUSED = [
@@ -98,18 +130,25 @@ REFUSED = [
         {"x": np.array([[1, 2], [3]] * 20, dtype=object), "y": Y},
         "'x' is an object array, stored as a pickle, which could run any code",
     ),
-    ({"x": X, "y": np.array(["a", None] * 20, dtype=object)}, "'y' is an object array"),
+    (
+        {"x": X, "y": np.array(["a", None] * 20, dtype=object)},
+        r"'y' is an object array, stored as a pickle, .* Save np.asarray\(y, str\), or",
+    ),
     ({"x": X, "y": Y[:-1]}, "40 inputs, but 'y' has 39 labels"),
     ({"x": X, "y": np.zeros(40, int)}, r"'y' has 1 class \['0'\]; expected at least 2"),
     ({"x": X, "y": np.arange(40)}, "'y' has 40 classes in 40 examples; expected two or more"),
     ({"x": np.where(X > 2, np.nan, X), "y": Y}, "'x' holds values that are not finite"),
     ({"x": X * 1e300, "y": Y}, "not finite in float32, first in example 0"),
     ({"x": X, "y": np.eye(4)[Y]}, r"One-hot labels\? Save y.argmax\(axis=1\)"),
-    ({"x": X, "y": Y * 0.5}, r"'y' holds 0.5, which is no class; expected whole numbers or text"),
-    ({"x": X, "y": np.where(Y, Y, np.nan)}, r"'y' has missing labels \(NaN\)"),
+    (
+        {"x": X, "y": np.arange(40) // 2 * 0.5},
+        "'y' holds 20 numbers such as '0.0', which look like targets of a regression; expected"
+        " classes. --classes takes them for classes nevertheless",
+    ),
+    ({"x": X, "y": np.where(Y, Y, np.nan)}, "'y' holds nan in example 0, which means a missing"),
     ({"x": X, "y": np.where(Y, Y, np.inf)}, r"'y' holds inf, which is no class"),
     ({"x": X, "y": np.full(40, b"a")}, r"'y' has dtype \|S1; .* y.astype\(str\) if they are bytes"),
-    ({"x": X, "y": np.where(Y, "a", " ")}, "'y' has empty labels; expected a class for every"),
+    ({"x": X, "y": np.where(Y, "a", " ")}, "'y' holds ' ' in example 0, which means a missing"),
     ({"x": X, "y": np.where(Y, "a\nb", "c")}, r"has the class 'a\\nb', which cannot be a name"),
     ({"x": X, "y": np.where(Y, "a" * 101, "c")}, "expected 1 to 100 printable characters"),
     (
@@ -151,3 +190,17 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(DatasetError, match=r"text.npz cannot be read as a .npz archive"):
         load(DatasetSpec(str(tmp_path / "text.npz")))
+
+
+@pytest.mark.parametrize("shape", [(40, 1125, 1, 22), (40, 1, 50, 2), (40, 30, 1)])
+def test_images_a_pixel_high_or_wide_are_refused(save, shape):
+    message = rf"'x' has shape \({', '.join(map(str, shape))}\), which are images one pixel high or"
+    with pytest.raises(DatasetError, match=message + r" .*save x.reshape\(len\(x\), -1\)"):
+        read_npz(save(x=np.zeros(shape, np.uint8), y=Y))
+
+
+def test_very_long_images_are_told(save):
+    (finding,) = read_npz(save(x=np.zeros((40, 128, 9), np.uint8), y=Y)).findings
+    assert finding.code == "shape"
+    assert finding.message.startswith("'x' was read as images 128 high and 9 wide (1 channels); if")
+    assert read_npz(save(x=np.zeros((40, 72, 9), np.uint8), y=Y)).findings == ()

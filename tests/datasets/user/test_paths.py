@@ -73,7 +73,7 @@ def test_places_that_cannot_be_read(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.csv")
     assert "is a device or pipe; expected an ordinary file" in refusal(tmp_path / "pipe.csv")
     (tmp_path / "mine.txt").touch()
-    assert "expected a file ending in .npz, .csv, .parquet, a folder" in refusal(
+    assert "expected a file ending in .npz, .csv, .tsv, .csv.gz, .tsv.gz, .parquet" in refusal(
         tmp_path / "mine.txt"
     )
     (tmp_path / "mine.npz").mkdir()

@@ -8,10 +8,11 @@ from pyarrow import parquet
 from pipeline.datasets import SelectionLock, as_lines, describe, load, spec_of
 from pipeline.datasets.formats.parquet_files import read_parquet_table
 from pipeline.datasets.formats.table import MAX_COLUMNS
-from pipeline.datasets.user.tables import read_csv, read_parquet
+from pipeline.datasets.user.tables import read_table
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
-from pipeline.search.options import SearchOptions, plan_lines, prepare
+from pipeline.search.opening import plan_lines
+from pipeline.search.options import SearchOptions, prepare
 
 ROWS = [f"{i % 7},{i / 4},{'cat' if i % 2 else 'dog'}" for i in range(20)]
 GOOD = "size,weight,label\n" + "\n".join(ROWS) + "\n"
@@ -45,7 +46,7 @@ def test_a_csv_is_features_and_classes_split_60_20_20(write):
 
 
 def test_values_and_labels_keep_their_rows(write):
-    raw = read_csv(write(GOOD))
+    raw = read_table(write(GOOD))
     assert raw.inputs.dtype == np.float32
     np.testing.assert_array_equal(raw.inputs, [[i % 7, i / 4] for i in range(20)])
     np.testing.assert_array_equal(raw.labels, [1, 0] * 10)
@@ -65,7 +66,7 @@ def test_values_and_labels_keep_their_rows(write):
 )  # fmt: skip
 def test_spellings_of_one_table(write, text):
     text = text.replace('label"', "label")
-    one, other = read_csv(write(GOOD)), read_csv(write(text))
+    one, other = read_table(write(GOOD)), read_table(write(text))
     np.testing.assert_array_equal(one.inputs, other.inputs)
     np.testing.assert_array_equal(one.labels, other.labels)
     assert one.class_names == other.class_names
@@ -83,19 +84,19 @@ def test_a_class_is_called_what_the_file_says(write, old, new, names):
     text = GOOD.replace(old, new)
     if new == "1.0":  # all numbers: whole ones
         text, names = text.replace("dog", "10"), ("1", "10")
-    assert read_csv(write(text)).class_names == names
+    assert read_table(write(text)).class_names == names
 
 
 @pytest.mark.parametrize("name", ["label", "y", "class", "target", "Label", "TARGET"])
 def test_the_label_column_may_stand_anywhere_under_a_known_name(write, name):
-    lines = [f"{name},a,b", *(f"{i % 2},{i},7" for i in range(10))]
-    raw = read_csv(write("\n".join(lines)))
+    lines = [f"{name},a,b", *(f"{i % 2},{i * i},7" for i in range(10))]
+    raw = read_table(write("\n".join(lines)))
     np.testing.assert_array_equal(raw.labels, np.arange(10) % 2)
-    np.testing.assert_array_equal(raw.inputs[:, 0], np.arange(10))
+    np.testing.assert_array_equal(raw.inputs[:, 0], np.arange(10) ** 2)
 
 
 def test_booleans_are_numbers(write):
-    raw = read_csv(write("a,label\n" + "".join(f"{i % 3 > 0},{i % 2}\n" for i in range(9))))
+    raw = read_table(write("a,label\n" + "".join(f"{i % 3 > 0},{i % 2}\n" for i in range(9))))
     np.testing.assert_array_equal(raw.inputs[:, 0], np.arange(9) % 3 > 0)
 
 
@@ -104,28 +105,29 @@ REFUSED = [
     ("\n" + GOOD, "starts with an empty line; expected a header"),
     ("a,b\n", "has 0 rows of 2 columns; expected a row per example"),
     ("label\n1\n", "the header has one column; expected features and labels"),
-    (GOOD.replace(",", ";"), "the header has one column; .* It looks separated by ';'"),
+    (GOOD.replace(",", "#"), "the header has one column; .* or by what --delimiter says"),
     (GOOD.replace("weight", "size"), "two columns are named 'size'; expected distinct names"),
     (GOOD.replace("size,", ","), "column 1 has the name ''; .* Row numbers of pandas"),
     (GOOD.replace("size,", "a\x07,"), r"column 1 has the name 'a\\x07'; expected 1 to 200"),
     (GOOD.replace("size,", "y,"), r"the columns \['y', 'label'\] could each be the labels"),
     (GOOD.partition("\n")[2], r"the first line looks like data \('0.0'\); expected a header"),
     ("1,2,3\n" * 9, "two columns|looks like data"),
-    (GOOD.replace("5,1.25", "5"), "Row #7: Expected 3 columns, got 2: 5,cat"),
-    (GOOD.replace("3,2.5", ",2.5"), "column 'size' misses a value in row 11; expected a value in"),
-    (GOOD.replace("3,2.5", "NA,2.5").replace("4,2.7", ",2.7"), "misses 2 values, first in row 11"),
-    (GOOD.replace("3,2.5", "nan,2.5"), "column 'size' misses a value in row 11"),
-    (GOOD.replace("3,2.5", "big,2.5"), "column 'size' holds text, first 'big' in row 11; expected"),
-    (GOOD.replace("3,2.5", '"1,5",2.5'), "column 'size' holds text, first '1,5' in row 11"),
-    (GOOD.replace("3,2.5", "inf,2.5"), "column 'size' holds a value that is not finite.* row 11"),
-    (GOOD.replace("3,2.5", "1e39,2.5"), "column 'size' holds a value that is not finite.* row 11"),
+    (GOOD.replace("5,1.25", "5"), "row 6, line 7, has 2 cells, the header 3: '5,cat'"),
+    (GOOD.replace("3,2.5", "big,2.5"), "column 'size' holds text among numbers, first 'big' in ro"),
+    (GOOD.replace("3,2.5", '"1,5",2.5'), "such as '0.0' and '1,5', one with a decimal point and"),
+    (GOOD.replace("3,2.5", "inf,2.5"), "column 'size' holds inf in row 11, which is infinite or"),
+    (GOOD.replace("3,2.5", "1e151,2.5"), "column 'size' holds 1e.151 in row 11, which is infinite"),
+    (
+        GOOD.replace("3,2.5", "big,-inf"),
+        "'size' holds text .* row 11 .*; column 'weight' holds -inf in row 11",
+    ),
     (GOOD.replace("3,2.5,dog", "3,2.5,"), "column 'label' misses a value in row 11"),
     (GOOD.replace("dog", "cat"), r"column 'label' has 1 class \['cat'\]; expected at least 2"),
     ("a,label\n" + "".join(f"1,{i}.5\n" for i in range(9)), "has 9 classes in 9 exam.*regress"),
     (GOOD.replace("cat", "c\x00t"), r"has the class 'c\\x00t', which cannot be a name"),
-    (GOOD.encode("utf-16"), "line 1 is not UTF-8 text"),
+    (GOOD.encode("utf-16-le"), "starts with an empty line|is not UTF-8 text|has the name"),
+    (GOOD.encode("utf-16")[:-1], "begins as UTF-16 text, but byte .* is none"),
     (GOOD.replace("cat", "käfer").encode("latin-1"), r"line 3 is not UTF-8 text \(byte 0xe4\)"),
-    ("a,label\n" + "2020-01-01,1\n2020-01-01,2\n" * 5, "column 'a' holds values of type date32"),
     (",".join(f"c{i}" for i in range(MAX_COLUMNS + 1)), "has 100,001 columns; at most 100,000"),
 ]  # fmt: skip
 
@@ -139,7 +141,7 @@ def test_csv_refusals_name_file_place_and_remedy(write, content, message):
     assert str(caught.value).isprintable()
 
 
-ROWS_OF_FOUR = "".join(f"{i},{i * i},{i % 2},{i % 3}\n" for i in range(12))
+ROWS_OF_FOUR = "".join(f"{i * i},{i**3},{i % 2},{i % 3}\n" for i in range(12))
 
 
 @pytest.mark.parametrize(
@@ -178,17 +180,17 @@ def test_the_columns_of_a_table_and_what_they_are_for(write, header, options, la
 
 
 def test_the_last_column_is_the_label_where_it_alone_is_text(write):
-    assert read_csv(write(GOOD.replace("label", "animal"))).columns.label == "animal"
+    assert read_table(write(GOOD.replace("label", "animal"))).columns.label == "animal"
 
 
 def test_a_table_without_a_header_is_not_taken_for_one(write):
     text = GOOD.partition("\n")[2].replace("0,0.0", "0,9", 1)
     with pytest.raises(DatasetError, match="holds 'dog' as a value, too: the first line looks"):
-        read_csv(write(text))
+        read_table(write(text))
 
 
 def test_a_constant_column_is_left_out_and_told(write):
-    rows = "".join(f"7,{i},{i % 2}\n" for i in range(20))
+    rows = "".join(f"7,{i * i},{i % 2}\n" for i in range(20))
     dataset = load(DatasetSpec(str(write(f"one,a,label\n{rows}"))))
     assert (dataset.columns.features, dataset.input_shape) == (("a",), (1,))
     assert as_lines(describe(dataset))[3:5] == [
@@ -208,15 +210,15 @@ def test_a_constant_column_is_left_out_and_told(write):
 def test_labels_that_are_none(write, labels, message):
     rows = [f"{i},{labels[i % len(labels)]}" for i in range(24)]
     with pytest.raises(DatasetError, match=message):
-        read_csv(write("\n".join(["a,label", *rows])))
+        read_table(write("\n".join(["a,label", *rows])))
 
 
 def test_a_region_may_be_called_na_and_capitals_are_told(write):
-    rows = [f"{i},{('NA', 'EUR', 'Yes', 'yes')[i % 4]}" for i in range(24)]
-    raw = read_csv(write("\n".join(["a,label", *rows])))
-    assert raw.class_names == ("EUR", "NA", "Yes", "yes")
-    assert [finding.code for finding in raw.findings] == ["case"]
-    assert raw.findings[0].message.endswith("differ in capitals only stay apart: 'Yes', 'yes'")
+    rows = [f"{i * i},{('NA', 'EUR', 'Yes', 'yes')[i % 4]}" for i in range(24)]
+    dataset = load(DatasetSpec(str(write("\n".join(["a,label", *rows])))))
+    assert dataset.class_names == ("EUR", "NA", "Yes", "yes")
+    (found,) = [finding for finding in dataset.findings if finding.code == "case"]
+    assert found.message.endswith("differ in capitals or blanks only stay apart: 'Yes', 'yes'")
 
 
 def test_label_and_drop_are_for_tables():
@@ -244,12 +246,13 @@ def test_a_parquet_file_is_read_like_a_csv(write, save):
         "weight": [i / 4 for i in range(20)],
         "label": ["cat" if i % 2 else "dog" for i in range(20)],
     }
-    one, other = read_csv(write(GOOD)), read_parquet(save(**columns))
+    one, other = read_table(write(GOOD)), read_table(save(**columns))
     np.testing.assert_array_equal(one.inputs, other.inputs)
     np.testing.assert_array_equal(one.labels, other.labels)
 
 
 N = np.arange(12)
+X = N * N
 TEXT = pa.array(["b", "a"] * 6)
 
 
@@ -268,7 +271,7 @@ TEXT = pa.array(["b", "a"] * 6)
     ],
 )
 def test_label_types_of_parquet(save, labels, names):
-    raw = read_parquet(save(x=N, label=labels, __index_level_0__=N[::-1]))
+    raw = read_table(save(x=X, label=labels, __index_level_0__=N[::-1]))
     assert raw.class_names == names
     assert raw.inputs.shape == (12, 1)
     values = labels.tolist() if isinstance(labels, np.ndarray) else labels.to_pylist()
@@ -279,16 +282,15 @@ def test_label_types_of_parquet(save, labels, names):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"x": [None, *N[1:].tolist()], "y": N % 2}, "column 'x' misses a value in row 1"),
-        ({"x": [*N[1:] / 1, np.nan], "y": N % 2}, "column 'x' .* not finite in .* row 12"),
-        ({"x": TEXT, "y": N % 2}, "column 'x' holds .*; expected numbers only"),
+        ({"x": [None] * 12, "y": N % 2}, "has the same value: 'x'; expected features that vary"),
+        ({"x": [*N[1:] / 1, np.inf], "y": N % 2}, "column 'x' holds inf in row 12"),
         ({"x": [[1.0]] * 12, "y": N % 2}, "column 'x' holds values of type list"),
-        ({"x": N, "y": N / 10}, "column 'y' holds 0.1, which is no class"),
-        ({"x": N, "y": [None, *TEXT.to_pylist()[1:]]}, "column 'y' misses a value in row 1"),
-        ({"x": N, "y": N.astype("M8[s]")}, r"the label column 'y' holds timestamp"),
+        ({"x": X, "y": N / 10}, "column 'y' holds 12 numbers such as '0.0', which look like"),
+        ({"x": X, "y": [None, *TEXT.to_pylist()[1:]]}, "column 'y' misses a value in row 1"),
+        ({"x": X, "y": N.astype("M8[s]")}, r"the label column 'y' holds timestamp"),
         ({"y": N % 2}, "has one column, 'y'; expected features and labels"),
         ({"x": N[:0], "y": N[:0]}, "has 0 rows of 2 columns"),
-        ({"x": N, "class": N % 2, "target": N % 2}, r"\['class', 'target'\] could each be"),
+        ({"x": X, "class": N % 2, "target": N % 2}, r"\['class', 'target'\] could each be"),
     ],
 )  # fmt: skip
 def test_parquet_refusals(save, columns, message):
@@ -297,7 +299,7 @@ def test_parquet_refusals(save, columns, message):
 
 
 def test_a_damaged_parquet_file_says_so(save):
-    path = save(x=N, y=N % 2)
+    path = save(x=X, y=N % 2)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DatasetError, match=r"cannot be read as Parquet .*write the file again"):
         load(DatasetSpec(str(path)))
@@ -305,7 +307,7 @@ def test_a_damaged_parquet_file_says_so(save):
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(write, save, monkeypatch):
     monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: 300)
-    csv_file, parquet_file = write(GOOD), save(x=N, y=N % 2)
+    csv_file, parquet_file = write(GOOD), save(x=X, y=N % 2)
     for path in (csv_file, parquet_file):
         with pytest.raises(DatasetError, match=r"needs 0.0 MiB in memory, but at most 0.0 MiB fit"):
             load(DatasetSpec(str(path)))
@@ -314,12 +316,12 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(write, save,
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_texts_are_read_once_however_often_they_stand_in_the_file(tmp_path, kind):
     path = tmp_path / "mine.parquet"
-    table = pa.table({"x": N, "label": TEXT.cast(kind)})
+    table = pa.table({"x": X, "label": TEXT.cast(kind)})
     parquet.write_table(table, path, store_schema=kind == pa.large_string())
     column = read_parquet_table(path).columns[1]
     assert pa.types.is_dictionary(column.type)
     assert column.to_pylist() == TEXT.to_pylist()
-    assert read_parquet(path).class_names == ("a", "b")
+    assert read_table(path).class_names == ("a", "b")
 
 
 def test_one_text_in_a_million_rows_costs_no_copy_for_each(save):

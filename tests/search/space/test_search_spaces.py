@@ -55,6 +55,8 @@ def test_a_shipped_search_space_is_complete(name):
     assert found.trials > len(found.references)
     configs = [entry.config for entry in found.references]
     assert len(set(configs)) == len(configs)
+    for entry in found.references:
+        assert entry.in_space == (found.parameters_of(entry.config) is not None)
 
 
 @pytest.mark.parametrize("name", space.names())

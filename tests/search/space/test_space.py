@@ -96,11 +96,8 @@ def test_what_a_reference_does_not_name_is_shared_then_fixed_then_off():
     assert by_name["wide"] == replace(baseline, width=64)
 
 
-def test_a_space_knows_whether_it_could_suggest_a_reference():
-    found = parsed()
-    inside = {
-        entry.name: found.parameters_of(entry.config) is not None for entry in found.references
-    }
+def test_a_reference_knows_whether_the_search_could_suggest_it():
+    inside = {entry.name: entry.in_space for entry in parsed().references}
     assert inside == {"baseline": True, "l2": True, "wide": False, "even": False, "strong": False}
 
 
@@ -146,9 +143,7 @@ def test_optuna_asks_and_enqueues_as_a_study_does():
     optuna = pytest.importorskip("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, found = optuna.create_study(), parsed()
-    wanted = [
-        entry.config for entry in found.references if found.parameters_of(entry.config) is not None
-    ]
+    wanted = [entry.config for entry in found.references if entry.in_space]
     for config in wanted:
         study.enqueue_trial(found.parameters_of(config))
     for number in range(20):
@@ -165,6 +160,7 @@ def test_a_fixed_lambda_counts_only_with_its_regularizer():
     found = parsed(text.replace("fixed:\n", "fixed:\n  lambda_l2: 0.01\n"))
     by_name = {entry.name: entry for entry in found.references}
     assert by_name["baseline"].config.lambda_l2 is None
+    assert by_name["l2"].in_space
     assert found.parameters_of(by_name["l2"].config)["regularizer"] == "l2"
     assert "lambda_l2" not in found.parameters_of(by_name["l2"].config)
 

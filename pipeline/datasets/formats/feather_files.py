@@ -1,0 +1,32 @@
+"""A Feather file (Arrow's file format) of flat columns in, a table out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.datasets.formats.parquet_files import PANDAS_INDEX
+from pipeline.datasets.formats.table import Table, arrow_errors, check_names, checked_table
+from pipeline.datasets.user.limits import check_memory
+
+
+def read_feather_table(path: Path) -> Table:
+    """Returns the columns of a Feather file.
+
+    Raises:
+        DatasetError: It is no such file, or larger than fits into memory.
+    """
+    import pyarrow as pa
+
+    size = path.stat().st_size
+    check_memory(f"{path}, {size:,} bytes,", size)
+    with arrow_errors(path, "Feather"), pa.ipc.open_file(pa.OSFile(str(path))) as file:
+        kept = [name for name in file.schema.names if not PANDAS_INDEX.fullmatch(name)]
+        check_names(path, kept)
+        batches, read = [], 0
+        for number in range(file.num_record_batches):
+            batches.append(file.get_batch(number))
+            read += batches[-1].nbytes
+            check_memory(f"{path}, unpacked,", read)
+        table = pa.Table.from_batches(batches, file.schema).select(kept)
+        table.validate(full=True)
+    return checked_table(path, tuple(kept), table)

@@ -1,0 +1,134 @@
+"""A file of a table in, what a model of raw values takes out: its columns by name.
+
+The file is read as ``pipeline search`` reads it. What the model does not take is ignored, what it
+fills in or never saw in training is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.dataset import RawColumn
+from pipeline.datasets.formats.raw_values import ColumnError, model_input
+from pipeline.datasets.formats.table import Table
+from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
+from pipeline.datasets.raw_rows import input_names
+from pipeline.errors import InputError, closest
+from pipeline.predict.text_inputs import tell_wordless
+
+Note = Callable[[str], None]
+SHOWN = 20
+
+
+def read_columns(
+    path: Path, names: Sequence[str], note: Note, delimiter: str | None, decimal: str | None
+) -> Table:
+    """Returns a table that has these columns; tells which others it has.
+
+    Raises:
+        InputError: It cannot be read, or lacks one of them.
+    """
+    if ending(path) not in ENDINGS:
+        raise InputError(
+            f"{path}: the model takes a table's columns by name; expected a file ending in"
+            f" {', '.join(ENDINGS)}"
+        )
+    table = read_table(path, lambda _: None, names, delimiter, decimal)
+    if missing := [name for name in names if name not in table.names]:
+        raise InputError(
+            f"{path} lacks {len(missing)} of the model's {len(names)} columns:"
+            f" {listed(missing)}{closest(missing[0], table.names)}; it has {listed(table.names)}"
+        )
+    if extra := [name for name in table.names if name not in names]:
+        note(f"{path}: columns that the model does not take were ignored: {listed(extra)}")
+    return table
+
+
+def read_raw_inputs(
+    path: Path,
+    columns: Sequence[RawColumn],
+    note: Note,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+) -> dict[str, np.ndarray]:
+    """Returns the raw values that a model takes, an array ``[n, 1]`` per input.
+
+    Args:
+        path: The file.
+        columns: What the model takes.
+        note: Takes a sentence on what of the file was ignored or filled in.
+        delimiter: What separates the columns of a text; None to detect it.
+        decimal: The decimal mark of a text; None to detect it.
+
+    Raises:
+        InputError: The file lacks a column, or holds values that do not fit; all are named.
+    """
+    names = [column.name for column in columns]
+    table = read_columns(path, names, note, delimiter, decimal)
+    found: dict[str, np.ndarray] = {}
+    wrong = []
+    for name, column in zip(input_names(names), columns, strict=True):
+        try:
+            found[name] = model_input(column.kind, column.form, table.values(column.name))
+        except ColumnError as error:
+            wrong.append(f"column '{column.name}' {error}")
+    if wrong:
+        raise InputError(f"{path}: {'; '.join(wrong[:SHOWN])}")
+    _tell_gaps(path, columns, found, note)
+    return found
+
+
+def tell_unseen(
+    path: Path,
+    columns: Sequence[RawColumn],
+    inputs: Mapping[str, np.ndarray],
+    vocabularies: Mapping[int, frozenset[str]],
+    note: Note,
+) -> None:
+    """Tells which words are none that the model knows.
+
+    Args:
+        path: The file.
+        columns: What the model takes.
+        inputs: An array ``[n, 1]`` per input, in the order of the columns.
+        vocabularies: Place of a column -> the words that the model has a place for.
+        note: Takes the sentence.
+    """
+    unseen = []
+    for place, (column, values) in enumerate(zip(columns, inputs.values(), strict=True)):
+        if column.kind == "category":
+            words = set(np.unique(values)) - {""} - vocabularies.get(place, frozenset())
+            if words:
+                unseen.append(f"'{column.name}' ({listed(sorted(words)[:5])})")
+    if unseen:
+        note(
+            f"{path}: words that were rare or absent in training count as others:"
+            f" {', '.join(unseen[:SHOWN])}"
+        )
+
+
+def _tell_gaps(
+    path: Path, columns: Sequence[RawColumn], inputs: Mapping[str, np.ndarray], note: Note
+) -> None:
+    filled = []
+    for column, values in zip(columns, inputs.values(), strict=True):
+        if column.kind == "text":
+            tell_wordless(path, values[:, 0], lambda row: f"in row {row + 1}", note)
+            continue
+        gaps = values == "" if column.dtype == "string" else np.isnan(values)
+        if gaps.any() and not column.gaps:
+            filled.append(f"'{column.name}' ({int(gaps.sum())})")
+    if filled:
+        note(
+            f"{path}: missing values in columns that had none in training were filled in:"
+            f" {', '.join(filled[:SHOWN])}"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names in quotes, separated by commas; the first ones of many."""
+    shown = ", ".join(f"'{name}'" for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown}, ... ({len(names)})"
