@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
-from pipeline.selection.records import CONSTANTS, Constant
+from pipeline.selection.records import Constant
+from pipeline.selection.rules import constants
 
 if TYPE_CHECKING:
     from pipeline.records import DataOptions
@@ -58,6 +59,7 @@ def _constant_option(constant: Constant) -> Decorator:
 
 COUNT = click.IntRange(min=1)
 SEED = click.IntRange(0, 2**31 - 1)
+CONSTANTS = constants()  # of selection rules: each is an option of a report
 
 data_dir_option = click.option(
     "--data-dir",

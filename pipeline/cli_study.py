@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_options import REPORT, RUN, SEARCH, data_options, with_options
-from pipeline.selection.records import CONSTANTS, FINALISTS, SEEDS
+from pipeline.cli_options import CONSTANTS, REPORT, RUN, SEARCH, data_options, with_options
+from pipeline.selection.records import FINALISTS, SEEDS
 
 if TYPE_CHECKING:
     from pipeline.report.options import ReportOptions

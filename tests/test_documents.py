@@ -186,7 +186,7 @@ def tree_of(folder: Path, indent: int = 0) -> Iterator[str]:
                 .replace("\n", " ")
                 .replace(":class:", "")
             )
-            yield f"{'  ' * indent}{path.name:<{24 - 2 * indent}}{first}"
+            yield f"{'  ' * indent}{path.name:<{26 - 2 * indent}}{first}"
 
 
 def test_the_architecture_page_has_the_tree_of_the_sources(request):
@@ -237,9 +237,12 @@ def test_help_explains_every_option(path):
 
 def test_the_json_contract_documents_every_key():
     from pipeline.report.render import json
+    from pipeline.selection.records import RuleSettings
+    from pipeline.selection.rules import constants
 
     document = text("docs/report-json.md")
-    keys = {*json.REPORT_FIELDS, *json.TRIAL_FIELDS, *json.TEST_KEYS, *json.RULE_KEYS}
+    keys = {*json.REPORT_FIELDS, *json.TRIAL_FIELDS, *json.TEST_KEYS, *RuleSettings().as_dict()}
+    keys |= {constant.name for constant in constants()}
     keys |= {*json.FINALIST_KEYS, *json.RUN_KEYS, *json.OPTIMISM_KEYS}
     assert len(keys) > 50
     for key in keys:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ def decisive_part(report: Report) -> dict[str, Any]:
     study, selection, delivered = report.study, report.selection, report.delivered
     space = json.dumps(study.definition.get("space"), sort_keys=True)
     return {
-        "rule": asdict(selection.rule),
+        "rule": selection.rule.as_dict(),
         "candidates": [trial.number for trial in study.trials],
         "eligible": list(selection.eligible),
         "reference": selection.reference,

@@ -68,11 +68,11 @@ class Isolation:
 
 def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
     """Returns what each technique buys over the baseline."""
-    effects = [_effect(study, name, baseline) for name in (*_shown(study), COMBINATION)]
+    effects = [_effect(study, name, baseline) for name in (*_listed_techniques(study), COMBINATION)]
     return Isolation(baseline, tuple(effects))
 
 
-def _shown(study: StudyRecord) -> list[str]:
+def _listed_techniques(study: StudyRecord) -> list[str]:
     """Returns the usual techniques, and others where the study searched or used them."""
     asked = set(study.definition.get("space", {}).get("search", {}))
     tried = frozenset[str]().union(*(used(trial.config) for trial in study.trials))
@@ -84,7 +84,7 @@ def _shown(study: StudyRecord) -> list[str]:
 
 
 def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
-    having = [trial for trial in study.trials if _is_alone(trial.config, technique)]
+    having = [trial for trial in study.trials if _has_exactly(trial.config, technique)]
     measured = [trial for trial in having if is_measured(trial)]
     if not measured:
         return Effect(technique, missing=_why_missing(study, technique, having))
@@ -100,7 +100,7 @@ def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) ->
     )
 
 
-def _is_alone(config: TrialConfig, technique: str) -> bool:
+def _has_exactly(config: TrialConfig, technique: str) -> bool:
     techniques = used(config)
     return len(techniques) > 1 if technique == COMBINATION else techniques == {technique}
 
