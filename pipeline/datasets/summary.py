@@ -45,7 +45,7 @@ class DatasetSummary:
 
     Attributes:
         row_size: Numbers that one example is made of: for ``multi_hot`` the mean of its ones.
-        string_inputs: Columns of words or texts that the delivered model takes as they are.
+        raw_columns: Columns that the delivered model takes as they are in the data.
     """
 
     name: str
@@ -58,7 +58,7 @@ class DatasetSummary:
     row_size: tuple[int, ...]
     columns: Columns | None = None
     findings: tuple[Finding, ...] = ()
-    string_inputs: tuple[str, ...] = ()
+    raw_columns: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -77,20 +77,20 @@ class DatasetSummary:
             row_size,
             dataset.columns,
             dataset.findings,
-            string_inputs(dataset.encoding.columns if dataset.encoding is not None else ()),
+            raw_columns(dataset.encoding.columns if dataset.encoding is not None else ()),
         )
 
 
-def string_inputs(columns: Iterable[RawColumn]) -> tuple[str, ...]:
-    """Returns the names of the columns of words or texts."""
-    return tuple(column.name for column in columns if column.dtype == "string")
+def raw_columns(columns: Iterable[RawColumn]) -> tuple[str, ...]:
+    """Returns the names of columns that are words, texts or numbers of 64 bits."""
+    return tuple(column.name for column in columns)
 
 
 def check_backend(names: Sequence[str], backend: str) -> None:
-    """Checks that a backend of Keras takes the strings that a model is given.
+    """Checks that a backend of Keras takes strings and float64, where a model is given such.
 
     Args:
-        names: Columns of words or texts that the delivered model takes as they are.
+        names: Columns that the delivered model takes as they are in the data.
         backend: Name of the backend.
 
     Raises:
@@ -98,8 +98,9 @@ def check_backend(names: Sequence[str], backend: str) -> None:
     """
     if names and backend != "tensorflow":
         raise InputError(
-            f"the delivered model takes words or texts as they are ({shown_names(names)}), which"
-            f" Keras does with TensorFlow only, but its backend is {backend}: unset KERAS_BACKEND"
+            f"the delivered model takes words, texts, dates or exact numbers as they are"
+            f" ({shown_names(names)}), which Keras does with TensorFlow only, but its backend is"
+            f" {backend}: unset KERAS_BACKEND"
         )
 
 
@@ -222,7 +223,7 @@ def _column_lines(columns: Columns, num_classes: int) -> list[str]:
     types = columns.types[:SHOWN_TYPES]
     if all(one.done == PLAIN or one.name not in columns.features for one in columns.types):
         return lines
-    width = min(max(len(one.name) for one in types), 30)
+    width = min(max(len(name) for name in ("column", *(one.name for one in types))), 30)
     lines.append(f"{'column':<{width}}  {'type':<8}  {'gaps':>8}  {'distinct':>8}  what is done")
     for one in types:
         counts = f"{one.gaps:>8,}  {one.distinct:>8,}"

@@ -120,7 +120,7 @@ def prepare(options: SearchOptions) -> Prepared:
     if options.trials is not None:
         changed["trials"] = options.trials
     chosen = replace(chosen, **changed)
-    check_backend(dataset.string_inputs, os.environ.get("KERAS_BACKEND") or "tensorflow")
+    check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
     if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
         check_trials_fit(options, chosen, dataset, available_bytes())
