@@ -224,6 +224,12 @@ CHOICE: tuple[Decorator, ...] = (
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
     ),
     *(_constant_option(constant) for constant in CONSTANTS),
+    click.option(
+        "--promote/--no-promote",
+        default=False,
+        help="Make the model the champion even where it is worse than the one before, or cannot be "
+        "compared with it.",
+    ),
     _optional(
         "--max-gap",
         click.FloatRange(min=0.0),
@@ -273,9 +279,9 @@ PREDICT: tuple[Decorator, ...] = (
         "input_",
         required=True,
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Raw inputs: a table as search reads it, .npy, .npz (key x), .png or .jpg, .jsonl or "
-        ".txt of token ids.",
+        metavar="FILE|FOLDER",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture or a folder of "
+        "pictures, .jsonl or .txt of token ids.",
     ),
     *TEXT_FILE,
     click.option(

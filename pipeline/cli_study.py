@@ -65,6 +65,7 @@ def run(
     rule: str,
     seeds: int | None,
     finalists: int | None,
+    promote: bool,
     **options: Any,
 ) -> None:
     """Search, then report: what `mlflow run .` does.
@@ -84,6 +85,7 @@ def run(
         finalists=finalists,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
+        promote=promote,
     )
     check_options(asked)
     if dry_run:
@@ -116,7 +118,7 @@ def _constants(options: dict[str, Any]) -> dict[str, float]:
 
 
 def _tell_plan(chosen: SearchOptions, prepared: Prepared) -> None:
-    from pipeline.search.options import plan_lines
+    from pipeline.search.opening import plan_lines
 
     click.echo("\n".join(plan_lines(chosen, prepared)))
 

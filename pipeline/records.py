@@ -492,6 +492,7 @@ class TestExamples:
         results: Trial number -> its results; the winner's, the best-validation trial's and the
             unregularized baseline's.
         class_names: A name per class.
+        part_id: SHA-256 (hexadecimal) of the test examples; empty where they are read back.
     """
 
     __test__ = False  # not a pytest class
@@ -499,3 +500,4 @@ class TestExamples:
     labels: np.ndarray
     results: Mapping[int, PerExample]
     class_names: tuple[str, ...]
+    part_id: str = ""

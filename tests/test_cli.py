@@ -313,7 +313,8 @@ def test_a_broken_space_is_2_with_file_line_and_key(call, folder):
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, folder):
     result = call("search", "--trials", "9", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert "trials: 9 of at most 30 epochs, patience 5" in result.stdout
+    told = "trials: 6 references + 3 searched = 9 trials of at most 30 epochs, patience 5"
+    assert told in result.stdout
     assert result.stdout.endswith("dry run: nothing was trained or written\n")
     assert list(folder.iterdir()) == []
 

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets.findings import Finding
+from pipeline.datasets.formats.pixels import PictureForm
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
@@ -161,6 +162,7 @@ class RawData:
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
         columns: What the columns are used for; None unless the data are a table.
+        pictures: What the pictures were turned into; None unless the data are picture files.
         fit_encoding: Raw training examples -> their encoding; None where ``inputs`` are numbers.
         groups: int64 ``[num_examples]``; examples of one number stay in one part; None for none.
         order: Sortable ``[num_examples]`` by which the split cuts; None for none.
@@ -177,6 +179,7 @@ class RawData:
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
     columns: Columns | None = None
+    pictures: PictureForm | None = None
     fit_encoding: Callable[[Any], Encoding] | None = None
     groups: np.ndarray | None = None
     order: np.ndarray | None = None
@@ -313,9 +316,8 @@ class Dataset:
         deviation: float32 of ``input_shape``, never 0, fitted on train; None for ``multi_hot``.
         chance: What a model without skill reaches on validation.
         fingerprint: SHA-256 (hexadecimal) of the train and validation arrays.
-        test_id: 16 hexadecimal digits that name the test part, without having looked at it: equal
-            for every study that would read the same examples.
         columns: What the columns are used for; None unless the data are a table.
+        pictures: What the pictures were turned into; None unless the data are picture files.
         encoding: What made ``inputs`` of raw examples; None where they came as numbers.
         raw_validation: The validation examples before the encoding, as :attr:`RawData.inputs`
             holds them; None where there is no encoding.
@@ -338,8 +340,8 @@ class Dataset:
     deviation: np.ndarray | None
     chance: ChanceLevel
     fingerprint: str
-    test_id: str
     columns: Columns | None = None
+    pictures: PictureForm | None = None
     encoding: Encoding | None = None
     raw_validation: Any | None = None
     findings: tuple[Finding, ...] = ()

@@ -44,6 +44,18 @@ CODES: dict[str, str] = {
     "rare": "A class has so few examples that nothing can be said of it.",
     "absent": "A part has no example of a class.",
     "small_validation": "The validation part is small: accuracies are known roughly only.",
+    "wordless": "Texts hold no word.",
+    "beside_text": "Columns are left out, because beside --text no other is used.",
+    "shape": "Arrays were read as images, but are so long that they may be series.",
+    "frames": "Of a picture with several frames the first is read.",
+    "16bit": "Pictures of 16 bits are scaled to 8.",
+    "palette": "Pictures with a palette are read in its colours.",
+    "cmyk": "Pictures in CMYK are converted to RGB, without a colour profile.",
+    "rgba": "Pictures with transparency are put on white.",
+    "grey": "Colour pictures are turned grey, as --color says.",
+    "rgb": "Grey pictures are turned into RGB, as --color says or others are.",
+    "rotated": "Pictures are turned upright, as the camera noted in EXIF.",
+    "scaled": "Pictures are scaled to --image-size, and stretched where proportions differ.",
 }
 """Code of a finding -> what it means; the page on data lists them."""
 KEEPING = ("id",)

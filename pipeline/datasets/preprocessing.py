@@ -25,7 +25,6 @@ from pipeline.datasets.splits import (
     measured_examples,
     split_examples,
     split_id,
-    test_id,
 )
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
@@ -85,8 +84,8 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec, *, examined: bool = Fal
         deviation=deviation,
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),
         fingerprint=data,
-        test_id=test_id(raw.labels, split),
         columns=raw.columns,
+        pictures=raw.pictures,
         encoding=encoding,
         raw_validation=raw_validation,
         findings=told((*raw.findings, *findings), spec.options.ignore),

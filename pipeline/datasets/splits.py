@@ -168,21 +168,6 @@ def split_id(split: Split, seed: int, fingerprint: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def test_id(labels: np.ndarray, split: Split) -> str:
-    """Returns 16 hexadecimal digits that name the test part: whose it is, and which examples.
-
-    It does not depend on ``--train-examples``, nor on the data's name.
-
-    Args:
-        labels: int32 ``[num_examples]`` of all examples but those of an official test part.
-        split: The split; where the test part is official, only its size is looked at.
-    """
-    digest = hashlib.sha256(np.ascontiguousarray(labels, dtype="<i4").tobytes())
-    digest.update(f" official {split.official_test} {len(split.test)} ".encode())
-    digest.update(np.sort(split.test).astype("<i8").tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _stream(seed: int, purpose: int) -> np.random.RandomState:
     if seed < 0:
         raise DatasetError(f"The seed is {seed}; a split's seed is a whole number from 0 up.")

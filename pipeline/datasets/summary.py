@@ -7,7 +7,7 @@ their own, which ends: only workers keep examples in memory, and the supervisor 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +17,17 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.datasets import registry
-from pipeline.datasets.dataset import PLAIN, Columns, ColumnType, Dataset, Kind, Part
+from pipeline.datasets.dataset import (
+    PLAIN,
+    Columns,
+    ColumnType,
+    Dataset,
+    Kind,
+    Part,
+    RawColumn,
+)
 from pipeline.datasets.findings import Finding
-from pipeline.errors import printable
+from pipeline.errors import InputError, printable
 from pipeline.records import ChanceLevel, DataNotes, DatasetSpec
 
 SHOWN_FEATURES = 12
@@ -36,6 +44,7 @@ class DatasetSummary:
 
     Attributes:
         row_size: Numbers that one example is made of: for ``multi_hot`` the mean of its ones.
+        string_inputs: Columns of words or texts that the delivered model takes as they are.
     """
 
     name: str
@@ -48,6 +57,7 @@ class DatasetSummary:
     row_size: tuple[int, ...]
     columns: Columns | None = None
     findings: tuple[Finding, ...] = ()
+    string_inputs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -66,7 +76,35 @@ class DatasetSummary:
             row_size,
             dataset.columns,
             dataset.findings,
+            string_inputs(dataset.encoding.columns if dataset.encoding is not None else ()),
         )
+
+
+def string_inputs(columns: Iterable[RawColumn]) -> tuple[str, ...]:
+    """Returns the names of the columns of words or texts."""
+    return tuple(column.name for column in columns if column.dtype == "string")
+
+
+def check_backend(names: Sequence[str], backend: str) -> None:
+    """Checks that a backend of Keras takes the strings that a model is given.
+
+    Args:
+        names: Columns of words or texts that the delivered model takes as they are.
+        backend: Name of the backend.
+
+    Raises:
+        InputError: There are such columns, and it takes none.
+    """
+    if names and backend != "tensorflow":
+        raise InputError(
+            f"the delivered model takes words or texts as they are ({shown_names(names)}), which"
+            f" Keras does with TensorFlow only, but its backend is {backend}: unset KERAS_BACKEND"
+        )
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """Returns the first names in quotes, separated by commas."""
+    return ", ".join(f"'{name}'" for name in names[:5]) + ", ..." * (len(names) > 5)
 
 
 def summarize(spec: DatasetSpec) -> DatasetSummary:

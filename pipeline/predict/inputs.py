@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.formats.npz import members, read_array
-from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
+from pipeline.datasets.formats.pixels import SUFFIXES
 from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
 from pipeline.datasets.formats.tokens import multi_hot, token_rows
 from pipeline.datasets.user.tables import LABEL_NAMES
@@ -99,10 +99,13 @@ def check_file(path: Path) -> None:
     Raises:
         InputError: It is not.
     """
-    if ending(path) not in READERS:
+    if path.is_dir():
+        return
+    endings = (*READERS, *SUFFIXES)
+    if ending(path) not in endings:
         raise InputError(
             f"{path}: files ending in '{ending(path)}' cannot be read"
-            f"{closest(ending(path), READERS)}; expected one of {', '.join(READERS)}"
+            f"{closest(ending(path), endings)}; expected one of {', '.join(endings)}"
         )
     if not path.is_file():
         raise InputError(f"there is no file {path} (looked in {Path.cwd()})")
@@ -191,18 +194,6 @@ def _read_csv(path: Path, entrance: Entrance) -> np.ndarray:
     return np.array(table)
 
 
-def _read_image(path: Path, entrance: Entrance) -> np.ndarray:
-    """Returns one picture, uint8 [1, height, width, channels], in the model's colours."""
-    if entrance.kind != "image":
-        raise InputError(f"{path} is a picture; the model expects {entrance}")
-    expected, found = Size(*(int(size or 0) for size in entrance.shape)), read_size(path)
-    if (found.height, found.width) != (expected.height, expected.width):
-        raise InputError(f"{path} is {found} pixels; the model expects {expected}: scale it first")
-    if found.channels > expected.channels:
-        raise InputError(f"{path} is a colour picture; the model expects grey ones: convert it")
-    return read_pixels(path, expected)[None]
-
-
 def _read_jsonl(path: Path, entrance: Entrance) -> list[list[int]]:
     rows = []
     for number, line in enumerate(filter(str.strip, _lines(path))):
@@ -259,7 +250,6 @@ READERS: dict[str, Callable[[Path, Entrance], Any]] = {
     ".npz": _read_npz,
     **dict.fromkeys(ENDINGS, _read_table),
     ".csv": _read_csv,
-    **dict.fromkeys(SUFFIXES, _read_image),
     ".jsonl": _read_jsonl,
     ".txt": _read_txt,
 }

@@ -12,15 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.datasets.dataset import RawColumn
 from pipeline.datasets.raw_rows import input_names
-from pipeline.errors import InputError
+from pipeline.datasets.user.paths import errors_in_one_line
+from pipeline.errors import InputError, printable
 from pipeline.predict.inputs import Entrance, check_file, ignored, read_inputs
+from pipeline.predict.pictures import form_of, is_pictures, read_pictures
 from pipeline.predict.table_inputs import Note, read_raw_inputs, tell_unseen
+from pipeline.predict.text_inputs import is_texts, read_text_inputs
+
+if TYPE_CHECKING:
+    from pipeline.tracking.models.load import SavedFiles
 
 BATCH_SIZE = 256
 SUM_TOLERANCE = 1e-3
@@ -34,10 +40,12 @@ class Predictions:
     Attributes:
         probabilities: float32 [num_examples, num_classes].
         class_names: A name per class; the class's number where the model knows none.
+        files: The file of every example, within the folder that was given; empty without one.
     """
 
     probabilities: np.ndarray
     class_names: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
     @property
     def predicted(self) -> np.ndarray:
@@ -57,7 +65,7 @@ def predict(
 
     Args:
         model_address: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``runs:/ID/PATH``, a path.
-        path: Raw inputs.
+        path: Raw inputs: a file, or a folder of pictures or texts.
         batch_size: Examples at once; changes memory and speed, not what is predicted.
         note: Takes a sentence on what of the file was not used, or filled in.
         delimiter: What separates the columns of a text; None to detect it.
@@ -76,16 +84,24 @@ def predict(
         model = files.load()
     from pipeline.training import raw_inputs
 
+    of_files: tuple[str, ...] = ()
     if isinstance(model.input, dict):
         columns = columns_of(model, files.columns, model_address)
-        raw = read_raw_inputs(path, columns, note, delimiter, decimal)
+        if is_texts(path):
+            with errors_in_one_line(path):
+                raw, of_files = read_text_inputs(path, columns, note)
+        else:
+            raw = read_raw_inputs(path, columns, note, delimiter, decimal)
         tell_unseen(path, columns, raw, raw_inputs.vocabularies(model), note)
         outputs = raw_inputs.outputs(model, raw, batch_size)
     else:
         entrance = entrance_of(model, model_address)
         if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
             entrance = replace(entrance, names=files.feature_names)
-        inputs = read_inputs(path, entrance, note, delimiter, decimal)
+        if is_pictures(path):
+            inputs, of_files = _read_pictures(path, entrance, files, note)
+        else:
+            inputs = read_inputs(path, entrance, note, delimiter, decimal)
         outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
     probabilities = _probabilities(np.asarray(outputs), model_address)
     names = files.class_names or tuple(map(str, range(probabilities.shape[1])))
@@ -94,7 +110,18 @@ def predict(
             f"{model_address} names {len(names)} classes but gives {probabilities.shape[1]} "
             "probabilities: its metadata are not its own; register it again"
         )
-    return Predictions(probabilities, names)
+    return Predictions(probabilities, names, of_files)
+
+
+def _read_pictures(
+    path: Path, entrance: Entrance, files: SavedFiles, note: Note
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns pictures as the model takes them, and the file of each one of a folder."""
+    if entrance.kind != "image":
+        what = "a folder of pictures" if path.is_dir() else "a picture"
+        raise InputError(f"{path} is {what}; the model expects {entrance}")
+    with errors_in_one_line(path):
+        return read_pictures(path, form_of(files.pictures, entrance.shape, files.address), note)
 
 
 def columns_of(model: Any, columns: Sequence[RawColumn], address: str) -> Sequence[RawColumn]:
@@ -149,16 +176,18 @@ def as_csv(predictions: Predictions, every_class: bool = False) -> Iterator[str]
     """Yields the lines of a CSV: ``row``, ``class`` (its name), ``probability``.
 
     Args:
-        predictions: What the model says.
+        predictions: What the model says; of a folder, ``file`` is the last column.
         every_class: Whether a column per class follows, ``p(NAME)``.
     """
-    names = predictions.class_names
+    names, files = predictions.class_names, predictions.files
     head = ["row", "class", "probability"]
-    yield _line([*head, *(f"p({name})" for name in names)] if every_class else head)
+    head += [f"p({name})" for name in names] if every_class else []
+    yield _line([*head, "file"] if files else head)
     rows = zip(predictions.predicted, predictions.probabilities, strict=True)
     for number, (predicted, probabilities) in enumerate(rows):
         cells = [str(number), names[predicted], f"{probabilities[predicted]:.7g}"]
         cells += [f"{value:.7g}" for value in probabilities] if every_class else []
+        cells += [printable(files[number])] if files else []
         yield _line(cells)
 
 

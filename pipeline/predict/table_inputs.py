@@ -17,6 +17,7 @@ from pipeline.datasets.formats.table import Table
 from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
 from pipeline.datasets.raw_rows import input_names
 from pipeline.errors import InputError, closest
+from pipeline.predict.text_inputs import tell_wordless
 
 Note = Callable[[str], None]
 SHOWN = 20
@@ -114,6 +115,9 @@ def _tell_gaps(
 ) -> None:
     filled = []
     for column, values in zip(columns, inputs.values(), strict=True):
+        if column.kind == "text":
+            tell_wordless(path, values[:, 0], lambda row: f"in row {row + 1}", note)
+            continue
         gaps = values == "" if column.dtype == "string" else np.isnan(values)
         if gaps.any() and not column.gaps:
             filled.append(f"'{column.name}' ({int(gaps.sum())})")

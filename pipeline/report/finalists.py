@@ -32,7 +32,8 @@ from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_part
 from pipeline.search.cost import step_work, threads
 from pipeline.search.executors.interface import Event, Executor
 from pipeline.search.interrupts import stopping_softly
-from pipeline.search.options import check_can_end_trials, data_size, memory_needs
+from pipeline.search.options import check_can_end_trials, data_size
+from pipeline.search.trial_memory import memory_needs
 from pipeline.training import backend
 from pipeline.training.worker import WorkerSpec
 

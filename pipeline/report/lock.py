@@ -159,7 +159,7 @@ def locked_report(store: Tracking, report: Report) -> Report:
         )
         report = with_note(report, note)
     tested = _done_for_lock(tags, TESTED_TAG)
-    return Report(
+    shown = Report(
         study,
         report.selection,
         test=store.read_test_result(run_id) if tested else None,
@@ -170,6 +170,18 @@ def locked_report(store: Tracking, report: Report) -> Report:
         test_examples=store.read_test_examples(run_id) if tested else None,
         other_reads=store.reads_by_other_studies(run_id) if tested else {},
     )
+    return shown if shown.model_uri is None else with_alias(store, shown)
+
+
+def with_alias(store: Tracking, report: Report) -> Report:
+    """Returns the report with what its registered model is now: champion, challenger, neither."""
+    standing = store.standing_of(str(report.model_uri))
+    because = f": {standing.because}" if standing.because else ""
+    line = f"{standing.alias or 'no alias'}{because}"
+    extras = {"Alias of the model": line} | {
+        label: text for label, text in report.extras.items() if label != "Alias of the model"
+    }
+    return replace(report, alias=standing.alias, alias_because=standing.because, extras=extras)
 
 
 def what_if_report(

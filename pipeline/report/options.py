@@ -31,6 +31,7 @@ class ReportOptions:
         trial_timeout: Longest wall time of a finalist's training, seconds; None for no limit.
         data_dir: Folder with official files, for training finalists and for the test part.
         read_test_again: Lock the present choice and read the test part once more.
+        promote: Make the registered model the champion, whatever the one before was.
     """
 
     dataset: str | None = None
@@ -42,6 +43,7 @@ class ReportOptions:
     trial_timeout: float | None = None
     data_dir: Path | None = None
     read_test_again: bool = False
+    promote: bool = False
 
     @property
     def dataset_name(self) -> str | None:

@@ -33,6 +33,8 @@ class Report:
         selection: What the rule decided about it.
         test: The winner on the test part; None while that is sealed.
         model_uri: Where the winner's model is registered, or None.
+        alias: ``champion`` or ``challenger``, what that model is now; None for neither.
+        alias_because: Why, in words.
         extras: Further lines for people: label -> value.
         confirmation: The finalists with their seeds; None where ``--seeds 1`` skipped them.
         tested: Trial number -> result on the test part, the winner and those it is compared with.
@@ -44,6 +46,8 @@ class Report:
     selection: Selection
     test: TestResult | None = None
     model_uri: str | None = None
+    alias: str | None = None
+    alias_because: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
     confirmation: Confirmation | None = None
     tested: Mapping[int, TestResult] = field(default_factory=dict)

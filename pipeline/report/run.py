@@ -24,6 +24,7 @@ from pipeline.report.lock import (
     locked_report,
     selection_record,
     what_if_report,
+    with_alias,
 )
 from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
@@ -32,7 +33,14 @@ from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import Trained, confirm, finalist_trainings, unconfirmed
 from pipeline.selection.records import RuleSettings, Selection
 from pipeline.selection.select import select
-from pipeline.tracking.codec import LOCK_TAG, REGISTERED_TAG, REPORTED_TAG, TEST_FILE, TESTED_TAG
+from pipeline.tracking.codec import (
+    LOCK_TAG,
+    REGISTERED_TAG,
+    REPORTED_TAG,
+    TEST_FILE,
+    TEST_PART_TAG,
+    TESTED_TAG,
+)
 
 if TYPE_CHECKING:
     from pipeline.report.test_part import Restored
@@ -53,6 +61,12 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
     # Before any store is opened: a wrong rule or constant is an error at once.
     settings_for(options, None)
     store = tracking.connect()
+    report = report_on_study(store, options, notify)
+    return promoted(store, report, notify) if options.promote else report
+
+
+def report_on_study(store: Tracking, options: ReportOptions, notify: Notify) -> Report:
+    """Returns the report on the study that was asked for."""
     study = store.read_study(study=options.study, dataset=options.dataset_name)
     locked = None if options.read_test_again else store.read_selection(str(study.run_id))
     settings = settings_for(options, locked)
@@ -68,6 +82,15 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
         if locked is None:
             return run.lock_and_read()
     return run.show_locked(locked)
+
+
+def promoted(store: Tracking, report: Report, notify: Notify) -> Report:
+    """Returns the report after its registered model was made the champion, where there is one."""
+    if report.model_uri is None:
+        notify("--promote: this choice has no registered model, so the champion stays")
+        return report
+    store.promote(report.model_uri)
+    return with_alias(store, report)
 
 
 @dataclass(frozen=True)
@@ -212,14 +235,16 @@ class ReportRun:
         if store.tag(run_id, REGISTERED_TAG) != digest:
             self.notify("registering the model")
             model, classes = restored[winner.number].model, dataset.class_names
-            store.register_model(
+            uri = store.register_model(
                 run_id,
                 model,
                 dataset.raw_example(),
                 class_names=classes,
                 feature_names=feature_names(dataset),
                 columns=dataset.encoding.columns if dataset.encoding else (),
+                pictures=dataset.pictures.as_dict() if dataset.pictures else None,
             )
+            store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)
         store.mark_winner(self.study, winner.number, winner.mlflow_run_id)
         verdicts = report.selection.verdicts
@@ -237,11 +262,12 @@ class ReportRun:
         self.notify("reading the test part")
         store, run_id = self.store, self.run_id
         # Counted before it begins: a report that dies while it reads may have seen something.
-        reads = store.count_test_read(run_id, dataset.test_id)
+        reads = store.count_test_read(run_id)
         results, examples = test_part.read_once(dataset, restored, lock, reads)
         kept = {str(number): asdict(result) for number, result in results.items()}
         store.log_files(run_id, {TEST_FILE: json.dumps(kept)})
         store.keep_test_examples(run_id, examples)
+        store.set_tag(run_id, TEST_PART_TAG, examples.part_id)
         store.log_test_result(run_id, results[winner])
         store.set_tag(run_id, TESTED_TAG, lock.record_hash)
 

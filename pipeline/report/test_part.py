@@ -16,6 +16,7 @@ from scipy.special import log_softmax, softmax
 
 from pipeline.datasets import Dataset, Part, SelectionLock
 from pipeline.datasets.formats.tokens import token_rows
+from pipeline.datasets.preprocessing import fingerprint
 from pipeline.errors import PipelineError
 from pipeline.records import PerExample, TestExamples, TestResult, TrialRecord
 from pipeline.selection.statistics import gap_interval, mean_interval, wilson_interval
@@ -152,7 +153,7 @@ def read_once(
         number: _result(found, restored[number].train_nll, len(dataset.train), reads)
         for number, found in examples.items()
     }
-    return results, TestExamples(part.labels, examples, dataset.class_names)
+    return results, TestExamples(part.labels, examples, dataset.class_names, fingerprint(part))
 
 
 def _result(found: PerExample, train_nll: np.ndarray, num_train: int, reads: int) -> TestResult:

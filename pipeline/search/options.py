@@ -7,28 +7,27 @@ that a mistake in an option is found in a second, and workers start before the t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
-from pipeline.datasets import DatasetSummary, data_lines, summarize
+from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.findings import KEEPING
-from pipeline.datasets.splits import MEASURED_AT_LEAST
+from pipeline.datasets.summary import check_backend
+from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
-from pipeline.redaction import masked
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.points import num_points, num_trials
 from pipeline.search.space.space import SearchSpace
-from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.search.trial_memory import check_each_fits, may_use_gpu
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
-from pipeline.training.memory_model import DataShape, MemoryNeed, memory_need
 from pipeline.training.worker import WorkerSpec
 
 MAX_NAME_LENGTH = 250
@@ -118,8 +117,11 @@ def prepare(options: SearchOptions) -> Prepared:
     if options.trials is not None:
         changed["trials"] = options.trials
     chosen = replace(chosen, **changed)
+    check_backend(dataset.string_inputs, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
     chosen, notes = within_points(chosen, options.references)
+    if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
+        check_trials_fit(options, chosen, dataset, available_bytes())
     definition = {
         "dataset": dataset.name,
         "split_id": dataset.split_id,
@@ -181,9 +183,7 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
     Raises:
         InputError: One does not; the message says which and why.
     """
-    configs = {f"depth {config.depth}": config for config in typical_configs(chosen)}
-    configs |= {f"reference '{entry.name}'": entry.config for entry in chosen.references}
-    for what, config in configs.items():
+    for what, config in described_configs(chosen).items():
         try:
             techniques.check_inputs(techniques.in_use([config]), dataset.kind)
             num_parameters(models.layers_of(config, dataset.input_shape), dataset.input_shape)
@@ -194,25 +194,17 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
             ) from error
 
 
-def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
-    """Returns what a search would do, for ``--dry-run``."""
-    chosen, dataset = prepared.space, prepared.dataset
-    sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
-    rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
-    names = [entry.name for entry in chosen.references] if options.references else []
-    return [
-        f"study: {prepared.study}",
-        f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
-        *(f"  {line}" for line in data_lines(dataset)),
-        f"search space: {chosen.path}",
-        *rows,
-        f"references, trained first: {', '.join(names) or 'none'}",
-        *prepared.notes,
-        f"trials: {chosen.trials} of at most {chosen.epochs} epochs, patience {chosen.patience}",
-        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
-        f"{options.precision}",
-        "dry run: nothing was trained or written",
-    ]
+def check_trials_fit(
+    options: SearchOptions, chosen: SearchSpace, dataset: DatasetSummary, memory: float
+) -> None:
+    """Checks that each trial of a space can be trained alone in this many bytes of all workers.
+
+    Raises:
+        InputError: One cannot.
+    """
+    trained = chosen if options.references else replace(chosen, references=())
+    share = memory / options.workers
+    check_each_fits(described_configs(trained), dataset, options.dataset, share)
 
 
 def check_name(name: str) -> None:
@@ -240,13 +232,10 @@ def data_size(dataset: DatasetSummary) -> DataSize:
     return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
 
 
-def memory_needs(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[MemoryNeed, ...]:
-    """Returns what trials of these configs take while they train."""
-    sizes = dataset.split_sizes
-    num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
-    num_scored = sizes["validation"] + num_measured
-    shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
-    return tuple(memory_need(config, shape) for config in configs)
+def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:
+    """Returns configurations of a space, each of its references among them, by what they are."""
+    configs = {f"depth {config.depth}": config for config in typical_configs(chosen)}
+    return configs | {f"reference '{entry.name}'": entry.config for entry in chosen.references}
 
 
 def every_config(chosen: SearchSpace) -> list[TrialConfig]:
@@ -268,15 +257,3 @@ def worker_spec(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
     data = data_size(prepared.dataset)
     shared = threads(every_config(prepared.space), data, options.workers)
     return WorkerSpec(options.spec, options.device, options.precision, shared)
-
-
-def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
-    """Returns the first line of a search: what it does and where it writes."""
-    sizes = prepared.dataset.split_sizes
-    again = f", {ended} of them done" if ended else ""
-    return (
-        f"study '{prepared.study}': {prepared.space.trials} trials{again} on "
-        f"{prepared.dataset.name} ({sizes['train']:,} training and {sizes['validation']:,} "
-        f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
-        f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
-    )

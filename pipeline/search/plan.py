@@ -18,9 +18,16 @@ from pipeline.search.cohort_sizing import (
     memory_per_worker,
 )
 from pipeline.search.cost import step_work, typical_configs
-from pipeline.search.options import Prepared, SearchOptions, data_size, every_config, memory_needs
+from pipeline.search.options import (
+    Prepared,
+    SearchOptions,
+    check_trials_fit,
+    data_size,
+    every_config,
+)
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space.space import SearchSpace
+from pipeline.search.trial_memory import memory_needs
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
 
@@ -58,7 +65,13 @@ class SearchPlan:
 
 
 def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -> SearchPlan:
-    """Returns how the study is run on what its workers train on."""
+    """Returns how the study is run on what its workers train on.
+
+    Raises:
+        InputError: A trial does not fit into the memory of a GPU.
+    """
+    if device is not None and device.is_gpu and device.free_bytes is not None:
+        check_trials_fit(options, prepared.space, prepared.dataset, device.free_bytes)
     chosen = prepared.space if options.references else replace(prepared.space, references=())
     return SearchPlan(
         chosen,

@@ -29,14 +29,8 @@ from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
 from pipeline.search.interrupts import signals_end_it, stopping_softly
-from pipeline.search.options import (
-    Prepared,
-    SearchOptions,
-    data_size,
-    first_line,
-    source_of,
-    worker_spec,
-)
+from pipeline.search.opening import first_line, too_few_to_search
+from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
@@ -148,6 +142,8 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         for line in (*prepared.notes, *data_lines(prepared.dataset)):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
+        for line in too_few_to_search(options, prepared.space):
+            view.note(line)
         executor.ready()
         plan = plan_of(options, prepared, executor.about)
         estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)

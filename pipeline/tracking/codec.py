@@ -40,6 +40,9 @@ LOCK_TAG = "selection_locked"
 TESTED_TAG, REGISTERED_TAG, REPORTED_TAG = "tested_for", "registered_for", "reported_for"
 """For which locked selection (its hash) the parent has a test result, a model, and its pages."""
 
+TEST_PART_TAG = "test_part"
+"""Tag of a parent run and of a version: the SHA-256 of the test examples it was measured on."""
+
 DELIVERED_TAG = "delivered_run"
 """Tag of a parent run: the run whose weights are the delivered model's."""
 

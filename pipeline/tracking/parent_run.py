@@ -56,7 +56,7 @@ ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
 CARRIED_TAGS = (
     # What was done for a lock goes with it, or a repeated `mlflow run` would do it again.
-    LOCK_TAG, TESTED_TAG, REGISTERED_TAG, REPORTED_TAG, "test_reads", "test_id", "split_id",
+    LOCK_TAG, TESTED_TAG, REGISTERED_TAG, REPORTED_TAG, "test_reads", "test_part", "split_id",
     "winner", DELIVERED_TAG, MODEL_TAG, "mlflow.note.content",
 )  # fmt: skip
 _MAX_DIGEST = 36

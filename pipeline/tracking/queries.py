@@ -35,10 +35,10 @@ def parents_of(
     client: Client,
     study: str | None = None,
     dataset: str | None = None,
-    test_id: str | None = None,
+    test_part: str | None = None,
 ) -> list[Run]:
     """Returns the parent runs of a study, a dataset, a test part, or all; last opened first."""
-    wanted = {"role": "study", "study": study, "dataset": dataset, "test_id": test_id}
+    wanted = {"role": "study", "study": study, "dataset": dataset, "test_part": test_part}
     clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
     found = _search(client, _experiments(client), " and ".join(clauses))
     return sorted(found, key=_opened, reverse=True)

@@ -22,6 +22,7 @@ from pipeline.tracking.codec import (
     DELIVERED_TAG,
     LOCK_TAG,
     TEST_EXAMPLES_FILE,
+    TEST_PART_TAG,
     finite_or_infinite,
     pack_test_examples,
     unpack_test_examples,
@@ -31,7 +32,6 @@ from pipeline.tracking.parent_run import SELECTION_FILE
 from pipeline.tracking.queries import children_of, finalists_of, parents_of
 
 READS_TAG = "test_reads"
-TEST_ID_TAG = "test_id"
 STAR = "\N{BLACK STAR} "
 """Before the winner's name: it is seen at once among a hundred runs."""
 NOTE_TAG = "mlflow.note.content"
@@ -109,17 +109,11 @@ def read_selection(client: Client, run_id: str) -> dict[str, Any] | None:
     return dict(json.loads(data))
 
 
-def count_test_read(client: Client, run_id: str, test_id: str) -> int:
-    """Adds one to the number of times the test part was read; returns the new number.
-
-    Args:
-        client: Of the store.
-        run_id: The study's parent run.
-        test_id: Names the test part (:attr:`pipeline.datasets.Dataset.test_id`).
-    """
+def count_test_read(client: Client, run_id: str) -> int:
+    """Adds one to the number of times the test part was read; returns the new number."""
     client = client.doing("count a read of the test part")
     reads = _reads_of(client, run_id) + 1
-    client.log_in_batches(run_id, tags={READS_TAG: str(reads), TEST_ID_TAG: test_id})
+    client.set_tag(run_id, READS_TAG, str(reads))
     return reads
 
 
@@ -127,10 +121,10 @@ def reads_by_other_studies(client: Client, run_id: str) -> dict[str, int]:
     """Returns which other studies read the test part that this one read, and how often each."""
     client = client.doing("count reads of the same test part")
     tags = client.get_run(run_id).data.tags
-    if not tags.get(TEST_ID_TAG):
+    if not tags.get(TEST_PART_TAG):
         return {}
     found: dict[str, int] = {}
-    for run in parents_of(client, test_id=tags[TEST_ID_TAG]):
+    for run in parents_of(client, test_part=tags[TEST_PART_TAG]):
         study, reads = run.data.tags["study"], int(run.data.tags.get(READS_TAG, "0"))
         if study != tags["study"] and reads:
             found[study] = max(reads, found.get(study, 0))

@@ -15,7 +15,7 @@ from pipeline.tracking import finalist_runs, read, selection_record, study_run
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
-from pipeline.tracking.models import registry
+from pipeline.tracking.models import champion, registry
 
 
 class Tracking(Client):
@@ -49,6 +49,9 @@ class Tracking(Client):
     mark_winner = selection_record.mark_winner
     check_registry = registry.check_registry
     register_model = registry.register_model
+    settle_champion = champion.settle_champion
+    promote = champion.promote
+    standing_of = champion.standing_of
 
     def tags(self, run_id: str) -> dict[str, str]:
         """Returns all tags of a run."""

@@ -18,12 +18,14 @@ from keras import ops
 
 from pipeline.datasets.dataset import Encoding
 from pipeline.datasets.raw_rows import input_names
+from pipeline.datasets.summary import check_backend, string_inputs
 from pipeline.datasets.table_encoding import (
     CIRCLES,
     CategoryColumn,
     NumberColumn,
     TableEncoding,
 )
+from pipeline.datasets.text_encoding import TextEncoding
 
 Builder = Callable[[Any, Sequence[Any]], Any]
 """An encoding, and a tensor ``[n, 1]`` for each of its columns -> float32 ``[n, *input_shape]``."""
@@ -74,7 +76,19 @@ def _category(entry: CategoryColumn, tensor: Any, name: str) -> Any:
     return ops.cast(ops.take(found, places, axis=1), "float32")
 
 
-ENCODERS: dict[type, Builder] = {TableEncoding: _table}
+def _text(encoding: TextEncoding, inputs: Sequence[Any]) -> Any:
+    """Returns what :meth:`TextEncoding.apply` does; the first column is that of unknown words."""
+    layer = kl.TextVectorization(
+        standardize="lower_and_strip_punctuation",
+        split="whitespace",
+        output_mode="multi_hot",
+        vocabulary=list(encoding.words),
+        name="words",
+    )
+    return ops.cast(layer(inputs[0]), "float32")
+
+
+ENCODERS: dict[type, Builder] = {TableEncoding: _table, TextEncoding: _text}
 """Type of an encoding -> what builds the layers that do the same."""
 
 
@@ -88,7 +102,11 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
     Returns:
         A Keras model; its inputs are a dictionary of ``[n, 1]`` tensors, float64 or string, whose
         keys are those of ``raw_rows.input_names``.
+
+    Raises:
+        InputError: Keras's backend takes no strings, but there are columns of words or texts.
     """
+    check_backend(string_inputs(encoding.columns), keras.backend.backend())
     # The layers have a model of their own inside: no column's name meets that of a layer there.
     inside = [
         keras.Input((1,), dtype=column.dtype, name=f"column_{place}")

@@ -14,7 +14,8 @@ from pipeline.datasets import as_lines, describe, load, spec_of
 from pipeline.datasets.findings import CODES
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
-from pipeline.search.options import SearchOptions, plan_lines, prepare
+from pipeline.search.opening import plan_lines
+from pipeline.search.options import SearchOptions, prepare
 
 N = 1000
 RNG = np.random.default_rng(0)
@@ -107,8 +108,9 @@ def test_a_copy_of_a_hundred_classes_and_an_id_sorted_by_class_leak(loaded):
     (message,) = told(loaded(labels, columns=columns))["leak"]
     assert "'copy' (100% right)" in message
     assert "noise" not in message
-    columns = {**X, "id": np.arange(N)}
-    by_class = told(loaded(np.repeat([0, 1], 500), columns=columns, ignore=("id",)))
+    by_id = {**X, "id": np.arange(N)}
+    assert "leak" not in told(loaded(np.repeat([0, 1], 500), columns=by_id))
+    by_class = told(loaded(np.repeat([0, 1], 500), columns=by_id, ignore=("id",)))
     assert "'id' (99% right)" in by_class["leak"][0]
 
 

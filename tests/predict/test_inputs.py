@@ -68,14 +68,6 @@ def test_images_are_read_from_arrays_with_or_without_the_grey_channel(write):
         )
 
 
-def test_a_picture_is_one_example_in_the_models_colours(write):
-    grey, colour = pixels(4, 5), pixels(4, 5, 3)
-    np.testing.assert_array_equal(read_inputs(write("x.png", grey), GREY)[0, ..., 0], grey)
-    np.testing.assert_array_equal(read_inputs(write("x.png", colour), COLOUR)[0], colour)
-    shown = read_inputs(write("x.png", grey), COLOUR)
-    np.testing.assert_array_equal(shown[0], np.repeat(grey[..., None], 3, axis=2))
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -117,10 +109,6 @@ def test_token_ids_are_read_from(write, name, content):
         ("x.csv", "1,2,3\n1,,3\n", FEATURES, "example 1 holds ''; expected numbers only"),
         ("x.csv", "a,b,c\n", FEATURES, "holds no examples"),
         ("x.csv", "1,2,3,4\n", FEATURES, "has shape [1, 4]; the model expects features [n, 3]"),
-        ("x.png", pixels(4, 4), GREY, "is 4x4 pixels; the model expects 5x4: scale it first"),
-        ("x.png", pixels(4, 5, 3), GREY, "is a colour picture; the model expects grey ones"),
-        ("x.png", pixels(4, 5), FEATURES, "is a picture; the model expects features [n, 3]"),
-        ("x.png", b"no picture", GREY, "cannot be read as a picture"),
     ],
 )
 def test_what_does_not_fit_is_one_message(write, name, content, entrance, message):

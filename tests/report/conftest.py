@@ -19,7 +19,7 @@ def report_on(make_study):
     def build(*trials, test=None, model_uri=None, **constants):
         study = make_study(*trials)
         selection = select(study, RuleSettings(**constants))
-        return Report(study, selection, test, model_uri, {"MLflow run": "parent"})
+        return Report(study, selection, test, model_uri, extras={"MLflow run": "parent"})
 
     return build
 

@@ -22,6 +22,7 @@ from pipeline.search import executors
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 from pipeline.tracking.codec import MODEL_TAG
+from pipeline.tracking.models.champion import CHAMPION
 
 SPACE = """
 family: mlp
@@ -111,7 +112,15 @@ def scripted_study(migrated, tmp_path, monkeypatch):
         store, run_id, model, example_input, name=None, class_names=(), feature_names=(), columns=()
     ):
         made.registered.append(model)
-        store.set_tag(run_id, MODEL_TAG, f"models:/digits/{len(made.registered)}")
+        if not store.search_registered_models("name = 'digits'"):
+            store.create_registered_model("digits")
+        source = store.get_run(run_id).info.artifact_uri + "/model"
+        version = store.create_model_version("digits", source, run_id).version
+        if len(made.registered) == 1:
+            store.set_registered_model_alias("digits", CHAMPION, version)
+        uri = f"models:/digits/{version}"
+        store.set_tag(run_id, MODEL_TAG, uri)
+        return uri
 
     def counted(part, lock):
         made.locks.append(lock)

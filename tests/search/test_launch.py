@@ -26,7 +26,8 @@ from pipeline.errors import (
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.interrupts import STOPPING, signals_end_it, stopping_softly
-from pipeline.search.options import SearchOptions, first_line, plan_lines, prepare, source_of
+from pipeline.search.opening import first_line, plan_lines
+from pipeline.search.options import SearchOptions, prepare, source_of
 from pipeline.search.run import run_search
 from pipeline.search.space import space
 from pipeline.search.study import open_study
@@ -199,12 +200,47 @@ def test_a_plan_says_what_would_be_done(folder):
         "  depth: 1 to 3",
         "  dropout_rate: 0 to 0.7",
         "references, trained first: baseline",
-        "trials: 6 of at most 3 epochs, patience 3",
+        "trials: 1 reference + 5 searched = 6 trials of at most 3 epochs, patience 3",
         "executor: processes, 2 worker(s), device auto, float32",
         "dry run: nothing was trained or written",
     ]
-    without = options(references=False)
-    assert "references, trained first: none" in plan_lines(without, prepared)
+    without = plan_lines(options(references=False), prepared)
+    assert "references, trained first: none" in without
+    assert "trials: 6 trials of at most 3 epochs, patience 3" in without
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"trials": 6}, None),
+        (
+            {"trials": 5},
+            "--trials 5 leaves 4 to the search beside the references: give --trials 6 or more, or "
+            "--no-references",
+        ),
+        (
+            {"trials": 1},
+            "--trials 1 leaves 0 to the search beside the references: give --trials 6 or more, or "
+            "--no-references",
+        ),
+        ({"trials": 5, "references": False}, None),
+        (
+            {"trials": 3, "references": False},
+            "--trials 3 leaves 3 to the search: give --trials 5 or more",
+        ),
+    ],
+)
+def test_a_total_that_leaves_nothing_to_the_search_is_told_and_taken(changes, told, folder):
+    chosen = options(**changes)
+    lines = plan_lines(chosen, prepare(chosen))
+    assert [line for line in lines if line.startswith("--trials")] == ([told] if told else [])
+
+
+def test_a_search_begins_by_saying_how_many_trials_are_references(folder):
+    record, lines = launched(trials=2)
+    assert lines[0].startswith("study 'digits': 1 reference + 1 searched = 2 trials on digits (")
+    assert lines[1].startswith("--trials 2 leaves 1 to the search beside the references: give")
+    assert len(record.trials) == 2
 
 
 def test_a_files_source_is_its_absolute_path_and_a_names_its_name(folder):
@@ -217,7 +253,7 @@ def test_the_opening_hides_the_storages_password(folder):
     chosen = options(storage="postgresql://me:secret@host/x")
     line = first_line(chosen, prepare(chosen), 2, "sqlite:///here")
     assert "Optuna: postgresql://***@host/x" in line
-    assert "6 trials, 2 of them done on digits" in line
+    assert "1 reference + 5 searched = 6 trials, 2 of them done on digits" in line
 
 
 # What is launched
@@ -245,8 +281,8 @@ def test_a_search_is_in_mlflow_and_in_optuna(folder):
         space.parse(text, Path("small.yaml")).definition() == prepare(options()).space.definition()
     )
     assert lines[0].startswith(
-        "study 'digits': 6 trials on digits (1,079 training and 359 validation examples; 359 test "
-        "examples sealed); MLflow: sqlite:///"
+        "study 'digits': 1 reference + 5 searched = 6 trials on digits (1,079 training and 359 "
+        "validation examples; 359 test examples sealed); MLflow: sqlite:///"
     )
     assert lines[0].endswith("; Optuna: studies.journal")
 
@@ -255,7 +291,9 @@ def test_running_again_trains_nothing_and_a_larger_total_continues(folder):
     first, _ = launched(trials=4)
     same, lines = launched(trials=4)
     assert len(same.trials) == 4
-    assert lines[0].startswith("study 'digits': 4 trials, 4 of them done on digits")
+    assert lines[0].startswith(
+        "study 'digits': 1 reference + 3 searched = 4 trials, 4 of them done on digits"
+    )
     assert not any(line.startswith("trial ") for line in lines)
     more, lines = launched(trials=6)
     assert [t.measurement for t in more.trials[:4]] == [t.measurement for t in first.trials]

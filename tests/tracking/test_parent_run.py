@@ -67,7 +67,7 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
         old.trial_started(number, None, TrialConfig())
         old.trial_finished(complete(number))
     digest = tracking.lock_selection(old.run_id, {"winner": 1})
-    tracking.count_test_read(old.run_id, "c3" * 8)
+    tracking.count_test_read(old.run_id)
     tracking.log_test_result(old.run_id, RESULT)
     old.study_finished()
     finalists = tracking.open_finalists(old.run_id)
@@ -93,7 +93,7 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
     assert tracking.read_file(new_id, "report/gap.png") == b"PNG"
     assert tracking.read_file(new_id, "report/report.html") == b"<html>"
     assert tracking.read_test_examples(new_id).class_names == ("a", "b")
-    assert tracking.count_test_read(new_id, "c3" * 8) == 2
+    assert tracking.count_test_read(new_id) == 2
     assert open_study(epochs=5).run_id == new_id
 
 
@@ -103,7 +103,7 @@ def test_an_interrupted_change_of_parents_is_completed(
     old = open_study()
     for number in range(3):
         old.trial_started(number, None, TrialConfig())
-    tracking.count_test_read(old.run_id, "c3" * 8)
+    tracking.count_test_read(old.run_id)
     new_id = project_run()
     calls = []
 

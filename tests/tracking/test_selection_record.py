@@ -126,15 +126,16 @@ def test_a_record_that_is_no_strict_json_is_refused(tracking, study, value):
 
 def test_reads_of_the_test_part_are_counted(tracking, client, study):
     assert tracking.test_reads(study.run_id) == 0
-    assert [tracking.count_test_read(study.run_id, "c3" * 8) for _ in range(3)] == [1, 2, 3]
+    assert [tracking.count_test_read(study.run_id) for _ in range(3)] == [1, 2, 3]
     assert client.get_run(study.run_id).data.tags["test_reads"] == "3"
 
 
 def test_other_studies_that_read_the_same_test_part_are_known(tracking, open_study):
     runs = {name: open_study(study=name).run_id for name in ("one", "two", "three", "none")}
-    for name, reads, test_id in (("one", 1, "c3"), ("two", 2, "c3"), ("three", 1, "d4")):
+    for name, reads, part in (("one", 1, "c3"), ("two", 2, "c3"), ("three", 1, "d4")):
         for _ in range(reads):
-            tracking.count_test_read(runs[name], test_id * 8)
+            tracking.count_test_read(runs[name])
+        tracking.set_tag(runs[name], "test_part", part)
     found = {name: tracking.reads_by_other_studies(run_id) for name, run_id in runs.items()}
     assert found == {"one": {"two": 2}, "two": {"one": 1}, "three": {}, "none": {}}
 

@@ -48,7 +48,13 @@ def means_missing(value: Any) -> bool:
     """Whether a value of a feature stands for a missing one."""
     if isinstance(value, str):
         return value.strip().lower() in MISSING
-    return value is None or value is pd.NA or value is pd.NaT or value != value
+    return _is_gap(value)
+
+
+def _is_gap(value: Any) -> bool:
+    return not isinstance(value, str) and (
+        value is None or value is pd.NA or value is pd.NaT or bool(value != value)
+    )
 
 
 def numbers(values: pd.Series) -> np.ndarray:
@@ -128,6 +134,19 @@ def words(values: pd.Series, form: str = "") -> tuple[np.ndarray, list[str]]:
     return positions.astype(np.int32), [str(unique[place]) for place in used]
 
 
+def texts(values: pd.Series) -> np.ndarray:
+    """Returns a column of texts as they are, an object array of ``str``, ``[n]``; a gap is empty.
+
+    Raises:
+        ColumnError: One is no text.
+    """
+    held = np.array(["" if _is_gap(value) else value for value in values], dtype=object)
+    for row, value in enumerate(held):
+        if not isinstance(value, str):
+            raise ColumnError(f"holds {_shown(value)} in row {row + 1}, no text")
+    return held
+
+
 def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
     """Returns a column as an exported model takes it: float64, or ``str`` objects, ``[n, 1]``.
 
@@ -143,6 +162,8 @@ def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
         return seconds(values, form)[:, None]
     if kind in ("number", "boolean"):
         return numbers(values)[:, None]
+    if kind == "text":
+        return texts(values)[:, None]
     codes, distinct = words(values, form)
     return np.array(distinct, dtype=object)[codes][:, None]
 

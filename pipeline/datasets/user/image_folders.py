@@ -1,144 +1,136 @@
-"""The user's own folder of pictures, a subfolder per class: paths in, :class:`RawData` out.
+"""The user's own folder of pictures, a subfolder per class: files in, :class:`RawData` out.
 
-::
-
-    pets/cat/1.png  pets/cat/2.jpg  pets/dog/1.png ...              split 60/20/20
-    pets/train/cat/...  pets/train/dog/...  pets/test/cat/...       test stays sealed
-
-PNG, JPEG or BMP, all of one size; grey, or all colour where one is. Inputs are uint8, in the order
-of class and file name. Hidden files are passed over; links that lead out of the folder are refused.
-Of a test folder only names are looked at before the test part is read.
+PNG, JPEG, BMP, WebP, TIFF or GIF; of one size, or of any where ``--image-size`` scales them; grey,
+or all colour where one is, or as ``--color`` says. Inputs are uint8, in the order of class and file
+name. What is converted is counted in a finding. Of a test folder only names are looked at before
+the test part is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.datasets.dataset import Part, RawData
-from pipeline.datasets.formats.pixels import SUFFIXES, Size, read_pixels, read_size
-from pipeline.datasets.user.labels import Classes, classes_of, encode
+from pipeline.datasets.findings import Finding
+from pipeline.datasets.formats.pixels import (
+    CONVERSIONS,
+    PictureForm,
+    Size,
+    read_pixels,
+    read_size,
+    sentence_of,
+)
+from pipeline.datasets.user.class_folders import ClassFolders, Files, labels_of
+from pipeline.datasets.user.labels import Classes
 from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError
+from pipeline.records import DataOptions
 
-_OTHERS = {"thumbs.db", "desktop.ini", "__macosx"}
+PROPOSED_SIDE = 64
+"""Longest side, in pixels, of the size that is proposed: a network of a default space takes
+seconds an epoch for some hundred pictures."""
+STEP = 8
+"""A proposed side is a multiple of it."""
+SHOWN_SIZES = 5
+CHANNELS = {"grey": 1, "rgb": 3}
+DEFAULT = DataOptions()
 
-Labelled = list[tuple[Path, str]]
-"""Pictures, each with the name of its class's folder."""
 
-
-def read_image_folder(root: Path) -> RawData:
+def read_image_folder(folders: ClassFolders, options: DataOptions = DEFAULT) -> RawData:
     """Returns the pictures of a folder of class folders.
 
     Raises:
-        DatasetError: It is no such folder; the message names the picture and the remedy.
+        DatasetError: They cannot be used; the message names the picture and the remedy.
     """
-    subfolders = {entry.name: entry for entry in _entries(root) if entry.is_dir()}
-    parted = {"train", "test"} <= subfolders.keys()
-    if parted and len(subfolders) > 2:
-        others = sorted(subfolders.keys() - {"train", "test"})
-        raise DatasetError(
-            f"{root} holds 'train' and 'test', and {others[:5]} beside them; expected either these"
-            " two, with a folder per class in each, or a folder per class."
-        )
-    home = subfolders["train"] if parted else root
-    pictures = _pictures(home, root)
-    where = f"{home} (a folder per class)"
-    classes = classes_of(sorted({name for _, name in pictures}), len(pictures), where)
-    size = _common_size(pictures)
+    classes = folders.classes()
+    files = folders.open_files
+    form = _form([file for file, _ in files], folders.root, options)
+    size = form.size
     check_memory(
-        f"{root}, {len(pictures):,} pictures of {size},",
-        len(pictures) * size.height * size.width * size.channels,
+        f"{folders.root}, {len(files):,} pictures of {size},",
+        len(files) * size.height * size.width * size.channels,
     )
-    part = _read(pictures, size, classes, where)
-    if not parted:
-        return RawData("image", classes.names, part.inputs, part.labels)
-    test = _pictures(subfolders["test"], root)
-    test_where = str(subfolders["test"])
-    _labels(test, classes, test_where)
-    read_test = partial(_read, test, size, classes, test_where)
-    return RawData(
-        "image", classes.names, part.inputs, part.labels, num_test=len(test), read_test=read_test
+    inputs, findings = read_all([file for file, _ in files], form)
+    raw = partial(
+        RawData,
+        *("image", classes.names, inputs),
+        labels_of(files, classes, str(folders.root)),
+        pictures=form,
+        given_parts=folders.given_parts,
+        findings=findings,
     )
+    if "test" not in folders.parts:
+        return raw()
+    test, where = folders.parts["test"], str(folders.homes["test"])
+    return raw(num_test=len(test), read_test=partial(_read_test, test, form, classes, where))
 
 
-def _pictures(home: Path, root: Path) -> Labelled:
-    """Returns the pictures below the class folders, by class and name."""
-    entries = _entries(home)
-    loose = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
-    folders = [entry for entry in entries if entry.is_dir()]
-    if loose or not folders:
-        found = f"the picture {loose[0].name} itself" if loose else "no folders"
+def read_all(files: Sequence[Path], form: PictureForm) -> tuple[np.ndarray, tuple[Finding, ...]]:
+    """Returns pictures in a form, and what had to be done for it.
+
+    Returns:
+        uint8 ``[num_pictures, height, width, channels]``, and a finding per kind of conversion.
+
+    Raises:
+        DatasetError: One cannot be used.
+    """
+    size, counts = form.size, Counter[str]()
+    inputs = np.empty((len(files), size.height, size.width, size.channels), dtype=np.uint8)
+    for place, file in enumerate(files):
+        inputs[place], done = read_pixels(file, form)
+        counts.update(done)
+    codes = [code for code in CONVERSIONS if counts[code]]
+    return inputs, tuple(Finding(code, sentence_of(code, counts[code], form)) for code in codes)
+
+
+def proposed_size(height: float, width: float) -> str:
+    """Returns the option that scales pictures of this size to a size that trains quickly."""
+    shrink = PROPOSED_SIDE / max(height, width)
+    if shrink >= 1.0:
+        return f"--image-size {round(height)}x{round(width)}"
+    sides = (max(round(side * shrink / STEP), 1) * STEP for side in (height, width))
+    return f"--image-size {'x'.join(map(str, sides))}"
+
+
+def _form(files: Sequence[Path], root: Path, options: DataOptions) -> PictureForm:
+    """Returns the form of all pictures: as the options say, else what they have in common.
+
+    Raises:
+        DatasetError: They are of several sizes, and no option says which one all shall have.
+    """
+    sizes = [read_size(file) for file in files]
+    channels = CHANNELS[options.color] if options.color else max(size.channels for size in sizes)
+    to_grey = options.color == "grey"
+    if options.image_size is not None:
+        return PictureForm(Size(*options.image_size, channels), scaled=True, to_grey=to_grey)
+    found = Counter((size.height, size.width) for size in sizes)
+    if len(found) > 1:
         raise DatasetError(
-            f"{home} holds {found}; expected a folder per class with its pictures"
-            f" ({', '.join(SUFFIXES)}) in it, such as {home.name}/cat/1.png."
+            f"{root} holds pictures of {len(found)} sizes (width x height): {_listed(found)};"
+            " expected one size. Scale them by --image-size HEIGHTxWIDTH, such as"
+            f" {_proposed(sizes)}."
         )
-    pictures: Labelled = []
-    for folder in folders:
-        files = _entries(folder)
-        if not files:
-            raise DatasetError(f"{folder} is empty; expected pictures of the class, or no folder.")
-        for file in files:
-            _check_file(file, root)
-            pictures.append((file, folder.name))
-    return pictures
+    ((height, width),) = found
+    return PictureForm(Size(height, width, channels), to_grey=to_grey)
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if not entry.name.startswith(".") and entry.name.lower() not in _OTHERS
-    )
+def _proposed(sizes: Iterable[Size]) -> str:
+    heights, widths = zip(*((size.height, size.width) for size in sizes), strict=True)
+    return proposed_size(statistics.median(heights), statistics.median(widths))
 
 
-def _check_file(file: Path, root: Path) -> None:
-    if file.suffix.lower() not in SUFFIXES:
-        raise DatasetError(
-            f"{file} is no picture; expected only {', '.join(SUFFIXES)} in the folder of a class."
-            " Move it elsewhere."
-        )
-    try:
-        inside = file.resolve(strict=True).is_relative_to(root.resolve())
-    except RuntimeError:  # links in a circle, before Python 3.13
-        inside = False
-    if not inside:
-        raise DatasetError(
-            f"{file} is a link that leads out of {root}; expected pictures inside. Copy the"
-            " pictures instead of linking them."
-        )
-    if not file.is_file():
-        raise DatasetError(f"{file} is not a file; expected a picture. Remove or replace it.")
+def _listed(found: Counter[tuple[int, int]]) -> str:
+    shown = [f"{width}x{height} ({count:,})" for (height, width), count in found.most_common()]
+    more = ["..."] if len(shown) > SHOWN_SIZES else []
+    return ", ".join(shown[:SHOWN_SIZES] + more)
 
 
-def _common_size(pictures: Labelled) -> Size:
-    first, size = pictures[0][0], read_size(pictures[0][0])
-    for file, _ in pictures:
-        other = read_size(file)
-        if (other.height, other.width) != (size.height, size.width):
-            raise DatasetError(
-                f"{first} is {size} pixels, but {file} is {other}; expected all of one size. Scale"
-                " or crop them to one."
-            )
-        size = replace(size, channels=max(size.channels, other.channels))
-    return size
-
-
-def _labels(pictures: Labelled, classes: Classes, where: str) -> np.ndarray:
-    names = sorted({name for _, name in pictures})
-    place = {name: number for number, name in enumerate(names)}
-    codes = np.array([place[name] for _, name in pictures], dtype=np.int64)
-    return encode(names, codes, classes, where)
-
-
-def _read(pictures: Sequence[tuple[Path, str]], size: Size, classes: Classes, where: str) -> Part:
-    labels = _labels(list(pictures), classes, where)
-    shape = (len(pictures), size.height, size.width, size.channels)
-    inputs = np.empty(shape, dtype=np.uint8)
-    for place, (file, _) in enumerate(pictures):
-        inputs[place] = read_pixels(file, size)
-    return Part(inputs, labels)
+def _read_test(files: Files, form: PictureForm, classes: Classes, where: str) -> Part:
+    labels = labels_of(files, classes, where)
+    return Part(read_all([file for file, _ in files], form)[0], labels)

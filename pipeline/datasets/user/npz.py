@@ -11,6 +11,7 @@ values are finite, and which classes it has are checked at once: a search later,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Kind, Part, RawData
+from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.npz import members, read_array, read_header
 from pipeline.datasets.user.labels import Classes, check_complete, encode, read_labels
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions
 
 POOLED = ("x", "y")
+LONG = 8
+"""Images whose sides differ by more than this factor are rare."""
 PARTED = ("x_train", "y_train", "x_test", "y_test")
 DEFAULT = DataOptions()
 
@@ -43,12 +47,14 @@ def read_npz(path: Path, options: DataOptions = DEFAULT) -> RawData:
     distinct, codes = _label_values(path, labels_name, len(inputs))
     where = f"{path}: '{labels_name}'"
     classes, labels = read_labels(distinct, codes, where, insist=options.classes, example="example")
+    findings = _looks_like_series(inputs_name, inputs)
     if not test_names:
-        return RawData(kind, classes.names, inputs, labels)
+        return RawData(kind, classes.names, inputs, labels, findings=findings)
     num_test = _check_test_headers(path, inputs.shape[1:])
     read_test = partial(_read_test, path, classes)
     read_test()
-    return RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
+    raw = RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
+    return replace(raw, findings=findings)
 
 
 def _array_names(path: Path) -> tuple[str, ...]:
@@ -93,14 +99,33 @@ def _shape_inputs(path: Path, name: str, inputs: np.ndarray) -> tuple[np.ndarray
         )
     if inputs.ndim == 2:
         return inputs, "features"
+    shape = inputs.shape
     if inputs.ndim == 3:
-        return inputs[..., None], "image"
+        inputs = inputs[..., None]
     if inputs.shape[1] in (1, 3) and inputs.shape[3] > 4:
         raise DatasetError(
             f"{path}: '{name}' has shape {inputs.shape}, which looks like channels first; expected"
             f" [n, height, width, channels]. Save np.moveaxis({name}, 1, -1)."
         )
+    if min(inputs.shape[1:3]) == 1:
+        raise DatasetError(
+            f"{path}: '{name}' has shape {shape}, which are images one pixel high or wide;"
+            " expected [n, height, width, channels], or [n, features]. Series and signals are"
+            f" features here: save {name}.reshape(len({name}), -1)."
+        )
     return inputs, "image"
+
+
+def _looks_like_series(name: str, inputs: np.ndarray) -> tuple[Finding, ...]:
+    """Returns a finding where images are so long that they may be something else."""
+    if inputs.ndim != 4 or max(inputs.shape[1:3]) <= LONG * min(inputs.shape[1:3]):
+        return ()
+    height, width, channels = inputs.shape[1:]
+    told = (
+        f"'{name}' was read as images {height} high and {width} wide ({channels} channels); if they"
+        f" are series, save {name}.reshape(len({name}), -1): features"
+    )
+    return (Finding("shape", told),)
 
 
 def _label_values(path: Path, name: str, num_examples: int) -> tuple[list[Any], np.ndarray]:

@@ -13,19 +13,27 @@ from pathlib import Path
 
 from pipeline.datasets.dataset import Part, RawData
 from pipeline.datasets.formats.table_files import ENDINGS, ending
+from pipeline.datasets.user.class_folders import ClassFolders, list_class_folders
 from pipeline.datasets.user.image_folders import read_image_folder
 from pipeline.datasets.user.npz import read_npz
 from pipeline.datasets.user.tables import read_table
+from pipeline.datasets.user.text_folders import read_text_folder
 from pipeline.errors import DatasetError, printable
 from pipeline.records import DataOptions
 
 Reader = Callable[[Path, DataOptions], RawData]
+FolderReader = Callable[[ClassFolders, DataOptions], RawData]
 
 FILE_READERS: dict[str, tuple[str, Reader]] = {
     ".npz": ("arrays", read_npz),
     **dict.fromkeys(ENDINGS, ("tables", read_table)),
 }
-"""File ending -> what such a file of the user's is, and what reads it; folders are pictures."""
+"""File ending -> what such a file of the user's is, and what reads it."""
+FOLDER_READERS: dict[str, FolderReader] = {
+    "pictures": read_image_folder,
+    "texts": read_text_folder,
+}
+"""What the files of a class are -> what reads a folder of class folders of them."""
 FITTING: dict[str, tuple[str, ...]] = {
     "arrays": ("classes", "ignore"),
     "tables": (
@@ -33,6 +41,7 @@ FITTING: dict[str, tuple[str, ...]] = {
         *("delimiter", "decimal", "classes", "ignore"),
     ),
     "pictures": ("image_size", "color", "ignore"),
+    "texts": ("ignore",),
     "dataset": (),
 }
 """What the data are -> the options that they take."""
@@ -109,13 +118,15 @@ _KINDS = {
     "arrays": "a file of arrays",
     "tables": "a table",
     "pictures": "a folder of pictures",
+    "texts": "a folder of texts",
     "dataset": "a dataset of a fixed form",
 }
 
 
 def _reader(path: Path, valid_names: str) -> tuple[str, Reader]:
     if exists(path) and path.is_dir():
-        return "pictures", lambda path, options: read_image_folder(path)
+        folders = list_class_folders(path)
+        return folders.kind, lambda path, options: FOLDER_READERS[folders.kind](folders, options)
     reader = FILE_READERS.get(ending(path))
     if reader is None:
         raise DatasetError(

@@ -21,6 +21,7 @@ from pipeline.datasets.user.split_columns import (
     split_columns,
     suspected_groups,
 )
+from pipeline.datasets.user.text_column import read_text_column
 from pipeline.errors import DatasetError, closest
 from pipeline.records import DataOptions
 
@@ -47,6 +48,8 @@ def _raw(table: Table, options: DataOptions) -> RawData:
     for option in ("drop", "categorical"):
         for name in getattr(options, option):
             _check_column(table.path, name, table.names, f"--{option}")
+    if options.text is not None:
+        _check_column(table.path, options.text, table.names, "--text")
     label = _named_label(table.path, table.names, options) or _text_label(table, options)
     if len(table.names) == 1:
         raise DatasetError(
@@ -70,12 +73,14 @@ def _raw(table: Table, options: DataOptions) -> RawData:
         )
     classes, labels = read_labels(distinct, codes, where, insist=options.classes)
     check_test_classes(split, labels, classes.names, table.path)
-    features = read_features(table, candidates, options)
+    read = read_features if options.text is None else read_text_column
+    features = read(table, candidates, options)
     findings = [*features.findings, *suspected_groups(table, features.names)]
     if options.drop:
         findings.append(Finding("dropped", f"left out by --drop: {listed(options.drop)}"))
     return RawData(
-        *("features", classes.names, features.inputs, labels),
+        "features" if options.text is None else "multi_hot",
+        *(classes.names, features.inputs, labels),
         columns=Columns(label, features.names, features.types),
         fit_encoding=features.fit_encoding,
         groups=split.groups,
@@ -94,7 +99,7 @@ def _named_label(path: Path, names: Sequence[str], options: DataOptions) -> str 
                 f"{path}: '{options.label}' is both --label and --drop. Drop others."
             )
         return options.label
-    left = [name for name in names if name not in options.drop]
+    left = [name for name in names if name not in (*options.drop, options.text)]
     found = [name for name in left if name.lower() in LABEL_NAMES]
     if len(found) > 1:
         raise DatasetError(
@@ -113,7 +118,7 @@ def _text_label(table: Table, options: DataOptions) -> str:
     Raises:
         DatasetError: It does not: which column holds the classes cannot be told.
     """
-    left = [name for name in table.names if name not in options.drop]
+    left = [name for name in table.names if name not in (*options.drop, options.text)]
     texts = [name for name in left if table.is_text(name)]
     if texts == left[-1:] and texts:
         return texts[0]

@@ -101,6 +101,8 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "test": lambda report: _test(report.test),
     "test_reads_by_other_studies": lambda report: dict(report.other_reads),
     "model_uri": lambda report: report.model_uri,
+    "alias": lambda report: report.alias,
+    "alias_because": lambda report: report.alias_because or None,
     "notes": lambda report: report.selection.notes,
     "finalists": lambda report: [_finalist(report, finalist) for finalist in _finalists(report)],
     "frequencies": lambda report: evidence_of(report).frequencies,

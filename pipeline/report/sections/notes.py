@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pipeline.report.content import Text
 from pipeline.report.report import Report
-from pipeline.report.sections import search_space, stability, test_results
+from pipeline.report.sections import search_space, stability, test_results, training_end
 
 
 def warnings(report: Report) -> list[str]:
-    """Returns what should make a reader careful: edges, instability, optimism, repeated reading."""
+    """Returns what should make a reader careful: training too short, edges, instability, ..."""
     if report.selection.winner is None:
         return []
-    lines = search_space.warnings(report) + stability.warnings(report)
-    return lines + test_results.warnings(report)
+    lines = training_end.warnings(report) + search_space.warnings(report)
+    return lines + stability.warnings(report) + test_results.warnings(report)
 
 
 def notes(report: Report) -> Text:

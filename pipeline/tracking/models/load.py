@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,7 @@ from pipeline.tracking.models.registry import (
     CLASSES_KEY,
     COLUMNS_KEY,
     FEATURES_KEY,
+    PICTURES_KEY,
     as_mlflows_default,
 )
 
@@ -47,6 +48,7 @@ class SavedFiles:
         class_names: A name per class; empty where the model does not know them.
         feature_names: A name per column of a table; empty where the model does not know them.
         columns: What the columns hold that the model takes by name; empty where it takes none.
+        pictures: What pictures were turned into for training; empty where it saw no picture files.
     """
 
     address: str
@@ -54,6 +56,7 @@ class SavedFiles:
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     columns: tuple[RawColumn, ...] = ()
+    pictures: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -172,8 +175,11 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
         )
     check_archive(file, address)
     classes = tuple(map(printable, _names(description.metadata, CLASSES_KEY)))
-    names = _names(description.metadata, FEATURES_KEY)
-    return SavedFiles(address, file, classes, names, _columns(description.metadata, address))
+    metadata = description.metadata if isinstance(description.metadata, dict) else {}
+    names, pictures = _names(metadata, FEATURES_KEY), metadata.get(PICTURES_KEY)
+    columns = _columns(metadata, address)
+    pictures = pictures if isinstance(pictures, dict) else {}
+    return SavedFiles(address, file, classes, names, columns, pictures)
 
 
 def _describe_folder(folder: Path, address: str) -> Any:

@@ -24,16 +24,18 @@ from mlflow.entities import Run
 from pipeline.datasets.dataset import RawColumn
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import MODEL_TAG
+from pipeline.tracking.models.champion import CHAMPION
 from pipeline.tracking.models.flavor import NamedColumns, described_columns
 from pipeline.tracking.views import offer_views
 
-CHAMPION = "champion"
 CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""
 FEATURES_KEY = "feature_names"
 """Key of a logged model's metadata: a name per column that it takes, where it takes a table's."""
 COLUMNS_KEY = "columns"
 """Key of a logged model's metadata: what each column holds that it takes by name, raw."""
+PICTURES_KEY = "pictures"
+"""Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -55,8 +57,12 @@ def register_model(
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
     columns: Sequence[RawColumn] = (),
+    pictures: Mapping[str, Any] | None = None,
 ) -> str:
-    """Logs and registers a Keras model as the champion; returns ``models:/NAME/VERSION``.
+    """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
+
+    The first version of a name is the champion; of a later one ``champion.settle_champion`` says
+    which alias it gets.
 
     The study's experiment, which has a result now, gets the saved views that show it.
 
@@ -70,16 +76,18 @@ def register_model(
         feature_names: A name per column that it takes, where it takes a table's; so the signature
             takes them in any order.
         columns: What the columns hold, where the model takes raw values by name.
+        pictures: What pictures are turned into, in plain values, where it was trained on files.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
     name = model_name(run.data.tags["dataset"]) if name is None else name
     with as_mlflows_default(client.tracking_uri):
         signature = _signature(model, example_input)
-        described: dict[str, list[Any]] = {
+        described: dict[str, Any] = {
             CLASSES_KEY: list(class_names),
             FEATURES_KEY: list(feature_names),
             COLUMNS_KEY: described_columns(columns),
+            PICTURES_KEY: dict(pictures or {}),
         }
         model_id = _log_model(client, run, model, signature, described)
         version = _register(client, name, model_id, run_id)
@@ -105,7 +113,7 @@ def check_registry(client: Client, dataset: str) -> None:
 
 
 def _log_model(
-    client: Client, run: Run, model: Any, signature: Any, described: Mapping[str, list[Any]]
+    client: Client, run: Run, model: Any, signature: Any, described: Mapping[str, Any]
 ) -> str:
     """Logs a Keras model on a run, with metadata; returns the id of the logged model.
 
@@ -135,13 +143,15 @@ def _log_model(
 
 
 def _register(client: Client, name: str, model_id: str, run_id: str) -> str:
-    """Makes a logged model the newest version and the champion; returns the version."""
-    if not client.search_registered_models(f"name = '{name}'"):
+    """Makes a logged model the newest version, the first one the champion; returns the version."""
+    known = client.search_registered_models(f"name = '{name}'")
+    if not known:
         client.create_registered_model(name)
     made = client.create_model_version(
         name, f"models:/{model_id}", run_id=run_id, model_id=model_id, await_creation_for=0
     )
-    client.set_registered_model_alias(name, CHAMPION, made.version)
+    if not known or CHAMPION not in known[0].aliases:
+        client.set_registered_model_alias(name, CHAMPION, made.version)
     return str(made.version)
 
 

@@ -190,3 +190,17 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(DatasetError, match=r"text.npz cannot be read as a .npz archive"):
         load(DatasetSpec(str(tmp_path / "text.npz")))
+
+
+@pytest.mark.parametrize("shape", [(40, 1125, 1, 22), (40, 1, 50, 2), (40, 30, 1)])
+def test_images_a_pixel_high_or_wide_are_refused(save, shape):
+    message = rf"'x' has shape \({', '.join(map(str, shape))}\), which are images one pixel high or"
+    with pytest.raises(DatasetError, match=message + r" .*save x.reshape\(len\(x\), -1\)"):
+        read_npz(save(x=np.zeros(shape, np.uint8), y=Y))
+
+
+def test_very_long_images_are_told(save):
+    (finding,) = read_npz(save(x=np.zeros((40, 128, 9), np.uint8), y=Y)).findings
+    assert finding.code == "shape"
+    assert finding.message.startswith("'x' was read as images 128 high and 9 wide (1 channels); if")
+    assert read_npz(save(x=np.zeros((40, 72, 9), np.uint8), y=Y)).findings == ()

@@ -11,7 +11,16 @@ from pipeline.report.render import render
 from pipeline.report.render.json import as_json
 
 KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
-KEYS += ["trials", "test", "model_uri", "notes", "finalists", "frequencies"]
+KEYS += [
+    "trials",
+    "test",
+    "model_uri",
+    "alias",
+    "alias_because",
+    "notes",
+    "finalists",
+    "frequencies",
+]
 KEYS += ["frequencies_search", "optimism", "compared", "warnings"]
 RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "weight", "epsilon", "seeds", "finalists"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]

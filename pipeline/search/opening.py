@@ -1,0 +1,80 @@
+"""Says what a search will do: the lines of ``--dry-run``, and the first lines of a search.
+
+In: the options and what was prepared from them. Out: lines for the user; nothing is written.
+"""
+
+from __future__ import annotations
+
+from pipeline.datasets import data_lines
+from pipeline.redaction import masked
+from pipeline.search.options import Prepared, SearchOptions
+from pipeline.search.space.points import num_trials
+from pipeline.search.space.space import SearchSpace
+from pipeline.search.storage import DEFAULT_STORAGE
+
+FEWEST_SEARCHED = 5
+"""Searched trials below which the user reads that this is no search."""
+
+
+def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
+    """Returns what a search would do, for ``--dry-run``."""
+    chosen, dataset = prepared.space, prepared.dataset
+    sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
+    rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
+    names = [entry.name for entry in chosen.references] if options.references else []
+    return [
+        f"study: {prepared.study}",
+        f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
+        *(f"  {line}" for line in data_lines(dataset)),
+        f"search space: {chosen.path}",
+        *rows,
+        f"references, trained first: {', '.join(names) or 'none'}",
+        *prepared.notes,
+        f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
+        f"{chosen.patience}",
+        *too_few_to_search(options, chosen),
+        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
+        f"{options.precision}",
+        "dry run: nothing was trained or written",
+    ]
+
+
+def num_references(options: SearchOptions, chosen: SearchSpace) -> int:
+    """Returns how many trials of the study are reference configurations."""
+    return min(len(chosen.references), chosen.trials) if options.references else 0
+
+
+def total_in_words(options: SearchOptions, chosen: SearchSpace) -> str:
+    """Returns the study's total and what it is made of."""
+    references, total = num_references(options, chosen), chosen.trials
+    trials = f"{total} trial{'' if total == 1 else 's'}"
+    if not references:
+        return trials
+    word = "reference" if references == 1 else "references"
+    return f"{references} {word} + {total - references} searched = {trials}"
+
+
+def too_few_to_search(options: SearchOptions, chosen: SearchSpace) -> list[str]:
+    """Returns the warning that the total leaves next to nothing to the search, or nothing."""
+    references = len(chosen.references) if options.references else 0
+    enough = references + FEWEST_SEARCHED
+    if chosen.trials >= enough or chosen.trials >= num_trials(chosen, options.references):
+        return []
+    without = ", or --no-references" if references else ""
+    return [
+        f"--trials {chosen.trials} leaves {chosen.trials - num_references(options, chosen)} to the "
+        f"search{' beside the references' * bool(references)}: give --trials {enough} or more"
+        f"{without}"
+    ]
+
+
+def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
+    """Returns the first line of a search: what it does and where it writes."""
+    sizes = prepared.dataset.split_sizes
+    again = f", {ended} of them done" if ended else ""
+    return (
+        f"study '{prepared.study}': {total_in_words(options, prepared.space)}{again} on "
+        f"{prepared.dataset.name} ({sizes['train']:,} training and {sizes['validation']:,} "
+        f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
+        f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
+    )
