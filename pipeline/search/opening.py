@@ -22,6 +22,7 @@ from pipeline.search.foreseen import (
 )
 from pipeline.search.options import Prepared, SearchOptions, data_size
 from pipeline.search.plan import cohort_sizing, usable_workers
+from pipeline.search.space.points import num_trials
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 
@@ -93,7 +94,7 @@ def too_few_to_search(options: SearchOptions, chosen: SearchSpace) -> list[str]:
     """Returns the warning that the total leaves next to nothing to the search, or nothing."""
     references = len(chosen.references) if options.references else 0
     enough = references + FEWEST_SEARCHED
-    if chosen.trials >= enough:
+    if chosen.trials >= enough or chosen.trials >= num_trials(chosen, options.references):
         return []
     without = ", or --no-references" if references else ""
     return [

@@ -122,9 +122,9 @@ def prepare(options: SearchOptions) -> Prepared:
     chosen = replace(chosen, **changed)
     check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
+    chosen, notes = within_points(chosen, options.references)
     if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
         check_trials_fit(options, chosen, dataset, available_bytes())
-    chosen, notes = within_points(chosen, options.references)
     definition = {
         "dataset": dataset.name,
         "split_id": dataset.split_id,
