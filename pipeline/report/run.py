@@ -62,6 +62,8 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
     # Before any store is opened: a wrong rule or constant is an error at once.
     settings_for(options, None)
     store = tracking.connect()
+    if store.moved_from is not None:
+        notify(store.moved_note)
     report = report_on_study(store, options, notify)
     return promoted(store, report, notify) if options.promote else report
 

@@ -126,6 +126,8 @@ def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Sess
     from pipeline.search.study import open_study
 
     store = tracking.connect()
+    if store.moved_from is not None:
+        view.note(store.moved_note)
     storage = options.storage or DEFAULT_STORAGE
     space, definition = prepared.space, prepared.definition
     study = open_study(storage, prepared.study, space, definition, options.seed, view.note)

@@ -55,6 +55,14 @@ class Tracking(Client):
     promote = champion.promote
     standing_of = champion.standing_of
 
+    @property
+    def moved_note(self) -> str:
+        """Says that the store's folder was moved and its paths follow."""
+        return (
+            f"the folder of MLflow's store was moved here from {self.moved_from}: its paths now "
+            "lead here"
+        )
+
     def tags(self, run_id: str) -> dict[str, str]:
         """Returns all tags of a run."""
         client = self.doing(f"read the tags of run {run_id}")

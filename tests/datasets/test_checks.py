@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from pipeline.cli import main
-from pipeline.datasets import as_lines, describe, load, spec_of
+from pipeline.datasets import DatasetSummary, as_lines, data_notes, describe, load, spec_of
 from pipeline.datasets.findings import CODES
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
@@ -201,3 +201,13 @@ def test_a_wide_table_is_examined_in_a_second(tmp_path):
     start = time.perf_counter()
     assert "leak" not in told(load(DatasetSpec(str(path))))
     assert time.perf_counter() - start < 15
+
+
+def test_what_is_kept_with_the_study_names_label_and_features_by_type(loaded):
+    columns = {**X, "kind": ["p", "q", "r", "q"] * (N // 4), "one": [7] * N}
+    notes = data_notes(DatasetSummary.of(loaded(columns=columns)))
+    assert notes.about == (
+        "label 'label' (2 classes); features (3): a, b, kind",
+        "features by type: number 2, category 1",
+    )
+    assert [code for code, _ in notes.findings] == ["constant", "small_validation"]

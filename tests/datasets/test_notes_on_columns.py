@@ -13,7 +13,7 @@ def test_a_study_keeps_types_and_gaps_in_sentences(tmp_path):
     summary = summarize(DatasetSpec(str(tmp_path / "mine.csv")))
     assert data_notes(summary).about == (
         "label 'label' (3 classes); features (2): size, hue",
-        "columns by type: 1 number, 1 category",
-        "columns with gaps: size (7)",
+        "features by type: number 1, category 1",
+        "features with gaps: size (7)",
     )
     assert any(line.startswith("hue") for line in data_lines(summary))

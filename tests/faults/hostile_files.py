@@ -7,6 +7,7 @@ tables and arrays.
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import struct
@@ -17,10 +18,10 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
+from hostile_media import damage, pictures, texts
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 NAMES = ("data", "my data", 'it\'s "mine"', "dätä", "a\nb", "x" * 220, "50%", "$(id)", "-rf")
 CELLS = ("", "nan", "inf", "-inf", "NULL", "1e400", "1,5", '"', '""', "'", "x", "é", "\x00", "0x1",
@@ -29,30 +30,22 @@ CELLS = ("", "nan", "inf", "-inf", "NULL", "1e400", "1,5", '"', '""', "'", "x", 
 
 def damaged_data(random: Random, folder: Path) -> Path:
     """Returns the path of a file or folder with damage."""
-    kind = random.choice([npz, npz, announced_npz, csv, csv, parquet_file, parquet_file, pictures])
+    kind = random.choice(
+        [
+            npz,
+            npz,
+            announced_npz,
+            csv,
+            csv,
+            mixed,
+            mixed,
+            parquet_file,
+            parquet_file,
+            pictures,
+            texts,
+        ]
+    )
     return kind(random, folder)
-
-
-def damage(content: bytes, random: Random) -> bytes:
-    """Returns the bytes after up to eight changes; sometimes none."""
-    for _ in range(random.choice([0, 0, 1, 1, 2, 8])):
-        place, length = random.randrange(len(content) + 1), random.choice([1, 4, 30, 400])
-        head, cut, tail = (
-            content[:place],
-            content[place : place + length],
-            content[place + length :],
-        )
-        content = random.choice(
-            [
-                head + random.randbytes(len(cut)) + tail,
-                head + tail,
-                head,
-                head + cut * random.choice([2, 20]) + tail,
-                head + bytes(len(cut)) + tail,
-                head + b"\xff" * len(cut) + tail,
-            ]
-        )
-    return content
 
 
 def npz(random: Random, folder: Path) -> Path:
@@ -138,6 +131,52 @@ def csv(random: Random, folder: Path) -> Path:
     return _write(folder, random, random.choice([".csv", ".CSV"]), content)
 
 
+def mixed(random: Random, folder: Path) -> Path:
+    """A table of words, dates, gaps and numbers in a spelling of its own, then damaged."""
+    _, labels = _examples(random)
+    suffix = random.choice([".csv", ".tsv", ".csv.gz", ".tsv.gz", ".feather"])
+    mark, decimal = random.choice([(",", "."), (";", ","), ("\t", "."), ("|", ",")])
+    gap = random.choice(["", "?", "NA", "-"])
+    makers: list[Callable[[int], object]] = [
+        lambda row: row,
+        lambda row: random.choice(["red", "grün", "x y", None]),
+        lambda row: f"{1 + row % 28:02}.{1 + row % 12:02}.20{row % 60:02}",
+        lambda row: random.choice([1.5, 2.25e9, None, -1e-9]),
+        lambda row: random.choice([True, False]),
+        lambda row: f"{random.randrange(10**7):,}",
+        lambda row: "a long text of some words " * random.choice([1, 9]),
+        lambda row: random.choice(CELLS),
+    ]
+    chosen = random.sample(makers, random.choice([1, 3, 5]))
+    columns = {f"c{i}": [make(row) for row in range(len(labels))] for i, make in enumerate(chosen)}
+    buffer = io.BytesIO()
+    if suffix == ".feather":
+        texts = {name: list(map(str, values)) for name, values in columns.items()}
+        feather.write_feather(
+            pa.table({**texts, "label": labels}),
+            buffer,
+            compression=random.choice(["uncompressed", "lz4", "zstd"]),
+        )
+        return _write(folder, random, suffix, damage(buffer.getvalue(), random))
+    rows = [mark.join([*columns, "label"])]
+    for row, label in enumerate(labels):
+        cells = [_cell(values[row], mark, decimal, gap) for values in columns.values()]
+        rows.append(mark.join([*cells, str(label)]))
+    content = "\n".join(rows).encode(random.choice(["utf-8", "utf-8-sig", "utf-16"]))
+    content = damage(content, random) if random.random() < 0.3 else content
+    packed = gzip.compress(content) if suffix.endswith(".gz") else content
+    return _write(
+        folder, random, suffix, damage(packed, random) if random.random() < 0.3 else packed
+    )
+
+
+def _cell(value: object, mark: str, decimal: str, gap: str) -> str:
+    if value is None:
+        return gap
+    text = str(value).replace(".", decimal) if isinstance(value, float) else str(value)
+    return '"' + text.replace('"', '""') + '"' if mark in text or '"' in text else text
+
+
 def parquet_file(random: Random, folder: Path) -> Path:
     """A Parquet file with columns of odd types, then damaged."""
     inputs, labels = _examples(random)
@@ -161,39 +200,6 @@ def parquet_file(random: Random, folder: Path) -> Path:
     return _write(folder, random, ".parquet", damage(buffer.getvalue(), random))
 
 
-def pictures(random: Random, folder: Path) -> Path:
-    """A folder of pictures with odd ones among them."""
-    root = folder / f"{random.choice(NAMES)[:60]}"
-    homes = [root / "train", root / "test"] if random.random() < 0.3 else [root]
-    for home in homes:
-        for label in random.choice(
-            [("cat", "dog"), ("cat", "dog"), ("0", "10", "9"), ("one",), ("a\nb", "ü")]
-        ):
-            for number in range(random.choice([3, 6, 6])):
-                path = home / label / f"{number}{random.choice(['.png', '.png', '.jpg', '.bmp'])}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(_picture(random, path.suffix))
-    victim = random.choice([p for p in root.rglob("*") if p.is_file()])
-    attack: Callable[[], object] = random.choice(
-        [
-            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
-            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
-            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
-            lambda: victim.write_bytes(b""),
-            lambda: victim.write_bytes(_picture(random, victim.suffix, side=9)),
-            lambda: (victim.unlink(), victim.symlink_to(random.choice(["/etc/hostname", victim]))),
-            lambda: (victim.unlink(), victim.mkdir()),
-            lambda: (victim.parent / "notes.txt").write_text("x"),
-            lambda: (root / "loose.png").write_bytes(victim.read_bytes()),
-            lambda: (root / "empty").mkdir(),
-            lambda: victim.write_bytes(_huge_png()),
-        ]
-    )
-    if random.random() < 0.8:
-        attack()
-    return root
-
-
 def _examples(random: Random) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.RandomState(random.randrange(2**32))
     num = random.choice([4, 20, 20, 60, 300])
@@ -202,26 +208,6 @@ def _examples(random: Random) -> tuple[np.ndarray, np.ndarray]:
          np.array(["a", "b"])[np.arange(num) % 2], np.zeros(num), np.arange(num) % 2 == 0]
     )  # fmt: skip
     return rng.normal(size=(num, 4)), labels
-
-
-def _picture(random: Random, suffix: str, side: int = 8) -> bytes:
-    mode = random.choice(["L"] * 30 + ["RGB"] * 30 + ["P", "1", "RGBA", "LA", "I;16", "CMYK"])
-    if (mode, suffix) in {("P", ".jpg"), ("RGBA", ".jpg"), ("LA", ".jpg"), ("I;16", ".jpg")}:
-        mode = "RGB"
-    if suffix == ".bmp" or (mode == "CMYK" and suffix == ".png"):
-        mode = "L"
-    buffer = io.BytesIO()
-    form = {".png": "PNG", ".jpg": "JPEG", ".bmp": "BMP"}[suffix]
-    Image.new(mode, (side, side), random.choice([0, 1])).save(buffer, form)
-    return buffer.getvalue()
-
-
-def _huge_png() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("L", (8, 8)).save(buffer, "PNG")
-    content = bytearray(buffer.getvalue())
-    content[16:24] = struct.pack(">II", 60_000, 60_000)
-    return bytes(content)
 
 
 def _write(folder: Path, random: Random, suffix: str, content: bytes) -> Path:

@@ -191,9 +191,7 @@ def test_another_backend_is_refused_before_the_search(tmp_path, monkeypatch):
     stamps = 1_700_000_000 + 40 * RNG.integers(0, 30, ROWS)
     for column in (spread("a", "b", None), stamps):
         pd.DataFrame({"w": column, "label": LABEL}).to_csv(tmp_path / "mine.csv", index=False)
-        with pytest.raises(
-            InputError, match=r"\('w'\).*with TensorFlow only, but its backend is jax"
-        ):
+        with pytest.raises(InputError, match=r"\('w'\).*with TensorFlow only, but its backend is"):
             prepare(SearchOptions(str(tmp_path / "mine.csv")))
 
 
