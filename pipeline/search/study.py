@@ -130,7 +130,7 @@ class Study:
     ) -> None:
         retried = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in stale:
-            if trial.number not in retried:
+            if trial.number not in retried and not trial.user_attrs.get(REPEATS):
                 kept = {key: trial.user_attrs.get(key) for key in ("name", "seed")}
                 attributes = {key: value for key, value in kept.items() if value is not None}
                 attributes["retry_of"] = trial.number
