@@ -130,7 +130,7 @@ class Study:
     ) -> None:
         retried = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in stale:
-            if trial.number not in retried:
+            if trial.number not in retried and not trial.user_attrs.get(REPEATS):
                 kept = {key: trial.user_attrs.get(key) for key in ("name", "seed")}
                 attributes = {key: value for key, value in kept.items() if value is not None}
                 attributes["retry_of"] = trial.number
@@ -293,22 +293,6 @@ def open_study(
             "settings to continue this one"
         )
     return Study(study, space, seed)
-
-
-def user_attributes(outcome: TrialOutcome, verdict: str, run_id: str | None) -> dict[str, Any]:
-    """Returns what Optuna's dashboard shows with a trial: verdict, MLflow run, figures.
-
-    While MLflow is away the run is not known; its tag ``trial`` says which one it is.
-    """
-    attributes: dict[str, Any] = {"verdict": verdict}
-    if run_id is not None:
-        attributes["mlflow_run_id"] = run_id
-    measured = outcome.measurement
-    if measured is not None and math.isfinite(measured.gap_ce):
-        attributes |= {"gap_ce": measured.gap_ce, "val_accuracy": measured.val_accuracy}
-    if outcome.cause:
-        attributes["cause"] = outcome.cause
-    return attributes
 
 
 def _is_end(trial: optuna.trial.FrozenTrial) -> bool:

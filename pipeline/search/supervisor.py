@@ -18,13 +18,14 @@ from pipeline.records import Cohort, EpochReport, StepTiming, StudyRecord, Trial
 from pipeline.search.cohort_runner import CohortRunner, RunningCohort
 from pipeline.search.cohort_sizing import grouped
 from pipeline.search.cost import Estimate, typical_configs
+from pipeline.search.dashboard import user_attributes
 from pipeline.search.executors.interface import Event, Executor, Progressed
 from pipeline.search.foreseen import Span, report_span, search_span
 from pipeline.search.leaderboard import Leaderboard
 from pipeline.search.plan import SearchPlan
 from pipeline.search.progress import Running, Snapshot, View, trial_line, ways_to_shorten
 from pipeline.search.retries import FailureCount
-from pipeline.search.study import Study, Suggestion, user_attributes
+from pipeline.search.study import Study, Suggestion
 from pipeline.selection.records import Verdict
 
 if TYPE_CHECKING:

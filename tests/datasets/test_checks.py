@@ -204,7 +204,7 @@ def test_a_wide_table_is_examined_in_a_second(tmp_path):
 
 
 def test_what_is_kept_with_the_study_names_label_and_features_by_type(loaded):
-    columns = {**X, "kind": ["p", "q", "r", "q"] * (N // 4), "one": [7] * N}
+    columns = {**X, "kind": RNG.choice(["p", "q", "r"], N).tolist(), "one": [7] * N}
     notes = data_notes(DatasetSummary.of(loaded(columns=columns)))
     assert notes.about == (
         "label 'label' (2 classes); features (3): a, b, kind",

@@ -15,10 +15,11 @@ from pipeline.records import ChanceLevel, StudyRecord, TrialConfig, TrialOutcome
 from pipeline.search import executors, supervisor
 from pipeline.search.cohort_sizing import Sizing, fixed, grouped
 from pipeline.search.cost import UNTIMED_TRIALS, DataSize, Estimate
+from pipeline.search.dashboard import user_attributes
 from pipeline.search.plan import SearchPlan
 from pipeline.search.progress import trial_line, ways_to_shorten
 from pipeline.search.retries import MAX_FAILURES
-from pipeline.search.study import Study, Suggestion, user_attributes
+from pipeline.search.study import Study, Suggestion
 from pipeline.search.supervisor import Supervisor
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
