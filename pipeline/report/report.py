@@ -23,6 +23,9 @@ from pipeline.training.techniques import used
 BASELINE = "baseline"
 """The name of the reference configuration that a study's trials are compared with."""
 
+WINNER, BEST_SCORE, NO_REGULARIZATION = "winner", "best score", "no regularization"
+"""What every page calls the winner, the best-validation trial and the unregularized baseline."""
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
