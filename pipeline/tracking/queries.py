@@ -34,7 +34,7 @@ _PAGE = 1_000
 def parents_of(client: Client, study: str | None = None, dataset: str | None = None) -> list[Run]:
     """Returns the parent runs of a study, of a dataset's studies, or of all; last opened first."""
     wanted = {"role": "study", "study": study, "dataset": dataset}
-    clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
+    clauses = [f"tags.{key} = {quoted(value)}" for key, value in wanted.items() if value]
     found = _search(client, _experiments(client), " and ".join(clauses))
     return sorted(found, key=_opened, reverse=True)
 
@@ -66,7 +66,7 @@ def _children_with(client: Client, parents: list[Run], role: str) -> list[Run]:
         for run in _search(
             client,
             _experiments(client),
-            f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)} and tags.role = {_quoted(role)}",
+            f"tags.{PARENT_TAG} = {quoted(parent.info.run_id)} and tags.role = {quoted(role)}",
         )
     ]
 
@@ -139,7 +139,7 @@ def _experiments(client: Client) -> list[str]:
             return found
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """Returns a value as a string of MLflow's filter language, which has no escapes."""
     if "'" not in value:
         return f"'{value}'"
