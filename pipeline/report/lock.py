@@ -158,6 +158,7 @@ def locked_report(store: Tracking, report: Report) -> Report:
             "study is another choice (--read-test-again)"
         )
         report = with_note(report, note)
+    report = with_deleted(store, report)
     tested = _done_for_lock(tags, TESTED_TAG)
     for number, values in _kept_results(store, run_id).items() if tested else ():
         if values is None:
@@ -213,7 +214,13 @@ def what_if_report(
         f"what-if: the choice is locked on trial {locked['winner']}, made {change}; this one "
         "cannot read the test part. --read-test-again locks it anew, and the reading is counted"
     )
-    return replace(with_note(report, note), extras=extras)
+    return replace(with_deleted(store, with_note(report, note)), extras=extras)
+
+
+def with_deleted(store: Tracking, report: Report) -> Report:
+    """Returns the report with a note on the study's runs that were deleted in MLflow, if any."""
+    note = store.deleted_trials(str(report.study.run_id))
+    return report if note is None else with_note(report, note)
 
 
 def with_note(report: Report, note: str) -> Report:

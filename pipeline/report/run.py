@@ -26,6 +26,7 @@ from pipeline.report.lock import (
     selection_record,
     what_if_report,
     with_alias,
+    with_deleted,
 )
 from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
@@ -142,7 +143,7 @@ class ReportRun:
                 "and the test part was not read; run the same `pipeline search` again to finish "
                 "the study"
             )
-        report = Report(self.study, unconfirmed(self.first, note))
+        report = with_deleted(self.store, Report(self.study, unconfirmed(self.first, note)))
         if self.first.status in ("no_skill", "no_finite"):
             self.store.log_report(self.run_id, pages_of(report))
         return report

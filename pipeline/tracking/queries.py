@@ -39,7 +39,7 @@ def parents_of(
 ) -> list[Run]:
     """Returns the parent runs of a study, a dataset, a test part, or all; last opened first."""
     wanted = {"role": "study", "study": study, "dataset": dataset, "test_part": test_part}
-    clauses = [f"tags.{key} = {_quoted(value)}" for key, value in wanted.items() if value]
+    clauses = [f"tags.{key} = {quoted(value)}" for key, value in wanted.items() if value]
     found = _search(client, _experiments(client), " and ".join(clauses))
     return sorted(found, key=_opened, reverse=True)
 
@@ -71,7 +71,7 @@ def _children_with(client: Client, parents: list[Run], role: str) -> list[Run]:
         for run in _search(
             client,
             _experiments(client),
-            f"tags.{PARENT_TAG} = {_quoted(parent.info.run_id)} and tags.role = {_quoted(role)}",
+            f"tags.{PARENT_TAG} = {quoted(parent.info.run_id)} and tags.role = {quoted(role)}",
         )
     ]
 
@@ -144,7 +144,7 @@ def _experiments(client: Client) -> list[str]:
             return found
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """Returns a value as a string of MLflow's filter language, which has no escapes."""
     if "'" not in value:
         return f"'{value}'"

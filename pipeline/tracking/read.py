@@ -27,6 +27,7 @@ from pipeline.tracking.codec import (
     unpack_results,
 )
 from pipeline.tracking.data_notes import DATA_FILE
+from pipeline.tracking.deleted import deleted_study
 from pipeline.tracking.moved_store import local_path
 from pipeline.tracking.parent_run import DEFINITION_FILE
 from pipeline.tracking.queries import children_of, parents_of
@@ -155,6 +156,8 @@ def _check_files(client: Client, parent: Run, children: Mapping[int, Run]) -> No
 def _missing(client: Client, study: str | None, dataset: str | None) -> str:
     """Returns the message about a study that is not there."""
     existing = [(run.data.tags["study"], run.data.tags["dataset"]) for run in parents_of(client)]
+    if deleted := deleted_study(client, study, dataset):
+        return deleted
     asked = f"study '{study}'" if study else "study"
     asked += f" of dataset '{dataset}'" if dataset else ""
     if not existing:

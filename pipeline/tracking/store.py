@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.tracking import finalist_runs, read, report_run, selection_record, study_run
+from pipeline.tracking import deleted, finalist_runs, read, report_run, selection_record, study_run
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
@@ -31,6 +31,7 @@ class Tracking(Client):
 
     # What a report reads.
     read_study = read.read_study
+    deleted_trials = deleted.deleted_trials
     read_finalists = finalist_runs.read_finalists
     read_selection = selection_record.read_selection
     test_reads = selection_record.test_reads
