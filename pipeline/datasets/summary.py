@@ -7,6 +7,7 @@ their own, which ends: only workers keep examples in memory, and the supervisor 
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -44,7 +45,7 @@ class DatasetSummary:
 
     Attributes:
         row_size: Numbers that one example is made of: for ``multi_hot`` the mean of its ones.
-        string_inputs: Columns of words or texts that the delivered model takes as they are.
+        raw_columns: Columns that the delivered model takes as they are in the data.
     """
 
     name: str
@@ -57,7 +58,7 @@ class DatasetSummary:
     row_size: tuple[int, ...]
     columns: Columns | None = None
     findings: tuple[Finding, ...] = ()
-    string_inputs: tuple[str, ...] = ()
+    raw_columns: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetSummary:
@@ -76,20 +77,20 @@ class DatasetSummary:
             row_size,
             dataset.columns,
             dataset.findings,
-            string_inputs(dataset.encoding.columns if dataset.encoding is not None else ()),
+            raw_columns(dataset.encoding.columns if dataset.encoding is not None else ()),
         )
 
 
-def string_inputs(columns: Iterable[RawColumn]) -> tuple[str, ...]:
-    """Returns the names of the columns of words or texts."""
-    return tuple(column.name for column in columns if column.dtype == "string")
+def raw_columns(columns: Iterable[RawColumn]) -> tuple[str, ...]:
+    """Returns the names of columns that are words, texts or numbers of 64 bits."""
+    return tuple(column.name for column in columns)
 
 
 def check_backend(names: Sequence[str], backend: str) -> None:
-    """Checks that a backend of Keras takes the strings that a model is given.
+    """Checks that a backend of Keras takes strings and float64, where a model is given such.
 
     Args:
-        names: Columns of words or texts that the delivered model takes as they are.
+        names: Columns that the delivered model takes as they are in the data.
         backend: Name of the backend.
 
     Raises:
@@ -97,8 +98,9 @@ def check_backend(names: Sequence[str], backend: str) -> None:
     """
     if names and backend != "tensorflow":
         raise InputError(
-            f"the delivered model takes words or texts as they are ({shown_names(names)}), which"
-            f" Keras does with TensorFlow only, but its backend is {backend}: unset KERAS_BACKEND"
+            f"the delivered model takes words, texts, dates or exact numbers as they are"
+            f" ({shown_names(names)}), which Keras does with TensorFlow only, but its backend is"
+            f" {backend}: unset KERAS_BACKEND"
         )
 
 
@@ -185,18 +187,27 @@ def as_lines(description: dict[str, Any]) -> list[str]:
 
 def data_lines(dataset: DatasetSummary) -> list[str]:
     """Returns what a table's columns are used for and what was found, in lines for a terminal."""
-    return _about(dataset) + _finding_lines(dataset.findings)
+    columns = dataset.columns
+    about = [] if columns is None else _column_lines(columns, dataset.num_classes)
+    return about + _finding_lines(dataset.findings)
 
 
 def data_notes(dataset: DatasetSummary) -> DataNotes:
-    """Returns the same for the study's record."""
+    """Returns the same for the study's record, in sentences."""
+    about, columns = [], dataset.columns
+    if columns is not None:
+        about.append(_column_line(columns, dataset.num_classes))
+        features = [one for one in columns.types if one.name in columns.features]
+        kinds = Counter(one.kind for one in features)
+        gaps = [f"{one.name} ({one.gaps:,})" for one in features if one.gaps]
+        if kinds:
+            counts = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items())
+            about.append(f"features by type: {counts}")
+        if gaps:
+            shown = ", ".join(gaps[:SHOWN_FEATURES]) + ", ..." * (len(gaps) > SHOWN_FEATURES)
+            about.append(printable(f"features with gaps: {shown}"))
     found = ((finding.code, printable(finding.message)) for finding in dataset.findings)
-    return DataNotes(tuple(_about(dataset)), tuple(found))
-
-
-def _about(dataset: DatasetSummary) -> list[str]:
-    columns = dataset.columns
-    return [] if columns is None else _column_lines(columns, dataset.num_classes)
+    return DataNotes(tuple(about), tuple(found))
 
 
 def _finding_lines(findings: Iterable[Finding]) -> list[str]:
@@ -209,7 +220,7 @@ def _column_lines(columns: Columns, num_classes: int) -> list[str]:
     types = columns.types[:SHOWN_TYPES]
     if all(one.done == PLAIN or one.name not in columns.features for one in columns.types):
         return lines
-    width = min(max(len(one.name) for one in types), 30)
+    width = min(max(len(name) for name in ("column", *(one.name for one in types))), 30)
     lines.append(f"{'column':<{width}}  {'type':<8}  {'gaps':>8}  {'distinct':>8}  what is done")
     for one in types:
         counts = f"{one.gaps:>8,}  {one.distinct:>8,}"

@@ -18,7 +18,7 @@ from keras import ops
 
 from pipeline.datasets.dataset import Encoding
 from pipeline.datasets.raw_rows import input_names
-from pipeline.datasets.summary import check_backend, string_inputs
+from pipeline.datasets.summary import check_backend, raw_columns
 from pipeline.datasets.table_encoding import (
     CIRCLES,
     CategoryColumn,
@@ -104,9 +104,9 @@ def with_encoding(encoding: Encoding, layers: Sequence[Any]) -> Any:
         keys are those of ``raw_rows.input_names``.
 
     Raises:
-        InputError: Keras's backend takes no strings, but there are columns of words or texts.
+        InputError: Keras's backend takes neither strings nor float64.
     """
-    check_backend(string_inputs(encoding.columns), keras.backend.backend())
+    check_backend(raw_columns(encoding.columns), keras.backend.backend())
     # The layers have a model of their own inside: no column's name meets that of a layer there.
     inside = [
         keras.Input((1,), dtype=column.dtype, name=f"column_{place}")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -68,6 +69,8 @@ def run(kind: str, count: int, seed: int, kept: Path) -> Tally:
     done = subprocess.run(
         [sys.executable, "-c", code, kind, str(count), str(seed), str(kept.resolve())],
         capture_output=True, text=True, cwd=kept,
+        # Arrow's own allocator reserves a gigabyte of addresses, which is no memory.
+        env=os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"},
     )  # fmt: skip
     if done.returncode:
         why = "\n".join((done.stderr or "").splitlines()[-40:])

@@ -7,6 +7,7 @@ tables and arrays.
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import struct
@@ -20,7 +21,7 @@ import pyarrow as pa
 from hostile_media import damage, pictures, texts
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 NAMES = ("data", "my data", 'it\'s "mine"', "dätä", "a\nb", "x" * 220, "50%", "$(id)", "-rf")
 CELLS = ("", "nan", "inf", "-inf", "NULL", "1e400", "1,5", '"', '""', "'", "x", "é", "\x00", "0x1",
@@ -30,7 +31,19 @@ CELLS = ("", "nan", "inf", "-inf", "NULL", "1e400", "1,5", '"', '""', "'", "x", 
 def damaged_data(random: Random, folder: Path) -> Path:
     """Returns the path of a file or folder with damage."""
     kind = random.choice(
-        [npz, npz, announced_npz, csv, csv, parquet_file, parquet_file, pictures, texts]
+        [
+            npz,
+            npz,
+            announced_npz,
+            csv,
+            csv,
+            mixed,
+            mixed,
+            parquet_file,
+            parquet_file,
+            pictures,
+            texts,
+        ]
     )
     return kind(random, folder)
 
@@ -116,6 +129,52 @@ def csv(random: Random, folder: Path) -> Path:
     if random.random() < 0.25:
         content = damage(content, random)
     return _write(folder, random, random.choice([".csv", ".CSV"]), content)
+
+
+def mixed(random: Random, folder: Path) -> Path:
+    """A table of words, dates, gaps and numbers in a spelling of its own, then damaged."""
+    _, labels = _examples(random)
+    suffix = random.choice([".csv", ".tsv", ".csv.gz", ".tsv.gz", ".feather"])
+    mark, decimal = random.choice([(",", "."), (";", ","), ("\t", "."), ("|", ",")])
+    gap = random.choice(["", "?", "NA", "-"])
+    makers: list[Callable[[int], object]] = [
+        lambda row: row,
+        lambda row: random.choice(["red", "grün", "x y", None]),
+        lambda row: f"{1 + row % 28:02}.{1 + row % 12:02}.20{row % 60:02}",
+        lambda row: random.choice([1.5, 2.25e9, None, -1e-9]),
+        lambda row: random.choice([True, False]),
+        lambda row: f"{random.randrange(10**7):,}",
+        lambda row: "a long text of some words " * random.choice([1, 9]),
+        lambda row: random.choice(CELLS),
+    ]
+    chosen = random.sample(makers, random.choice([1, 3, 5]))
+    columns = {f"c{i}": [make(row) for row in range(len(labels))] for i, make in enumerate(chosen)}
+    buffer = io.BytesIO()
+    if suffix == ".feather":
+        texts = {name: list(map(str, values)) for name, values in columns.items()}
+        feather.write_feather(
+            pa.table({**texts, "label": labels}),
+            buffer,
+            compression=random.choice(["uncompressed", "lz4", "zstd"]),
+        )
+        return _write(folder, random, suffix, damage(buffer.getvalue(), random))
+    rows = [mark.join([*columns, "label"])]
+    for row, label in enumerate(labels):
+        cells = [_cell(values[row], mark, decimal, gap) for values in columns.values()]
+        rows.append(mark.join([*cells, str(label)]))
+    content = "\n".join(rows).encode(random.choice(["utf-8", "utf-8-sig", "utf-16"]))
+    content = damage(content, random) if random.random() < 0.3 else content
+    packed = gzip.compress(content) if suffix.endswith(".gz") else content
+    return _write(
+        folder, random, suffix, damage(packed, random) if random.random() < 0.3 else packed
+    )
+
+
+def _cell(value: object, mark: str, decimal: str, gap: str) -> str:
+    if value is None:
+        return gap
+    text = str(value).replace(".", decimal) if isinstance(value, float) else str(value)
+    return '"' + text.replace('"', '""') + '"' if mark in text or '"' in text else text
 
 
 def parquet_file(random: Random, folder: Path) -> Path:

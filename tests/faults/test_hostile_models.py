@@ -61,6 +61,13 @@ ATTACKS = {
     "a file to read": (
         archive(layer("StringLookup", vocabulary="/etc/passwd")), "'StringLookup' in it is",
     ),
+    "a file to read among words": (
+        archive(layer("StringLookup", vocabulary=["a", {"class_name": "x"}])), "in it is code",
+    ),
+    "a file to read in an asset": (archive(layer("StringLookup")), "'StringLookup' in it is"),
+    "a file of whole numbers": (
+        archive(layer("IntegerLookup", vocabulary="/etc/passwd")), "'IntegerLookup' in it is",
+    ),
     "a member that climbs": (archive(extra=[("../executed", "")]), "it holds '../executed'"),
     "an absolute member": (archive(extra=[("/tmp/executed", "")]), "it holds '/tmp/executed'"),
     "assets": (archive(extra=[("assets/x", "")]), "it holds 'assets/x'"),

@@ -8,8 +8,9 @@ from pipeline.records import TrialConfig
 from pipeline.report.evidence import evidence_of
 from pipeline.report.figures import tradeoff
 from pipeline.report.figures.curves import compared
-from pipeline.report.report import baseline_of
 from pipeline.report.sections import comparison
+from pipeline.selection.baseline import baseline_of
+from pipeline.training.techniques import used
 
 CURVES = {"val_ce": (0.9, 0.3), "train_ce": (0.8, 0.2)}
 DROPOUT = TrialConfig(dropout_rate=0.3)
@@ -60,13 +61,13 @@ def test_every_part_of_a_page_means_the_same_baseline(trials, report_on, name, n
 @pytest.mark.parametrize("state", ["FAIL", "PRUNED", "RUNNING"])
 def test_a_baseline_that_did_not_end_is_none(trials, make_study, state):
     trials[0] = replace(trials[0], name="baseline", state=state)
-    assert baseline_of(make_study(*trials)).number == 1
+    assert baseline_of(make_study(*trials), used).number == 1
 
 
 def test_a_diverged_baseline_is_none(trials, make_trial, make_study):
     trials[0] = make_trial(0, name="baseline", config=TrialConfig(), val_ce=float("nan"))
     assert trials[0].state == "COMPLETE"
-    assert baseline_of(make_study(*trials)).number == 1
+    assert baseline_of(make_study(*trials), used).number == 1
 
 
 def test_without_a_plain_trial_there_is_no_baseline(trials, report_on):

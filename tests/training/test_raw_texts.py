@@ -62,6 +62,7 @@ def test_keras_makes_the_words_of_training(encoding, texts, tmp_path):
 def test_another_backend_is_refused(encoding, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(
-        InputError, match=r"takes words or texts as they are \('said/so'\), which Ker"
+        InputError,
+        match=r"exact numbers as they are \('said/so'\), which Ker",
     ):
         raw_inputs.with_encoding(encoding, [])

@@ -100,11 +100,6 @@ def dialect_of(
     Raises:
         DatasetError: It has no header, or can be read in two ways.
     """
-    if not content.split(b"\n", 1)[0].strip():
-        raise DatasetError(
-            f"{path} starts with an empty line; expected a header: a name per column, separated by"
-            " commas."
-        )
     mark = delimiter or _delimiter(path, content)
     try:
         lines = _lines(content)
@@ -189,6 +184,11 @@ def _shown(mark: str) -> str:
 def _check_header(
     path: Path, names: tuple[str, ...], expected: Sequence[str] | None, mark: str
 ) -> None:
+    if not any(names):
+        raise DatasetError(
+            f"{path} starts with an empty line; expected a header: a name per column, separated by"
+            " commas."
+        )
     if len(names) == 1 and expected is None:
         raise DatasetError(
             f"{path}: the header has one column; expected features and labels, separated by"

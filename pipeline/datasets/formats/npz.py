@@ -110,7 +110,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DatasetError(
-            f"{path} cannot be read as a .npz archive ({error}). Expected a file written by"
+            f"{path} cannot be read as a .npz archive ({error!s:.200}). Expected a file written by"
             " np.savez or np.savez_compressed; write or copy it again."
         ) from error
 

@@ -230,7 +230,7 @@ def _word(value: Any, form: str) -> str:
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, str) and form != "number":
-        return value.strip()
+        return value.replace("\0", "").strip()
     number = _number(value)
     if np.isnan(number):
         return str(value).strip()

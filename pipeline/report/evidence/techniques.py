@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
+from pipeline.selection.baseline import is_measured, quality
 from pipeline.selection.statistics import Z_95, paired_standard_error, standard_error
 from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
@@ -65,26 +66,13 @@ class Isolation:
     effects: tuple[Effect, ...]
 
 
-def is_measured(trial: TrialRecord) -> bool:
-    """Returns whether a trial ended with finite results for every validation example."""
-    measured, validation = trial.measurement, trial.validation
-    if trial.state != "COMPLETE" or measured is None or validation is None:
-        return False
-    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
-
-
-def quality(trial: TrialRecord) -> tuple[float, int]:
-    """Returns the key by which the best of some measured trials comes first."""
-    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
-
-
 def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
     """Returns what each technique buys over the baseline."""
-    effects = [_effect(study, name, baseline) for name in (*_shown(study), COMBINATION)]
+    effects = [_effect(study, name, baseline) for name in (*_listed_techniques(study), COMBINATION)]
     return Isolation(baseline, tuple(effects))
 
 
-def _shown(study: StudyRecord) -> list[str]:
+def _listed_techniques(study: StudyRecord) -> list[str]:
     """Returns the usual techniques, and others where the study searched or used them."""
     asked = set(study.definition.get("space", {}).get("search", {}))
     tried = frozenset[str]().union(*(used(trial.config) for trial in study.trials))
@@ -96,7 +84,7 @@ def _shown(study: StudyRecord) -> list[str]:
 
 
 def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
-    having = [trial for trial in study.trials if _is_alone(trial.config, technique)]
+    having = [trial for trial in study.trials if _has_exactly(trial.config, technique)]
     measured = [trial for trial in having if is_measured(trial)]
     if not measured:
         return Effect(technique, missing=_why_missing(study, technique, having))
@@ -112,7 +100,7 @@ def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) ->
     )
 
 
-def _is_alone(config: TrialConfig, technique: str) -> bool:
+def _has_exactly(config: TrialConfig, technique: str) -> bool:
     techniques = used(config)
     return len(techniques) > 1 if technique == COMBINATION else techniques == {technique}
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
-from io import StringIO
 
+from pipeline.datasets.option_words import option_words
 from pipeline.records import DataOptions
 from pipeline.report.content import Column, Table, Text, tabulate
 from pipeline.report.report import Report
@@ -68,22 +67,7 @@ def _search(report: Report) -> list[str]:
     }
     for option, value in options.items():
         words += [option, str(value)] if value is not None else []
-    return words + _data_words(DataOptions.of(definition.get("data", {})))
-
-
-def _data_words(options: DataOptions) -> list[str]:
-    """Returns the options with which the data were read and split, as the command takes them."""
-    words = []
-    for name, value in options.given().items():
-        option = f"--{name.replace('_', '-')}"
-        if name == "image_size":
-            value = "x".join(map(str, value))
-        elif isinstance(value, tuple):
-            row = StringIO()
-            csv.writer(row, lineterminator="").writerow(value)
-            value = row.getvalue()
-        words += [option] if value is True else [option, str(value)]
-    return words
+    return words + option_words(DataOptions.of(definition.get("data", {})))
 
 
 COLUMNS: tuple[Column[tuple[str, str]], ...] = (
