@@ -20,6 +20,9 @@ from pipeline.selection.baseline import baseline_of
 from pipeline.selection.records import Confirmation, Finalist, Selection
 from pipeline.training.techniques import used
 
+WINNER, BEST_SCORE, NO_REGULARIZATION = "winner", "best score", "no regularization"
+"""What every page calls the winner, the best-validation trial and the unregularized baseline."""
+
 
 @dataclass(frozen=True, eq=False)
 class Report:

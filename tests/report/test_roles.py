@@ -8,7 +8,8 @@ from pipeline.records import TrialConfig
 from pipeline.report.evidence import evidence_of
 from pipeline.report.figures import tradeoff
 from pipeline.report.figures.curves import compared
-from pipeline.report.sections import comparison
+from pipeline.report.report import NO_REGULARIZATION
+from pipeline.report.sections import answer, comparison
 from pipeline.selection.baseline import baseline_of
 from pipeline.training.techniques import used
 
@@ -32,14 +33,13 @@ def roles_everywhere(report):
     return {
         "report": report.baseline.number,
         "evidence": evidence_of(report).isolation.baseline.number,
-        "comparison": {role: t.number for role, t in comparison.others(report)}[
-            "unregularized baseline"
-        ],
-        "curves": {role.split(":")[0]: t.number for role, t in compared(report)}["baseline"],
+        "comparison": {role: t.number for role, t in comparison.others(report)}[NO_REGULARIZATION],
+        "answer": dict(answer._named(report))[NO_REGULARIZATION].number,
+        "curves": {role.split(",")[0]: t.number for role, t in compared(report)}[NO_REGULARIZATION],
         "tradeoff": {
-            label.split(":")[0]: trial.number
+            label.split(" (")[0]: trial.number
             for trial, label, *_ in tradeoff._named(report, report.study.trials)
-        }["baseline"],
+        }[NO_REGULARIZATION],
     }
 
 
@@ -73,4 +73,4 @@ def test_a_diverged_baseline_is_none(trials, make_trial, make_study):
 def test_without_a_plain_trial_there_is_no_baseline(trials, report_on):
     report = report_on(*trials[2:])
     assert report.baseline is None
-    assert "unregularized baseline" not in dict(comparison.others(report))
+    assert NO_REGULARIZATION not in dict(comparison.others(report))

@@ -13,24 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
+from pipeline.records import StudyRecord, TrialConfig, TrialRecord
+from pipeline.report.evidence.differences import Difference, on_validation
 from pipeline.selection.baseline import is_measured, quality
-from pipeline.selection.statistics import Z_95, paired_standard_error, standard_error
 from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
 COMBINATION = "combination"
 """The row of the best trial with two or more techniques."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference to the baseline with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -91,11 +80,14 @@ def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) ->
     best = min(measured, key=quality)
     if baseline is None:
         return Effect(technique, len(measured), best, missing="no baseline to compare with")
+    found = on_validation(best, baseline)
     return Effect(
         technique,
         len(measured),
         best,
-        *_differences(best, baseline),
+        val_ce=found.ce if found else None,
+        accuracy=found.accuracy if found else None,
+        gap_ce=found.gap_ce if found else None,
         differs=_other_differences(best.config, baseline.config),
     )
 
@@ -112,40 +104,6 @@ def _why_missing(study: StudyRecord, technique: str, having: Sequence[TrialRecor
     if technique != COMBINATION and any(technique in used(t.config) for t in study.trials):
         return "tried only together with others"
     return "not searched"
-
-
-def _differences(
-    trial: TrialRecord, baseline: TrialRecord
-) -> tuple[Difference | None, Difference | None, Difference | None]:
-    """Differences of val_ce, accuracy and gap: those on validation are paired by example."""
-    mine, its = trial.validation, baseline.validation
-    if mine is None or its is None or mine.nll.size != its.nll.size:
-        return None, None, None
-    ce, error = _paired(mine.nll, its.nll)
-    accuracy = _paired(mine.correct, its.correct)
-    trains = _train_side(trial, mine), _train_side(baseline, its)
-    shift = trains[0][0] - trains[1][0]
-    # The training sides are not paired here: their errors add up, which is the cautious way.
-    gap = _interval(ce - shift, float(np.sqrt(error**2 + trains[0][1] + trains[1][1])))
-    return _interval(ce, error), _interval(*accuracy), gap
-
-
-def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    mean = float(np.mean(first, dtype=float) - np.mean(second, dtype=float))
-    return mean, paired_standard_error(first, second)
-
-
-def _train_side(trial: TrialRecord, validation: PerExample) -> tuple[float, float]:
-    """Returns train_ce and the part of the gap's variance that comes from it (0 if all of it)."""
-    measured = trial.measurement
-    assert measured is not None, "only measured trials are compared"
-    rest = measured.gap_ce_se**2 - standard_error(validation.nll) ** 2
-    # Stored single precision leaves dust of either sign.
-    return measured.train_ce, rest if rest > 1e-3 * measured.gap_ce_se**2 else 0.0
-
-
-def _interval(value: float, error: float) -> Difference:
-    return Difference(value, value - Z_95 * error, value + Z_95 * error)
 
 
 def _other_differences(first: TrialConfig, second: TrialConfig) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from pipeline.datasets.option_words import option_words
 from pipeline.records import DataOptions
 from pipeline.report.content import Column, Table, Text, tabulate
 from pipeline.report.report import Report
-from pipeline.report.sections.overview import rule_line
 
 
 def introduction(report: Report) -> Text:
@@ -18,7 +17,6 @@ def introduction(report: Report) -> Text:
             "The same commands on the same machine give the same numbers; `search_space.yaml` is "
             "a file of the study's MLflow run.",
         ),
-        "How to get it again",
         style="paragraphs",
     )
 
@@ -36,6 +34,13 @@ def commands(report: Report) -> Text:
     return Text(tuple(lines), style="commands")
 
 
+def model(report: Report) -> Text:
+    """Returns where the model is, and the further lines, for pages that show no other facts."""
+    lines = [f"Model: {report.model_uri}"] if report.model_uri else []
+    lines += [f"{label}: {value}" for label, value in report.extras.items()]
+    return Text(tuple(lines), style="paragraphs")
+
+
 def facts(report: Report) -> Table:
     """Returns what identifies the study: split, runs, model, and whatever else was given."""
     delivered = report.delivered
@@ -44,7 +49,6 @@ def facts(report: Report) -> Table:
         ("MLflow run of the study", report.study.run_id),
         ("MLflow run of the delivered model", delivered.mlflow_run_id if delivered else None),
         ("Model", report.model_uri),
-        ("Rule", rule_line(report).removeprefix("Rule ")),
         *report.extras.items(),
     ]
     given = [(label, value) for label, value in known if value]
