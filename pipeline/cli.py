@@ -65,7 +65,7 @@ def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
         click.echo(f"{name:<14} {availability(name, data_dir):<22} {source.summary}")
     click.echo(
         "Your own data: pipeline search --dataset my.npz (arrays x, y), my.csv or my.parquet (a "
-        "column of classes, --label), or a folder of pictures (a subfolder per class)"
+        "column of classes, --label), or a folder of pictures or texts (a subfolder per class)"
     )
 
 

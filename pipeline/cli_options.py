@@ -129,7 +129,7 @@ SEARCH: tuple[Decorator, ...] = (
         show_default=True,
         metavar="NAME|PATH",
         help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet "
-        "file, or folder of pictures, a subfolder per class.",
+        "file, or folder of pictures or texts, a subfolder per class.",
     ),
     *DATA,
     _optional(
@@ -287,8 +287,8 @@ PREDICT: tuple[Decorator, ...] = (
         required=True,
         type=click.Path(path_type=Path),
         metavar="FILE|FOLDER",
-        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture or a folder of "
-        "pictures, .jsonl or .txt of token ids.",
+        help="Raw inputs: a table as search reads it, .npy, .npz (key x), a picture, a .txt with a "
+        "text per line, a folder of pictures or texts, .jsonl or .txt of token ids.",
     ),
     *TEXT_FILE,
     click.option(

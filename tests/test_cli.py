@@ -182,7 +182,7 @@ def test_an_unknown_dataset_is_2_and_told_with_the_closest_name(call):
         2,
         "There is no dataset 'digit' (did you mean 'digits'?). Known are cifar10, cifar100, "
         "digits, fashion_mnist, imdb, mnist, reuters; your own data are given by path, such as "
-        "my.npz, my.csv or a folder of pictures.",
+        "my.npz, my.csv or a folder of pictures or texts.",
     )
 
 

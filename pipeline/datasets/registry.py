@@ -156,6 +156,6 @@ def _source(name: str) -> Source:
         raise DatasetError(
             f"There is no dataset '{printable(name)}'{closest(name, sources)}. Known are"
             f" {', '.join(sources)}; your own data are given by path, such as my.npz, my.csv or a"
-            " folder of pictures."
+            " folder of pictures or texts."
         )
     return sources[name]

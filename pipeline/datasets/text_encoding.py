@@ -97,6 +97,8 @@ def count_words(texts: Iterable[str]) -> Counter[bytes]:
     """Returns how often each word occurs that a vocabulary can hold."""
     counts: Counter[bytes] = Counter()
     for text in texts:
-        # Keras holds a vocabulary in an array of numpy's, which loses a NUL at a word's end.
-        counts.update(word for word in words_of(text) if b"\0" not in word)
+        counts.update(words_of(text))
+    # Keras holds a vocabulary in an array of numpy's, which loses a NUL at a word's end.
+    for word in [word for word in counts if b"\0" in word]:
+        del counts[word]
     return counts

@@ -23,7 +23,6 @@ def call(tmp_path, monkeypatch):
         ("\x1b[31mred", "'\\x1b[31mred', holds signs that cannot be shown"),
         ("\u202eevil", "'\\u202eevil', holds signs that cannot be shown"),
         ("\udcff", "'\\udcff', holds signs that cannot be shown"),
-        ("  ", "'  ', is blank"),
         ("x" * 251, "has 251 characters; expected at most 250"),
     ],
 )
@@ -34,6 +33,13 @@ def test_a_name_that_no_store_can_keep_is_refused_at_the_start(name, message, ca
     assert message in result.stderr
     assert result.stderr.endswith(": give --study NAME\n")
     assert (result.stderr.count("\n"), list(tmp_path.iterdir())) == (1, [])
+
+
+def test_a_blank_name_is_no_name(call, tmp_path):
+    result = call("search", "--executor", "inline", "--study", "  ")
+    assert result.exit_code == 2
+    assert "--study': it is empty; give a name, or leave the option out" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_comes_from_a_file_is_refused_and_can_be_replaced(call, tmp_path):

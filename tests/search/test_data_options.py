@@ -23,11 +23,11 @@ def test_texts_need_tensorflow(news, monkeypatch):
     data = DataOptions(text="said", ignore=("beside_text",))
     chosen = SearchOptions(news, data=data, device="cpu")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert prepare(chosen).dataset.string_inputs == ("said",)
+    assert prepare(chosen).dataset.raw_columns == ("said",)
     assert prepare(chosen).definition["data"] == {"text": "said"}
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    message = r"takes words or texts as they are \('said'\), which Keras does with TensorFlow only"
+    message = r"as they are \('said'\), which Keras does with TensorFlow only, but its backend is jax"
     with pytest.raises(InputError, match=message):
         prepare(chosen)
     numbers = DataOptions(drop=("said",))
-    assert prepare(SearchOptions(news, data=numbers, device="cpu")).dataset.string_inputs == ()
+    assert prepare(SearchOptions(news, data=numbers, device="cpu")).dataset.raw_columns == ()

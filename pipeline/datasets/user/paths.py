@@ -131,7 +131,7 @@ def _reader(path: Path, valid_names: str) -> tuple[str, Reader]:
     if reader is None:
         raise DatasetError(
             f"{path} cannot be read: expected a file ending in {', '.join(FILE_READERS)}, a folder"
-            f" with a subfolder of pictures per class, or one of the names {valid_names}."
+            f" with a subfolder of pictures or texts per class, or one of the names {valid_names}."
         )
     if not exists(path):
         raise DatasetError(
