@@ -138,6 +138,34 @@ def check_space(file: str) -> None:
     )
 
 
+@space.command("init")
+@click.option("--dataset", required=True, metavar="NAME|PATH", help="What is to be searched on.")
+@with_options(DATA)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the space there; a file that is there is kept. Default: stdout.",
+)
+@data_dir_option
+def init_space(dataset: str, output: Path | None, data_dir: Path | None, **options: Any) -> None:
+    """Propose a commented search space for your data: family, width, depth and epochs by size.
+
+    Every technique stands among its references, each alone. Change what you like, and give it to
+    `pipeline search --search-space FILE`.
+    """
+    from pipeline.search.options import SearchOptions
+    from pipeline.search.proposal import propose, write
+
+    chosen = SearchOptions(dataset, data_dir=data_dir, data=data_options(options))
+    text = propose(chosen, "FILE" if output is None else str(output))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write(text, output)
+        click.echo(f"search space: {output}", err=True)
+
+
 @main.command()
 @with_options(PREDICT)
 def predict(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator
-from pipeline.selection.records import CONSTANTS, Constant
+from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
+from pipeline.selection.records import Constant
+from pipeline.selection.rules import constants
 
 if TYPE_CHECKING:
     from pipeline.records import DataOptions
@@ -58,6 +59,7 @@ def _constant_option(constant: Constant) -> Decorator:
 
 COUNT = click.IntRange(min=1)
 SEED = click.IntRange(0, 2**31 - 1)
+CONSTANTS = constants()  # of selection rules: each is an option of a report
 
 data_dir_option = click.option(
     "--data-dir",
@@ -162,7 +164,12 @@ SEARCH: tuple[Decorator, ...] = (
         show_default=True,
         help="Seed of split, sampler, initial weights and dropout.",
     ),
-    _optional("--study", click.STRING, "NAME", "Name of the study. Default: the dataset's."),
+    click.option(
+        "--study",
+        type=StudyName(),
+        metavar="NAME",
+        help="Name of the study. Default: the dataset's.",
+    ),
     storage_option("Optuna's storage: a journal file or a database. Default: studies.journal."),
     click.option(
         "--references/--no-references",
@@ -247,7 +254,7 @@ CHOICE: tuple[Decorator, ...] = (
 
 REPORT: tuple[Decorator, ...] = (
     _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
-    _optional("--study", click.STRING, "NAME", "Report on this study."),
+    click.option("--study", type=StudyName(), metavar="NAME", help="Report on this study."),
     *CHOICE,
     _optional(
         "--trial-timeout",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_options import REPORT, RUN, SEARCH, data_options, with_options
-from pipeline.selection.records import CONSTANTS
+from pipeline.cli_options import CONSTANTS, REPORT, RUN, SEARCH, data_options, with_options
+from pipeline.selection.records import FINALISTS, SEEDS
 
 if TYPE_CHECKING:
     from pipeline.report.options import ReportOptions
@@ -76,6 +76,8 @@ def run(
     from pipeline.report.options import ReportOptions
 
     constants = _constants(options)
+    trainings = (seeds or SEEDS) * (finalists or FINALISTS)
+    options["finalist_trainings"] = 0 if seeds == 1 else trainings
     chosen, prepared = _prepared(options)
     asked = ReportOptions(
         study=prepared.study,

@@ -29,6 +29,18 @@ class Auto(click.ParamType[Any, Any]):
         return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
 
 
+class StudyName(click.ParamType[Any, Any]):
+    """A study's name; ``auto`` becomes None, and nothing is no name."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
+        """Returns the name as it is."""
+        if not str(value).strip():
+            self.fail("it is empty; give a name, or leave the option out", param, ctx)
+        return None if value == AUTO else value
+
+
 class Duration(click.ParamType[Any, Any]):
     """A duration such as ``90s``, ``30m`` or ``1h30m``; a plain number means seconds."""
 

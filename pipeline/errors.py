@@ -86,6 +86,21 @@ class SealedTestError(PipelineError):
     """The test part was touched before the selection was locked."""
 
 
+INDEX_NAMES = {
+    "psycopg2": "psycopg2-binary",
+    "psycopg": "psycopg[binary]",
+    "MySQLdb": "mysqlclient",
+    "cx_Oracle": "cx-Oracle",
+}
+"""Module of a database -> its package on the index, where that has another name."""
+
+
+def missing_package(module: str) -> str:
+    """Returns that a database needs a package, by the name under which pip finds it."""
+    package = INDEX_NAMES.get(module, module)
+    return f"needs the Python package '{package}': install it, `pip install '{package}'`"
+
+
 def printable(text: str) -> str:
     """Returns the text on one line that a terminal shows as it is; other signs become ``?``."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)

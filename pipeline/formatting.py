@@ -26,6 +26,12 @@ def between(low: float, high: float) -> str:
     return f"{decimal(low)} to {decimal(high)}"
 
 
+def with_interval(value: float | None, low: float, high: float) -> str:
+    """Returns a number with its interval, ``VALUE (LOW to HIGH)``; ``-`` where there is none."""
+    written = decimal(value)
+    return written if written == MISSING else f"{written} ({between(low, high)})"
+
+
 def probability(value: float) -> str:
     """Returns a probability with two significant digits, however small."""
     return f"{value:.2g}"

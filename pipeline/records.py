@@ -152,20 +152,20 @@ class TrialConfig:
             if entry.name != "more":
                 object.__setattr__(self, entry.name, values.pop(entry.name, entry.default))
         further = {**dict(more), **values}
-        if further and _further_defaults is not None:
+        if further:
             defaults = _further_defaults()
             for name in further:
                 if name not in defaults:
-                    raise TypeError(f"a trial has no hyperparameter {name!r}")
+                    raise TypeError(_no_hyperparameter(name))
             further = {n: value for n, value in further.items() if value != defaults[n]}
         object.__setattr__(self, "more", tuple(sorted(further.items())))
 
     if not TYPE_CHECKING:  # a checker would believe every name
 
         def __getattr__(self, name: str) -> Value:
-            known = {**(_further_defaults() if _further_defaults else {}), **dict(self.more)}
+            known = {**_further_defaults(), **dict(self.more)}
             if name not in known:
-                raise AttributeError(f"a trial has no hyperparameter {name!r}")
+                raise AttributeError(_no_hyperparameter(name))
             return known[name]
 
     def as_dict(self) -> dict[str, Any]:
@@ -189,8 +189,21 @@ def declare_hyperparameters(defaults: Callable[[], Mapping[str, Value]]) -> None
     _further_defaults = defaults
 
 
-_further_defaults: Callable[[], Mapping[str, Value]] | None = None
-"""None until a table is imported: until then every name is taken as it is given."""
+def _none_declared() -> Mapping[str, Value]:
+    return {}
+
+
+_further_defaults: Callable[[], Mapping[str, Value]] = _none_declared
+"""Declared by ``training.techniques``; what it declares is refused until it is imported."""
+
+
+def _no_hyperparameter(name: str) -> str:
+    hint = (
+        ": those of techniques are known once pipeline.training.techniques is imported"
+        if _further_defaults is _none_declared
+        else ""
+    )
+    return f"a trial has no hyperparameter {name!r}{hint}"
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,8 @@ def test_auto_and_nothing_mean_the_default():
 
 def test_every_option_of_a_search_takes_auto_but_those_with_a_default(call):
     options = [
-        "search-space", "trials", "timeout", "epochs", "train-examples", "study", "storage",
-        "workers", "cohort-size", "data-dir",
+        "search-space", "trials", "timeout", "epochs", "train-examples", "storage", "workers",
+        "cohort-size", "data-dir",
     ]  # fmt: skip
     plain = call("search", "--dry-run")
     for word in ("auto", ""):
@@ -319,6 +319,29 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, folder):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["search", "report", "run"])
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_of_a_study_is_refused(command, name, call):
+    result = call(command, "--study", name)
+    assert result.exit_code == 2
+    assert (
+        "Invalid value for '--study': it is empty; give a name, or leave the option out"
+        in result.stderr
+    )
+
+
+def test_no_more_workers_than_can_be_busy_are_started_and_it_is_told(call):
+    result = call("search", "--workers", "99", "--dry-run")
+    (told,) = [line for line in result.stdout.splitlines() if line.startswith("--workers 99: ")]
+    cores = len(os.sched_getaffinity(0))
+    used = int(re.match(r"--workers 99: (\d+) ", told).group(1))
+    assert 1 <= used <= cores
+    assert re.search(
+        rf"this machine has {cores} cores?, and at most \d+ cohorts? of this study", told
+    )
+    assert f"executor: processes, {used} worker(s)" in result.stdout
+
+
 # A search by script
 
 
@@ -478,7 +501,7 @@ def test_a_real_search_trains_every_reference_and_says_what_to_do_next(real):
     assert (done.returncode, done.stdout) == (0, "")
     for name in ("baseline", "l2", "l1", "dropout", "max_norm", "batch_norm"):
         assert re.search(rf"^trial \d \({name}\): val accuracy 0\.\d+", done.stderr, re.MULTILINE)
-    assert "the study takes at most about" in done.stderr
+    assert "the search takes" in done.stderr
     assert done.stderr.endswith("Now: pipeline report --study digits\n")
     assert "Warning" not in done.stderr
 

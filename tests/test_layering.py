@@ -49,7 +49,11 @@ DOORS = {
     "jax": {"training/backend.py"},
     "keras": {"training/", "tracking/models/", "datasets/official_files.py"},
     "jinja2": {"report/render/html.py"},
-    "matplotlib": {"datasets/pictures.py", "report/figures/canvas.py"},
+    "matplotlib": {
+        "datasets/pictures.py",
+        "report/figures/canvas.py",
+        "report/figures/names.py",
+    },
     "mlflow": {"tracking/"},
     "optuna": {"search/study.py", "search/storage.py"},
     "PIL": {"datasets/formats/pixels.py"},

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from pipeline.cli import main
-from pipeline.selection.records import CONSTANTS
+from pipeline.selection.rules import constants
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,8 +118,8 @@ def test_every_option_is_a_parameter_or_has_a_reason_not_to_be(entry_point, name
 
 
 def test_main_takes_every_parameter_of_search_and_those_of_report_that_choose_or_judge():
-    constants = [constant.name for constant in CONSTANTS]
-    own = ("rule", *constants, "seeds", "finalists", "promote", "max_gap", "min_accuracy")
+    names = [constant.name for constant in constants()]
+    own = ("rule", *names, "seeds", "finalists", "promote", "max_gap", "min_accuracy")
     report = {name: parameters("report")[name] for name in own}
     assert parameters("main") == parameters("search") | report
 

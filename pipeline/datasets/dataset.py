@@ -218,11 +218,6 @@ class SelectionLock:
 
     record_hash: str
 
-    @property
-    def locked(self) -> bool:
-        """Whether there is a record behind the lock."""
-        return bool(self.record_hash)
-
 
 class SealedTest:
     """The test part, which can be read only after the selection is locked.
@@ -255,7 +250,7 @@ class SealedTest:
             SealedTestError: The lock is missing or has no record behind it.
             DatasetError: The part has not the number of examples that was announced.
         """
-        if not (getattr(lock, "locked", False) and getattr(lock, "record_hash", "")):
+        if not (isinstance(lock, SelectionLock) and lock.record_hash):
             self._refuse("read() without a locked selection")
         part = self._loader()
         if len(part) != self._expected_size:

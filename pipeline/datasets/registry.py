@@ -106,9 +106,17 @@ def availability(name: str, data_dir: Path | None) -> str:
 
 
 def spec_of(definition: Mapping[str, Any], data_dir: Path | None) -> DatasetSpec:
-    """Returns how the dataset of a study's definition is loaded on this machine."""
+    """Returns how the dataset of a study's definition is loaded on this machine.
+
+    A file that is no longer where it was is looked for in the working folder, which may have been
+    moved with it: whether it is the same one is checked by the split.
+    """
+    source = str(definition["source"])
+    beside = Path(source).name
+    if is_path(source) and not Path(source).exists() and Path(beside).exists():
+        source = str(Path(beside).resolve())
     return DatasetSpec(
-        str(definition["source"]),
+        source,
         data_dir,
         int(definition["seed"]),
         definition["train_examples"],

@@ -7,6 +7,7 @@ their own, which ends: only workers keep examples in memory, and the supervisor 
 from __future__ import annotations
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -186,18 +187,27 @@ def as_lines(description: dict[str, Any]) -> list[str]:
 
 def data_lines(dataset: DatasetSummary) -> list[str]:
     """Returns what a table's columns are used for and what was found, in lines for a terminal."""
-    return _about(dataset) + _finding_lines(dataset.findings)
+    columns = dataset.columns
+    about = [] if columns is None else _column_lines(columns, dataset.num_classes)
+    return about + _finding_lines(dataset.findings)
 
 
 def data_notes(dataset: DatasetSummary) -> DataNotes:
-    """Returns the same for the study's record."""
+    """Returns the same for the study's record, in sentences."""
+    about, columns = [], dataset.columns
+    if columns is not None:
+        about.append(_column_line(columns, dataset.num_classes))
+        features = [one for one in columns.types if one.name in columns.features]
+        kinds = Counter(one.kind for one in features)
+        gaps = [f"{one.name} ({one.gaps:,})" for one in features if one.gaps]
+        if kinds:
+            counts = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items())
+            about.append(f"features by type: {counts}")
+        if gaps:
+            shown = ", ".join(gaps[:SHOWN_FEATURES]) + ", ..." * (len(gaps) > SHOWN_FEATURES)
+            about.append(printable(f"features with gaps: {shown}"))
     found = ((finding.code, printable(finding.message)) for finding in dataset.findings)
-    return DataNotes(tuple(_about(dataset)), tuple(found))
-
-
-def _about(dataset: DatasetSummary) -> list[str]:
-    columns = dataset.columns
-    return [] if columns is None else _column_lines(columns, dataset.num_classes)
+    return DataNotes(tuple(about), tuple(found))
 
 
 def _finding_lines(findings: Iterable[Finding]) -> list[str]:

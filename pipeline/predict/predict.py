@@ -85,7 +85,8 @@ def predict(
     from pipeline.training import raw_inputs
 
     of_files: tuple[str, ...] = ()
-    if isinstance(model.input, dict):
+    # A Sequential model that was loaded has no `input` before it is called.
+    if isinstance(getattr(model, "input", None), dict):
         columns = columns_of(model, files.columns, model_address)
         if is_texts(path):
             with errors_in_one_line(path):

@@ -15,11 +15,11 @@ def describe(config: TrialConfig, keys: set[str]) -> str:
     return ", ".join(phrase for phrase in phrases if phrase)
 
 
-def identifying_keys(study: StudyRecord, config: TrialConfig) -> set[str]:
-    """Returns what describes a model: the basics, what the study varies, what is not default."""
+def identifying_keys(config: TrialConfig) -> set[str]:
+    """Returns what describes a model: the basics, and what is not the default."""
     usual = TrialConfig()
     unusual = {key for key, value in config.as_dict().items() if value != getattr(usual, key)}
-    return {"family", "depth", "width"} | varying_keys(study) | unusual
+    return {"family", "depth", "width"} | unusual
 
 
 def varying_keys(study: StudyRecord) -> set[str]:
@@ -27,6 +27,16 @@ def varying_keys(study: StudyRecord) -> set[str]:
     configs = [trial.config for trial in study.trials]
     names = ("family", *hyperparameters())
     return {name for name in names if len({getattr(config, name) for config in configs}) > 1}
+
+
+def in_words(name: str) -> str:
+    """Returns the name of a hyperparameter as words: ``dropout rate``."""
+    return name.replace("_", " ")
+
+
+def technique_words(name: str) -> str:
+    """Returns the name of a technique as words: ``l1 + l2``, ``max norm``."""
+    return in_words(name.replace("l1_l2", "l1 + l2"))
 
 
 def trial_label(trial: TrialRecord, keys: set[str]) -> str:

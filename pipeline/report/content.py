@@ -1,4 +1,4 @@
-"""Defines what a section of a report gives: a text, a table or a figure, without any layout."""
+"""Defines what a section gives: a text, numbers, a table or a figure, without any layout."""
 
 from __future__ import annotations
 
@@ -22,13 +22,46 @@ class Text:
     Attributes:
         lines: The sentences; each line stands on its own.
         title: The heading; empty for none.
-        style: What the lines are: the ``headline`` of the page, each a ``warning`` that stands
-            out, items of a ``list``, ``paragraphs``, or ``commands`` to copy.
+        style: What the lines are: the ``headline`` of the page or the ``answer`` below it, each a
+            ``warning`` that stands out, items of a ``list``, ``paragraphs``, or ``commands`` to
+            copy.
     """
 
     lines: tuple[str, ...]
     title: str = ""
-    style: Literal["headline", "warning", "list", "paragraphs", "commands"] = "list"
+    style: Literal["headline", "answer", "warning", "list", "paragraphs", "commands"] = "list"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that a reader should remember.
+
+    Attributes:
+        label: What it is of.
+        value: The number.
+        interval: Its 95% interval, ``LOW to HIGH``; empty for none.
+        remark: What to think of it, in a few words; empty for nothing.
+    """
+
+    label: str
+    value: str
+    interval: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A few numbers that stand out.
+
+    Attributes:
+        entries: The numbers.
+        note: What they are measured on and what they mean, in one or two sentences.
+        title: The heading; empty for none.
+    """
+
+    entries: tuple[Number, ...]
+    note: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +94,6 @@ class Table:
         note: A sentence below it; empty for none.
         winner: Index of the winner's row, which stands out; None where there is none.
         line_after: Index of the row below which a line is drawn in a terminal.
-        wide: Whether cells with many words need more room than usual.
     """
 
     title: str
@@ -70,7 +102,6 @@ class Table:
     note: str = ""
     winner: int | None = None
     line_after: int | None = None
-    wide: bool = False
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -102,12 +133,14 @@ class Figure:
         title: The heading.
         svg: The ``<svg>`` element; empty where there is nothing to draw.
         caption: What it shows, in one or two sentences with the numbers; else why it is missing.
+        narrow_svg: The same drawn for a narrow screen; empty where there is nothing to draw.
     """
 
     name: str
     title: str
     svg: str
     caption: str
+    narrow_svg: str = ""
 
 
-Content: TypeAlias = Text | Table | Figure
+Content: TypeAlias = Text | Numbers | Table | Figure

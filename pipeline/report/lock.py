@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ def decisive_part(report: Report) -> dict[str, Any]:
     study, selection, delivered = report.study, report.selection, report.delivered
     space = json.dumps(study.definition.get("space"), sort_keys=True)
     return {
-        "rule": asdict(selection.rule),
+        "rule": selection.rule.as_dict(),
         "candidates": [trial.number for trial in study.trials],
         "eligible": list(selection.eligible),
         "reference": selection.reference,
@@ -159,6 +159,10 @@ def locked_report(store: Tracking, report: Report) -> Report:
         )
         report = with_note(report, note)
     tested = _done_for_lock(tags, TESTED_TAG)
+    for number, values in _kept_results(store, run_id).items() if tested else ():
+        if values is None:
+            note = f"trial {number} is not measured on the test part: its weights were not kept"
+            report = with_note(report, note)
     shown = Report(
         study,
         report.selection,
@@ -225,8 +229,14 @@ def _done_for_lock(tags: Mapping[str, str], step: str) -> bool:
 
 def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
     """Returns what is kept of the results on the test part, by trial number."""
-    kept = store.read_file(run_id, TEST_FILE)
-    return {int(n): TestResult(**values) for n, values in json.loads(kept or "{}").items()}
+    kept = _kept_results(store, run_id)
+    return {number: TestResult(**values) for number, values in kept.items() if values is not None}
+
+
+def _kept_results(store: Tracking, run_id: str) -> dict[int, dict[str, Any] | None]:
+    """Returns the file of test results; None for a model that could not be measured."""
+    kept = json.loads(store.read_file(run_id, TEST_FILE) or "{}")
+    return {int(number): values for number, values in kept.items()}
 
 
 def _provenance(locked: Mapping[str, Any] | None, digest: str | None) -> dict[str, str]:

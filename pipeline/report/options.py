@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
-from pipeline.selection.records import RuleSettings
+from pipeline.selection.records import FINALISTS, SEEDS, RuleSettings
 from pipeline.selection.rules import rule_settings
-
-SEEDS = 3
-"""Seeds per finalist, where nothing else is asked for and nothing is locked."""
-FINALISTS = 5
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,8 @@ class ReportOptions:
         rule: Selection rule.
         constants: Constant of the rule -> value; one that is left out is as locked by the same
             rule, else the rule's default.
-        seeds: Seeds per finalist, 1 for no finalists; None as locked, else :data:`SEEDS`.
-        finalists: Largest number of finalists; None as locked, else :data:`FINALISTS`.
+        seeds: Seeds per finalist, 1 for no finalists; None as locked, else ``SEEDS``.
+        finalists: Largest number of finalists; None as locked, else ``FINALISTS``.
         trial_timeout: Longest wall time of a finalist's training, seconds; None for no limit.
         data_dir: Folder with official files, for training finalists and for the test part.
         read_test_again: Lock the present choice and read the test part once more.

@@ -16,12 +16,12 @@ from pipeline.records import (
     TestResult,
     TrialRecord,
 )
-from pipeline.report.evidence.techniques import is_measured, quality
+from pipeline.selection.baseline import baseline_of
 from pipeline.selection.records import Confirmation, Finalist, Selection
 from pipeline.training.techniques import used
 
-BASELINE = "baseline"
-"""The name of the reference configuration that a study's trials are compared with."""
+WINNER, BEST_SCORE, NO_REGULARIZATION = "winner", "best score", "no regularization"
+"""What every page calls the winner, the best-validation trial and the unregularized baseline."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,8 @@ class Report:
 
     @property
     def baseline(self) -> TrialRecord | None:
-        """The unregularized baseline of the study (:func:`baseline_of`)."""
-        return baseline_of(self.study)
+        """The unregularized baseline of the study (``selection.baseline``)."""
+        return baseline_of(self.study, used)
 
     @property
     def delivered(self) -> TrialRecord | None:
@@ -98,15 +98,3 @@ class Report:
     def trial(self, number: int | None) -> TrialRecord | None:
         """Returns the trial of this number, or None."""
         return next((trial for trial in self.study.trials if trial.number == number), None)
-
-
-def baseline_of(study: StudyRecord) -> TrialRecord | None:
-    """Returns the unregularized baseline of a study; None where no trial without techniques is.
-
-    It is the reference of the name :data:`BASELINE`, else the best trial without any technique. A
-    reference of that name that uses a technique, or was not measured, is no baseline.
-    """
-    # A regularized "baseline" would make every effect of a technique look smaller than it is.
-    plain = [trial for trial in study.trials if is_measured(trial) and not used(trial.config)]
-    named = [trial for trial in plain if trial.name == BASELINE]
-    return min(named or plain, key=quality, default=None)

@@ -18,6 +18,7 @@ from pipeline import datasets, tracking
 from pipeline.datasets import Dataset, SelectionLock
 from pipeline.records import StudyRecord
 from pipeline.report import finalists
+from pipeline.report.compared import check_winner, compared_models, restorable
 from pipeline.report.lock import (
     decisive_part,
     difference,
@@ -61,13 +62,17 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
     # Before any store is opened: a wrong rule or constant is an error at once.
     settings_for(options, None)
     store = tracking.connect()
+    if store.moved_from is not None:
+        notify(store.moved_note)
     report = report_on_study(store, options, notify)
     return promoted(store, report, notify) if options.promote else report
 
 
 def report_on_study(store: Tracking, options: ReportOptions, notify: Notify) -> Report:
     """Returns the report on the study that was asked for."""
+    store.adopt_report_run()
     study = store.read_study(study=options.study, dataset=options.dataset_name)
+    store.adopt_report_run(study)
     locked = None if options.read_test_again else store.read_selection(str(study.run_id))
     settings = settings_for(options, locked)
     run = ReportRun(store, study, options, settings, select(study, settings), notify)
@@ -149,11 +154,13 @@ class ReportRun:
         if report.selection.status != "ok":
             return report
         # Before the lock: a model that cannot be restored locks nothing.
+        check_winner(self.store, report, self.settings)
         restored = self._restore(report, dataset)
         record = selection_record(report, self.settings, dataset)
         replace = self.options.read_test_again
         lock = SelectionLock(self.store.lock_selection(self.run_id, record, replace=replace))
         self._complete(report, dataset, restored, lock)
+        self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
     def show_locked(self, locked: Mapping[str, Any]) -> Report:
@@ -175,6 +182,7 @@ class ReportRun:
                 dataset = load_dataset(self.study, self.options.data_dir)
                 restored = self._restore(report, dataset)
                 self._complete(report, dataset, restored, SelectionLock(digest))
+        self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
     def _report_on(self, selection: Selection) -> Report:
@@ -207,16 +215,12 @@ class ReportRun:
     def _restore(self, report: Report, dataset: Dataset) -> dict[int, Restored]:
         """Returns the models to measure on the test part, by trial number, checked on validation.
 
-        The winner, the best on validation (of the finalists, and of the search) and the
-        unregularized baseline; of finalists, the seed with the median stands for them.
+        One whose weights were not kept is left out, but never the winner.
         """
         from pipeline.report import test_part
 
-        best_of_search = report.trial(self.first.reference)
-        compared = (report.winner, report.best, best_of_search, report.baseline)
-        numbers = sorted({trial.number for trial in compared if trial is not None})
-        self.notify(f"restoring {len(numbers)} models and checking them on validation")
-        trials = [trial for number in numbers if (trial := report.measured(number))]
+        trials = restorable(self.store, report, self.first)
+        self.notify(f"restoring {len(trials)} models and checking them on validation")
         return test_part.restore(self.store, dataset, trials)
 
     def _complete(
@@ -231,7 +235,7 @@ class ReportRun:
         winner = report.delivered
         assert winner is not None
         if self.options.read_test_again or store.tag(run_id, TESTED_TAG) != digest:
-            self._read_test_part(winner.number, dataset, restored, lock)
+            self._read_test_part(report, dataset, restored, lock)
         if store.tag(run_id, REGISTERED_TAG) != digest:
             self.notify("registering the model")
             model, classes = restored[winner.number].model, dataset.class_names
@@ -255,7 +259,7 @@ class ReportRun:
         store.set_tag(run_id, REPORTED_TAG, digest)
 
     def _read_test_part(
-        self, winner: int, dataset: Dataset, restored: dict[int, Restored], lock: SelectionLock
+        self, report: Report, dataset: Dataset, restored: dict[int, Restored], lock: SelectionLock
     ) -> None:
         from pipeline.report import test_part
 
@@ -264,11 +268,14 @@ class ReportRun:
         # Counted before it begins: a report that dies while it reads may have seen something.
         reads = store.count_test_read(run_id)
         results, examples = test_part.read_once(dataset, restored, lock, reads)
-        kept = {str(number): asdict(result) for number, result in results.items()}
+        # None stands for a model that belongs here and whose weights were not kept.
+        compared = compared_models(report, self.first)
+        kept: dict[str, Any] = {str(trial.number): None for trial in compared}
+        kept |= {str(number): asdict(result) for number, result in results.items()}
         store.log_files(run_id, {TEST_FILE: json.dumps(kept)})
         store.keep_test_examples(run_id, examples)
         store.set_tag(run_id, TEST_PART_TAG, examples.part_id)
-        store.log_test_result(run_id, results[winner])
+        store.log_test_result(run_id, results[int(report.selection.winner or 0)])
         store.set_tag(run_id, TESTED_TAG, lock.record_hash)
 
 

@@ -11,13 +11,13 @@ share. Where that was too much, the cohort fails and is tried again in halves
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from pipeline.datasets.user.limits import available_bytes
-from pipeline.records import Device, Trial
+from pipeline.records import Device, Trial, TrialConfig
 from pipeline.training.memory_model import MemoryNeed
 from pipeline.training.techniques import structure
 
@@ -136,6 +136,18 @@ def in_parts(group: list[Trial], size: int) -> list[list[Trial]]:
 def grouped(trials: list[Trial], largest: int) -> list[list[Trial]]:
     """Returns the trials in cohorts: of equal structure, in the order they were asked."""
     return [part for group in by_structure(trials) for part in _even(group, largest)]
+
+
+def cohorts_per_batch(configs: Sequence[TrialConfig], sizing: Sizing) -> list[int]:
+    """Returns how many cohorts each batch of a study makes, by configurations like its trials'."""
+    counts: list[int] = []
+    asked = 0
+    while asked < len(configs):
+        batch = configs[asked : asked + max(sizing.batch(asked), 1)]
+        trials = [Trial(number, config, 0) for number, config in enumerate(batch)]
+        counts.append(len(grouped(trials, sizing.cohort(asked))))
+        asked += len(batch)
+    return counts
 
 
 def _even(group: list[Trial], largest: int) -> list[list[Trial]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.records import StepTiming, TrialConfig
+from pipeline.search.space.points import RandomSuggester
 from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import multiply_adds
@@ -122,27 +123,5 @@ def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) ->
 def typical_configs(space: SearchSpace, count: int = SAMPLED_CONFIGS) -> list[TrialConfig]:
     """Returns configurations drawn at random from a space, ``count`` of them, repeated in turn."""
     generators = (np.random.default_rng([0, index]) for index in range(SAMPLED_CONFIGS))
-    drawn = [space.suggest(_Random(generator)) for generator in generators]
+    drawn = [space.suggest(RandomSuggester(generator)) for generator in generators]
     return [drawn[index % SAMPLED_CONFIGS] for index in range(count)]
-
-
-class _Random:
-    """Suggests at random, as Optuna's trials do before there is anything to learn from."""
-
-    def __init__(self, generator: np.random.Generator) -> None:
-        self._generator = generator
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        if log:
-            return float(np.exp(self._generator.uniform(np.log(low), np.log(high))))
-        return float(self._generator.uniform(low, high))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        return int(self._generator.choice(np.arange(low, high + 1, step)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[object]) -> object:
-        return choices[int(self._generator.integers(len(choices)))]

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.formatting import decimal
 from pipeline.records import StudyRecord, TrialOutcome, TrialRecord
+from pipeline.selection.baseline import baseline_of
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.training.techniques import used
 
 if TYPE_CHECKING:
     from pipeline.search.study import Suggestion
@@ -29,6 +31,7 @@ class Leaderboard:
 
     Attributes:
         selection: By the default rule, of all that ended.
+        baseline: The unregularized baseline so far; None while there is none.
         best: The least overfitting of those as good as the best, in words; empty while none is.
     """
 
@@ -48,7 +51,9 @@ class Leaderboard:
 
     def _select(self) -> None:
         """Applies the rule; once per end, as the view asks for the outcome at every epoch."""
-        self.selection = select(self.record, RuleSettings())
+        record = self.record
+        self.selection = select(record, RuleSettings())
+        self.baseline = baseline_of(record, used)
         self.best = self._winner_line()
 
     @property
@@ -68,8 +73,8 @@ class Leaderboard:
 
     def needs_weights(self, number: int) -> bool:
         """Whether a trial's weights may be needed: it may win, or the report compares with it."""
-        chosen = {*self.selection.eligible, self.selection.reference}
-        return number in chosen or self._records[number].name == "baseline"
+        compared = {self.selection.reference, self.baseline.number if self.baseline else None}
+        return number in self.selection.eligible or number in compared
 
     def _winner_line(self) -> str:
         chosen = self.selection.winner

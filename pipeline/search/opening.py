@@ -5,9 +5,24 @@ In: the options and what was prepared from them. Out: lines for the user; nothin
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.datasets import data_lines
+from pipeline.formatting import duration
 from pipeline.redaction import masked
-from pipeline.search.options import Prepared, SearchOptions
+from pipeline.search.cost import typical_configs
+from pipeline.search.foreseen import (
+    START_SECONDS,
+    UNTIMED,
+    Span,
+    cohort_size,
+    remembered,
+    report_span,
+    search_span,
+)
+from pipeline.search.options import Prepared, SearchOptions, data_size
+from pipeline.search.plan import cohort_sizing, usable_workers
+from pipeline.search.space.points import num_trials
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 
@@ -17,6 +32,8 @@ FEWEST_SEARCHED = 5
 
 def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     """Returns what a search would do, for ``--dry-run``."""
+    workers, fewer = usable_workers(options, prepared)
+    options = replace(options, workers=workers)
     chosen, dataset = prepared.space, prepared.dataset
     sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
     rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
@@ -28,13 +45,34 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"search space: {chosen.path}",
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",
+        *prepared.notes,
         f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),
-        f"executor: {options.executor}, {options.workers} worker(s), device {options.device}, "
+        time_line(options, prepared),
+        f"executor: {options.executor}, {workers} worker(s), device {options.device}, "
         f"{options.precision}",
+        *([fewer] if fewer else []),
         "dry run: nothing was trained or written",
     ]
+
+
+def time_line(options: SearchOptions, prepared: Prepared) -> str:
+    """Returns how long the search and its report take, by what this machine timed before."""
+    chosen, data = prepared.space, data_size(prepared.dataset)
+    references = [entry.config for entry in chosen.references] if options.references else []
+    typical = typical_configs(chosen, chosen.trials)
+    configs = [*references, *typical][: chosen.trials]
+    together = cohort_size(configs, cohort_sizing(options, chosen, prepared.dataset))
+    estimate, timed = remembered(data, chosen.epochs, options.device)
+    search = search_span(estimate, configs, options.workers, together) + Span(*START_SECONDS)
+    report = report_span(estimate, typical, options.finalist_trainings)
+    source = "by what earlier searches on this machine took a step"
+    if not timed:
+        search, report = search.widened(UNTIMED), report.widened(UNTIMED)
+        source = "a rough guess before this machine's first search; a search says it again"
+    limit = f" (--timeout {duration(options.timeout_seconds)})" if options.timeout_seconds else ""
+    return f"time: search {search}{limit}, its report with finalists {report}; {source}"
 
 
 def num_references(options: SearchOptions, chosen: SearchSpace) -> int:
@@ -56,7 +94,7 @@ def too_few_to_search(options: SearchOptions, chosen: SearchSpace) -> list[str]:
     """Returns the warning that the total leaves next to nothing to the search, or nothing."""
     references = len(chosen.references) if options.references else 0
     enough = references + FEWEST_SEARCHED
-    if chosen.trials >= enough:
+    if chosen.trials >= enough or chosen.trials >= num_trials(chosen, options.references):
         return []
     without = ", or --no-references" if references else ""
     return [

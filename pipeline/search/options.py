@@ -23,8 +23,10 @@ from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
+from pipeline.search.space.points import num_points, num_trials
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.trial_memory import check_each_fits, may_use_gpu
+from pipeline.selection.records import FINALISTS, SEEDS
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
 from pipeline.training.worker import WorkerSpec
@@ -56,6 +58,7 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
+        finalist_trainings: Of the report that follows, for the time that is told; 0 for none.
         data: How the user's own data are read and split.
     """
 
@@ -77,6 +80,7 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    finalist_trainings: int = SEEDS * FINALISTS
     data: DataOptions = field(default_factory=DataOptions)
 
     @property
@@ -88,12 +92,17 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A search that could start: its dataset, its space and its study's name and definition."""
+    """A search that could start: its dataset, its space and its study's name and definition.
+
+    Attributes:
+        notes: Lines for the user on what is done otherwise than asked.
+    """
 
     dataset: DatasetSummary
     space: SearchSpace
     study: str
     definition: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(options: SearchOptions) -> Prepared:
@@ -113,6 +122,7 @@ def prepare(options: SearchOptions) -> Prepared:
     chosen = replace(chosen, **changed)
     check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
+    chosen, notes = within_points(chosen, options.references)
     if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
         check_trials_fit(options, chosen, dataset, available_bytes())
     definition = {
@@ -130,7 +140,21 @@ def prepare(options: SearchOptions) -> Prepared:
         definition["data"] = json.loads(json.dumps(given))
     study = options.study or dataset.name
     check_name(study)
-    return Prepared(dataset, chosen, study, definition)
+    return Prepared(dataset, chosen, study, definition, notes)
+
+
+def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:
+    """Returns the space with no more trials than it has points to train, and what to say of it."""
+    most = num_trials(chosen, references)
+    if chosen.trials <= most:
+        return chosen, ()
+    outside = int(most - num_points(chosen))
+    beside = f" and {outside} references beside them" if outside else ""
+    told = (
+        f"{chosen.path} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
+        f" trained instead of {chosen.trials}, each point once"
+    )
+    return replace(chosen, trials=int(most)), (told,)
 
 
 def check_can_end_trials(executor: str, trial_timeout_seconds: float | None) -> None:

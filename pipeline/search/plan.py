@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pipeline.datasets.summary import DatasetSummary
 from pipeline.records import Device
+from pipeline.search import executors
 from pipeline.search.cohort_runner import CohortSettings
 from pipeline.search.cohort_sizing import (
     SMALL_STEP,
     Load,
     Sizing,
     automatic,
+    cohorts_per_batch,
     fixed,
     memory_per_worker,
 )
@@ -45,6 +48,7 @@ class SearchPlan:
         trial_timeout_seconds: Longest wall time of a trial; a cohort's is this for each of its
             trials, and it may be silent as long as one. None for no limit.
         max_failures: So many failures of one kind in a row stop the study.
+        finalist_trainings: Of the report that follows, for the time that is told.
     """
 
     space: SearchSpace
@@ -54,6 +58,7 @@ class SearchPlan:
     timeout_seconds: float | None = None
     trial_timeout_seconds: float | None = None
     max_failures: int = MAX_FAILURES
+    finalist_trainings: int = 0
 
     @property
     def cohort_settings(self) -> CohortSettings:
@@ -81,6 +86,34 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,
+        options.finalist_trainings,
+    )
+
+
+def usable_workers(options: SearchOptions, prepared: Prepared) -> tuple[int, str]:
+    """Returns how many workers have something to do, and why fewer than asked for; empty if not.
+
+    A worker per cohort that trains at once, and per core: each takes a processor's memory and
+    imports Keras for itself.
+    """
+    asked = options.workers
+    if asked == 1 or not executors.find(options.executor).shares_cores:
+        return asked, ""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = max(cores or 1, 1)
+    chosen = prepared.space if options.references else replace(prepared.space, references=())
+    few = replace(options, workers=min(asked, cores))
+    sizing = cohort_sizing(few, chosen, prepared.dataset)
+    references = [entry.config for entry in chosen.references]
+    configs = [*references, *typical_configs(chosen, chosen.trials)][: chosen.trials]
+    cohorts = max(cohorts_per_batch(configs, sizing))
+    used = min(asked, cores, cohorts)
+    if used == asked:
+        return asked, ""
+    return used, (
+        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; this machine has {cores} "
+        f"core{'s' * (cores > 1)}, and at most {cohorts} cohort{'s' * (cohorts > 1)} of this study "
+        "train at once"
     )
 
 

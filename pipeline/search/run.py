@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +28,13 @@ from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
+from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
-from pipeline.search.plan import plan_of
+from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.progress import View
-from pipeline.search.storage import DEFAULT_STORAGE, outbox_folder
+from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
 from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
@@ -69,6 +70,10 @@ def run_search(
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
+    workers, fewer = usable_workers(options, prepared)
+    if fewer:
+        options = replace(options, workers=workers)
+        view.note(fewer)
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
     check_disk(prepared.space, prepared.dataset, folders_of(addresses))
     spec = worker_spec(options, prepared)
@@ -81,7 +86,8 @@ def run_search(
         session = open_session(options, prepared, view)
         if check is not None:
             check(session.store)
-        return search_to_end(session, executor)
+        with session.study.held(shared=is_shared(session.storage)):
+            return search_to_end(session, executor)
 
 
 def folders_of(addresses: Iterable[str]) -> set[Path]:
@@ -120,6 +126,8 @@ def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Sess
     from pipeline.search.study import open_study
 
     store = tracking.connect()
+    if store.moved_from is not None:
+        view.note(store.moved_note)
     storage = options.storage or DEFAULT_STORAGE
     space, definition = prepared.space, prepared.definition
     study = open_study(storage, prepared.study, space, definition, options.seed, view.note)
@@ -139,7 +147,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
     run = open_run(session)
     with run.in_background(folder, view.note), run_closed(run):
         earlier = resume(session, run, known)
-        for line in data_lines(prepared.dataset):
+        for line in (*prepared.notes, *data_lines(prepared.dataset)):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
         for line in too_few_to_search(options, prepared.space):
@@ -150,6 +158,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
         with stopping_softly(supervisor.stop_by_user, view.note):
             record = search_and_return_unfinished(supervisor, study)
+        remember(estimate, executor.about.name if executor.about else "cpu")
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
         names = {number: verdict.name for number, verdict in verdicts.items()}

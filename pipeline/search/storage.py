@@ -10,11 +10,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageError, missing_package
+from pipeline.redaction import masked
 
 Note = Callable[[str], None]
 
@@ -45,8 +48,8 @@ def open_storage(storage: str, note: Note) -> Any:
             # SQLAlchemy's message repeats the URL, with its password.
             scheme = storage.split("://", 1)[0]
             raise InputError(
-                f"--storage: the {scheme} database cannot be opened ({type(error).__name__}); "
-                "expected an address that Optuna knows, such as sqlite:///studies.db or "
+                f"--storage: the {scheme} database cannot be opened: {_cause_of(error)}; expected "
+                "an address that Optuna knows, such as sqlite:///studies.db or "
                 "postgresql://user@host/name, or the path of a journal file"
             ) from None
     path = Path(storage)
@@ -74,6 +77,48 @@ def open_storage(storage: str, note: Note) -> Any:
             f"--storage {path}: this journal is damaged before its end ({error}): restore it, or "
             "give another path to start anew"
         ) from error
+
+
+def _cause_of(error: Exception) -> str:
+    """Returns why a database does not open, in one line without its address."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            return f"it {missing_package(cause.name)}"
+        own = getattr(cause, "orig", None)
+        if own is not None:
+            lines = str(own).strip().splitlines()
+            return masked(lines[0])[:200] if lines else type(own).__name__
+        cause = cause.__cause__ or cause.__context__
+    if type(error).__name__ in ("NoSuchModuleError", "ValueError"):
+        return "no such kind of database is known"
+    return type(error).__name__
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns what a storage raises, whichever it is, into one line; without its address."""
+    try:
+        yield
+    except Exception as error:
+        import optuna
+
+        databases = type(error).__module__.startswith("sqlalchemy")
+        if not databases and not isinstance(
+            error, OSError | optuna.exceptions.StorageInternalError
+        ):
+            raise
+        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+        reason = masked(lines[0])[:300] if lines else type(error).__name__
+        raise StorageError(
+            f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
+            "and the same command continues"
+        ) from error
+
+
+def is_shared(storage: str) -> bool:
+    """Whether other machines may have this storage: a database that is a server."""
+    return "://" in storage and not storage.startswith("sqlite")
 
 
 def outbox_folder(storage: str, study: str, tracking_uri: str) -> Path:
@@ -152,3 +197,13 @@ def _whole(path: Path) -> int:
                 return begin + found + 1
             end = begin
     return 0
+
+
+@contextmanager
+def notices_off() -> Iterator[None]:
+    """Keeps Optuna's notices off: what is experimental here is pinned by the lock file."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

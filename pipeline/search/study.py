@@ -9,7 +9,6 @@ for trials still running; the pruner is lenient, because a median pruner throws 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +18,16 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from pipeline.errors import StorageError, StudyChangedError
+from pipeline.errors import StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
-from pipeline.redaction import masked
+from pipeline.search.heartbeat import Heartbeat, held
+from pipeline.search.space.points import config_of, untried
 from pipeline.search.space.space import SearchSpace, changes
-from pipeline.search.storage import DEFAULT_STORAGE, Note, open_storage
+from pipeline.search.storage import DEFAULT_STORAGE, Note, notices_off, open_storage, storage_errors
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+REPEATS = "repeats"
+"""User attribute of a trial in Optuna that was closed, because its point had been tried."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,30 @@ class Study:
         self._study, self._space, self._seed = study, space, seed
         self._references = {entry.name: entry.config for entry in space.references}
         self._asked: dict[int, tuple[optuna.Trial, Suggestion]] = {}
+        self._tried: set[TrialConfig] = set()
+        self._heartbeat: Heartbeat | None = None
+
+    @contextmanager
+    def held(self, *, shared: bool) -> Iterator[None]:
+        """Keeps the study to this process, on whatever machine others are, while it lasts.
+
+        Args:
+            shared: Whether other machines may have the storage.
+
+        Raises:
+            InputError: Another search has it.
+        """
+        with held(self._study, shared=shared) as self._heartbeat:
+            yield
+
+    def beat(self) -> None:
+        """Gives other machines a sign of life now and then.
+
+        Raises:
+            PipelineError: Another search has the study by now.
+        """
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
 
     def resume(self, *, references: bool) -> None:
         """Closes what a killed search left running, enqueues it again, and the references first.
@@ -68,7 +94,7 @@ class Study:
         Args:
             references: Whether reference configurations that were never asked for are enqueued.
         """
-        with _storage_errors():
+        with storage_errors():
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
@@ -79,11 +105,12 @@ class Study:
         self._enqueue_again([trials[number] for number in all_stale], trials)
         if references:
             self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
-        self.num_ended = sum(t.state in _ENDED and t.number not in all_stale for t in trials)
+        self.num_ended = sum(_is_end(t) and t.number not in all_stale for t in trials)
+        self._tried = {config for config in map(self._config_of, trials) if config is not None}
 
     def return_unfinished(self) -> None:
         """Closes trials that did not end; they are enqueued when the study continues."""
-        with _storage_errors():
+        with storage_errors():
             self._close_running(self._study.get_trials(deepcopy=False))
         self._asked.clear()
 
@@ -103,7 +130,7 @@ class Study:
     ) -> None:
         retried = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in stale:
-            if trial.number not in retried:
+            if trial.number not in retried and not trial.user_attrs.get(REPEATS):
                 kept = {key: trial.user_attrs.get(key) for key in ("name", "seed")}
                 attributes = {key: value for key, value in kept.items() if value is not None}
                 attributes["retry_of"] = trial.number
@@ -125,16 +152,12 @@ class Study:
 
     def ask(self) -> Suggestion:
         """Returns the next trial: an enqueued one, else the sampler's suggestion."""
-        with _notices_off(), _storage_errors():
+        with notices_off(), storage_errors():
             trial = self._study.ask()
-            name = trial.user_attrs.get("name")
-            reference = self._references.get(name or "")
-            in_space = reference is None or self._space.parameters_of(reference) is not None
-            # A reference outside the space suggests nothing: its values would mislead the sampler.
-            if reference is not None and not in_space:
-                config = reference
-            else:
-                config = self._space.suggest(trial)
+            name, config = trial.user_attrs.get("name"), self._suggested(trial)
+            if config in self._tried and trial.user_attrs.keys().isdisjoint(("name", "retry_of")):
+                trial, config = self._untried(trial, config)
+            self._tried.add(config)
             seed = trial.user_attrs.get("seed")
             if seed is None:
                 seed = trial_seed(self._seed, trial.number)
@@ -143,12 +166,42 @@ class Study:
         self._asked[trial.number] = (trial, suggestion)
         return suggestion
 
+    def _suggested(self, trial: optuna.Trial) -> TrialConfig:
+        reference = self._references.get(trial.user_attrs.get("name") or "")
+        # A reference outside the space suggests nothing: its values would mislead the sampler.
+        if reference is not None and self._space.parameters_of(reference) is None:
+            return reference
+        return self._space.suggest(trial)
+
+    def _untried(
+        self, trial: optuna.Trial, config: TrialConfig
+    ) -> tuple[optuna.Trial, TrialConfig]:
+        """Returns another trial with a point that was not tried, drawn at random.
+
+        The one that repeats a point is closed and counts for nothing; it stays where there is no
+        other point.
+        """
+        generator = np.random.default_rng(trial_seed(self._seed, trial.number))
+        drawn = untried(self._space, self._tried, generator)
+        if drawn is None:
+            return trial, config
+        trial.set_user_attr(REPEATS, True)
+        self._study.tell(trial, state=TrialState.FAIL)
+        self._study.enqueue_trial(self._values_of(drawn))
+        trial = self._study.ask()
+        return trial, self._space.suggest(trial)
+
+    def _config_of(self, trial: optuna.trial.FrozenTrial) -> TrialConfig | None:
+        """Returns what an earlier trial was asked for; None where it was cut short."""
+        reference = self._references.get(trial.user_attrs.get("name") or "")
+        return reference or config_of(self._space, trial.params)
+
     def report(self, number: int, epoch: int, val_ce: float) -> bool:
         """Reports an epoch's ``val_ce``; returns whether to prune the trial (never a reference)."""
         trial, suggestion = self._asked[number]
         if not math.isfinite(val_ce):
             return False
-        with _storage_errors():
+        with storage_errors():
             trial.report(val_ce, step=epoch - 1)
             return suggestion.name is None and trial.should_prune()
 
@@ -161,7 +214,7 @@ class Study:
         """
         trial, _ = self._asked.pop(outcome.number)
         measurement = outcome.measurement
-        with _storage_errors():
+        with storage_errors():
             for key, value in attributes.items():
                 trial.set_user_attr(key, value)
             if outcome.state == "COMPLETE" and measurement is not None:
@@ -176,7 +229,7 @@ class Study:
         """Numbers of the trials that came to their end, killed ones left out; MLflow has them."""
         stale = self._study.user_attrs.get("stale", ())
         trials = self._study.get_trials(deepcopy=False)
-        return tuple(t.number for t in trials if t.state in _ENDED and t.number not in stale)
+        return tuple(t.number for t in trials if _is_end(t) and t.number not in stale)
 
     @property
     def num_trials(self) -> int:
@@ -213,7 +266,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     opened = open_storage(storage or DEFAULT_STORAGE, note)
-    with _notices_off(), _storage_errors():
+    with notices_off(), storage_errors():
         study = optuna.create_study(
             storage=opened,
             study_name=name,
@@ -242,49 +295,11 @@ def open_study(
     return Study(study, space, seed)
 
 
-def user_attributes(outcome: TrialOutcome, verdict: str, run_id: str | None) -> dict[str, Any]:
-    """Returns what Optuna's dashboard shows with a trial: verdict, MLflow run, figures.
-
-    While MLflow is away the run is not known; its tag ``trial`` says which one it is.
-    """
-    attributes: dict[str, Any] = {"verdict": verdict}
-    if run_id is not None:
-        attributes["mlflow_run_id"] = run_id
-    measured = outcome.measurement
-    if measured is not None and math.isfinite(measured.gap_ce):
-        attributes |= {"gap_ce": measured.gap_ce, "val_accuracy": measured.val_accuracy}
-    if outcome.cause:
-        attributes["cause"] = outcome.cause
-    return attributes
+def _is_end(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial ended and counts; one that would have repeated a point does not."""
+    return trial.state in _ENDED and not trial.user_attrs.get(REPEATS)
 
 
 def trial_seed(seed: int, number: int) -> int:
     """Returns a trial's own seed, 32 bits, from the study's seed and the trial's number."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Turns what a storage raises, whichever it is, into one line; without its address."""
-    try:
-        yield
-    except Exception as error:
-        databases = type(error).__module__.startswith("sqlalchemy")
-        if not databases and not isinstance(
-            error, OSError | optuna.exceptions.StorageInternalError
-        ):
-            raise
-        lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-        reason = masked(lines[0])[:300] if lines else type(error).__name__
-        raise StorageError(
-            f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
-            "and the same command continues"
-        ) from error
-
-
-@contextmanager
-def _notices_off() -> Iterator[None]:
-    """Keeps Optuna's notices off: what is experimental here is pinned by the lock file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield

@@ -18,12 +18,14 @@ from pipeline.records import Cohort, EpochReport, StepTiming, StudyRecord, Trial
 from pipeline.search.cohort_runner import CohortRunner, RunningCohort
 from pipeline.search.cohort_sizing import grouped
 from pipeline.search.cost import Estimate, typical_configs
+from pipeline.search.dashboard import user_attributes
 from pipeline.search.executors.interface import Event, Executor, Progressed
+from pipeline.search.foreseen import Span, report_span, search_span
 from pipeline.search.leaderboard import Leaderboard
 from pipeline.search.plan import SearchPlan
 from pipeline.search.progress import Running, Snapshot, View, trial_line, ways_to_shorten
 from pipeline.search.retries import FailureCount
-from pipeline.search.study import Study, Suggestion, user_attributes
+from pipeline.search.study import Study, Suggestion
 from pipeline.selection.records import Verdict
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class Supervisor:
         self._pruned: dict[int, int] = {}
         self._failures = FailureCount(plan.max_failures)
         self._typical = typical_configs(plan.space, plan.trials)
-        self._seconds_left: float | None = None
+        self._left: Span | None = None
         self._mean_cohort_size = 1.0
 
     def run(self) -> StudyRecord:
@@ -82,6 +84,7 @@ class Supervisor:
             PipelineError: Too many trials failed in a row, or a worker cannot start.
         """
         while True:
+            self.study.beat()
             self._check_time()
             self._fill_workers()
             self._ask_ahead()
@@ -110,7 +113,7 @@ class Supervisor:
             return
         self.view.note(f"--timeout {duration(limit)} is over: no more trials are started")
         self.stop()
-        self._seconds_left = self._estimate_seconds_left()
+        self._left = self._time_left()
 
     def _fill_workers(self) -> None:
         """Gives every free worker a cohort; asks for trials where none waits, up to the total."""
@@ -180,13 +183,14 @@ class Supervisor:
         """Takes a timing; the first one gives the user an estimate of the whole study."""
         first = not self._estimate.rates
         self._estimate.add([trial.config for trial in running.cohort.trials], timing)
-        seconds = self._seconds_left = self._estimate_seconds_left()
-        if first and seconds is not None:
-            shorten = ways_to_shorten(self.plan.space) if seconds > LONG_SECONDS else ""
+        self._left = self._time_left()
+        if first and (span := self._left) is not None:
+            after = report_span(self._estimate, self._typical, self.plan.finalist_trainings)
+            shorten = ways_to_shorten(self.plan.space) if span.high > LONG_SECONDS else ""
             self.view.note(
                 f"{timing.seconds_per_step * 1e3:.3g} ms a step of {self.label(running.cohort)}: "
-                f"the study takes at most about {duration(seconds)} on this machine; early "
-                f"stopping usually shortens it{shorten}"
+                f"the search takes {span} on this machine, by how early trials stop; its report "
+                f"with finalists {after}{shorten}"
             )
 
     def epoch_ended(
@@ -229,8 +233,9 @@ class Supervisor:
 
     def event_handled(self, event: Event) -> None:
         """Shows the study as it is after an event."""
+        self.study.beat()
         if not isinstance(event, Progressed):
-            self._seconds_left = self._estimate_seconds_left()
+            self._left = self._time_left()
         self._show()
 
     def _as_pruned_when_decided(self, outcome: TrialOutcome) -> TrialOutcome:
@@ -251,19 +256,21 @@ class Supervisor:
         self.study.tell(outcome, user_attributes(outcome, verdict, run_id))
         self.view.note(trial_line(suggestion.number, suggestion.name, outcome))
 
-    def _estimate_seconds_left(self) -> float | None:
-        """Returns how long what runs, waits and is still missing takes at most."""
+    def _time_left(self) -> Span | None:
+        """Returns how long what runs, waits and is still missing takes; None before any timing."""
         cohorts, estimate, workers = self._cohorts, self._estimate, self._cohorts.workers
+        if not estimate.rates:
+            return None
         configs = [t.config for running in cohorts.running.values() for t in running.cohort.trials]
         if cohorts.stopping:
-            return estimate.seconds(configs, workers, self._mean_cohort_size)
+            return search_span(estimate, configs, workers, self._mean_cohort_size)
         configs += [trial.config for group in cohorts.waiting for trial in group]
         missing = self.plan.trials - self.study.num_ended - self.study.num_running
         known = self._leaderboard.names | {s.name for s in self._suggestions.values()}
         references = [r.config for r in self.plan.space.references if r.name not in known]
         configs += references[:missing]
         configs += self._typical[: max(missing - len(references), 0)]
-        return estimate.seconds(configs, workers, self._mean_cohort_size)
+        return search_span(estimate, configs, workers, self._mean_cohort_size)
 
     def _show(self) -> None:
         running = tuple(
@@ -279,6 +286,6 @@ class Supervisor:
                 running=running,
                 best=self._leaderboard.best,
                 seconds=time.monotonic() - self._start,
-                seconds_left=self._seconds_left,
+                seconds_left=self._left.high if self._left else None,
             )
         )

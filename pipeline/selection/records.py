@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # For annotations only: the command's options read the constants below, and `--help` must not
@@ -18,7 +18,7 @@ class Constant:
     """A number that changes what a rule chooses; ``pipeline report`` has an option of its name.
 
     Attributes:
-        name: A field of :class:`RuleSettings`.
+        name: Its name; :class:`RuleSettings` has it as an attribute.
         default: What is used where nothing is asked for.
         low: Smallest value that is accepted.
         high: Largest value that is accepted.
@@ -64,8 +64,9 @@ EPSILON = Constant(
     "Largest gap that the rule constraint accepts, nats.",
 )  # fmt: skip
 
-CONSTANTS = (K, TAU, TAU_ACCURACY, ALPHA, WEIGHT, EPSILON)
-"""Every constant of a rule, as ``pipeline report`` lists their options."""
+
+SEEDS, FINALISTS = 3, 5
+"""Seeds per finalist and finalists, where nothing else is asked for and nothing is locked."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class RuleSettings:
         epsilon: See :data:`EPSILON`.
         seeds: Seeds per finalist; 1 means no finalists were trained.
         finalists: Number of finalists.
+        more: Names and values of constants that only an entry of ``RULES`` defines. They are read
+            as the others: ``settings.beta``.
     """
 
     name: str = "least_overfit"
@@ -93,6 +96,22 @@ class RuleSettings:
     epsilon: float = EPSILON.default
     seeds: int = 1
     finalists: int = 5
+    more: tuple[tuple[str, float], ...] = ()
+
+    if not TYPE_CHECKING:  # a checker would believe every name
+
+        def __getattr__(self, name: str) -> float:
+            further = dict(self.more)
+            if name not in further:
+                raise AttributeError(f"the rule '{self.name}' has no constant {name!r}")
+            return further[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns name, constants, seeds and finalists by their names, as reports list them."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        further = dict(values.pop("more"))
+        counts = {name: values.pop(name) for name in ("seeds", "finalists")}
+        return {**values, **further, **counts}
 
 
 @dataclass(frozen=True)

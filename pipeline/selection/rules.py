@@ -2,22 +2,21 @@
 
 A new rule is one function and one entry in ``RULES``; the first line of its docstring says in
 reports what it chooses. Rules see validation results only, never the test part.
+
+``pipeline --help`` reads the table, so numpy is imported where a rule ranks, not here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from pipeline.errors import RuleError, closest
 from pipeline.formatting import decimal
-from pipeline.selection.candidates import Candidates, worse_than_best
 from pipeline.selection.records import (
     ALPHA,
-    CONSTANTS,
     EPSILON,
     TAU,
     TAU_ACCURACY,
@@ -26,6 +25,11 @@ from pipeline.selection.records import (
     K,
     RuleSettings,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.selection.candidates import Candidates
 
 GAP_STEP = 1e-3
 """Gaps are compared in steps of this many nats; a smaller difference is a tie."""
@@ -101,9 +105,9 @@ def fewest_params(candidates: Candidates, settings: RuleSettings) -> Ranking:
 
 def penalised(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """The smallest sum of validation cross-entropy and weighted gap, over all skilled trials."""
-    score = candidates.val_ce + settings.weight * np.maximum(candidates.gap_ce, 0.0)
-    order = np.lexsort((candidates.numbers, candidates.num_parameters, score))
-    return Ranking(_numbers(candidates, order.tolist()), settings)
+    score = candidates.val_ce + settings.weight * candidates.gap_ce.clip(0.0)
+    order = _sorted_by(candidates.numbers, candidates.num_parameters, score)
+    return Ranking(_numbers(candidates, order), settings)
 
 
 def constraint(candidates: Candidates, settings: RuleSettings) -> Ranking:
@@ -118,7 +122,7 @@ def constraint(candidates: Candidates, settings: RuleSettings) -> Ranking:
     kept = candidates.drop(excluded)
     if len(kept):
         return Ranking(_numbers(kept, _by_val_ce(kept)), settings, excluded)
-    nearest = int(np.argmin(candidates.gap_ce))
+    nearest = int(candidates.gap_ce.argmin())
     note = (
         f"No trial has a gap of at most {limit} nats: the smallest is "
         f"{decimal(candidates.gap_ce[nearest])} (trial {candidates.numbers[nearest]}). "
@@ -130,12 +134,13 @@ def constraint(candidates: Candidates, settings: RuleSettings) -> Ranking:
 
 def pareto(candidates: Candidates, settings: RuleSettings) -> Ranking:
     """No winner: lists the trials that no other beats in both cross-entropy and gap."""
-    points = np.stack([candidates.val_ce, np.maximum(candidates.gap_ce, 0.0)], axis=1)
+    val_ce, gap_ce = candidates.val_ce, candidates.gap_ce.clip(0.0)
     excluded = {}
     for index, number in enumerate(candidates.numbers.tolist()):
-        better = (points <= points[index]).all(axis=1) & (points < points[index]).any(axis=1)
+        no_worse = (val_ce <= val_ce[index]) & (gap_ce <= gap_ce[index])
+        better = no_worse & ((val_ce < val_ce[index]) | (gap_ce < gap_ce[index]))
         if better.any():
-            other = int(candidates.numbers[np.argmax(better)])
+            other = int(candidates.numbers[better.argmax()])
             excluded[number] = f"trial {other} is no worse in cross-entropy and gap, better in one"
     front = candidates.drop(excluded)
     note = (
@@ -188,7 +193,15 @@ def rule_settings(
     own = {constant.name: constant.default for constant in find_rule(name).constants}
     for unknown in (constant for constant in given if constant not in own):
         raise RuleError(_no_such_constant(name, unknown))
-    settings = RuleSettings(name, seeds=seeds, finalists=finalists, **own | dict(given))
+    values = own | dict(given)
+    known = {entry.name for entry in fields(RuleSettings)}
+    settings = RuleSettings(
+        name,
+        seeds=seeds,
+        finalists=finalists,
+        more=tuple((constant, values.pop(constant)) for constant in own if constant not in known),
+        **values,
+    )
     check_settings(settings)
     return settings
 
@@ -203,6 +216,15 @@ def _no_such_constant(name: str, unknown: str) -> str:
     ]
     having = f"; {option} belongs to {', '.join(others)}" if others else ""
     return f"The rule '{name}' has no constant {option}. It has {its or 'none'}{having}."
+
+
+def constants() -> tuple[Constant, ...]:
+    """Returns every constant of a rule once, as ``pipeline report`` lists their options."""
+    found: dict[str, Constant] = {}
+    for rule in RULES.values():
+        for constant in rule.constants:
+            found.setdefault(constant.name, constant)
+    return tuple(found.values())
 
 
 def find_rule(name: str) -> Rule:
@@ -232,11 +254,11 @@ def check_settings(settings: RuleSettings) -> None:
         RuleError: The rule is unknown or refused, or a constant is out of its range.
     """
     own = find_rule(settings.name).constants
-    constants = {constant.name: constant for constant in (*CONSTANTS, *_COUNTS, *own)}
-    for name, value in asdict(settings).items():
-        if name == "name":
-            continue
-        constant = constants[name]
+    known = {constant.name: constant for constant in (*constants(), *_COUNTS, *own)}
+    values = settings.as_dict()
+    del values["name"]
+    for name, value in values.items():
+        constant = known[name]
         if not (constant.low <= value <= constant.high and math.isfinite(value)):
             raise RuleError(
                 f"The rule '{settings.name}' cannot use {name} = {value}; expected "
@@ -248,6 +270,8 @@ def _among_the_best(
     candidates: Candidates, settings: RuleSettings, order: Callable[[Candidates], Sequence[int]]
 ) -> Ranking:
     """Returns the candidates that are as good as the best, in this order of their indices."""
+    from pipeline.selection.candidates import worse_than_best
+
     excluded = worse_than_best(candidates, settings)
     good = candidates.drop(excluded)
     notes = (_ALONE,) if len(good) == 1 else ()
@@ -256,14 +280,19 @@ def _among_the_best(
 
 def by_gap(candidates: Candidates) -> list[int]:
     """Returns indices, smallest gap first; ties: smaller val_ce, fewer parameters, number."""
-    steps = np.rint(np.maximum(candidates.gap_ce, 0.0) / GAP_STEP)
-    keys = (candidates.numbers, candidates.num_parameters, candidates.val_ce, steps)
-    return [int(index) for index in np.lexsort(keys)]
+    steps = (candidates.gap_ce.clip(0.0) / GAP_STEP).round()
+    return _sorted_by(candidates.numbers, candidates.num_parameters, candidates.val_ce, steps)
 
 
 def _by_val_ce(candidates: Candidates) -> list[int]:
     """Returns indices, smallest val_ce first; ties as for the best one."""
-    keys = (candidates.numbers, candidates.num_parameters, candidates.val_ce)
+    return _sorted_by(candidates.numbers, candidates.num_parameters, candidates.val_ce)
+
+
+def _sorted_by(*keys: np.ndarray) -> list[int]:
+    """Returns indices, sorted by the last key; ties by the one before it, and so on."""
+    import numpy as np
+
     return [int(index) for index in np.lexsort(keys)]
 
 

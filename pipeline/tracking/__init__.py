@@ -16,6 +16,8 @@ is logged or loaded.
              open_finalists     trials trained again with other seeds         finalist_runs.py
              lock_selection     the choice, test results, pages, verdicts     selection_record.py
              register_model     the winner, as a Keras model                  models/registry.py
+             settle_champion    which version is the champion                 models/champion.py
+             adopt_report_run   the run of `mlflow run -e report`             report_run.py
     others   fetched            a saved model, checked before it is opened    models/load.py
              probe_store        whether a store answers                       probe.py
              read_reproducible_run    one run, to train it again              reproducible_run.py

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 from mlflow import MlflowClient
@@ -26,6 +27,7 @@ from pipeline.redaction import masked
 from pipeline.tracking import artifacts
 from pipeline.tracking.database import FIRST_CONTACT_SECONDS, SCHEMES, check_answers
 from pipeline.tracking.delivery.message import Point
+from pipeline.tracking.moved_store import follow
 
 FIRST_CONTACT = "be reached (is it running, is the address right?)"
 MAX_METRICS = 1_000
@@ -43,6 +45,11 @@ _PERMANENT = (
 lost connection, and ENDPOINT_NOT_FOUND, a proxy's 404 while the server behind it restarts."""
 _PERMANENT_STATUS = re.compile(r"failed with error code (401|403|413|414|431)\b")
 """How MLflow's client words what a proxy says in its own page: the request will never pass it."""
+_NO_ENTRY = {
+    "UNAUTHENTICATED": "401, wrong name or password",
+    "CUSTOMER_UNAUTHORIZED": "401, wrong name or password",
+    "PERMISSION_DENIED": "403, not allowed",
+}
 _PASSING_STATUS = (408, 425, 429)
 
 Transport = Callable[..., Any]
@@ -64,6 +71,9 @@ class Client:
         mlflow_client: MLflow's own.
         transport: Makes the calls. A test's may look at each, raise, or answer in MLflow's place.
         action: What the calls are for, for messages: ``could not ACTION``.
+
+    Attributes:
+        moved_from: Where the store's folder was when it was written last, if it was moved since.
     """
 
     def __init__(
@@ -74,6 +84,7 @@ class Client:
     ) -> None:
         self._client, self._transport, self._action = mlflow_client, transport, action
         self.tracking_uri: str = mlflow_client.tracking_uri
+        self.moved_from: Path | None = None
 
     @classmethod
     def open(cls, tracking_uri: str, transport: Transport = call_directly) -> Self:
@@ -94,16 +105,27 @@ class Client:
             with translated_errors(tracking_uri, FIRST_CONTACT):
                 if scheme in SCHEMES:
                     check_answers(tracking_uri)
+                moved_from = follow(tracking_uri)
                 with request_limits(0, FIRST_CONTACT_SECONDS):
                     registry = os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri
                     made = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry)
                     transport(made.search_experiments, max_results=1)
+        except TrackingError as error:
+            if error_code(error) in _NO_ENTRY:
+                raise TrackingError(
+                    f"MLflow at {masked(tracking_uri)} does not let this user in "
+                    f"({_NO_ENTRY[error_code(error)]}): set MLFLOW_TRACKING_USERNAME and "
+                    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server knows"
+                ) from error.__cause__
+            raise
         except ValueError as error:
             raise AddressError(
                 f"'{masked(tracking_uri)}' is no address ({masked(str(error))[:200]}): {_EXPECTED} "
                 "in MLFLOW_TRACKING_URI"
             ) from error
-        return cls(made, transport)
+        opened = cls(made, transport)
+        opened.moved_from = moved_from
+        return opened
 
     @property
     def address(self) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sqlalchemy
 
-from pipeline.errors import InputError, TrackingError
+from pipeline.errors import InputError, TrackingError, missing_package
 from pipeline.redaction import masked
 from pipeline.tracking.address import tracking_address
 
@@ -89,6 +89,5 @@ def engine(uri: str) -> sqlalchemy.Engine:
         return sqlalchemy.create_engine(uri, connect_args=timeout)
     except ModuleNotFoundError as error:
         raise TrackingError(
-            f"the database of {masked(uri)} needs the Python package '{error.name}': install it, "
-            f"for example with `pip install {error.name}`"
+            f"the database of {masked(uri)} {missing_package(str(error.name))}"
         ) from error

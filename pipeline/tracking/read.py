@@ -14,7 +14,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from pipeline.errors import InputError, closest
+from pipeline.errors import InputError, TrackingError, closest
 from pipeline.records import ChanceLevel, StudyRecord, TrialRecord
 from pipeline.tracking import data_notes
 from pipeline.tracking.client import Client
@@ -27,6 +27,7 @@ from pipeline.tracking.codec import (
     unpack_results,
 )
 from pipeline.tracking.data_notes import DATA_FILE
+from pipeline.tracking.moved_store import local_path
 from pipeline.tracking.parent_run import DEFINITION_FILE
 from pipeline.tracking.queries import children_of, parents_of
 
@@ -49,6 +50,7 @@ def read_study(client: Client, study: str | None = None, dataset: str | None = N
     name = parent.data.tags["study"]
     parents = [run for run in found if run.data.tags["study"] == name]
     children = {n: run for n, run in children_of(client, parents).items() if run.data.params}
+    _check_files(client, parent, children)
     with ThreadPoolExecutor(READERS) as readers:
         trials = tuple(readers.map(lambda item: read_trial(client, *item), children.items()))
     return StudyRecord(
@@ -129,6 +131,25 @@ def _definition(client: Client, parent: Run) -> Mapping[str, Any]:
     """Returns what the study was asked for, from its file."""
     text = client.read_artifact(parent.info.artifact_uri, DEFINITION_FILE)
     return json.loads(text) if text else {}
+
+
+def _check_files(client: Client, parent: Run, children: Mapping[int, Run]) -> None:
+    """Checks that the folders of a study's files are where MLflow has them.
+
+    Raises:
+        TrackingError: Not one is, and their trials had files.
+    """
+    runs = [parent, *(run for run in children.values() if RESULTS_TAG in run.data.tags)]
+    folders = [local_path(run.info.artifact_uri) for run in runs]
+    known = [folder for folder in folders if folder is not None]
+    if len(runs) == 1 or len(known) < len(runs) or any(folder.exists() for folder in known):
+        return
+    where = known[0].parent.parent
+    raise TrackingError(
+        f"the files of study '{parent.data.tags['study']}' are no longer in {where}, where MLflow "
+        f"at {client.address} has them: move them back, or move the whole folder, mlflow.db and "
+        "the files beside it"
+    )
 
 
 def _missing(client: Client, study: str | None, dataset: str | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.tracking import finalist_runs, read, selection_record, study_run
+from pipeline.tracking import finalist_runs, read, report_run, selection_record, study_run
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
@@ -47,11 +47,21 @@ class Tracking(Client):
     log_report = selection_record.log_report
     set_verdicts = selection_record.set_verdicts
     mark_winner = selection_record.mark_winner
+    adopt_report_run = report_run.adopt_report_run
+    mark_reported_well = report_run.mark_reported_well
     check_registry = registry.check_registry
     register_model = registry.register_model
     settle_champion = champion.settle_champion
     promote = champion.promote
     standing_of = champion.standing_of
+
+    @property
+    def moved_note(self) -> str:
+        """Says that the store's folder was moved and its paths follow."""
+        return (
+            f"the folder of MLflow's store was moved here from {self.moved_from}: its paths now "
+            "lead here"
+        )
 
     def tags(self, run_id: str) -> dict[str, str]:
         """Returns all tags of a run."""
@@ -75,6 +85,11 @@ class Tracking(Client):
         """Returns a file of a run; None where there is none."""
         client = self.doing(f"read {name} of run {run_id}")
         return client.read_artifact(client.get_run(run_id).info.artifact_uri, name)
+
+    def keeps_weights(self, run_id: str) -> bool:
+        """Returns whether a trial's run keeps its weights."""
+        client = self.doing(f"look for the weights of run {run_id}")
+        return any(entry.path == WEIGHTS_FILE for entry in client.list_artifacts(run_id))
 
     def load_weights(self, run_id: str) -> tuple[np.ndarray, ...]:
         """Returns the weights kept on a trial's run, in the order they were given.

@@ -17,7 +17,6 @@ import numpy as np
 from pipeline.errors import DeviceError
 from pipeline.native_stderr import native_chatter_off
 
-PRECISIONS = ("float32", "mixed_bfloat16")
 BAG_PARTS = min(os.cpu_count() or 1, 4)
 TIMINGS = 5
 

@@ -162,8 +162,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
             ),
         ),
         (Hyperparameter("label_smoothing", float, 0.0, least=0, below=1, off=0, per_trial=True),),
-        # At 0.2 one training of the equivalence test meets a kink of ReLU or pooling within
-        # rounding, and ends apart with one thread.
+        # At 0.2 a test of equivalence meets a kink within rounding, and ends apart with one thread.
         example={"label_smoothing": 0.1},
     ),
     "input_noise": Technique(
@@ -294,8 +293,7 @@ def check_inputs(names: Iterable[str], kind: str) -> None:
         InputError: One cannot.
     """
     for name, technique in acting(NetworkInput, names).items():
-        kinds = technique.form.kinds
-        if kind not in kinds:
+        if kind not in (kinds := technique.form.kinds):
             raise InputError(
                 f"{name} acts on inputs of the kind {' or '.join(kinds)}, and these are {kind}: "
                 f"leave {' and '.join(entry.name for entry in technique.hyperparameters)} out"

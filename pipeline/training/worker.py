@@ -30,7 +30,7 @@ class WorkerSpec:
     num_threads: int | None = None
 
     def open(self) -> CohortTrainer:
-        """Returns a workshop in this process: sets the backend up, imports Keras, loads the data.
+        """Returns a trainer in this process: sets the backend up, imports Keras, loads the data.
 
         Raises:
             DeviceError: The device that was asked for is not there.

@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from pipeline.cli import main
-from pipeline.datasets import as_lines, describe, load
+from pipeline.datasets import DatasetSummary, as_lines, data_notes, describe, load, spec_of
 from pipeline.datasets.findings import CODES
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
-from pipeline.search.options import SearchOptions, plan_lines, prepare
+from pipeline.search.opening import plan_lines
+from pipeline.search.options import SearchOptions, prepare
 
 N = 1000
 RNG = np.random.default_rng(0)
@@ -107,7 +108,9 @@ def test_a_copy_of_a_hundred_classes_and_an_id_sorted_by_class_leak(loaded):
     (message,) = told(loaded(labels, columns=columns))["leak"]
     assert "'copy' (100% right)" in message
     assert "noise" not in message
-    by_class = told(loaded(np.repeat([0, 1], 500), columns={**X, "id": np.arange(N)}))
+    by_id = {**X, "id": np.arange(N)}
+    assert "leak" not in told(loaded(np.repeat([0, 1], 500), columns=by_id))
+    by_class = told(loaded(np.repeat([0, 1], 500), columns=by_id, ignore=("id",)))
     assert "'id' (99% right)" in by_class["leak"][0]
 
 
@@ -180,6 +183,16 @@ def test_what_is_ignored_does_not_change_a_study(loaded, tmp_path):
     assert (len(plain.dataset.findings), len(silent.dataset.findings)) == (1, 0)
 
 
+def test_ignoring_an_id_keeps_it_and_so_belongs_to_the_study(loaded, tmp_path):
+    loaded(columns={**X, "id": np.arange(N)})
+    options = DataOptions(ignore=("id", "small_validation"))
+    prepared = prepare(SearchOptions(str(tmp_path / "mine.parquet"), data=options))
+    assert prepared.definition["data"] == {"ignore": ["id"]}
+    again = spec_of({**prepared.definition, "source": str(tmp_path / "mine.parquet")}, None)
+    assert load(again).split_id == prepared.dataset.split_id
+    assert load(again).columns.features == ("a", "b", "id")
+
+
 def test_a_wide_table_is_examined_in_a_second(tmp_path):
     import time
 
@@ -188,3 +201,13 @@ def test_a_wide_table_is_examined_in_a_second(tmp_path):
     start = time.perf_counter()
     assert "leak" not in told(load(DatasetSpec(str(path))))
     assert time.perf_counter() - start < 15
+
+
+def test_what_is_kept_with_the_study_names_label_and_features_by_type(loaded):
+    columns = {**X, "kind": RNG.choice(["p", "q", "r"], N).tolist(), "one": [7] * N}
+    notes = data_notes(DatasetSummary.of(loaded(columns=columns)))
+    assert notes.about == (
+        "label 'label' (2 classes); features (3): a, b, kind",
+        "features by type: number 2, category 1",
+    )
+    assert [code for code, _ in notes.findings] == ["constant", "small_validation"]

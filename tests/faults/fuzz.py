@@ -171,15 +171,22 @@ def judge_data(path: Path) -> tuple[bool, str]:
     """Loads data, and reads the test part and describes them where they are valid."""
     from pipeline.datasets import SelectionLock, as_lines, describe, load
     from pipeline.errors import PipelineError
-    from pipeline.records import DatasetSpec
+    from pipeline.records import DataOptions, DatasetSpec
 
-    try:
-        dataset = load(DatasetSpec(str(path)))
-        dataset.test.read(SelectionLock("fuzz"))
-    except PipelineError as error:
-        lines = str(error).splitlines()
-        return False, _message_fault(lines) if len(lines) == 1 else f"not one line: {error}"
-    return True, _message_fault(as_lines(describe(dataset)))
+    scaled = DataOptions(image_size=(5, 7), color="grey")
+    accepted, fault = False, ""
+    for options in (DataOptions(), scaled) if path.is_dir() else (DataOptions(),):
+        try:
+            dataset = load(DatasetSpec(str(path), options=options))
+            dataset.test.read(SelectionLock("fuzz"))
+        except PipelineError as error:
+            lines = str(error).splitlines()
+            fault = fault or (
+                _message_fault(lines) if len(lines) == 1 else f"not one line: {error}"
+            )
+        else:
+            accepted, fault = True, fault or _message_fault(as_lines(describe(dataset)))
+    return accepted, fault
 
 
 def _message_fault(lines: list[str]) -> str:

@@ -18,9 +18,9 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
+from hostile_media import damage, pictures, texts
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
 from pyarrow import feather, parquet
 
 NAMES = ("data", "my data", 'it\'s "mine"', "dätä", "a\nb", "x" * 220, "50%", "$(id)", "-rf")
@@ -31,31 +31,21 @@ CELLS = ("", "nan", "inf", "-inf", "NULL", "1e400", "1,5", '"', '""', "'", "x", 
 def damaged_data(random: Random, folder: Path) -> Path:
     """Returns the path of a file or folder with damage."""
     kind = random.choice(
-        [npz, npz, announced_npz, csv, csv, mixed, mixed, parquet_file, parquet_file, pictures]
+        [
+            npz,
+            npz,
+            announced_npz,
+            csv,
+            csv,
+            mixed,
+            mixed,
+            parquet_file,
+            parquet_file,
+            pictures,
+            texts,
+        ]
     )
     return kind(random, folder)
-
-
-def damage(content: bytes, random: Random) -> bytes:
-    """Returns the bytes after up to eight changes; sometimes none."""
-    for _ in range(random.choice([0, 0, 1, 1, 2, 8])):
-        place, length = random.randrange(len(content) + 1), random.choice([1, 4, 30, 400])
-        head, cut, tail = (
-            content[:place],
-            content[place : place + length],
-            content[place + length :],
-        )
-        content = random.choice(
-            [
-                head + random.randbytes(len(cut)) + tail,
-                head + tail,
-                head,
-                head + cut * random.choice([2, 20]) + tail,
-                head + bytes(len(cut)) + tail,
-                head + b"\xff" * len(cut) + tail,
-            ]
-        )
-    return content
 
 
 def npz(random: Random, folder: Path) -> Path:
@@ -210,39 +200,6 @@ def parquet_file(random: Random, folder: Path) -> Path:
     return _write(folder, random, ".parquet", damage(buffer.getvalue(), random))
 
 
-def pictures(random: Random, folder: Path) -> Path:
-    """A folder of pictures with odd ones among them."""
-    root = folder / f"{random.choice(NAMES)[:60]}"
-    homes = [root / "train", root / "test"] if random.random() < 0.3 else [root]
-    for home in homes:
-        for label in random.choice(
-            [("cat", "dog"), ("cat", "dog"), ("0", "10", "9"), ("one",), ("a\nb", "ü")]
-        ):
-            for number in range(random.choice([3, 6, 6])):
-                path = home / label / f"{number}{random.choice(['.png', '.png', '.jpg', '.bmp'])}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(_picture(random, path.suffix))
-    victim = random.choice([p for p in root.rglob("*") if p.is_file()])
-    attack: Callable[[], object] = random.choice(
-        [
-            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
-            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
-            lambda: victim.write_bytes(damage(victim.read_bytes(), random)),
-            lambda: victim.write_bytes(b""),
-            lambda: victim.write_bytes(_picture(random, victim.suffix, side=9)),
-            lambda: (victim.unlink(), victim.symlink_to(random.choice(["/etc/hostname", victim]))),
-            lambda: (victim.unlink(), victim.mkdir()),
-            lambda: (victim.parent / "notes.txt").write_text("x"),
-            lambda: (root / "loose.png").write_bytes(victim.read_bytes()),
-            lambda: (root / "empty").mkdir(),
-            lambda: victim.write_bytes(_huge_png()),
-        ]
-    )
-    if random.random() < 0.8:
-        attack()
-    return root
-
-
 def _examples(random: Random) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.RandomState(random.randrange(2**32))
     num = random.choice([4, 20, 20, 60, 300])
@@ -251,26 +208,6 @@ def _examples(random: Random) -> tuple[np.ndarray, np.ndarray]:
          np.array(["a", "b"])[np.arange(num) % 2], np.zeros(num), np.arange(num) % 2 == 0]
     )  # fmt: skip
     return rng.normal(size=(num, 4)), labels
-
-
-def _picture(random: Random, suffix: str, side: int = 8) -> bytes:
-    mode = random.choice(["L"] * 30 + ["RGB"] * 30 + ["P", "1", "RGBA", "LA", "I;16", "CMYK"])
-    if (mode, suffix) in {("P", ".jpg"), ("RGBA", ".jpg"), ("LA", ".jpg"), ("I;16", ".jpg")}:
-        mode = "RGB"
-    if suffix == ".bmp" or (mode == "CMYK" and suffix == ".png"):
-        mode = "L"
-    buffer = io.BytesIO()
-    form = {".png": "PNG", ".jpg": "JPEG", ".bmp": "BMP"}[suffix]
-    Image.new(mode, (side, side), random.choice([0, 1])).save(buffer, form)
-    return buffer.getvalue()
-
-
-def _huge_png() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("L", (8, 8)).save(buffer, "PNG")
-    content = bytearray(buffer.getvalue())
-    content[16:24] = struct.pack(">II", 60_000, 60_000)
-    return bytes(content)
 
 
 def _write(folder: Path, random: Random, suffix: str, content: bytes) -> Path:

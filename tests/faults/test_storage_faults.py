@@ -93,7 +93,7 @@ def test_a_server_that_is_busy_then_gone_then_slow_gets_everything_once(faulty, 
     told = [line for line in lines if "training goes on, and what ends is kept in" in line]
     assert told
     assert told[0].startswith(f"MLflow at {gate.address} could not ")
-    assert f"MLflow at {gate.address} answers again: what waited is delivered" in lines
+    assert f"MLflow at {gate.address} answers again: what waited is being delivered" in lines
     assert lines.index(told[0]) < next(i for i, line in enumerate(lines) if "trial 7" in line)
     assert books("troubled") == books("calm")
 

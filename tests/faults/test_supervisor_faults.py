@@ -1,6 +1,7 @@
 """Faults of the supervisor's own: killed at any instant, a second one, a store that is gone."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.errors import InputError
+from pipeline.search import study_lock
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
@@ -52,6 +54,36 @@ def test_a_second_search_on_the_study_is_told_and_the_first_goes_on(faulty):
         notes.refused.value
     )
     assert [trial.state for trial in record.trials] == ["COMPLETE"] * 8
+
+
+def test_a_search_on_another_machine_is_refused_by_the_storage_and_the_first_goes_on(
+    faulty, monkeypatch
+):
+    """A SQLite storage that both see; the other machine has another name and another /tmp."""
+
+    def elsewhere(study, address):
+        return tmp / f"{hash((study, address))}.lock"
+
+    class Second(Notes):
+        refused = None
+
+        def note(self, message):
+            super().note(message)
+            if self.refused is None and message.startswith("trial "):
+                with monkeypatch.context() as other:
+                    other.setattr(socket, "gethostname", lambda: "node-b")
+                    other.setattr(study_lock, "lock_path", elsewhere)
+                    with pytest.raises(InputError) as self.refused:
+                        faulty(storage="sqlite:///shared.db")
+
+    notes, tmp = Second(), Path.cwd()
+    record, _ = faulty(notes=notes, storage="sqlite:///shared.db")
+    told = str(notes.refused.value)
+    assert f"`pipeline search` (host {socket.gethostname()}, process " in told
+    assert ") is running study 'digits' in this storage, last sign of life " in told
+    assert [trial.state for trial in record.trials] == ["COMPLETE"] * 8
+    again, _ = faulty(storage="sqlite:///shared.db")
+    assert len(again.trials) == 8
 
 
 def test_a_study_whose_store_is_gone_is_refused_and_the_new_store_left_empty(

@@ -33,7 +33,7 @@ FEATURES = ["a", "b", "c"]
 
 
 def frame(seed, rows=800):
-    """A table whose class is the size of a; b and c have other scales, as in issue 14's recipe."""
+    """A table whose class is the size of a; b and c have no part in it and larger scales."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, 2, rows)
     columns = {

@@ -108,9 +108,7 @@ def scripted_study(migrated, tmp_path, monkeypatch):
             store.load_weights(trial.mlflow_run_id)
         return {t.number: test_part.Restored(t.mlflow_run_id, Logits(), np.ones(9)) for t in trials}
 
-    def register(
-        store, run_id, model, example_input, name=None, class_names=(), feature_names=(), columns=()
-    ):
+    def register(store, run_id, model, example_input, **about_its_input):
         made.registered.append(model)
         if not store.search_registered_models("name = 'digits'"):
             store.create_registered_model("digits")

@@ -8,8 +8,10 @@ from pipeline.records import TrialConfig
 from pipeline.report.evidence import evidence_of
 from pipeline.report.figures import tradeoff
 from pipeline.report.figures.curves import compared
-from pipeline.report.report import baseline_of
-from pipeline.report.sections import comparison
+from pipeline.report.report import NO_REGULARIZATION
+from pipeline.report.sections import answer, comparison
+from pipeline.selection.baseline import baseline_of
+from pipeline.training.techniques import used
 
 CURVES = {"val_ce": (0.9, 0.3), "train_ce": (0.8, 0.2)}
 DROPOUT = TrialConfig(dropout_rate=0.3)
@@ -31,14 +33,13 @@ def roles_everywhere(report):
     return {
         "report": report.baseline.number,
         "evidence": evidence_of(report).isolation.baseline.number,
-        "comparison": {role: t.number for role, t in comparison.others(report)}[
-            "unregularized baseline"
-        ],
-        "curves": {role.split(":")[0]: t.number for role, t in compared(report)}["baseline"],
+        "comparison": {role: t.number for role, t in comparison.others(report)}[NO_REGULARIZATION],
+        "answer": dict(answer._named(report))[NO_REGULARIZATION].number,
+        "curves": {role.split(",")[0]: t.number for role, t in compared(report)}[NO_REGULARIZATION],
         "tradeoff": {
-            label.split(":")[0]: trial.number
+            label.split(" (")[0]: trial.number
             for trial, label, *_ in tradeoff._named(report, report.study.trials)
-        }["baseline"],
+        }[NO_REGULARIZATION],
     }
 
 
@@ -60,16 +61,16 @@ def test_every_part_of_a_page_means_the_same_baseline(trials, report_on, name, n
 @pytest.mark.parametrize("state", ["FAIL", "PRUNED", "RUNNING"])
 def test_a_baseline_that_did_not_end_is_none(trials, make_study, state):
     trials[0] = replace(trials[0], name="baseline", state=state)
-    assert baseline_of(make_study(*trials)).number == 1
+    assert baseline_of(make_study(*trials), used).number == 1
 
 
 def test_a_diverged_baseline_is_none(trials, make_trial, make_study):
     trials[0] = make_trial(0, name="baseline", config=TrialConfig(), val_ce=float("nan"))
     assert trials[0].state == "COMPLETE"
-    assert baseline_of(make_study(*trials)).number == 1
+    assert baseline_of(make_study(*trials), used).number == 1
 
 
 def test_without_a_plain_trial_there_is_no_baseline(trials, report_on):
     report = report_on(*trials[2:])
     assert report.baseline is None
-    assert "unregularized baseline" not in dict(comparison.others(report))
+    assert NO_REGULARIZATION not in dict(comparison.others(report))

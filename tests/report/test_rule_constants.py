@@ -1,6 +1,8 @@
 """Constants of a rule on the command line: in the choice, in the lock, and in what-ifs."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 
 from pipeline.cli import main
 from pipeline.report.render.json import as_json
-from pipeline.selection.records import ALPHA, WEIGHT
+from pipeline.selection.records import ALPHA, WEIGHT, Constant
 from pipeline.selection.rules import RULES, Ranking, Rule
 
 pytestmark = pytest.mark.filterwarnings(
@@ -56,6 +58,55 @@ def test_a_rule_of_ones_own_is_reported_with_its_constant(scripted_study, neares
     other, said = reported("--weight", "0")
     assert (other["winner"], other["test"], said) == (smallest, None, "")
     assert "made with --weight 4.5; this one cannot read" in other["notes"][-1]
+
+
+def test_a_constant_that_no_other_rule_has_is_chosen_by_shown_and_locked(
+    scripted_study, monkeypatch
+):
+    def nearest(candidates, settings):
+        """The gap that is nearest to beta."""
+        order = np.argsort(np.abs(candidates.gap_ce - settings.beta), kind="stable")
+        return Ranking(tuple(candidates.numbers[order].tolist()), settings)
+
+    beta = Constant("beta", 0.2, 0.0, 5.0, "a gap in nats, 0 to 5", "The wanted gap, nats.")
+    monkeypatch.setitem(RULES, "nearest", Rule(nearest, (beta, ALPHA)))
+    gaps = {trial.number: trial.measurement.gap_ce for trial in scripted_study.record.trials}
+    first, _ = scripted_study.report(rule="nearest", seeds=1, constants={"beta": 4.5})
+    assert first.selection.winner == max(gaps, key=gaps.get)
+    assert as_json(first)["rule"]["beta"] == 4.5
+    locked = scripted_study.store.read_selection(scripted_study.record.run_id)
+    assert locked["asked"] == {"beta": 4.5, "alpha": 0.05, "seeds": 1, "finalists": 5}
+    assert locked["rule"]["beta"] == 4.5
+    again, said = scripted_study.report(rule="nearest")
+    assert (as_json(again), said) == (as_json(first), [])
+    other, _ = scripted_study.report(rule="nearest", constants={"beta": 0.0})
+    assert other.selection.winner == min(gaps, key=gaps.get)
+    assert "made with --beta 4.5; this one cannot read" in other.selection.notes[-1]
+    assert "beta" not in as_json(scripted_study.report()[0])["rule"]
+
+
+ENTRY = """
+from pipeline.selection.records import ALPHA, Constant
+from pipeline.selection.rules import RULES, Ranking, Rule
+def nearest(candidates, settings):
+    return Ranking((), settings)
+beta = Constant("beta", 0.2, 0.0, 5.0, "a gap in nats, 0 to 5", "The wanted gap, nats.")
+RULES["nearest"] = Rule(nearest, (beta, ALPHA))
+from pipeline.cli import main
+main()
+"""
+
+
+def test_an_entry_with_a_constant_of_its_own_is_an_option(tmp_path):
+    def call(*arguments):
+        words = [sys.executable, "-c", ENTRY, "report", *arguments]
+        return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+
+    shown = call("--help")
+    assert "--beta X" in shown.stdout and "The wanted gap, nats. Default: 0.2" in shown.stdout
+    refused = call("--rule", "nearest", "--beta", "9")
+    assert refused.returncode == 2
+    assert "'nearest' cannot use beta = 9.0; expected a gap in nats, 0 to 5." in refused.stderr
 
 
 def test_constants_are_those_of_the_lock_only_for_its_own_rule(scripted_study):

@@ -4,9 +4,11 @@ The trials follow a script (``scripted_trainer``) through an executor that is on
 """
 
 import os
+import re
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +25,12 @@ from pipeline.errors import (
     StoppedError,
     TrackingError,
 )
-from pipeline.records import DatasetSpec, TrialConfig, TrialOutcome
+from pipeline.records import DataOptions, DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.interrupts import STOPPING, signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, plan_lines
 from pipeline.search.options import SearchOptions, prepare, source_of
+from pipeline.search.plan import usable_workers
 from pipeline.search.run import run_search
 from pipeline.search.space import space
 from pipeline.search.study import open_study
@@ -192,7 +195,15 @@ def test_a_cnn_on_what_is_no_image_is_told(folder):
 def test_a_plan_says_what_would_be_done(folder):
     chosen = options(workers=2, executor="processes")
     prepared = prepare(chosen)
-    assert plan_lines(chosen, prepared) == [
+    lines = plan_lines(chosen, prepared)
+    (told,) = (line for line in lines if line.startswith("time: "))
+    lines.remove(told)
+    assert re.fullmatch(
+        r"time: search [\dsmin ]+ to [\dsmin ]+, its report with finalists [\dsmin ]+ to "
+        r"[\dsmin ]+; a rough guess before this machine's first search; a search says it again",
+        told,
+    )
+    assert lines == [
         "study: digits",
         f"dataset: digits (train 1,079, validation 359, test 359), split "
         f"{prepared.definition['split_id']}",
@@ -416,6 +427,23 @@ def test_the_config_of_a_reference_reaches_mlflow(folder):
     assert baseline.config == TrialConfig()
 
 
+def test_workers_that_would_have_nothing_to_do_are_not_started(folder, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    chosen = options(executor="processes", workers=6, trials=1)
+    assert usable_workers(chosen, prepare(chosen)) == (
+        1,
+        "--workers 6: 1 is used; this machine has 16 cores, and at most 1 cohort of this study "
+        "train at once",
+    )
+    one_by_one = replace(chosen, trials=6, cohort_size=1)
+    assert usable_workers(one_by_one, prepare(one_by_one))[0] == 1
+    together = replace(chosen, trials=40, workers=3)
+    assert usable_workers(together, prepare(together)) == (3, "")
+    # One that is no process here is the executor's own matter.
+    scripted = options(workers=99)
+    assert usable_workers(scripted, prepare(scripted)) == (99, "")
+
+
 # Ctrl-C
 
 
@@ -481,3 +509,31 @@ def test_a_search_stopped_at_once_is_killed_in_mlflow_and_continues(folder):
     assert parent_run().info.status == "KILLED"
     again, _ = launched()
     assert [trial.state for trial in again.trials].count("COMPLETE") == 6
+
+
+def test_a_space_of_twelve_points_is_trained_once_each(folder):
+    few = SPACE.replace("dropout_rate: {low: 0.0, high: 0.7}", "max_norm: [null, 1, 2, 3]")
+    (folder / "few.yaml").write_text(few.replace("trials: 6", "trials: 30"))
+    record, lines = launched(search_space="few.yaml")
+    assert len(record.trials) == len({trial.config for trial in record.trials}) == 12
+    told = "few.yaml has 12 different points: 12 trials are trained instead of 30, each point once"
+    assert told in lines
+    again, lines = launched(search_space="few.yaml", trials=50)
+    assert len(again.trials) == 12
+    assert not any(line.startswith("trial ") for line in lines)
+    asked = options(search_space="few.yaml")
+    assert told in plan_lines(asked, prepare(asked))
+
+
+def test_what_is_found_in_the_data_stays_with_the_study(folder):
+    rng = np.random.default_rng(0)
+    np.savez(folder / "mine.npz", x=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
+    record, lines = launched(dataset="mine.npz")
+    (finding,) = record.data.findings
+    assert finding[0] == "small_validation"
+    assert f"{finding[1]} [small_validation]" in lines
+    silent = DataOptions(ignore=("small_validation",))
+    again, lines = launched(dataset="mine.npz", data=silent)
+    assert len(again.trials) == len(record.trials)
+    assert tracking.connect().read_study(study="mine").data.findings == ()
+    assert not any("small_validation" in line for line in lines)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import optuna
 import pytest
@@ -344,13 +345,38 @@ def test_a_database_that_does_not_open_is_told_without_its_password(tmp_path):
     missing = tmp_path / "no" / "folder" / "studies.db"
     with pytest.raises(InputError) as caught:
         opened(f"sqlite:///{missing}")
-    assert str(caught.value).startswith("--storage: the sqlite database cannot be opened (")
+    assert str(caught.value).startswith(
+        "--storage: the sqlite database cannot be opened: unable to open database file; expected "
+    )
     assert "sqlite:///studies.db or postgresql://user@host/name, or the path" in str(caught.value)
-    for storage in ("postgresql://me:secret@nowhere.invalid/x", "odd://me:secret@host/x"):
-        with pytest.raises(InputError, match="database cannot be opened") as caught:
+    reasons = {
+        "odd://me:secret@host/x": "the odd database cannot be opened: no such kind of database is",
+        "mysql+nosuch_driver://me:secret@host/x": "cannot be opened: no such kind of database is",
+    }
+    for storage, reason in reasons.items():
+        with pytest.raises(InputError, match=reason) as caught:
             opened(storage)
         assert "secret" not in str(caught.value)
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
+        ("postgresql+psycopg", "psycopg", "psycopg[binary]"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
+)
+def test_a_missing_package_is_named_as_the_index_knows_it(scheme, module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError) as caught:
+        opened(f"{scheme}://me:secret@host/x")
+    assert str(caught.value).startswith(
+        f"--storage: the {scheme} database cannot be opened: it needs the Python package "
+        f"'{package}': install it, `pip install '{package}'`; expected"
+    )
 
 
 def test_a_journal_in_a_missing_folder_is_told(tmp_path):
@@ -380,3 +406,37 @@ def test_a_folder_is_no_journal_and_an_empty_file_may_become_one(tmp_path):
         opened(str(tmp_path))
     (tmp_path / "empty").touch()
     assert opened(str(tmp_path / "empty")).num_ended == 0
+
+
+FEW = small_space(
+    NO_REFERENCES,
+    ("  regularizer: [none, l2]\n  lambda_l2: {low: 1e-6, high: 1e-1, log: true}\n", ""),
+    ("dropout_rate: {low: 0.0, high: 0.7}", "batch_norm: [false, true]\n  width: [8, 24]"),
+    ("width: 16, ", ""),
+)
+
+
+def test_no_point_is_asked_for_twice_even_across_commands(journal):
+    first = played(opened(journal, FEW), 7)
+    again = opened(journal, FEW)
+    assert again.num_ended == 7
+    found = {suggestion.config for suggestion in (*first, *played(again, 5))}
+    assert len(found) == 12
+    assert again.num_ended == 12
+    assert len(again.ended) == 12
+    assert again.num_trials >= 12  # Optuna keeps those that would have repeated a point
+
+
+def test_a_point_that_was_killed_is_trained_again_once(journal):
+    study = opened(journal, FEW)
+    killed = study.ask()
+    again = opened(journal, FEW)
+    assert again.ask().config == killed.config
+    assert killed.config not in {s.config for s in played(again, 11)}
+
+
+def test_a_reference_is_trained_under_its_name_whatever_was_tried(journal):
+    study = opened(journal, references=False)
+    study._tried.update(entry.config for entry in SPACE.references)
+    study.return_unfinished()
+    assert [opened(journal).ask().name] == ["baseline"]

@@ -1,7 +1,8 @@
 """Constants of rules: which rule has which, their defaults and ranges, and where they turn up."""
 
+import pickle
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,22 @@ import pytest
 
 from pipeline.errors import RuleError
 from pipeline.selection.candidates import study_candidates
-from pipeline.selection.records import ALPHA, CONSTANTS, WEIGHT, RuleSettings
-from pipeline.selection.rules import RULES, Ranking, Rule, check_settings, rule_settings
+from pipeline.selection.records import ALPHA, WEIGHT, Constant, RuleSettings
+from pipeline.selection.rules import (
+    RULES,
+    Ranking,
+    Rule,
+    check_settings,
+    constants,
+    rule_settings,
+)
 
 
 def test_every_constant_is_a_setting_with_its_default_and_belongs_to_a_rule():
-    values = asdict(RuleSettings())
-    assert ["name", *(one.name for one in CONSTANTS), "seeds", "finalists"] == list(values)
-    assert all(values[one.name] == one.default for one in CONSTANTS)
-    used = {one.name for rule in RULES.values() for one in rule.constants}
-    assert used == {one.name for one in CONSTANTS}
-    for one in CONSTANTS:
+    values = RuleSettings().as_dict()
+    assert ["name", *(one.name for one in constants()), "seeds", "finalists"] == list(values)
+    assert all(values[one.name] == one.default for one in constants())
+    for one in constants():
         assert one.low <= one.default <= one.high
         assert one.meaning.endswith(".") and one.expected
 
@@ -39,7 +45,7 @@ def test_a_rule_lists_exactly_the_constants_that_change_its_answer(name, make_st
     RULES[name].rank(candidates, Watched(name=name))
     listed = {one.name for one in RULES[name].constants}
     # `one_se` replaces the margins by its own; `alpha` is read by the guard before any rule.
-    own = set() if name == "one_se" else read & {one.name for one in CONSTANTS}
+    own = set() if name == "one_se" else read & {one.name for one in constants()}
     assert listed == own | {"alpha"}
 
 
@@ -62,6 +68,28 @@ def test_a_rule_may_have_a_default_and_a_range_of_its_own(monkeypatch):
         rule_settings("heaviest", {"weight": 9.5}, seeds=1, finalists=2)
     with pytest.raises(RuleError, match=r"no constant --k\. It has --weight \(3\), --alpha"):
         rule_settings("heaviest", {"k": 2.0}, seeds=1, finalists=2)
+
+
+def test_a_rule_may_have_a_constant_that_no_other_has(monkeypatch):
+    def nearest(candidates, settings):
+        """The gap that is nearest to beta."""
+        return Ranking((), settings)
+
+    beta = Constant("beta", 0.2, 0.0, 5.0, "a gap in nats, 0 to 5", "The wanted gap, nats.")
+    monkeypatch.setitem(RULES, "nearest", Rule(nearest, (beta, ALPHA)))
+    found = rule_settings("nearest", {}, seeds=1, finalists=2)
+    assert (found.beta, found.more) == (0.2, (("beta", 0.2),))
+    assert rule_settings("nearest", {"beta": 4.0, "alpha": 0.1}, 1, 2).beta == 4.0
+    assert list(found.as_dict())[-4:] == ["epsilon", "beta", "seeds", "finalists"]
+    assert constants()[-1] == beta
+    with pytest.raises(RuleError, match=r"cannot use beta = 9.0; expected a gap in nats, 0 to 5\."):
+        rule_settings("nearest", {"beta": 9.0}, seeds=1, finalists=2)
+    told = r"'best_val' has no constant --beta\. It has --k .*; --beta belongs to nearest\."
+    with pytest.raises(RuleError, match=told):
+        rule_settings("best_val", {"beta": 1.0}, seeds=1, finalists=2)
+    assert pickle.loads(pickle.dumps(found)) == found
+    with pytest.raises(AttributeError, match="the rule 'least_overfit' has no constant 'beta'"):
+        _ = RuleSettings().beta
 
 
 @pytest.mark.parametrize(("name", "value"), [("seeds", 0), ("finalists", 1)])

@@ -9,7 +9,7 @@ from mlflow.utils.rest_utils import verify_rest_response
 
 from pipeline.errors import AddressError, TrackingError
 from pipeline.tracking import connect
-from pipeline.tracking.client import error_code, is_permanent, translated_errors
+from pipeline.tracking.client import Client, error_code, is_permanent, translated_errors
 from pipeline.tracking.database import artifact_location
 
 
@@ -84,6 +84,25 @@ def test_a_failed_call_says_what_was_being_done(tracking, fake_mlflow):
     assert isinstance(raised.value.__cause__, ConnectionError)
     with pytest.raises(TrackingError, match="could not answer: http"):
         tracking.get_run("abc")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("UNAUTHENTICATED", "401, wrong name or password"), ("PERMISSION_DENIED", "403, not allowed")],
+)
+def test_a_wrong_password_is_told_as_such(code, reason):
+    def refused(function, *arguments, **named):
+        error = MlflowException("failed with error code 401 != 200")
+        error.error_code = code
+        raise error
+
+    with pytest.raises(TrackingError) as raised:
+        Client.open("http://ada:hunter2@127.0.0.1:5000", refused)
+    assert str(raised.value) == (
+        f"MLflow at http://***@127.0.0.1:5000 does not let this user in ({reason}): set "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what "
+        "the server knows"
+    )
 
 
 def test_calls_of_files_are_seen_and_translated_like_those_of_runs(tracking, fake_mlflow):

@@ -49,7 +49,7 @@ def test_keras_makes_the_words_of_training(encoding, texts, tmp_path):
     assert list(inputs) == ["said|so"]
     found = raw_inputs.outputs(model, inputs, 256)
     expected = encoding.apply(texts).toarray()
-    assert expected.sum() > 1000
+    assert expected.sum() > 500
     assert expected[:, 0].sum() == 0, "unknown words have no column in training"
     assert found[:, 0].sum() > 100, "Keras's first column says that there are some"
     np.testing.assert_array_equal(found[:, 1:], expected[:, 1:])

@@ -22,7 +22,7 @@ def same_policy():
     keras.config.set_dtype_policy(policy)
 
 
-def test_a_specification_travels_and_opens_a_workshop_that_trains():
+def test_a_specification_travels_and_opens_a_trainer():
     trainer = pickle.loads(pickle.dumps(SPEC)).open()
     assert trainer.device == "cpu"
     assert trainer.dataset.split_sizes["train"] == 100

@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.datasets.dataset import Kind, Part, RawData
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.npz import members, read_array, read_header
+from pipeline.datasets.user.column_types import FLOAT32_LOSS
 from pipeline.datasets.user.labels import Classes, check_complete, encode, read_labels
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions
@@ -30,6 +31,8 @@ LONG = 8
 """Images whose sides differ by more than this factor are rare."""
 PARTED = ("x_train", "y_train", "x_test", "y_test")
 DEFAULT = DataOptions()
+EQUAL = 1e-12
+"""Share of its size that a number may differ by in float64 and still be the same."""
 
 
 def read_npz(path: Path, options: DataOptions = DEFAULT) -> RawData:
@@ -79,15 +82,40 @@ def _inputs(path: Path, name: str) -> tuple[np.ndarray, Kind]:
     inputs, kind = _shape_inputs(path, name, inputs)
     if inputs.dtype != np.uint8:
         # Out of float32's range becomes inf, which is reported below.
+        wide = inputs
         with np.errstate(over="ignore"):
             inputs = inputs.astype(np.float32)
-        if not np.isfinite(inputs).all():
+        if np.isfinite(inputs).all():
+            if kind == "features" and name != "x_test":
+                _check_precision(path, name, wide)
+        else:
             row = int(np.argwhere(~np.isfinite(inputs))[0, 0])
             raise DatasetError(
                 f"{path}: '{name}' holds values that are not finite in float32, first in example"
                 f" {row}. Fill in or drop those examples before saving."
             )
     return inputs, kind
+
+
+def _check_precision(path: Path, name: str, inputs: np.ndarray) -> None:
+    """Checks that features still differ when they are rounded to float32.
+
+    Raises:
+        DatasetError: One is large and varies little, such as seconds since 1970.
+    """
+    if inputs.dtype.itemsize <= 2 or inputs.dtype == np.float32:
+        return
+    for place in range(inputs.shape[1]):
+        values = inputs[:, place].astype(np.float64)
+        largest, deviation = float(np.abs(values).max()), float(values.std())
+        # What varies by less than float64's own rounding is constant.
+        if deviation > EQUAL * largest and largest * 2.0**-24 > FLOAT32_LOSS * deviation:
+            raise DatasetError(
+                f"{path}: '{name}' has a feature (column {place}) near {values.mean():.10g} that"
+                f" varies by {deviation:.3g}, which float32 would round away. Subtract its mean"
+                " before saving, here and where the model is used; or save a table (.parquet),"
+                " whose columns are scaled before."
+            )
 
 
 def _shape_inputs(path: Path, name: str, inputs: np.ndarray) -> tuple[np.ndarray, Kind]:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.findings import Finding
+from pipeline.datasets.formats.raw_values import ColumnError
+from pipeline.datasets.formats.table import Table
 from pipeline.datasets.splits import PARTS
+from pipeline.datasets.user.column_types import typed_column
 from pipeline.errors import DatasetError, closest
 from pipeline.records import DataOptions
 
@@ -34,22 +37,6 @@ _SUBJECTS = re.compile(
 _NUMBERED = re.compile("id|no|nr|num|number|code|key|index|name")
 LEAST_SUSPECTED = 10
 """A column with fewer different values is a category rather than a name of groups."""
-
-
-class Columns(Protocol):
-    """What is asked of a table."""
-
-    @property
-    def path(self) -> Path:
-        """The file, for messages."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the columns."""
-
-    @property
-    def columns(self) -> Sequence[Any]:
-        """A pyarrow array per column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +56,7 @@ class SplitColumns:
     given_parts: np.ndarray | None = None
 
 
-def split_columns(table: Columns, label: str, options: DataOptions) -> SplitColumns:
+def split_columns(table: Table, label: str, options: DataOptions) -> SplitColumns:
     """Returns what the columns that the options name say about the split.
 
     Args:
@@ -97,7 +84,7 @@ def split_columns(table: Columns, label: str, options: DataOptions) -> SplitColu
         if option == "--group":
             return SplitColumns((name,), groups=_groups(values, where))
         if option == "--order-by":
-            return SplitColumns((name,), order=_order(values, where))
+            return SplitColumns((name,), order=_order(table, name, values, where))
         return SplitColumns((name,), given_parts=_parts(values, where))
     return SplitColumns()
 
@@ -123,7 +110,7 @@ def check_test_classes(
         )
 
 
-def suspected_groups(table: Columns, names: Sequence[str]) -> list[Finding]:
+def suspected_groups(table: Table, names: Sequence[str]) -> list[Finding]:
     """Returns a finding per column that looks by its name as if it said which rows belong together.
 
     Args:
@@ -153,7 +140,7 @@ def _names_subjects(name: str) -> bool:
     return len(subject) == 1 and _SUBJECTS.fullmatch(subject[0]) is not None
 
 
-def _check(table: Columns, name: str, option: str, label: str, options: DataOptions) -> None:
+def _check(table: Table, name: str, option: str, label: str, options: DataOptions) -> None:
     if name not in table.names:
         raise DatasetError(
             f"{table.path} has no column '{name}' ({option}){closest(name, table.names)}; the"
@@ -166,7 +153,7 @@ def _check(table: Columns, name: str, option: str, label: str, options: DataOpti
         )
 
 
-def _values(table: Columns, name: str, where: str) -> list[Any]:
+def _values(table: Table, name: str, where: str) -> list[Any]:
     """Returns the values of a column, in Python's own types, text without blanks around it."""
     column = table.columns[list(table.names).index(name)]
     values = [value.strip() if isinstance(value, str) else value for value in column.to_pylist()]
@@ -199,9 +186,9 @@ def _groups(values: list[Any], where: str) -> np.ndarray:
     return np.array([numbers[value] for value in values], dtype=np.int64)
 
 
-def _order(values: list[Any], where: str) -> np.ndarray:
+def _order(table: Table, name: str, values: list[Any], where: str) -> np.ndarray:
     if all(isinstance(value, str) for value in values):
-        values = [_moment(value, row, where) for row, value in enumerate(values, 1)]
+        return _written_order(table, name, values, where)
     if all(isinstance(value, int | float | Decimal) for value in values):
         return np.array([float(value) if isinstance(value, Decimal) else value for value in values])
     if all(isinstance(value, date) for value in values):
@@ -210,15 +197,21 @@ def _order(values: list[Any], where: str) -> np.ndarray:
     raise DatasetError(f"{where} holds {', '.join(kinds)} values; expected numbers or dates.")
 
 
-def _moment(text: str, row: int, where: str) -> datetime:
+def _written_order(table: Table, name: str, values: list[Any], where: str) -> np.ndarray:
+    """Returns numbers or dates that are written as text."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
+        found = typed_column(table, name, categorical=False, keep_ids=True)
+    except ColumnError as error:
         raise DatasetError(
-            f"{where} holds the text '{text[:40]}' in row {row}; expected numbers, or dates such as"
-            " 2024-05-31 or 2024-05-31T12:00:00."
+            f"{where} {error}; expected numbers, or dates such as 2024-05-31."
         ) from None
-    return found
+    if found.kind not in ("number", "date") or found.values is None or found.gaps:
+        raise DatasetError(
+            f"{where} holds texts such as '{values[0][:40]}'; expected numbers, or dates such as"
+            " 2024-05-31 or 2024-05-31T12:00:00."
+        )
+    numbers = np.asarray(found.values)
+    return numbers if found.kind == "number" else numbers.astype("M8[s]")
 
 
 def _without_zone(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.report.evidence.calibration import Calibration, calibration
 from pipeline.report.evidence.class_errors import ClassErrors, class_errors
+from pipeline.report.evidence.differences import Differences, on_test, on_validation
 from pipeline.report.evidence.importance import Importances, importances
 from pipeline.report.evidence.optimism import Optimism, optimism
 from pipeline.report.evidence.place import Place, places
@@ -65,6 +66,32 @@ class Evidence:
     def optimism(self) -> Optimism | None:
         """Validation minus test of the delivered model; None while the test part is unread."""
         return optimism(self.report.delivered, self.report.test_examples)
+
+    @cached_property
+    def test_differences(self) -> dict[int, Differences]:
+        """Trial number -> the delivered model minus that trial's model, on the test part.
+
+        Of every other model that was measured there; empty while the test part is unread.
+        """
+        report, delivered = self.report, self.report.delivered
+        if delivered is None or report.test_examples is None:
+            return {}
+        numbers = [n for n in report.test_examples.results if n != delivered.number]
+        models = [model for number in numbers if (model := report.measured(number))]
+        found = {m.number: on_test(delivered, m, report.test_examples) for m in models}
+        return {number: one for number, one in found.items() if one is not None}
+
+    @cached_property
+    def validation_differences(self) -> dict[int, Differences]:
+        """The same on validation, of the best-validation trial and the baseline."""
+        report, delivered = self.report, self.report.delivered
+        roles = [trial.number for trial in (report.best, report.baseline) if trial is not None]
+        if delivered is None:
+            return {}
+        numbers = [number for number in roles if number != delivered.number]
+        models = [model for number in numbers if (model := report.measured(number))]
+        found = {m.number: on_validation(delivered, m) for m in models}
+        return {number: one for number, one in found.items() if one is not None}
 
     @cached_property
     def isolation(self) -> Isolation:

@@ -25,7 +25,8 @@ from pipeline.training.techniques import hyperparameters
 FEWEST_TRIALS = 20
 """Below this many measured trials a forest finds patterns in noise."""
 
-TARGETS = ("val_ce", "gap_ce")
+TARGET_WORDS = {"val_ce": "validation cross-entropy", "gap_ce": "gap"}
+TARGETS = tuple(TARGET_WORDS)
 _FOLDS = 5
 _TREES = 100
 _REPEATS = 10

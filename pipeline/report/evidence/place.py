@@ -71,11 +71,11 @@ def place_of(name: str, value: Any, entry: Mapping[str, Any]) -> Place | None:
         return Place(name, None, low, high, log, None, "")
     position = _position(float(value), low, high, log)
     edge = ""
-    if isinstance(entry["low"], int) and high - low < 2:
-        edge = ""  # Of two values one is always an end, which says nothing.
-    elif position <= EDGE_SHARE and low > _lowest(name):
+    # Of two values one is always an end, which says nothing.
+    two_values = isinstance(entry["low"], int) and high - low < 2
+    if not two_values and position <= EDGE_SHARE and low > _lowest(name):
         edge = "low"
-    elif position >= 1 - EDGE_SHARE and high < _highest(name):
+    elif not two_values and position >= 1 - EDGE_SHARE and high < _highest(name):
         edge = "high"
     return Place(name, float(value), low, high, log, position, edge)
 

@@ -13,23 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from pipeline.records import PerExample, StudyRecord, TrialConfig, TrialRecord
-from pipeline.selection.statistics import Z_95, paired_standard_error, standard_error
+from pipeline.records import StudyRecord, TrialConfig, TrialRecord
+from pipeline.report.evidence.differences import Difference, on_validation
+from pipeline.selection.baseline import is_measured, quality
 from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
 COMBINATION = "combination"
 """The row of the best trial with two or more techniques."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference to the baseline with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -65,26 +55,13 @@ class Isolation:
     effects: tuple[Effect, ...]
 
 
-def is_measured(trial: TrialRecord) -> bool:
-    """Returns whether a trial ended with finite results for every validation example."""
-    measured, validation = trial.measurement, trial.validation
-    if trial.state != "COMPLETE" or measured is None or validation is None:
-        return False
-    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
-
-
-def quality(trial: TrialRecord) -> tuple[float, int]:
-    """Returns the key by which the best of some measured trials comes first."""
-    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
-
-
 def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
     """Returns what each technique buys over the baseline."""
-    effects = [_effect(study, name, baseline) for name in (*_shown(study), COMBINATION)]
+    effects = [_effect(study, name, baseline) for name in (*_listed_techniques(study), COMBINATION)]
     return Isolation(baseline, tuple(effects))
 
 
-def _shown(study: StudyRecord) -> list[str]:
+def _listed_techniques(study: StudyRecord) -> list[str]:
     """Returns the usual techniques, and others where the study searched or used them."""
     asked = set(study.definition.get("space", {}).get("search", {}))
     tried = frozenset[str]().union(*(used(trial.config) for trial in study.trials))
@@ -96,23 +73,26 @@ def _shown(study: StudyRecord) -> list[str]:
 
 
 def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
-    having = [trial for trial in study.trials if _is_alone(trial.config, technique)]
+    having = [trial for trial in study.trials if _has_exactly(trial.config, technique)]
     measured = [trial for trial in having if is_measured(trial)]
     if not measured:
         return Effect(technique, missing=_why_missing(study, technique, having))
     best = min(measured, key=quality)
     if baseline is None:
         return Effect(technique, len(measured), best, missing="no baseline to compare with")
+    found = on_validation(best, baseline)
     return Effect(
         technique,
         len(measured),
         best,
-        *_differences(best, baseline),
+        val_ce=found.ce if found else None,
+        accuracy=found.accuracy if found else None,
+        gap_ce=found.gap_ce if found else None,
         differs=_other_differences(best.config, baseline.config),
     )
 
 
-def _is_alone(config: TrialConfig, technique: str) -> bool:
+def _has_exactly(config: TrialConfig, technique: str) -> bool:
     techniques = used(config)
     return len(techniques) > 1 if technique == COMBINATION else techniques == {technique}
 
@@ -124,40 +104,6 @@ def _why_missing(study: StudyRecord, technique: str, having: Sequence[TrialRecor
     if technique != COMBINATION and any(technique in used(t.config) for t in study.trials):
         return "tried only together with others"
     return "not searched"
-
-
-def _differences(
-    trial: TrialRecord, baseline: TrialRecord
-) -> tuple[Difference | None, Difference | None, Difference | None]:
-    """Differences of val_ce, accuracy and gap: those on validation are paired by example."""
-    mine, its = trial.validation, baseline.validation
-    if mine is None or its is None or mine.nll.size != its.nll.size:
-        return None, None, None
-    ce, error = _paired(mine.nll, its.nll)
-    accuracy = _paired(mine.correct, its.correct)
-    trains = _train_side(trial, mine), _train_side(baseline, its)
-    shift = trains[0][0] - trains[1][0]
-    # The training sides are not paired here: their errors add up, which is the cautious way.
-    gap = _interval(ce - shift, float(np.sqrt(error**2 + trains[0][1] + trains[1][1])))
-    return _interval(ce, error), _interval(*accuracy), gap
-
-
-def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    mean = float(np.mean(first, dtype=float) - np.mean(second, dtype=float))
-    return mean, paired_standard_error(first, second)
-
-
-def _train_side(trial: TrialRecord, validation: PerExample) -> tuple[float, float]:
-    """Returns train_ce and the part of the gap's variance that comes from it (0 if all of it)."""
-    measured = trial.measurement
-    assert measured is not None, "only measured trials are compared"
-    rest = measured.gap_ce_se**2 - standard_error(validation.nll) ** 2
-    # Stored single precision leaves dust of either sign.
-    return measured.train_ce, rest if rest > 1e-3 * measured.gap_ce_se**2 else 0.0
-
-
-def _interval(value: float, error: float) -> Difference:
-    return Difference(value, value - Z_95 * error, value + Z_95 * error)
 
 
 def _other_differences(first: TrialConfig, second: TrialConfig) -> tuple[str, ...]:

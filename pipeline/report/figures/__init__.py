@@ -2,7 +2,8 @@
 
 :data:`FIGURES` is the table, in the order of the page. Each entry is a function over the report
 that returns the drawn figure and a caption made from the same numbers (its text alternative), or
-None and why there is nothing to draw. A new figure is one function and one entry.
+None and why there is nothing to draw. It is told whether the figure is for a narrow screen, of
+:data:`canvas.NARROW` inches. A new figure is one function and one entry.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pipeline.report.content import Figure
 from pipeline.report.figures import canvas, curves, errors, hyperparameters, techniques, tradeoff
 from pipeline.report.report import Report
 
-FIGURES: dict[str, tuple[str, Callable[[Report], tuple[Any, str]]]] = {
-    "tradeoff": ("Validation quality against generalization gap", tradeoff.draw),
+FIGURES: dict[str, tuple[str, Callable[[Report, bool], tuple[Any, str]]]] = {
+    "tradeoff": ("Quality against overfitting", tradeoff.draw),
     "curves": ("Learning curves", curves.draw),
     "overlay": ("Validation curves of every technique", curves.draw_overlay),
     "techniques": ("What each technique buys on its own", techniques.draw),
@@ -31,10 +32,13 @@ FIGURES: dict[str, tuple[str, Callable[[Report], tuple[Any, str]]]] = {
 def draw_figure(report: Report, name: str) -> Figure:
     """Returns a figure of the page; without an SVG where there is nothing to draw."""
     title, draw = FIGURES[name]
-    with canvas.style(name):
-        drawn, caption = draw(report)
-        svg = canvas.as_svg(drawn, name, f"{title}. {caption}") if drawn else ""
-    return Figure(name, title, svg, caption)
+    svgs = []
+    for narrow, own_name in ((False, name), (True, f"{name}-narrow")):
+        with canvas.style(own_name):
+            drawn, caption = draw(report, narrow)
+            label = f"{title}. {caption}"
+            svgs.append(canvas.as_svg(drawn, own_name, label) if drawn else "")
+    return Figure(name, title, svgs[0], caption, svgs[1])
 
 
 def png_files(report: Report) -> dict[str, bytes]:
@@ -42,7 +46,7 @@ def png_files(report: Report) -> dict[str, bytes]:
     files = {}
     for name, (title, draw) in FIGURES.items():
         with canvas.style(name):
-            figure, _ = draw(report)
+            figure, _ = draw(report, False)
             if figure is not None:
                 figure.suptitle(title, fontsize=11, x=0.01, ha="left")
                 files[f"{name}.png"] = canvas.as_png(figure)

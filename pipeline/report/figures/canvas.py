@@ -28,8 +28,11 @@ MAX_VECTOR_POINTS = 300
 
 _PNG_DPI = 130
 _CSS_INCH = 96
-_MIN_SCALE = 0.64
-"""Share of its natural width below which a figure scrolls instead of shrinking: text of 8 px."""
+NARROW = 3.5
+"""Width in inches of a figure for a narrow screen: a phone of 390 pixels shows it whole."""
+
+_HOVER_RADIUS = 7
+"""Points around a mark within which its text is shown."""
 
 _STYLE = {
     "axes.edgecolor": INK,
@@ -105,13 +108,52 @@ def as_svg(figure: Any, name: str, label: str) -> str:
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'"font: ([^;"]*?)([\d.]+)px [^;"]*', r'"font: \1\2px sans-serif', text)
-    # As wide as it was drawn where there is room; on a phone not so small that text is lost.
+    # As wide as it was drawn where there is room.
     width = round(_CSS_INCH * figure.get_figwidth())
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    size = f"width:min(100%,{width}px);min-width:{round(_MIN_SCALE * width)}px"
-    start = f'<svg role="img" style="{size}" aria-label={quoteattr(label)} '
-    return text.replace("<svg ", start, 1)
+    start = f'<svg role="img" style="width:min(100%,{width}px)" aria-label={quoteattr(label)} '
+    text = text.replace("<svg ", start, 1)
+    return text.replace("</svg>", f"{_hover_areas(figure)}</svg>", 1)
+
+
+def hover(axes: Any, point: tuple[float, float], text: str) -> None:
+    """Shows a text where somebody points at a place of the axes; only on a page."""
+    vars(axes.figure).setdefault("hover_texts", []).append((axes, point, text))
+
+
+def _hover_areas(figure: Any) -> str:
+    """Returns an invisible circle per text, as the figure was laid out when it was saved."""
+    from xml.sax.saxutils import escape
+
+    scale, height = 72 / figure.dpi, 72 * figure.get_figheight()
+    areas = []
+    for axes, point, text in vars(figure).get("hover_texts", ()):
+        x, y = scale * axes.transData.transform(point)
+        areas.append(
+            f'<circle cx="{x:.1f}" cy="{height - y:.1f}" r="{_HOVER_RADIUS}" fill="none" '
+            f'pointer-events="all"><title>{escape(text)}</title></circle>'
+        )
+    return "".join(areas)
+
+
+def panels(
+    count: int, size: tuple[float, float], narrow: bool, **sharing: Any
+) -> tuple[Any, list[Any]]:
+    """Returns a figure and its axes: side by side, or on a narrow screen one below the other.
+
+    Args:
+        count: Number of panels.
+        size: Inches of the whole figure where they stand side by side.
+        narrow: Whether it is for a narrow screen.
+        sharing: ``sharex`` and ``sharey`` of matplotlib's ``subplots``.
+    """
+    width, height = size
+    rows, columns = (count, 1) if narrow else (1, count)
+    if narrow:
+        width, height = NARROW, height * count * 0.82
+    figure = new_figure(width, height)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **sharing).flat)
 
 
 def as_png(figure: Any) -> bytes:

@@ -12,9 +12,10 @@ import numpy as np
 
 from pipeline.formatting import decimal
 from pipeline.records import TrialRecord
+from pipeline.report.configurations import technique_words
 from pipeline.report.evidence import evidence_of
 from pipeline.report.figures import canvas
-from pipeline.report.report import Report
+from pipeline.report.report import BEST_SCORE, NO_REGULARIZATION, WINNER, Report
 
 _LINES = (
     (canvas.BLUE, "-", "o"),
@@ -29,38 +30,37 @@ _NUM_MARKERS = 6
 """Markers along a line."""
 
 
-def draw(report: Report) -> tuple[Any, str]:
+def draw(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns a panel per compared trial, train and validation in one unit, and the caption."""
     panels = [(label, trial) for label, trial in compared(report) if _has_curve(trial, "val_ce")]
     if not panels:
         return None, "No learning curves were kept."
-    figure = canvas.new_figure(3.4 * len(panels) + 0.4, 3.6)
-    all_axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
+    size = (3.7 * len(panels) + 0.4, 3.2)
+    figure, all_axes = canvas.panels(len(panels), size, narrow, sharey=True)
     for axes, (label, trial) in zip(all_axes, panels, strict=True):
         _panel(axes, trial, label)
-    all_axes[0].set_ylabel("cross-entropy (nats)")
+    for axes in all_axes if narrow else all_axes[:1]:
+        axes.set_ylabel("cross-entropy (nats)")
     if _spread([trial for _, trial in panels]) > 10:
         canvas.log_axis(all_axes[0], "y")
     all_axes[0].legend(loc="best")
-    captions = [f"{label}: {_at_best_epoch(trial)}" for label, trial in panels]
-    return figure, "; ".join(
-        captions
-    ) + ". Where train falls on and validation rises, a model overfits."
+    epochs = "; ".join(f"{label}: {_best_epoch(trial)}" for label, trial in panels)
+    told = "Where train falls on and validation rises, a model overfits."
+    return figure, f"{told} Best epoch of {epochs}."
 
 
-def draw_overlay(report: Report) -> tuple[Any, str]:
+def draw_overlay(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns all techniques' validation curves, cross-entropy and accuracy, and the caption."""
     view = evidence_of(report).isolation
     lines = [("baseline", view.baseline)]
     lines += [(effect.technique, effect.trial) for effect in view.effects]
     curves = [(name, trial) for name, trial in lines if trial and _has_curve(trial, "val_ce")]
-    if not curves:
-        return None, "No trial used a single technique, or no curves were kept."
-    figure = canvas.new_figure(8.8, 3.9)
-    left, right = figure.subplots(1, 2)
+    if len(curves) < 2:
+        return None, "No two trials to compare: one without and one with a single technique."
+    figure, (left, right) = canvas.panels(2, (9.4, 3.9), narrow)
     styles = [(canvas.INK, "-", None), *_LINES] if curves[0][0] == "baseline" else list(_LINES)
     for (name, trial), style in zip(curves, styles, strict=False):
-        label = f"{name} ({trial.number})"
+        label = f"{technique_words(name)} ({trial.number})"
         _line(left, trial.curves["val_ce"], style, label)
         _line(right, trial.curves.get("val_accuracy", ()), style, label)
     left.set(xlabel="epoch", ylabel="validation cross-entropy (nats)")
@@ -68,12 +68,11 @@ def draw_overlay(report: Report) -> tuple[Any, str]:
     if _spread([trial for _, trial in curves], ("val_ce",)) > 10:
         canvas.log_axis(left, "y")
     handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 if narrow else 4)
     best = min(curves, key=lambda item: _lowest(item[1]))
     return figure, (
-        f"One line per technique, alone at its best setting (trial number in brackets). The lowest "
-        f"validation cross-entropy, {decimal(_lowest(best[1]))}, is that of {best[0]}, trial "
-        f"{best[1].number}."
+        f"One line per technique, alone at its best setting (its trial in brackets). Lowest is "
+        f"{technique_words(best[0])}: {decimal(_lowest(best[1]))}."
     )
 
 
@@ -81,9 +80,9 @@ def compared(report: Report) -> list[tuple[str, TrialRecord]]:
     """Returns the winner, the best-validation trial and the baseline, once each, as delivered."""
     roles: dict[int, list[str]] = {}
     for trial, role in (
-        (report.winner, "winner"),
-        (report.best, "best validation"),
-        (report.baseline, "baseline"),
+        (report.winner, WINNER),
+        (report.best, BEST_SCORE),
+        (report.baseline, NO_REGULARIZATION),
     ):
         if trial is not None:
             roles.setdefault(trial.number, []).append(role)
@@ -91,7 +90,7 @@ def compared(report: Report) -> list[tuple[str, TrialRecord]]:
     for number, names in roles.items():
         model = report.measured(number)
         if model is not None:
-            found.append((f"{', '.join(names)}: trial {number}", model))
+            found.append((f"{', '.join(names)}, trial {number}", model))
     return found
 
 
@@ -137,11 +136,6 @@ def _lowest(trial: TrialRecord) -> float:
     return float(np.nanmin(np.asarray(trial.curves["val_ce"], dtype=float)))
 
 
-def _at_best_epoch(trial: TrialRecord) -> str:
+def _best_epoch(trial: TrialRecord) -> str:
     measured = trial.measurement
-    if measured is None:
-        return "not measured"
-    return (
-        f"at its best epoch {measured.best_epoch} of {measured.epochs} cross-entropy "
-        f"{decimal(measured.train_ce)} on train and {decimal(measured.val_ce)} on validation"
-    )
+    return f"{measured.best_epoch} of {measured.epochs}" if measured else "unknown"

@@ -18,7 +18,7 @@ MAX_CLASSES = 20
 _MAX_NAME = 28
 
 
-def draw(report: Report) -> tuple[Any, str]:
+def draw(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns the error rates of the worst classes with their confusions, and the caption."""
     found = evidence_of(report).class_errors
     if found is None:
@@ -27,23 +27,25 @@ def draw(report: Report) -> tuple[Any, str]:
             "results were not kept."
         )
     worst = found.classes[:MAX_CLASSES]
-    figure = canvas.new_figure(7.6, 1.0 + 0.3 * len(worst))
+    figure = canvas.new_figure(canvas.NARROW if narrow else 7.6, 1.0 + 0.3 * len(worst))
     axes = figure.add_subplot()
     for row, entry in enumerate(worst):
-        _row(axes, row, entry)
-    axes.set_yticks(range(len(worst)), [f"{shortened(e.name)} ({e.num_examples})" for e in worst])
+        _row(axes, row, entry, named=not narrow)
+    longest = _MAX_NAME // 2 if narrow else _MAX_NAME
+    names = [f"{shortened(e.name, longest)} ({e.num_examples})" for e in worst]
+    axes.set_yticks(range(len(worst)), names)
     axes.set_ylim(len(worst) - 0.4, -0.6)
     axes.set(xlabel="share of wrong test examples, 95%", xlim=(0, None))
     axes.grid(axis="y", visible=False)
     return figure, _caption(found, len(worst))
 
 
-def draw_calibration(report: Report) -> tuple[Any, str]:
+def draw_calibration(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns the reliability diagram, and the caption with the ECE."""
     found = evidence_of(report).calibration
     if found is None:
         return None, "Not available: there is no delivered model, or its confidences are not known."
-    figure = canvas.new_figure(4.8, 4.4)
+    figure = canvas.new_figure(canvas.NARROW, 3.5) if narrow else canvas.new_figure(4.8, 4.4)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=canvas.INK, lw=1, ls=(0, (4, 3)), label="perfect")
     x = [entry.confidence for entry in found.bins]
@@ -80,16 +82,16 @@ def calibration_sentence(found: Calibration) -> str:
     return f"{sentence}Expected calibration error {decimal(found.ece)}."
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, longest: int = _MAX_NAME) -> str:
     """Returns a class's name, cut to what fits beside a figure."""
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..."
+    return name if len(name) <= longest else f"{name[: longest - 3]}..."
 
 
-def _row(axes: Any, row: int, entry: ClassError) -> None:
+def _row(axes: Any, row: int, entry: ClassError, named: bool) -> None:
     axes.plot(entry.interval, [row, row], color=canvas.BLUE, lw=2)
     axes.plot(entry.rate, row, "o", ms=6, color=canvas.BLUE)
-    if entry.taken_for is not None:
-        confusion = f"{entry.times} of {entry.errors} as {shortened(entry.taken_for)}"
+    if named and entry.taken_for is not None:
+        confusion = f"{entry.times} of {entry.errors} taken for {shortened(entry.taken_for)}"
         axes.annotate(
             confusion, (entry.interval.high, row), (6, 0), textcoords="offset points", va="center",
             fontsize=8.5, annotation_clip=False,
@@ -97,13 +99,10 @@ def _row(axes: Any, row: int, entry: ClassError) -> None:
 
 
 def _caption(found: ClassErrors, num_shown: int) -> str:
-    first = found.classes[0]
     sentence = f"Test part, {len(found.classes)} classes"
     sentence += f", the {num_shown} worst shown" if num_shown < len(found.classes) else ""
     absent = f"; {found.num_absent} without a test example" if found.num_absent else ""
-    confusion = f", most often taken for {first.taken_for}" if first.taken_for is not None else ""
     return (
-        f"{sentence}{absent}. Highest error rate: {first.name}, {decimal(first.rate)} of "
-        f"{first.num_examples} (95% {between(*first.interval)}){confusion}. Macro-F1 "
+        f"{sentence}{absent}; in brackets the examples of each. Macro-F1 "
         f"{decimal(found.macro_f1)}, 95% {between(*found.macro_f1_interval)}."
     )

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.records import TrialRecord
-from pipeline.report.configurations import varying_keys
+from pipeline.report.configurations import in_words, technique_words, varying_keys
 from pipeline.report.evidence import evidence_of
-from pipeline.report.evidence.importance import TARGETS, Importances, is_logarithmic
+from pipeline.report.evidence.importance import TARGET_WORDS, TARGETS, Importances, is_logarithmic
 from pipeline.report.evidence.place import EDGE_SHARE, Place
 from pipeline.report.figures import canvas
 from pipeline.report.report import Report
@@ -22,7 +22,7 @@ _MAX_PANELS = 12
 """Hyperparameters shown at most."""
 
 
-def draw(report: Report) -> tuple[Any, str]:
+def draw(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns val_ce and gap_ce against every hyperparameter that varies, and the caption."""
     trials = [t for t in report.study.trials if t.state == "COMPLETE" and t.measurement]
     trials = [t for t in trials if t.measurement and t.measurement.finite]
@@ -30,62 +30,65 @@ def draw(report: Report) -> tuple[Any, str]:
     names = [name for name in ("family", *hyperparameters()) if name in differing][:_MAX_PANELS]
     if not names:
         return None, "The measured trials do not differ in any hyperparameter."
-    blocks = -(-len(names) // _COLUMNS)
-    columns = min(_COLUMNS, len(names))
-    figure = canvas.new_figure(2.35 * columns + 0.5, 3.5 * blocks + 0.2)
+    most = 2 if narrow else _COLUMNS
+    blocks, columns = -(-len(names) // most), min(most, len(names))
+    width = canvas.NARROW if narrow else 2.55 * columns + 0.5
+    figure = canvas.new_figure(width, (3.4 if narrow else 3.5) * blocks + 0.2)
     grid = np.array(figure.subplots(2 * blocks, columns, squeeze=False, sharey="row"))
     for place, name in enumerate(names):
-        block, column = divmod(place, _COLUMNS)
+        block, column = divmod(place, most)
         pair = grid[2 * block : 2 * block + 2, column]
         for axes, target in zip(pair, TARGETS, strict=True):
             _scatter(axes, report, trials, (name, target))
-        pair[1].set_xlabel(name)
+        pair[1].set_xlabel(in_words(name))
     for row, axes in enumerate(grid[:, 0]):
-        axes.set_ylabel(f"{TARGETS[row % 2]} (nats)")
-    for column in range((len(names) - 1) % _COLUMNS + 1, columns):
+        axes.set_ylabel(("validation CE, nats", "gap, nats")[row % 2])
+    for column in range((len(names) - 1) % most + 1, columns):
         for axes in grid[-2:, column]:
             axes.set_visible(False)
     return figure, (
-        f"{len(trials)} measured trials; the eligible ones are filled, the winner is a star. "
-        "A value at the word off means that the hyperparameter is not used."
+        f"{len(trials)} measured trials: filled those as good as the best, a star the winner. "
+        "At the word off the hyperparameter is not used."
     )
 
 
-def draw_importance(report: Report) -> tuple[Any, str]:
+def draw_importance(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns what shuffling each hyperparameter costs, for both targets, and the caption."""
     found = evidence_of(report).importances
     drawn = [target for target in TARGETS if target in found.ranking]
     whys: dict[str, list[str]] = {}
     for target, why in found.missing.items():
-        whys.setdefault(why, []).append(target)
-    missing = [f"No importance for {' and '.join(names)}: {why}." for why, names in whys.items()]
+        whys.setdefault(why, []).append(TARGET_WORDS[target])
+    missing = [f"For {' and '.join(names)}: {why}." for why, names in whys.items()]
     if not drawn:
         return None, " ".join(missing)
     rows = len(found.ranking[drawn[0]])
-    figure = canvas.new_figure(8.8, 1.1 + 0.34 * rows)
-    for axes, target in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
+    size = (4.7 * len(drawn), 1.1 + 0.34 * rows)
+    figure, all_axes = canvas.panels(len(drawn), size, narrow)
+    for axes, target in zip(all_axes, drawn, strict=True):
         _bars(axes, found, target)
     sentences = [_most_important(found, target) for target in drawn]
     return figure, " ".join([*sentences, *missing])
 
 
-def draw_place(report: Report) -> tuple[Any, str]:
+def draw_place(report: Report, narrow: bool = False) -> tuple[Any, str]:
     """Returns where the winner lies in each range, and the caption with every edge."""
     found = [place for place in evidence_of(report).places if place.position is not None]
     if not found:
         return None, "There is no winner with a searched numeric hyperparameter."
-    figure = canvas.new_figure(7.2, 0.9 + 0.5 * len(found))
+    figure = canvas.new_figure(canvas.NARROW if narrow else 7.2, 0.5 + 0.5 * len(found))
     axes = figure.add_subplot()
     for row, place in enumerate(found):
         _place(axes, row, place)
-    axes.set_yticks(range(len(found)), [place.name for place in found])
-    axes.set(xlim=(-0.16, 1.16), ylim=(len(found) - 0.4, -0.7), xticks=[])
+    axes.set_yticks(range(len(found)), [in_words(place.name) for place in found])
+    margin = 0.36 if narrow else 0.16
+    axes.set(xlim=(-margin, 1 + margin), ylim=(len(found) - 0.4, -0.7), xticks=[])
     axes.grid(False)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(length=0)
-    ranges = ", ".join(f"{p.name} {p.value:.4g} of {p.low:.4g} to {p.high:.4g}" for p in found)
-    edges = ", ".join(f"{p.name} at its {p.edge} end" for p in found if p.edge)
-    return figure, f"The winner in the searched ranges: {ranges}. At an edge: {edges or 'nothing'}."
+    edges = ", ".join(f"{in_words(p.name)} at its {p.edge} end" for p in found if p.edge)
+    where = f"At an edge: {edges}" if edges else "It is at no edge of them"
+    return figure, f"The winner in the {len(found)} searched ranges in which it lies. {where}."
 
 
 def _scatter(
@@ -106,7 +109,8 @@ def _scatter(
     if target == "val_ce" and y.min() > 0 and y.max() > 10 * y.min():
         canvas.log_axis(axes, "y")
     if labels:
-        axes.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 2 else 0)
+        words = list(map(technique_words, labels))
+        axes.set_xticks(range(len(words)), words, rotation=30 if len(words) > 2 else 0)
         axes.set_xlim(-0.6, len(labels) - 0.4)
         return
     if log:
@@ -157,9 +161,9 @@ def _bars(axes: Any, found: Importances, target: str) -> None:
         ecolor=canvas.INK,
         lw=0.5,
     )
-    axes.set_yticks(places, [entry.name for entry in ranking])
+    axes.set_yticks(places, [in_words(entry.name) for entry in ranking])
     axes.set_ylim(len(ranking) - 0.4, -0.6)
-    axes.set(title=f"for {target}", xlabel="loss of R squared when shuffled")
+    axes.set(title=TARGET_WORDS[target], xlabel="loss of R squared")
     axes.axvline(0, color=canvas.INK, lw=0.8)
     axes.grid(axis="y", visible=False)
 
@@ -167,9 +171,9 @@ def _bars(axes: Any, found: Importances, target: str) -> None:
 def _most_important(found: Importances, target: str) -> str:
     first, r2 = found.ranking[target][0], found.r2[target]
     return (
-        f"For {target}, {first.name} matters most: when it is shuffled, the R squared that a "
-        f"random forest reaches on held-out trials falls from {r2:.2f} to {r2 - first.mean:.2f} "
-        f"(standard deviation {first.deviation:.2f}; {found.num_trials} trials, ranks)."
+        f"For the {TARGET_WORDS[target]}, a random forest's R squared on held-out trials falls "
+        f"from {r2:.2f} to {r2 - first.mean:.2f} (standard deviation {first.deviation:.2f}) when "
+        f"{in_words(first.name)} is shuffled."
     )
 
 

@@ -5,6 +5,7 @@ A :class:`Report` in, files out; what stands in them is made beside this file an
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -52,8 +53,7 @@ def write_html(report: Report, folder: Path | None = None) -> Path:
     Raises:
         InputError: The folder cannot be written.
     """
-    name = re.sub(r"[^\w.-]+", "-", report.study.study).strip("-") or "study"
-    path = (folder or Path()) / f"report-{name[:LONGEST_NAME]}.html"
+    path = (folder or Path()) / f"report-{file_stem(report.study.study)}.html"
     try:
         path.write_text(render(report, "html"), encoding="utf-8")
     except OSError as error:
@@ -61,3 +61,13 @@ def write_html(report: Report, folder: Path | None = None) -> Path:
             f"{path}: cannot be written ({error.strerror}); give a folder with --output"
         ) from error
     return path
+
+
+def file_stem(study: str) -> str:
+    """Returns a study's name as part of a file's: another one for every study.
+
+    What a file's name cannot hold becomes ``-``; then, or where it is cut, a hash tells apart what
+    looks alike.
+    """
+    name = re.sub(r"[^\w.-]+", "-", study).strip("-")[:LONGEST_NAME] or "study"
+    return name if name == study else f"{name}-{hashlib.sha256(study.encode()).hexdigest()[:8]}"

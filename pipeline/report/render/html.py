@@ -12,9 +12,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.report.content import Content, Figure, Table
+from pipeline.report.content import Content, Figure, Numbers, Table
 from pipeline.report.report import Report
 from pipeline.report.sections.order import HEAD, PARTS, page_of
+
+_LONGEST_WORD = 14
+"""Characters of a cell that is never wrapped."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,6 +34,7 @@ def as_html(report: Report) -> str:
     # The template knows texts, tables and figures, and none of the sections by its name.
     environment.filters["kind"] = _kind
     environment.filters["with_code"] = _with_code
+    environment.filters["cell"] = _cell
     sections = {
         part.name: [content for _, content in group]
         for part, group in groupby(page_of(report, "html"), key=itemgetter(0))
@@ -39,7 +43,11 @@ def as_html(report: Report) -> str:
         dataset=report.study.dataset,
         study=report.study.study,
         head=sections.get(HEAD.name, []),
-        parts=[(part, sections.get(part.name, [])) for part in PARTS.values() if part is not HEAD],
+        parts=[
+            (part, part.finding(report), sections[part.name])
+            for part in PARTS.values()
+            if part is not HEAD and part.name in sections
+        ],
     )
 
 
@@ -49,7 +57,14 @@ def _kind(content: Content) -> str:
         return "figure"
     if isinstance(content, Table):
         return "table" if any(content.headings) else "facts"
-    return content.style
+    return "numbers" if isinstance(content, Numbers) else content.style
+
+
+def _cell(text: str, align: str) -> str:
+    """Returns the classes of a table's cell: numbers stand at the right, many words may wrap."""
+    if align == "right":
+        return "number interval" if "(" in text else "number"
+    return "words" if len(text) > _LONGEST_WORD else "word"
 
 
 def _with_code(escaped: str) -> str:

@@ -17,9 +17,7 @@ from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
 from pipeline.report.sections.data import findings_json
 from pipeline.report.sections.notes import warnings
-from pipeline.selection.records import CONSTANTS, Finalist
-
-RULE_KEYS = ("name", *(constant.name for constant in CONSTANTS), "seeds", "finalists")
+from pipeline.selection.records import Finalist
 
 MEASUREMENT_KEYS = (
     "val_ce",
@@ -93,7 +91,7 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "dataset": lambda report: report.study.dataset,
     "study": lambda report: report.study.study,
     "split_id": lambda report: report.study.split_id,
-    "rule": lambda report: _attributes(report.selection.rule, RULE_KEYS),
+    "rule": lambda report: report.selection.rule.as_dict(),
     "winner": lambda report: report.selection.winner,
     "reference": lambda report: report.selection.reference,
     "eligible": lambda report: report.selection.eligible,
@@ -146,6 +144,7 @@ def _finalists(report: Report) -> Iterable[Finalist]:
 def _finalist(report: Report, finalist: Finalist) -> dict[str, Any]:
     values = finalist_json(finalist, report.seeds_of(finalist))
     is_winner = finalist.number == report.selection.winner
+    values["runs"] = [{key: run[key] for key in RUN_KEYS} for run in values["runs"]]
     values["delivered"] = finalist.median if is_winner else None
     return {key: values[key] for key in FINALIST_KEYS}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.report.content import Content, Figure, Table, Text
+from pipeline.report.content import Content, Figure, Number, Numbers, Table, Text
 from pipeline.report.report import Report
 from pipeline.report.sections.order import page_of
 
@@ -26,6 +26,9 @@ def _blocks(content: Content) -> Iterator[str]:
             yield from (f"**{_escaped(line)}**" for line in content.lines)
         case Text(style="list"):
             yield _bullets(content.lines)
+        case Numbers():
+            yield _bullets(map(_number, content.entries))
+            yield _escaped(content.note)
         case Text(style="commands"):
             yield from (f"    {line}" for line in content.lines)
         case Text():
@@ -45,6 +48,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _number(number: Number) -> str:
+    interval = f", 95% {number.interval}" if number.interval else ""
+    return f"{number.label}: {number.value}{interval}{number.remark and f': {number.remark}'}"
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
 from pipeline.errors import printable
-from pipeline.report.content import Content, Figure, Table, Text
+from pipeline.report.content import Content, Figure, Numbers, Table, Text
 from pipeline.report.report import Report
 from pipeline.report.sections.order import HEAD, page_of
 
@@ -54,12 +54,17 @@ def as_text(report: Report, color: bool = False) -> str:
 
 def _blocks(content: Content, titled: bool) -> Iterator[RenderableType]:
     """Yields a section's title, unless it stands in the head of the page, and what follows it."""
+    if titled and not content.title:
+        yield _printable("")
     titled = titled and bool(content.title)
     if titled:
         yield _printable(f"\n{content.title}", style="bold")
     match content:
         case Text():
             yield from _lines(content, titled)
+        case Numbers():
+            yield Padding(_numbers(content), _INDENTED)
+            yield Padding(_printable(content.note), _INDENTED)
         case Table():
             table = _rich_table(content)
             yield table if titled else Padding(table, _BELOW_A_BLANK_LINE)
@@ -81,6 +86,17 @@ def _lines(text: Text, titled: bool) -> Iterator[RenderableType]:
             yield Padding(shown, _INDENTED)
         else:
             yield shown
+
+
+def _numbers(numbers: Numbers) -> RenderableType:
+    """Returns a line per number: its label, itself, its interval and the remark."""
+    grid = RichTable.grid(padding=(0, GAP))
+    for justify in ("left", "right", "left", "left"):
+        grid.add_column(justify=justify, no_wrap=justify == "right")
+    for entry in numbers.entries:
+        interval = f"95% {entry.interval}" if entry.interval else ""
+        grid.add_row(*map(_printable, (entry.label, entry.value, interval, entry.remark)))
+    return grid
 
 
 def _printable(words: str, style: str = "") -> RichText:

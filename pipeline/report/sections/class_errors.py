@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.formatting import between, decimal
+from pipeline.formatting import percent, with_interval
 from pipeline.report.content import Column, Table, tabulate
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.class_errors import ClassError
@@ -14,8 +14,16 @@ def table(report: Report) -> Table | None:
     found = evidence_of(report).class_errors
     if found is None:
         return None
-    note = f"Macro-F1 {decimal(found.macro_f1)}, 95% {between(*found.macro_f1_interval)}."
-    return tabulate("Errors per class on the test part", COLUMNS, found.classes, note)
+    return tabulate("Errors per class on the test part", COLUMNS, found.classes)
+
+
+def finding(report: Report) -> str:
+    """Returns the class with the most errors, in a few words; empty while the part is unread."""
+    found = evidence_of(report).class_errors
+    if found is None or not found.classes:
+        return ""
+    first = found.classes[0]
+    return f"most often on {first.name}: {percent(first.rate)} of {first.num_examples}"
 
 
 def _taken_for(entry: ClassError) -> str:
@@ -25,7 +33,6 @@ def _taken_for(entry: ClassError) -> str:
 COLUMNS: tuple[Column[ClassError], ...] = (
     Column("class", lambda entry: entry.name, align="left"),
     Column("test examples", lambda entry: str(entry.num_examples)),
-    Column("error rate", lambda entry: decimal(entry.rate)),
-    Column("95%", lambda entry: between(*entry.interval)),
+    Column("error rate (95%)", lambda entry: with_interval(entry.rate, *entry.interval)),
     Column("most often taken for", _taken_for, align="left"),
 )

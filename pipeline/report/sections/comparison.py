@@ -1,4 +1,4 @@
-"""Shows the winner beside the other models: the best on validation and the unregularized baseline.
+"""Shows the winner beside the other models: the best score and the unregularized baseline.
 
 Their figures on the test part stand here where they were tested. Another model to compare with is
 an entry of :func:`others`.
@@ -6,56 +6,104 @@ an entry of :func:`others`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pipeline.formatting import MISSING, between, decimal, signed
+from pipeline.formatting import MISSING, decimal, signed, with_interval
 from pipeline.records import Measurement, TestResult, TrialRecord
-from pipeline.report.content import Column, Table, tabulate
+from pipeline.report.content import (
+    EVERY_FORMAT,
+    LONG_FORMATS,
+    SHORT_FORMATS,
+    Column,
+    Table,
+    Text,
+    tabulate,
+)
 from pipeline.report.evidence import evidence_of
-from pipeline.report.report import Report
-from pipeline.selection.statistics import normal_interval, paired_standard_error
+from pipeline.report.evidence.differences import Difference, Differences
+from pipeline.report.report import BEST_SCORE, NO_REGULARIZATION, WINNER, Report
+from pipeline.report.sections import test_results
+from pipeline.selection.records import Verdict
+
+BEST_SINGLE = "best single training of the search"
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A model, what it is to the report, and its result on the test part."""
+    """A model, what it is to the report, its verdict and its result on the test part."""
 
     role: str
     model: TrialRecord
+    verdict: Verdict | None
     test: TestResult | None
 
 
-def sentences(report: Report) -> list[str]:
-    """Returns how the best-validation trial and the baseline compare with the winner."""
-    winner = report.selection.winner
-    if winner is None:
-        return []
-    lines = [_best_of_search(report)]
-    lines += [_comparison(report, role, trial) for role, trial in others(report)]
-    if winner == report.selection.reference:
-        over = ", by the means over seeds" if report.confirmation else ""
-        lines.insert(0, f"It is the best-validation trial, too{over}.")
-    return [line for line in lines if line]
+@dataclass(frozen=True)
+class _Cost:
+    """Another model than the winner, and the winner's results minus its own."""
+
+    role: str
+    model: TrialRecord
+    found: Differences
+
+
+def introduction(report: Report) -> Text:
+    """Returns the winner's verdict, what became of the search's best, and the optimism."""
+    lines = [_verdict(report), _best_of_search(report), test_results.optimism(report)]
+    return Text(tuple(line for line in lines if line), style="paragraphs")
+
+
+def validation(report: Report) -> Text:
+    """Returns the delivered model's figures on validation, for pages whose table lacks them."""
+    delivered = report.delivered
+    measured = delivered.measurement if delivered else None
+    if measured is None or report.test is None:
+        return Text(())
+    line = (
+        f"Validation{_which_seed(report)}: accuracy {decimal(measured.val_accuracy)}, "
+        f"cross-entropy {decimal(measured.val_ce)} nats, gap to training "
+        f"{decimal(measured.gap_ce)} (selected on)."
+    )
+    return Text((line,), style="paragraphs")
 
 
 def table(report: Report) -> Table | None:
-    """Returns winner, best-validation trial and baseline side by side; None without a winner."""
+    """Returns winner, best score and baseline side by side; None without a winner."""
     delivered = report.delivered
     if delivered is None or delivered.measurement is None:
         return None
-    tested = report.tested.get(delivered.number, report.test)
-    rows = [_Row("winner", delivered, tested)]
-    rows += [_Row(role, model, report.tested.get(model.number)) for role, model in others(report)]
-    note = "The validation gap is what was selected on; the test gap is test minus train."
+    models = [(WINNER, delivered), *others(report)]
+    rows = [
+        _Row(
+            role,
+            model,
+            report.selection.verdicts.get(model.number),
+            report.tested.get(model.number, report.test if role == WINNER else None),
+        )
+        for role, model in models
+    ]
+    note = "Cross-entropies (CE) and gaps in nats; validation figures are those selected on."
     if report.finalist(report.selection.winner):
         note = (
-            "Of finalists the seed with the median val CE; the mean gap over seeds is what was "
-            "selected on. The test gap is test minus train."
+            "Cross-entropies (CE) and gaps in nats. Of finalists the seed with the median val CE; "
+            "selected on were the means over seeds, verdicts are on the training in the search."
         )
-    return replace(tabulate("Side by side", COLUMNS, rows, note), winner=0)
+    tested = any(row.test is not None for row in rows)
+    columns = COLUMNS if tested else (*ROLE_COLUMNS, *validation_columns(EVERY_FORMAT))
+    return replace(tabulate("Side by side", columns, rows, note), winner=0)
+
+
+def costs(report: Report) -> Table | None:
+    """Returns what the winner's smaller gap costs in quality; None where no test tells."""
+    found = evidence_of(report).test_differences
+    rows = [
+        _Cost(role, model, found[model.number])
+        for role, model in others(report)
+        if model.number in found
+    ]
+    note = "The winner minus the other model, on the same test examples; 95% in brackets."
+    return tabulate("What the choice costs", COSTS, rows, note) if rows else None
 
 
 def others(report: Report) -> list[tuple[str, TrialRecord]]:
@@ -63,14 +111,31 @@ def others(report: Report) -> list[tuple[str, TrialRecord]]:
     winner, best, baseline = report.selection.winner, report.best, report.baseline
     roles: dict[int, list[str]] = {}
     if best is not None and best.number != winner:
-        roles[best.number] = ["best on validation"]
+        roles[best.number] = [BEST_SCORE]
     overtaken = _overtaken(report)
     if overtaken is not None and overtaken.number != winner:
-        roles[overtaken.number] = ["best single training of the search"]
+        roles[overtaken.number] = [BEST_SINGLE]
     if baseline is not None and baseline.number != winner:
-        roles.setdefault(baseline.number, []).append("unregularized baseline")
-    models = [(" and ".join(words), report.measured(number)) for number, words in roles.items()]
+        roles.setdefault(baseline.number, []).append(NO_REGULARIZATION)
+    models = [(", ".join(words), report.measured(number)) for number, words in roles.items()]
     return [(words, model) for words, model in models if model is not None]
+
+
+def _verdict(report: Report) -> str:
+    verdict = report.selection.verdicts.get(-1 if report.winner is None else report.winner.number)
+    if verdict is None:
+        return ""
+    where = " on its training in the search" if report.confirmation else ""
+    return f"The winner's verdict{where}: {verdict.name} - {verdict.because}."
+
+
+def _which_seed(report: Report) -> str:
+    finalist = report.finalist(report.selection.winner)
+    if finalist is None:
+        return ""
+    seed = report.seeds_of(finalist)[finalist.median]
+    named = f"seed {seed}, " if seed is not None else ""
+    return f" of the delivered model ({named}the median of {len(finalist.runs)})"
 
 
 def _best_of_search(report: Report) -> str:
@@ -85,7 +150,7 @@ def _best_of_search(report: Report) -> str:
         else "it is not among the finalists"
     )
     return (
-        f"The best single training of the search was trial {best.number}, cross-entropy "
+        f"The {BEST_SINGLE} was trial {best.number}, validation cross-entropy "
         f"{decimal(best.measurement.val_ce)}; {then}."
     )
 
@@ -98,43 +163,6 @@ def _overtaken(report: Report) -> TrialRecord | None:
     return best if best is not None and best.number != report.selection.reference else None
 
 
-def _comparison(report: Report, role: str, model: TrialRecord) -> str:
-    """Returns a model's figures: on the test part where both were tested, else on validation."""
-    winners = report.tested.get(int(report.selection.winner or 0))
-    own = report.tested.get(model.number)
-    name = f"Beside it, the {role}, trial {model.number}"
-    if winners is not None and own is not None and report.test is not None:
-        return f"{name}: test {_test_words(own)}{_paired_difference(report, model.number)}."
-    measured = model.measurement
-    if measured is None:
-        return f"{name}: not measured."
-    return (
-        f"{name}: validation accuracy {decimal(measured.val_accuracy)}, cross-entropy "
-        f"{decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}."
-    )
-
-
-def _test_words(test: TestResult) -> str:
-    return (
-        f"accuracy {decimal(test.accuracy)}, 95% {between(test.accuracy_low, test.accuracy_high)}; "
-        f"cross-entropy {decimal(test.ce)}; gap {decimal(test.gap_ce)}, 95% "
-        f"{between(test.gap_ce_low, test.gap_ce_high)}"
-    )
-
-
-def _paired_difference(report: Report, number: int) -> str:
-    """Returns by how much the winner's accuracy differs on the same test examples, if kept."""
-    test, winner = report.test_examples, report.selection.winner
-    if test is None or winner is None or not {winner, number} <= test.results.keys():
-        return ""
-    winners, own = test.results[winner].correct, test.results[number].correct
-    if np.array_equal(winners, own):
-        return "; the winner is right on the same examples"
-    value = float(winners.mean() - own.mean())
-    low, high = normal_interval(value, paired_standard_error(winners, own))
-    return f"; the winner's accuracy differs by {signed(value)}, 95% {between(low, high)}"
-
-
 def _validation(value: Callable[[Measurement], float]) -> Callable[[_Row], str]:
     """Returns a column's cell: a number on validation, if the model was measured."""
     return lambda row: decimal(value(row.model.measurement) if row.model.measurement else None)
@@ -145,15 +173,48 @@ def _test(words: Callable[[TestResult], str]) -> Callable[[_Row], str]:
     return lambda row: words(row.test) if row.test is not None else MISSING
 
 
-COLUMNS: tuple[Column[_Row], ...] = (
+def _test_accuracy(test: TestResult) -> str:
+    return with_interval(test.accuracy, test.accuracy_low, test.accuracy_high)
+
+
+def _test_gap(test: TestResult) -> str:
+    return with_interval(test.gap_ce, test.gap_ce_low, test.gap_ce_high)
+
+
+def _change(difference: Difference) -> str:
+    return f"{signed(difference.value)} ({signed(difference.low)} to {signed(difference.high)})"
+
+
+def validation_columns(formats: Collection[str]) -> tuple[Column[_Row], ...]:
+    """Returns the columns of figures on validation, which appear in these formats."""
+    values: dict[str, Callable[[Measurement], float]] = {
+        "val gap": lambda measured: measured.gap_ce,
+        "val acc": lambda measured: measured.val_accuracy,
+        "val CE": lambda measured: measured.val_ce,
+    }
+    return tuple(
+        Column(name, _validation(value), formats=formats) for name, value in values.items()
+    )
+
+
+ROLE_COLUMNS: tuple[Column[_Row], ...] = (
     Column("model", lambda row: row.role, align="left"),
     Column("trial", lambda row: str(row.model.number)),
-    Column("val acc", _validation(lambda measured: measured.val_accuracy)),
-    Column("val CE", _validation(lambda measured: measured.val_ce)),
-    Column("val gap", _validation(lambda measured: measured.gap_ce)),
-    Column("test acc", _test(lambda test: decimal(test.accuracy))),
-    Column("95%", _test(lambda test: between(test.accuracy_low, test.accuracy_high))),
+    Column("verdict", lambda row: row.verdict.name if row.verdict else MISSING, align="left"),
+)
+
+COLUMNS: tuple[Column[_Row], ...] = (
+    *ROLE_COLUMNS,
+    Column("test gap (95%)", _test(_test_gap)),
+    Column("test acc", _test(lambda test: decimal(test.accuracy)), formats=SHORT_FORMATS),
+    Column("test acc (95%)", _test(_test_accuracy), formats=LONG_FORMATS),
     Column("test CE", _test(lambda test: decimal(test.ce))),
-    Column("test gap", _test(lambda test: decimal(test.gap_ce))),
-    Column("95%", _test(lambda test: between(test.gap_ce_low, test.gap_ce_high))),
+    *validation_columns(LONG_FORMATS),
+)
+
+COSTS: tuple[Column[_Cost], ...] = (
+    Column("against", lambda row: row.role, align="left"),
+    Column("trial", lambda row: str(row.model.number)),
+    Column("accuracy difference", lambda row: _change(row.found.accuracy)),
+    Column("CE difference, nats", lambda row: _change(row.found.ce)),
 )

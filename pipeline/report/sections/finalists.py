@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipeline.formatting import between, decimal
+from pipeline.formatting import decimal, with_interval
 from pipeline.report.content import Column, Table, tabulate
 from pipeline.report.report import Report
 from pipeline.selection.records import Finalist
@@ -23,9 +23,17 @@ def table(report: Report) -> Table | None:
     if not finalists:
         return None
     rows = [_Row(entry, entry.number == report.selection.winner) for entry in finalists]
-    note = "Means over the seeds; > winner, of which the seed with the median val CE is delivered."
+    note = (
+        "Finalists are configurations trained again with other seeds; means over the seeds. "
+        "> winner, of which the seed with the median val CE is delivered."
+    )
     winner = next((place for place, row in enumerate(rows) if row.is_winner), None)
     return replace(tabulate("Finalists", COLUMNS, rows, note), winner=winner)
+
+
+def _gap(row: _Row) -> str:
+    measured = row.finalist.measurement
+    return with_interval(measured.gap_ce, *gap_interval_of(measured))
 
 
 def _by_seed(row: _Row) -> str:
@@ -34,13 +42,10 @@ def _by_seed(row: _Row) -> str:
 
 
 COLUMNS: tuple[Column[_Row], ...] = (
-    Column(
-        "trial", lambda row: f"{'> ' if row.is_winner else ''}{row.finalist.number}", align="left"
-    ),
+    Column("trial", lambda row: f"{'> ' if row.is_winner else ''}{row.finalist.number}"),
     Column("seeds", lambda row: str(len(row.finalist.runs))),
+    Column("val gap (95%)", _gap),
     Column("val acc", lambda row: decimal(row.finalist.measurement.val_accuracy)),
     Column("val CE", lambda row: decimal(row.finalist.measurement.val_ce)),
-    Column("gap", lambda row: decimal(row.finalist.measurement.gap_ce)),
-    Column("95% of the gap", lambda row: between(*gap_interval_of(row.finalist.measurement))),
     Column("val CE by seed", _by_seed),
 )

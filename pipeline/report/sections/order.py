@@ -14,21 +14,23 @@ from pipeline.report.content import (
     LONG_FORMATS,
     SHORT_FORMATS,
     Content,
+    Figure,
     Table,
     Text,
     columns_for,
 )
-from pipeline.report.figures import FIGURES, draw_figure
+from pipeline.report.figures import draw_figure
 from pipeline.report.report import Report
 from pipeline.report.sections import (
+    answer,
     class_errors,
     comparison,
     data,
     finalists,
+    importance,
     notes,
     overview,
     reproduction,
-    search_space,
     stability,
     techniques,
     trials,
@@ -37,19 +39,19 @@ from pipeline.report.sections import (
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the page, to which a long page links.
+    """A part of the page, which folds where a page can.
 
     Attributes:
         name: Its anchor on the page.
-        link: The words of the link; empty for the head of the page, which shows no titles.
-        heading: The heading over all sections of the part; empty where they bring their own.
-        empty: What is said where none of its sections has anything to show.
+        heading: The heading over its sections; empty for the head of the page.
+        finding: Says in a few words what stands in it; an empty string for nothing.
+        unfolded: Whether a page that folds shows it at once.
     """
 
     name: str
-    link: str
     heading: str = ""
-    empty: str = ""
+    finding: Callable[[Report], str] = lambda report: ""
+    unfolded: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,52 +69,83 @@ class Section:
     formats: Collection[str] = EVERY_FORMAT
 
 
-HEAD = Part("head", link="")
+HEAD, MISSING = Part("head"), Part("missing", "What is not shown, and why")
 
 PARTS = {
     part.name: part
     for part in (
         HEAD,
-        Part("pictures", "Pictures", heading="Pictures"),
-        Part("tables", "Tables", heading="Tables", empty="There is nothing to compare yet."),
-        Part("trials", "All trials"),
-        Part("caveats", "Caveats"),
+        Part("notes", "Keep in mind", unfolded=True),
+        Part("compared", "Beside the other models", unfolded=True),
+        Part("choice", "How the choice was made", stability.finding),
+        Part("techniques", "What each technique buys", techniques.finding),
+        Part("hyperparameters", "What the hyperparameters do", importance.finding),
+        Part("errors", "Where it errs", class_errors.finding),
+        Part("trials", "All trials", trials.finding),
+        Part("data", "The data"),
         Part("again", "How to get it again"),
+        MISSING,
     )
 }
+
+
+def _figure(part: str, name: str) -> Section:
+    return Section(part, partial(draw_figure, name=name), LONG_FORMATS)
+
 
 SECTIONS: tuple[Section, ...] = (
     Section("head", overview.headline),
     Section("head", overview.problems),
-    Section("head", overview.summary, SHORT_FORMATS),
-    Section("head", overview.opening, LONG_FORMATS),
-    Section("head", comparison.table, LONG_FORMATS),
-    Section("head", trials.short_table, SHORT_FORMATS),
-    *(Section("pictures", partial(draw_figure, name=name), LONG_FORMATS) for name in FIGURES),
-    Section("tables", finalists.table),
-    Section("tables", stability.table, LONG_FORMATS),
-    Section("tables", techniques.table),
-    Section("tables", search_space.table, LONG_FORMATS),
-    Section("tables", class_errors.table, LONG_FORMATS),
+    Section("head", answer.conclusion),
+    Section("head", answer.numbers),
+    _figure("head", "tradeoff"),
+    Section("notes", notes.notes),
+    _figure("compared", "curves"),
+    Section("compared", comparison.table),
+    Section("compared", comparison.costs),
+    Section("compared", comparison.validation, SHORT_FORMATS),
+    Section("compared", comparison.introduction),
+    Section("choice", overview.rule),
+    Section("choice", finalists.table),
+    Section("choice", stability.table, LONG_FORMATS),
+    Section("choice", stability.sentences, SHORT_FORMATS),
+    Section("choice", trials.reasons, SHORT_FORMATS),
+    _figure("techniques", "techniques"),
+    _figure("techniques", "overlay"),
+    Section("techniques", techniques.table),
+    _figure("hyperparameters", "hyperparameters"),
+    _figure("hyperparameters", "importance"),
+    _figure("hyperparameters", "place"),
+    _figure("errors", "class_errors"),
+    _figure("errors", "calibration"),
+    Section("errors", class_errors.table, LONG_FORMATS),
+    Section("trials", trials.short_table, SHORT_FORMATS),
     Section("trials", trials.full_table, LONG_FORMATS),
-    Section("caveats", trials.reasons, SHORT_FORMATS),
-    Section("caveats", notes.notes, SHORT_FORMATS),
-    Section("caveats", notes.caveats, LONG_FORMATS),
-    Section("caveats", data.findings),
+    Section("data", data.findings),
     Section("again", reproduction.introduction, LONG_FORMATS),
     Section("again", reproduction.commands, LONG_FORMATS),
     Section("again", reproduction.facts, LONG_FORMATS),
+    Section("again", reproduction.model, SHORT_FORMATS),
 )
 
 
 def page_of(report: Report, page: str) -> Iterator[tuple[Part, Content]]:
-    """Yields what a report shows in a format, section by section, each with its part."""
+    """Yields what a report shows in a format, section by section, each with its part.
+
+    Figures that could not be drawn come last, in one text that says why.
+    """
+    missing = []
     for section in SECTIONS:
         if page not in section.formats:
             continue
         content = section.content(report)
         if content is None or (isinstance(content, Text) and not content.lines):
             continue
+        if isinstance(content, Figure) and not content.svg:
+            missing.append(f"{content.title}: {content.caption}")
+            continue
         if isinstance(content, Table):
             content = columns_for(content, page)
         yield PARTS[section.part], content
+    if missing:
+        yield MISSING, Text(tuple(missing))

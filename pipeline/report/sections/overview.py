@@ -1,22 +1,18 @@
-"""Says who wins and by which rule, with its figures; or why nothing is recommended, and what to do.
+"""Says who wins and by which rule; or why nothing is recommended, and what to do.
 
-The head of every page.
+The first line of every page; ``answer`` says how good the winner is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from pipeline.formatting import between, decimal
-from pipeline.records import Measurement, TrialRecord
+from pipeline.formatting import decimal
 from pipeline.report.configurations import describe, identifying_keys
 from pipeline.report.content import Text
 from pipeline.report.report import Report
-from pipeline.report.sections import comparison, stability, test_results
 from pipeline.report.sections.trials import trial_name
 from pipeline.selection.rules import RULES
-from pipeline.selection.statistics import wilson_interval
-from pipeline.selection.verdicts import gap_interval_of
 
 
 def headline(report: Report) -> Text:
@@ -26,7 +22,7 @@ def headline(report: Report) -> Text:
     if winner is not None:
         name = f" ({winner.name})" if winner.name else ""
         overfits = "overfits least" if selection.rule.name == "least_overfit" else "is chosen"
-        config = describe(winner.config, identifying_keys(report.study, winner.config))
+        config = describe(winner.config, identifying_keys(winner.config))
         line = f"Trial {winner.number}{name} {overfits} on {dataset}: {config}."
     elif selection.status == "ok":
         line = f"No single winner on {dataset}: the rule '{selection.rule.name}' picks none."
@@ -59,25 +55,9 @@ def problems(report: Report) -> Text:
     return Text(lines, style="warning")
 
 
-def summary(report: Report) -> Text:
-    """Returns the lines below the headline, where the page has little more than these."""
-    validation, gap, verdict = _winner_lines(report) or ("", "", "")
-    test = test_results.sentence(report.test) if verdict else ""
-    lines = [validation, gap, test, verdict, *comparison.sentences(report)]
-    lines += [test_results.optimism(report), *stability.sentences(report), rule_line(report)]
-    lines += [f"Model: {report.model_uri}" if report.model_uri else ""]
-    lines += [f"{label}: {value}" for label, value in report.extras.items()]
-    return Text(tuple(line for line in lines if line))
-
-
-def opening(report: Report) -> Text:
-    """Returns the lines below the headline of a whole page: what counts first, the test part."""
-    own = _winner_lines(report)
-    if own is None:
-        return Text(())
-    # Validation flatters the winner, which was chosen on it: the test part comes first.
-    lines = [test_results.sentence(report.test), *comparison.sentences(report), *own]
-    return Text(tuple(line for line in (*lines, test_results.optimism(report)) if line))
+def rule(report: Report) -> Text:
+    """Returns the rule in a sentence."""
+    return Text((rule_line(report),), style="paragraphs")
 
 
 def rule_line(report: Report) -> str:
@@ -91,48 +71,6 @@ def rule_line(report: Report) -> str:
     names = [constant.name for constant in entry.constants]
     words = ", ".join(f"{name} {getattr(rule, name):g}" for name in names)
     return f"Rule {rule.name}{chosen} ({words})."
-
-
-def _winner_lines(report: Report) -> tuple[str, str, str] | None:
-    """Returns the winner's validation figures, its gap and its verdict; None without a winner."""
-    winner, delivered = report.winner, report.delivered
-    if winner is None or delivered is None or delivered.measurement is None:
-        return None
-    measured = delivered.measurement
-    verdict = report.selection.verdicts[winner.number]
-    return (
-        f"Validation{_which_seed(report)}: accuracy {decimal(measured.val_accuracy)}"
-        f"{_accuracy_interval(delivered)}, cross-entropy {decimal(measured.val_ce)} nats.",
-        _gap_line(report, measured),
-        f"Verdict{' on its training in the search' if report.confirmation else ''}: "
-        f"{verdict.name} - {verdict.because}.",
-    )
-
-
-def _which_seed(report: Report) -> str:
-    finalist = report.finalist(report.selection.winner)
-    if finalist is None:
-        return ""
-    seed = report.seeds_of(finalist)[finalist.median]
-    named = f"seed {seed}, " if seed is not None else ""
-    return f" of the delivered model ({named}the median of {len(finalist.runs)})"
-
-
-def _gap_line(report: Report, measured: Measurement) -> str:
-    finalist = report.finalist(report.selection.winner)
-    over = f", mean over {len(finalist.runs)} seeds" if finalist else ""
-    judged = finalist.measurement if finalist else measured
-    return (
-        f"Generalization gap (validation - train cross-entropy){over}: {decimal(judged.gap_ce)} "
-        f"nats, 95% {between(*gap_interval_of(judged))} (selected on)."
-    )
-
-
-def _accuracy_interval(trial: TrialRecord) -> str:
-    if trial.validation is None or not trial.validation.correct.size:
-        return ""
-    correct = trial.validation.correct
-    return f", 95% {between(*wilson_interval(int(correct.sum()), correct.size))}"
 
 
 def _no_finite_line(report: Report, search: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
-from io import StringIO
 
+from pipeline.datasets.option_words import option_words
 from pipeline.records import DataOptions
 from pipeline.report.content import Column, Table, Text, tabulate
 from pipeline.report.report import Report
-from pipeline.report.sections.overview import rule_line
 
 
 def introduction(report: Report) -> Text:
@@ -19,7 +17,6 @@ def introduction(report: Report) -> Text:
             "The same commands on the same machine give the same numbers; `search_space.yaml` is "
             "a file of the study's MLflow run.",
         ),
-        "How to get it again",
         style="paragraphs",
     )
 
@@ -37,6 +34,13 @@ def commands(report: Report) -> Text:
     return Text(tuple(lines), style="commands")
 
 
+def model(report: Report) -> Text:
+    """Returns where the model is, and the further lines, for pages that show no other facts."""
+    lines = [f"Model: {report.model_uri}"] if report.model_uri else []
+    lines += [f"{label}: {value}" for label, value in report.extras.items()]
+    return Text(tuple(lines), style="paragraphs")
+
+
 def facts(report: Report) -> Table:
     """Returns what identifies the study: split, runs, model, and whatever else was given."""
     delivered = report.delivered
@@ -45,7 +49,6 @@ def facts(report: Report) -> Table:
         ("MLflow run of the study", report.study.run_id),
         ("MLflow run of the delivered model", delivered.mlflow_run_id if delivered else None),
         ("Model", report.model_uri),
-        ("Rule", rule_line(report).removeprefix("Rule ")),
         *report.extras.items(),
     ]
     given = [(label, value) for label, value in known if value]
@@ -68,22 +71,7 @@ def _search(report: Report) -> list[str]:
     }
     for option, value in options.items():
         words += [option, str(value)] if value is not None else []
-    return words + _data_words(DataOptions.of(definition.get("data", {})))
-
-
-def _data_words(options: DataOptions) -> list[str]:
-    """Returns the options with which the data were read and split, as the command takes them."""
-    words = []
-    for name, value in options.given().items():
-        option = f"--{name.replace('_', '-')}"
-        if name == "image_size":
-            value = "x".join(map(str, value))
-        elif isinstance(value, tuple):
-            row = StringIO()
-            csv.writer(row, lineterminator="").writerow(value)
-            value = row.getvalue()
-        words += [option] if value is True else [option, str(value)]
-    return words
+    return words + option_words(DataOptions.of(definition.get("data", {})))
 
 
 COLUMNS: tuple[Column[tuple[str, str]], ...] = (

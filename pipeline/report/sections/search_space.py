@@ -1,20 +1,10 @@
-"""Shows where the winner lies in the search space, and warns of an edge of it."""
+"""Warns of a winner at an edge of the search space."""
 
 from __future__ import annotations
 
-from pipeline.formatting import MISSING, percent
-from pipeline.report.content import Column, Table, tabulate
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.place import Place
 from pipeline.report.report import Report
-
-
-def table(report: Report) -> Table | None:
-    """Returns the winner's place in each searched range; None without a winner or a range."""
-    found = evidence_of(report).places
-    if not found:
-        return None
-    return tabulate("The winner's place in the search space", COLUMNS, found)
 
 
 def warnings(report: Report) -> list[str]:
@@ -31,18 +21,3 @@ def _edge_warning(place: Place) -> str:
         f"value is {limit:.4g}: better ones may lie outside. {verb.capitalize()} the limit and "
         "search again."
     )
-
-
-COLUMNS: tuple[Column[Place], ...] = (
-    Column("hyperparameter", lambda place: place.name, align="left"),
-    Column("winner", lambda place: f"{place.value:.4g}" if place.value is not None else "off"),
-    Column(
-        "searched",
-        lambda place: f"{place.low:.4g} to {place.high:.4g}{', log' if place.log else ''}",
-    ),
-    Column(
-        "position",
-        lambda place: percent(place.position) if place.position is not None else MISSING,
-    ),
-    Column("edge", lambda place: f"at its {place.edge} end" if place.edge else "", align="left"),
-)

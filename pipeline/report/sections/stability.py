@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.formatting import MISSING, percent
 from pipeline.report.configurations import trial_label, varying_keys
-from pipeline.report.content import Column, Table, tabulate
+from pipeline.report.content import Column, Table, Text, tabulate
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.resampling import REPEATS
 from pipeline.report.report import Report
@@ -32,14 +32,14 @@ class _Row:
         return self.number == self.report.selection.winner
 
 
-def sentences(report: Report) -> list[str]:
+def sentences(report: Report) -> Text:
     """Returns how often the rule picks each trial under resampling; empty without a choice.
 
     The finalists are few and chosen: only the resampling of the whole search tells stability.
     """
     evidence, confirmation = evidence_of(report), report.confirmation
     if len(report.study.trials) < 2:
-        return []
+        return Text(())
     drawn = f"of {REPEATS} resamples of the validation examples"
     lines = []
     if confirmation is not None and len(confirmation.finalists) > 1 and evidence.frequencies:
@@ -51,7 +51,7 @@ def sentences(report: Report) -> list[str]:
         among = "among all candidates, by single trainings, " if confirmation else ""
         shares = _shares(evidence.frequencies_search)
         lines.append(f"Stability: {among}{drawn} the rule picks {shares}.")
-    return lines
+    return Text(tuple(lines), style="paragraphs")
 
 
 def warnings(report: Report) -> list[str]:
@@ -74,6 +74,14 @@ def warnings(report: Report) -> list[str]:
     ]
 
 
+def finding(report: Report) -> str:
+    """Returns how often the winner is picked, in a few words; empty without a choice."""
+    winner, shares = report.selection.winner, evidence_of(report).frequencies_search
+    if winner is None or len(report.study.trials) < 2 or not shares:
+        return ""
+    return f"the winner is picked in {percent(shares.get(winner, 0.0))} of resamples"
+
+
 def table(report: Report) -> Table | None:
     """Returns how often the rule picks the eligible and every picked trial; None without picks."""
     samples = _samples(report)
@@ -84,7 +92,10 @@ def table(report: Report) -> Table | None:
     numbers = dict.fromkeys([*report.selection.eligible, *picked])
     rows = [_Row(report, number, keys) for number in numbers]
     shares = [_share_column(heading, shares) for heading, shares in samples.items()]
-    note = f"{' '.join(sentences(report))} No rule is stable: the eligible set is the finding."
+    note = (
+        f"Shares of {REPEATS} resamples of the validation examples; among the finalists their "
+        "seeds stay as they are."
+    )
     winner = next((place for place, row in enumerate(rows) if row.is_winner), None)
     shown = tabulate("How often the rule picks whom", [*COLUMNS, *shares], rows, note)
     return replace(shown, winner=winner)
@@ -122,7 +133,7 @@ def _eligibility(row: _Row) -> str:
 
 
 COLUMNS: tuple[Column[_Row], ...] = (
-    Column("trial", lambda row: f"{'> ' if row.is_winner else ''}{row.number}", align="left"),
+    Column("trial", lambda row: f"{'> ' if row.is_winner else ''}{row.number}"),
     Column("configuration", _label, align="left", shortened=True),
     Column("in this study", _eligibility, align="left"),
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from pipeline.formatting import MISSING, between, signed
+from pipeline.formatting import MISSING, decimal, signed
+from pipeline.report.configurations import in_words, technique_words
 from pipeline.report.content import Column, Table, tabulate
 from pipeline.report.evidence import evidence_of
-from pipeline.report.evidence.techniques import Difference, Effect, Isolation
+from pipeline.report.evidence.differences import Difference
+from pipeline.report.evidence.techniques import Effect, Isolation
 from pipeline.report.report import Report
 
 
@@ -20,16 +20,29 @@ def table(report: Report) -> Table | None:
     return tabulate("What each technique buys on its own", COLUMNS, view.effects, note)
 
 
+def finding(report: Report) -> str:
+    """Returns which technique alone lowers the gap most, in a few words; empty where none does."""
+    effects = [e for e in evidence_of(report).isolation.effects if e.gap_ce is not None]
+    least = min(effects, key=lambda e: e.gap_ce.value if e.gap_ce else 0.0, default=None)
+    if least is None or least.gap_ce is None:
+        return ""
+    change = signed(least.gap_ce.value)
+    return f"{technique_words(least.technique)} changes the gap most: {change} nats"
+
+
 def _meaning(view: Isolation, baseline: int) -> str:
     """Returns what the numbers are, and what else may have a share in them."""
     note = (
-        f"Differences to trial {baseline}, the unregularized baseline (cross-entropy "
-        "and gap: below 0 is better), of the best of so many trials with this technique alone"
+        f"Changes against trial {baseline}, no regularization, on validation (cross-entropy and "
+        "gap: below 0 is better), of the best of so many settings with this technique alone"
     )
     differing = [effect for effect in view.effects if effect.differs and effect.trial is not None]
     if not differing:
         return note
-    others = ", ".join(f"{e.technique} in {' and '.join(e.differs)}" for e in differing)
+    others = ", ".join(
+        f"{technique_words(e.technique)} in {' and '.join(map(in_words, e.differs))}"
+        for e in differing
+    )
     return f"{note}. Part of the effect may be due to other differences: {others}"
 
 
@@ -38,7 +51,7 @@ def _without_numbers(view: Isolation) -> str:
     names_by_reason: dict[str, list[str]] = {}
     for effect in view.effects:
         if effect.missing:
-            names_by_reason.setdefault(effect.missing, []).append(effect.technique)
+            names_by_reason.setdefault(effect.missing, []).append(technique_words(effect.technique))
     lines = [f" {why.capitalize()}: {', '.join(names)}." for why, names in names_by_reason.items()]
     return "".join(lines)
 
@@ -51,33 +64,20 @@ def _num_settings(effect: Effect) -> str:
     return str(effect.num_trials) if effect.trial is not None else MISSING
 
 
-def _value(difference: Callable[[Effect], Difference | None]) -> Callable[[Effect], str]:
-    """Returns a column's cell: a difference to the baseline, if there is one."""
-
-    def cell(effect: Effect) -> str:
-        found = difference(effect)
-        return signed(found.value) if found is not None else MISSING
-
-    return cell
-
-
-def _interval(difference: Callable[[Effect], Difference | None]) -> Callable[[Effect], str]:
-    """Returns a column's cell: the 95% interval of a difference, if there is one."""
-
-    def cell(effect: Effect) -> str:
-        found = difference(effect)
-        return between(found.low, found.high) if found is not None else MISSING
-
-    return cell
+def _change(found: Difference | None) -> str:
+    """Returns a difference to the baseline with its 95% interval, if there is one."""
+    if found is None:
+        return MISSING
+    return f"{signed(found.value)} ({decimal(found.low)} to {decimal(found.high)})"
 
 
 COLUMNS: tuple[Column[Effect], ...] = (
-    Column("technique", lambda effect: effect.technique, align="left"),
+    Column("technique", lambda effect: technique_words(effect.technique), align="left"),
     Column("trial", _trial),
-    Column("of", _num_settings),
-    Column("val CE", _value(lambda effect: effect.val_ce)),
-    Column("95%", _interval(lambda effect: effect.val_ce)),
-    Column("val acc", _value(lambda effect: effect.accuracy)),
-    Column("gap", _value(lambda effect: effect.gap_ce)),
-    Column("95%", _interval(lambda effect: effect.gap_ce)),
+    Column("settings", _num_settings),
+    Column("gap change (95%)", lambda effect: _change(effect.gap_ce)),
+    Column("CE change (95%)", lambda effect: _change(effect.val_ce)),
+    Column(
+        "acc change", lambda effect: signed(effect.accuracy.value) if effect.accuracy else MISSING
+    ),
 )

@@ -1,9 +1,8 @@
-"""Says how the delivered model does on the test part, and whether validation flattered it."""
+"""Says whether validation flattered the delivered model, and warns of repeated readings."""
 
 from __future__ import annotations
 
-from pipeline.formatting import between, decimal, signed
-from pipeline.records import TestResult
+from pipeline.formatting import decimal, signed
 from pipeline.report.evidence import evidence_of
 from pipeline.report.report import Report
 from pipeline.selection.statistics import Z_95
@@ -12,28 +11,15 @@ MOST_STUDIES = 5
 """Names of other studies that a line shows."""
 
 
-def sentence(test: TestResult | None) -> str:
-    """Returns the winner's figures on the test part, or that it was not read."""
-    if test is None:
-        return "Test part: not read for this choice."
-    times = "once" if test.reads == 1 else f"{test.reads} times"
-    return (
-        f"Test part (read {times}): accuracy {decimal(test.accuracy)}, "
-        f"95% {between(test.accuracy_low, test.accuracy_high)}; cross-entropy {decimal(test.ce)}, "
-        f"95% {between(test.ce_low, test.ce_high)}; gap to train {decimal(test.gap_ce)}, "
-        f"95% {between(test.gap_ce_low, test.gap_ce_high)}."
-    )
-
-
 def optimism(report: Report) -> str:
     """Returns how much better the delivered model looked on validation; empty while unread."""
     found = evidence_of(report).optimism
     if found is None:
         return ""
     return (
-        f"Optimism (validation - test of the delivered model): cross-entropy {signed(found.ce)}, "
-        f"standard error {decimal(found.ce_se)}; accuracy {signed(found.accuracy)}, standard error "
-        f"{decimal(found.accuracy_se)}."
+        f"Optimism, by which validation flatters it (validation - test): cross-entropy "
+        f"{signed(found.ce)}, standard error {decimal(found.ce_se)}; accuracy "
+        f"{signed(found.accuracy)}, standard error {decimal(found.accuracy_se)}."
     )
 
 

@@ -5,10 +5,11 @@ A new column is one entry of :data:`COLUMNS`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.formatting import MISSING, between, decimal
+from pipeline.formatting import MISSING, decimal, with_interval
 from pipeline.records import Measurement, TrialRecord
 from pipeline.report.configurations import describe, trial_label, varying_keys
 from pipeline.report.content import LONG_FORMATS, SHORT_FORMATS, Column, Table, Text, tabulate
@@ -53,11 +54,17 @@ def full_table(report: Report) -> Table | Text:
     Without trials it is a sentence that says so.
     """
     trials = ranked(report)
-    title = f"All {len(trials)} trials"
+    title = "Every trial"
     if not trials:
         return Text(("The study has no trials.",), title, style="paragraphs")
     table = _table(report, title, trials)
-    return replace(table, note=f"{table.note}.", wide=True)
+    return replace(table, note=f"{table.note}.")
+
+
+def finding(report: Report) -> str:
+    """Returns how many trials have which verdict, in a few words."""
+    words = Counter(verdict.name for verdict in report.selection.verdicts.values())
+    return ", ".join(f"{count} {name}" for name, count in words.most_common())
 
 
 def reasons(report: Report) -> Text:
@@ -156,11 +163,11 @@ def _number(value: Callable[[Measurement], float]) -> Callable[[_Row], str]:
     return lambda row: decimal(value(row.trial.measurement) if row.trial.measurement else None)
 
 
-def _gap_interval(row: _Row) -> str:
+def _gap(row: _Row) -> str:
     measured = row.trial.measurement
     if measured is None or not measured.finite:
         return MISSING
-    return between(*gap_interval_of(measured))
+    return with_interval(measured.gap_ce, *gap_interval_of(measured))
 
 
 def _epoch(row: _Row) -> str:
@@ -180,11 +187,10 @@ COLUMNS: tuple[Column[_Row], ...] = (
     ),
     Column("configuration", _name_and_configuration, align="left", formats=LONG_FORMATS),
     Column("verdict", lambda row: row.verdict.name if row.verdict else MISSING, align="left"),
+    Column("val gap (95%)", _gap),
     Column("val acc", _number(lambda measured: measured.val_accuracy)),
     Column("val CE", _number(lambda measured: measured.val_ce)),
     Column("train CE", _number(lambda measured: measured.train_ce)),
-    Column("gap", _number(lambda measured: measured.gap_ce)),
-    Column("95% of the gap", _gap_interval),
     Column("epoch", _epoch, formats=LONG_FORMATS),
     Column(
         "why not chosen",

@@ -84,6 +84,8 @@ class Executor(ABC):
     workers: int
     ends_jobs: bool = True
     """Whether a job that goes past its limits can be ended."""
+    shares_cores: bool = False
+    """Whether each worker is a process of its own on this machine."""
     about: Any = None
     """What the worker that opened last said of itself; None before, and where it says nothing."""
 

@@ -159,7 +159,7 @@ class SearchSpace:
         for name, value in self.constants.items():
             if name in self.fixed:
                 rows.append(GridRow(name, "fixed", formatted(value), condition(name)))
-            elif self._shown({name: value}) and not condition(name):
+            elif self._values_that_count({name: value}) and not condition(name):
                 rows.append(GridRow(name, "default", formatted(value), ""))
         return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
 
@@ -173,7 +173,7 @@ class SearchSpace:
             "family": self.family,
             "epochs": self.epochs,
             "patience": self.patience,
-            "fixed": self._shown(self.constants),
+            "fixed": self._values_that_count(self.constants),
             "search": {name: _plain(entry) for name, entry in self.parameters.items()},
             "references": {entry.name: self._settings(entry.config) for entry in self.references},
         }
@@ -187,9 +187,9 @@ class SearchSpace:
         return name in taken_by(self.family)
 
     def _settings(self, config: TrialConfig) -> dict[str, Value]:
-        return self._shown(values_of(config))
+        return self._values_that_count(values_of(config))
 
-    def _shown(self, values: Mapping[str, Value]) -> dict[str, Value]:
+    def _values_that_count(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Returns the values that count: no other family's, and no lambda that is not set.
 
         A technique that is younger than a study, and off, leaves the study's definition as it was.

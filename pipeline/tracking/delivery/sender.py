@@ -184,7 +184,7 @@ class Background:
             try:
                 # This thread tries again by itself, and looks first what a lost request has done.
                 with request_limits(retries=0, timeout_seconds=ANSWER_SECONDS):
-                    self._deliver_parcel(parcel)
+                    asked = self._deliver_parcel(parcel)
             except Exception as unsorted:
                 error = as_tracking_error(unsorted, self._address)
                 if is_permanent(error):
@@ -194,12 +194,12 @@ class Background:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            self._mark_delivered(parcel)
+            self._mark_delivered(parcel, asked)
 
-    def _deliver_parcel(self, parcel: Parcel) -> None:
-        """Delivers a parcel, unless what came later says all that it says."""
+    def _deliver_parcel(self, parcel: Parcel) -> bool:
+        """Delivers a parcel, unless what came later says all that it says; returns whether."""
         if parcel.delivered:
-            return
+            return False
         message = parcel.message
         if message is None and parcel.path is not None:
             message, _ = self._outbox.read(parcel.path)
@@ -207,6 +207,7 @@ class Background:
             self._deliver(message)
         if parcel.path is not None:
             self._remove(parcel.path)
+        return message is not None
 
     def _remove(self, path: Path) -> None:
         try:
@@ -215,17 +216,24 @@ class Background:
             # Delivered again by the next search, which changes nothing.
             self._say(str(error))
 
-    def _mark_delivered(self, parcel: Parcel) -> None:
+    def _mark_delivered(self, parcel: Parcel, asked: bool) -> None:
+        """Takes a parcel out of the queue.
+
+        Args:
+            parcel: The parcel.
+            asked: Whether the store took it now; otherwise nothing is known of the store.
+        """
         with self._changed:
             parcel.delivered = True
             self._num_delivered += 1
             # What began meanwhile may have been put before it.
             self._queue.remove(parcel)
-            recovered, self._outage = self._outage is not None, None
-            self._gave_up = False
+            recovered = asked and self._outage is not None
+            if asked:
+                self._outage, self._gave_up = None, False
             self._changed.notify_all()
         if recovered:
-            self._say(f"MLflow at {self._address} answers again: what waited is delivered")
+            self._say(f"MLflow at {self._address} answers again: what waited is being delivered")
 
     def _pause(self, error: TrackingError, seconds: float) -> None:
         with self._changed:

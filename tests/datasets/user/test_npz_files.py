@@ -204,3 +204,25 @@ def test_very_long_images_are_told(save):
     assert finding.code == "shape"
     assert finding.message.startswith("'x' was read as images 128 high and 9 wide (1 channels); if")
     assert read_npz(save(x=np.zeros((40, 72, 9), np.uint8), y=Y)).findings == ()
+
+
+SECONDS = 1_700_000_000 + 40 * np.arange(40)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+def test_a_feature_that_float32_would_round_away_is_refused(save, kind):
+    path = save(x=np.stack([np.arange(40), SECONDS], 1).astype(kind), y=Y)
+    with pytest.raises(DatasetError, match=r"a feature \(column 1\) near 17000007.* varies by 462"):
+        load(DatasetSpec(str(path)))
+    centred = save(x=np.stack([np.arange(40), SECONDS - SECONDS.mean()], 1), y=Y)
+    assert load(DatasetSpec(str(centred))).input_shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [SECONDS.astype(np.float32), np.full(40, 1e9), 0.1 + np.arange(40) % 2 * 1e-17, X[:, 0] + 1e3],
+)
+def test_features_that_float32_holds_are_kept(save, column):
+    dtype = column.dtype
+    path = save(x=np.stack([np.arange(40, dtype=dtype), column], 1), y=Y)
+    assert load(DatasetSpec(str(path))).input_shape == (2,)

@@ -11,7 +11,8 @@ from pipeline.datasets.formats.table import MAX_COLUMNS
 from pipeline.datasets.user.tables import read_table
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
-from pipeline.search.options import SearchOptions, plan_lines, prepare
+from pipeline.search.opening import plan_lines
+from pipeline.search.options import SearchOptions, prepare
 
 ROWS = [f"{i % 7},{i / 4},{'cat' if i % 2 else 'dog'}" for i in range(20)]
 GOOD = "size,weight,label\n" + "\n".join(ROWS) + "\n"

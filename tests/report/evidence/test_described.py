@@ -13,7 +13,7 @@ from pipeline.report.evidence.importance import FEWEST_TRIALS, _shuffled, encode
 from pipeline.report.evidence.optimism import optimism
 from pipeline.report.evidence.place import place_of
 from pipeline.report.evidence.techniques import isolation
-from pipeline.report.report import baseline_of
+from pipeline.selection.baseline import baseline_of
 from pipeline.selection.statistics import expected_calibration_error, paired_standard_error
 from pipeline.training.techniques import used
 
@@ -53,7 +53,7 @@ def test_without_test_results_of_the_delivered_model_there_is_no_optimism(make_t
 
 
 def isolated(study):
-    return isolation(study, baseline_of(study))
+    return isolation(study, baseline_of(study, used))
 
 
 def test_each_technique_is_shown_by_its_best_trial_alone(make_trial, make_study):

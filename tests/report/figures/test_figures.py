@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from full_reports import full_report, searched_study
+from matplotlib.text import Text
 
-from pipeline.formatting import decimal
 from pipeline.report import figures
 from pipeline.report.evidence.calibration import Calibration
 from pipeline.report.figures import canvas
@@ -31,9 +31,13 @@ def on_the_page(report):
     return [figures.draw_figure(report, name) for name in figures.FIGURES]
 
 
-def drawn(report, name):
+def both(picture):
+    return picture.svg, picture.narrow_svg
+
+
+def drawn(report, name, narrow=False):
     with canvas.style(name):
-        return figures.FIGURES[name][1](report)
+        return figures.FIGURES[name][1](report, narrow)
 
 
 def test_every_picture_is_a_png_and_an_svg_with_a_text_alternative(full):
@@ -50,6 +54,64 @@ def test_every_picture_is_a_png_and_an_svg_with_a_text_alternative(full):
         )
 
 
+def test_every_picture_is_drawn_again_for_a_narrow_screen(full):
+    for picture in on_the_page(full):
+        widths = [int(re.search(r"min\(100%,(\d+)px\)", svg)[1]) for svg in both(picture)]
+        assert widths[1] == 96 * canvas.NARROW < 352, "a phone of 390 pixels shows it whole"
+        assert widths[0] > widths[1]
+        assert f'id="{picture.name}-narrow-' in picture.narrow_svg
+
+
+def test_nothing_of_a_narrow_picture_is_cut_off(full):
+    for name in figures.FIGURES:
+        with canvas.style(name):
+            figure, _ = figures.FIGURES[name][1](full, True)
+            figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        assert box.x0 >= -0.02, name
+        assert box.x1 <= canvas.NARROW + 0.02, name
+
+
+def test_every_trial_and_finalist_says_what_it_is_where_somebody_points_at_it(full):
+    picture = figures.draw_figure(full, "tradeoff")
+    for svg in both(picture):
+        titles = re.findall(r"<circle [^>]*><title>(.*?)</title>", svg)
+        assert len(titles) == len(full.study.trials) + len(full.confirmation.finalists)
+        assert "trial 2: depth 2, dropout 0.3; cross-entropy 0.3050, gap 0.0500" in titles
+        assert "trial 0, mean of 3 seeds; cross-entropy 0.3000, gap 0.2000" in titles
+
+
+def test_the_text_of_a_mark_lies_over_it(full):
+    svg = figures.draw_figure(full, "tradeoff").svg
+    marks = re.findall(r'<use xlink:href="[^"]*" x="([\d.]+)" y="([\d.]+)"', svg)
+    marks = np.array(marks, dtype=float)
+    areas = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
+    for area in np.array(areas, dtype=float):
+        assert np.hypot(*(marks - area).T).min() < 0.5
+
+
+def test_names_cover_neither_each_other_nor_leave_the_axes(full):
+    figure, _ = drawn(full, "tradeoff")
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == [
+        "winner (2)", "best score (1)", "no regularization (0)",
+    ]  # fmt: skip
+    room = axes.get_window_extent()
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        assert room.x0 <= box.x0
+        assert box.x1 <= room.x1
+
+
+def test_trials_far_off_do_not_squeeze_the_others(make_trial, make_study):
+    study = make_study(make_trial(0), make_trial(1, val_ce=0.31), make_trial(2, val_ce=14.0))
+    figure, caption = drawn(Report(study, select(study, RuleSettings())), "tradeoff")
+    assert figure.axes[0].get_xlim()[1] < 1
+    assert caption.startswith("2 measured trials, a dot each (1 far worse left out);")
+
+
 def test_the_same_report_gives_the_same_picture(full):
     for name in ("hyperparameters", "importance"):
         svgs = []
@@ -61,11 +123,10 @@ def test_the_same_report_gives_the_same_picture(full):
 
 
 def test_captions_carry_the_numbers(full):
-    winner = full.trial(full.selection.winner).measurement
     caption = drawn(full, "tradeoff")[1]
-    assert f"has cross-entropy {decimal(winner.val_ce)} and gap {decimal(winner.gap_ce)}" in caption
-    assert "at its best epoch 4 of 6 cross-entropy" in drawn(full, "curves")[1]
-    assert "Against trial 0, the baseline: " in drawn(full, "techniques")[1]
+    assert caption.startswith("26 measured trials, a dot each; 3 as good as the best. A cross is ")
+    assert "winner, trial 2: 4 of 6" in drawn(full, "curves")[1]
+    assert "Against trial 0; " in drawn(full, "techniques")[1]
     assert "Expected calibration error 0." in drawn(full, "calibration")[1]
     assert "Macro-F1 0." in drawn(full, "class_errors")[1]
     assert re.search(r"falls from 0\.\d\d to -?\d\.\d\d \(", drawn(full, "importance")[1])
@@ -80,17 +141,13 @@ def test_finalists_stand_where_they_were_judged_at_the_mean_over_seeds(full):
     )
     confirmation = replace(full.confirmation, finalists=finalists)
     selection = replace(full.selection, reference=full.selection.winner)
-    figure, caption = drawn(
-        replace(full, confirmation=confirmation, selection=selection), "tradeoff"
-    )
-    lines = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
     number = selection.winner
-    assert lines[f"winner: {number}"] == lines[f"best validation: {number}"] == [[0.3333, 0.0777]]
-    assert lines["margin: 5% above the best"][0][0] == pytest.approx(1.05 * 0.3333)
-    assert (
-        f"the winner, trial {number}, has cross-entropy 0.3333 and gap 0.0777 (mean of 3 seeds)"
-        in (caption)
-    )
+    figure, _ = drawn(replace(full, confirmation=confirmation, selection=selection), "tradeoff")
+    (axes,) = figure.axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    (name,) = [text for text in axes.texts if text.get_text() == f"winner, best score ({number})"]
+    assert name.xy == (0.3333, 0.0777)
+    assert lines["5% above the best"][0][0] == pytest.approx(1.05 * 0.3333)
 
 
 def test_confidence_within_chance_of_the_accuracy_is_not_called_overconfident():
@@ -106,14 +163,14 @@ def test_of_many_classes_the_worst_are_shown(make_trial, make_study):
     report = full_report(make_trial, make_study, num_classes=100)
     figure, caption = drawn(report, "class_errors")
     assert len(figure.axes[0].get_yticks()) == MAX_CLASSES
-    assert "Test part, 100 classes, the 20 worst shown." in caption
+    assert "Test part, 100 classes, the 20 worst shown;" in caption
 
 
 def test_where_nothing_can_be_drawn_the_caption_says_why(make_study):
     study = make_study()
     report = Report(study, select(study, RuleSettings()))
     for picture in on_the_page(report):
-        assert picture.svg == ""
+        assert both(picture) == ("", "")
         assert picture.caption.endswith(".")
     assert figures.png_files(report) == {}
 

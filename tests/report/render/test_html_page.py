@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import pytest
 from full_reports import full_report
 
-from pipeline.formatting import between, decimal
 from pipeline.report import figures
 from pipeline.report.render import render
 from pipeline.report.render.json import as_json
 from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 from pipeline.report.report import Report
+from pipeline.report.sections import answer, comparison, notes, overview
 from pipeline.selection.records import RuleSettings, Verdict
 from pipeline.selection.select import select
 
@@ -70,40 +70,34 @@ def test_the_page_is_one_file_with_every_picture_and_unique_ids(with_finalists):
     assert not re.search(r"@import|url\((?!#)", page)
     assert len(found.ids) == len(set(found.ids))
     assert {link[1:] for link in found.links} <= set(found.ids)
-    assert page.count("<svg") == len(figures.FIGURES)
-    assert page.count('role="img"') == len(figures.FIGURES)
+    # Twice each: for a wide and for a narrow screen.
+    assert page.count("<svg") == 2 * len(figures.FIGURES)
+    assert page.count('role="img"') == 2 * len(figures.FIGURES)
     assert len(page) < 1_000_000
 
 
 @pytest.mark.slow
-def test_headline_numbers_are_the_same_everywhere_and_those_of_the_json(with_finalists):
-    data = as_json(with_finalists)
-    finalist = next(f for f in data["finalists"] if f["number"] == data["winner"])
-    delivered, test = finalist["runs"][finalist["delivered"]], data["test"]
-    gap, error = finalist["gap_ce"], 1.959964 * finalist["gap_ce_se"]
-    expected = [
-        f"accuracy {decimal(delivered['val_accuracy'])}",
-        f"cross-entropy {decimal(delivered['val_ce'])} nats",
-        f"over 3 seeds: {decimal(gap)} nats, 95% {between(gap - error, gap + error)}",
-        f"accuracy {decimal(test['accuracy'])}, "
-        f"95% {between(test['accuracy_low'], test['accuracy_high'])}",
-        f"cross-entropy {decimal(test['ce'])}, 95% {between(test['ce_low'], test['ce_high'])}",
-        f"gap to train {decimal(test['gap_ce'])}, "
-        f"95% {between(test['gap_ce_low'], test['gap_ce_high'])}",
-        f"standard error {decimal(data['optimism']['ce_se'])}",
+def test_every_format_has_the_same_facts_in_the_same_order(with_finalists):
+    texts = [re.sub(r"\s+", " ", page(with_finalists)) for page in (as_text, as_markdown)]
+    html = words(checked(render(with_finalists, "html")))
+    facts = [
+        *overview.headline(with_finalists).lines,
+        *answer.conclusion(with_finalists).lines,
+        *(entry.label for entry in answer.numbers(with_finalists).entries),
+        *notes.notes(with_finalists).lines,
+        "Side by side",
+        "What the choice costs",
+        *comparison.introduction(with_finalists).lines,
+        "Finalists",
+        "What each technique buys on its own",
+        "models:/digits-least-overfit/1",
     ]
-    for number, other in data["compared"].items():
-        if int(number) != data["winner"]:
-            expected.append(f"gap {decimal(other['gap_ce'])}, 95% ")
-    pages = [re.sub(r"\s+", " ", page(with_finalists)) for page in (as_text, as_markdown)]
-    pages.append(words(checked(render(with_finalists, "html"))))
-    for page in pages:
-        assert [number for number in expected if number not in page] == []
-    assert "Rule Rule" not in pages[2]
-    assert "among the finalists by single trainings" in pages[2]
-    assert "the mean gap over seeds is what was selected on" in pages[2]
-    numbers = [set(re.findall(r"\d\.\d{4}", page.split("Rule least")[0])) for page in pages[:2]]
-    assert numbers[0] == numbers[1] <= set(re.findall(r"\d\.\d{4}", pages[2]))
+    for page in (*texts, html):
+        places = [page.rindex(fact) for fact in facts]
+        assert places == sorted(places)
+    found = [set(re.findall(r"\d\.\d{4}", page.split("Trials")[0])) for page in texts]
+    assert found[0] == found[1]
+    assert found[0] <= set(re.findall(r"\d\.\d{4}", html))
 
 
 @pytest.mark.slow
@@ -137,7 +131,7 @@ def test_a_page_is_whole_and_honest_when_there_is_little_to_show(
     page = words(checked(render(report, "html")))
     assert expected in page
     if report.selection.winner is not None:
-        assert "The test part was not read for this choice" in page
+        assert "Test part: not read for this choice" in page
         assert "Each trial was trained once" in page
 
 
@@ -150,12 +144,13 @@ def test_text_and_json_are_whole_without_any_one_part(with_finalists, absent):
     assert (data["optimism"] is None) == (absent == "test_examples")
     assert ("Finalists" in text) == (absent != "confirmation")
     assert ("Optimism" in text) == (absent != "test_examples")
-    assert ("test accuracy" in text) == (absent not in ("tested", "test"))
+    assert ("What the choice costs" in text) == (absent != "test_examples")
+    assert ("Test accuracy" in text) == (absent != "test")
 
 
 def test_only_the_winners_rows_stand_out_whatever_a_class_is_called(make_trial, make_study):
     report = full_report(make_trial, make_study, num_test=60, names=("> a", "winner"))
-    rows = re.findall(r'<tr class="winner"><td class="\w+">(.*?)</td>', render(report, "html"))
+    rows = re.findall(r'<tr class="winner"><td [^>]*>(.*?)</td>', render(report, "html"))
     # Side by side, the finalists, how often each is picked, all trials.
     assert rows == ["winner", "&gt; 2", "&gt; 2", "&gt;"]
 
@@ -164,3 +159,49 @@ def test_what_stands_between_backticks_is_code(make_study):
     study = make_study()
     page = render(Report(study, select(study, RuleSettings())), "html")
     assert "run <code>pipeline search --dataset digits --study digits-a1</code>." in page
+
+
+def folds(page):
+    return dict(re.findall(r'<details id="([\w-]+)"( open)?>', page))
+
+
+@pytest.mark.slow
+def test_sections_fold_and_only_what_everybody_needs_is_unfolded(with_finalists):
+    found = folds(render(with_finalists, "html"))
+    assert [name for name, is_open in found.items() if is_open] == ["notes", "compared"]
+    assert list(found) == [
+        "notes", "compared", "choice", "techniques", "hyperparameters", "errors", "trials", "again",
+    ]  # fmt: skip
+
+
+def test_no_part_and_no_card_is_empty(make_study):
+    study = make_study()
+    page = render(Report(study, select(study, RuleSettings())), "html")
+    assert "<figure" not in page
+    assert "missing" in folds(page)
+    assert {"notes", "compared", "errors"}.isdisjoint(folds(page))
+    assert "Learning curves: No learning curves were kept." in page
+
+
+@pytest.mark.slow
+def test_every_column_has_one_meaning_and_its_numbers_stand_at_the_right(with_finalists):
+    page = render(with_finalists, "html")
+    for table in re.findall(r"<table>.*?</table>", page, re.S):
+        headings = re.findall(r"<th [^>]*>(.*?)</th>", table)
+        assert len(headings) == len(set(headings)), headings
+        assert "95%" not in headings
+        for cell in re.findall(r'<td class="([\w ]+)" data-column="(.*?)">([^<]*)</td>', table):
+            classes, heading, shown = cell
+            assert heading in headings
+            if re.fullmatch(r"[-+]?\d[\d.,]*%?( \(.*\))?", shown) and heading != "class":
+                assert "number" in classes.split(), cell
+
+
+def test_the_page_unfolds_on_paper_and_shows_every_cell_on_a_phone(make_study):
+    study = make_study()
+    page = render(Report(study, select(study, RuleSettings())), "html")
+    on_paper = page.split("@media print")[1].split("</style>")[0]
+    assert "details::details-content { content-visibility: visible;" in on_paper
+    narrow = page.split("(max-width: 44rem)")[1].split("@media")[0]
+    for rule in (".wide { display: none; }", ".narrow { display: block; }", "attr(data-column)"):
+        assert rule in narrow

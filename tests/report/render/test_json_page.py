@@ -14,6 +14,7 @@ KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference",
 KEYS += [
     "trials",
     "test",
+    "test_reads_by_other_studies",
     "model_uri",
     "alias",
     "alias_because",
@@ -21,7 +22,7 @@ KEYS += [
     "finalists",
     "frequencies",
 ]
-KEYS += ["frequencies_search", "optimism", "compared", "warnings"]
+KEYS += ["frequencies_search", "optimism", "compared", "warnings", "data_findings"]
 RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "weight", "epsilon", "seeds", "finalists"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]
 TRIAL_KEYS += ["train_accuracy", "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch"]

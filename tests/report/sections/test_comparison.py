@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from pipeline.formatting import decimal
+from pipeline.formatting import decimal, signed, with_interval
 from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 from pipeline.report.sections import comparison
@@ -22,14 +22,29 @@ def test_winner_best_and_baseline_stand_side_by_side_with_their_test_figures(wit
     table = comparison.table(with_finalists)
     assert [(row[0], int(row[1])) for row in table.rows] == [
         ("winner", 2),
-        ("best on validation", 1),
-        ("unregularized baseline", 0),
+        ("best score", 1),
+        ("no regularization", 0),
     ]
     for row in table.rows:
         tested = with_finalists.tested[int(row[1])]
-        assert (row[5], row[7], row[8]) == tuple(
-            map(decimal, (tested.accuracy, tested.ce, tested.gap_ce))
+        cells = dict(zip(table.headings, row, strict=True))
+        gap = with_interval(tested.gap_ce, tested.gap_ce_low, tested.gap_ce_high)
+        assert cells["test gap (95%)"] == gap
+        assert (cells["test acc"], cells["test CE"]) == (
+            decimal(tested.accuracy),
+            decimal(tested.ce),
         )
+
+
+def test_what_the_choice_costs_is_paired_on_the_test_examples(with_finalists):
+    table, results = comparison.costs(with_finalists), with_finalists.test_examples.results
+    assert [row[:2] for row in table.rows] == [("best score", "1"), ("no regularization", "0")]
+    for row in table.rows:
+        number = int(row[1])
+        accuracy = results[2].correct.mean() - results[number].correct.mean()
+        assert row[2].startswith(f"{signed(accuracy)} (")
+        assert row[3].startswith(f"{signed(results[2].nll.mean() - results[number].nll.mean())} (")
+    assert comparison.costs(replace(with_finalists, test_examples=None)) is None
 
 
 def test_a_best_single_training_that_seeds_do_not_confirm_is_named_and_compared(with_finalists):
@@ -41,10 +56,13 @@ def test_a_best_single_training_that_seeds_do_not_confirm_is_named_and_compared(
     tested = decimal(report.tested[1].accuracy)
     for page in (as_text, as_markdown):
         text = re.sub(r"\s+", " ", page(report))
-        assert f"{ROLE} was trial 1, cross-entropy 0.2998; over 3 seeds it reaches 0.4567." in text
-        assert f"{ROLE}, trial 1: test accuracy {tested}" in text
-    rows = {row[0]: row for row in comparison.table(report).rows}
-    assert rows[ROLE][5] == tested
+        told = (
+            f"{ROLE} was trial 1, validation cross-entropy 0.2998; over 3 seeds it reaches 0.4567."
+        )
+        assert told in text
+    table = comparison.table(report)
+    (row,) = [row for row in table.rows if row[0] == ROLE]
+    assert dict(zip(table.headings, row, strict=True))["test acc"] == tested
     assert ROLE not in as_text(with_finalists)
 
 
@@ -52,7 +70,15 @@ def test_a_best_single_training_that_is_no_finalist_is_described_as_such(with_fi
     others = [f for f in with_finalists.confirmation.finalists if f.number != 1]
     (line,) = [
         line
-        for line in comparison.sentences(overtaken(with_finalists, others))
+        for line in comparison.introduction(overtaken(with_finalists, others)).lines
         if f"{ROLE} was" in line
     ]
-    assert "trial 1, cross-entropy 0.2998; it is not among the finalists" in line
+    assert "trial 1, validation cross-entropy 0.2998; it is not among the finalists" in line
+
+
+def test_before_the_test_part_is_read_the_table_has_the_figures_on_validation(
+    make_trial, report_on
+):
+    table = comparison.table(report_on(make_trial(0), make_trial(1, val_ce=0.31, gap_ce=0.01)))
+    assert table.headings == ("model", "trial", "verdict", "val gap", "val acc", "val CE")
+    assert table.rows[0] == ("winner", "1", "healthy", "0.0100", "0.9000", "0.3100")

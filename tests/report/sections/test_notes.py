@@ -10,7 +10,8 @@ from pipeline.report.sections import notes
 def test_notes_of_the_choice_are_shown(make_trial, report_on):
     report = report_on(make_trial(0))
     assert report.selection.notes
-    assert notes.notes(report).lines == report.selection.notes
+    assert notes.notes(report).lines[:-1] == report.selection.notes
+    assert "trained once" in notes.notes(report).lines[-1]
     assert f"Notes\n- {report.selection.notes[0]}" in as_text(report)
 
 

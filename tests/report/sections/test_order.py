@@ -16,7 +16,7 @@ LENGTHS = Column("letters", lambda word: str(len(word)), formats=("html",))
 def page_with(make_trial, report_on, monkeypatch):
     """Adds one entry to the order and returns the page of a report in a format."""
 
-    def page(format_, content, part="tables", formats=EVERY_FORMAT):
+    def page(format_, content, part="again", formats=EVERY_FORMAT):
         # At the end of its part: the page is grouped by parts.
         place = max(n for n, section in enumerate(order.SECTIONS) if section.part == part) + 1
         entry = order.Section(part, lambda report: content, formats)
@@ -54,7 +54,7 @@ def test_a_column_appears_in_its_formats_only(page_with, format_):
 
 @pytest.mark.parametrize("format_", EVERY_FORMAT)
 def test_a_section_appears_in_its_formats_only(page_with, format_):
-    page = page_with(format_, Text(("The moon was full.",)), "caveats", formats=("markdown",))
+    page = page_with(format_, Text(("The moon was full.",)), "notes", formats=("markdown",))
     assert ("The moon was full." in page) is (format_ == "markdown")
 
 
@@ -66,11 +66,11 @@ def test_text_without_lines_leaves_no_title(page_with, format_):
 @pytest.mark.parametrize("format_", EVERY_FORMAT)
 @pytest.mark.parametrize("style", ["paragraphs", "commands", "warning", "list"])
 def test_every_style_shows_its_lines(page_with, format_, style):
-    page = page_with(format_, Text(("First line.", "Second line."), "Weather", style), "caveats")
+    page = page_with(format_, Text(("First line.", "Second line."), "Weather", style), "notes")
     assert page.index("Weather") < page.index("First line.") < page.index("Second line.")
 
 
 def test_sections_of_a_part_stand_together():
     """The page that has headings of parts groups by them: a part begins once."""
     parts = [section.part for section in order.SECTIONS]
-    assert [part for part, _ in groupby(parts)] == list(order.PARTS)
+    assert [*(part for part, _ in groupby(parts)), order.MISSING.name] == list(order.PARTS)

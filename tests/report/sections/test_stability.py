@@ -10,7 +10,7 @@ from pipeline.selection.select import select
 
 
 def test_shares_among_the_finalists_and_of_the_search_are_both_said(with_finalists):
-    among_finalists, of_search = stability.sentences(with_finalists)
+    among_finalists, of_search = stability.sentences(with_finalists).lines
     assert "Among the 3 finalists" in among_finalists
     assert "among all candidates" in of_search
     assert all("trial 2 in 100%" in line for line in (among_finalists, of_search))
@@ -24,7 +24,7 @@ def test_one_finalist_says_nothing_of_stability_but_the_search_does(with_finalis
     data = as_json(report)
     assert data["frequencies"] == {str(winner): 1.0}
     assert data["frequencies_search"] == as_json(with_finalists)["frequencies_search"]
-    (line,) = stability.sentences(report)
+    (line,) = stability.sentences(report).lines
     assert "among all candidates, by single trainings, of 200 resamples" in line
     assert stability.table(report).headings[3:] == ("by single trainings",)
 

@@ -95,8 +95,31 @@ def test_a_store_that_is_away_is_told_once_and_gets_everything_later(made):
     assert [lines[0], lines[-1]] == [
         f"MLflow could not finish trial 0: training goes on, and what ends is kept in "
         f"{outbox.folder} until MLflow takes it",
-        "MLflow at sqlite:///x answers again: what waited is delivered",
+        "MLflow at sqlite:///x answers again: what waited is being delivered",
     ]
+
+
+def test_what_needs_no_delivery_any_more_does_not_mean_that_the_store_answers(made):
+    """Epochs wait; the message with the end of their trial says all that they say."""
+    channel, store, _, lines = made
+    store.error = ConnectionError("refused")
+    epochs = [channel.put(Message(0, "log trial 0", NEW_RUN)) for _ in range(3)]
+    until(lambda: channel.unreachable)
+    channel.put(Message(0, "finish trial 0", NEW_RUN), durable=True)
+    for parcel in epochs:
+        parcel.delivered = True
+    until(lambda: len(channel._queue) == 1)
+    tries = store.tries
+    until(lambda: store.tries >= tries + 2)
+    assert channel.unreachable
+    assert len(lines) == 1, lines
+    store.error = None
+    channel.drain()
+    assert lines[1:] in (
+        ["MLflow at sqlite:///x answers again: what waited is being delivered"],
+        ["waiting for MLflow", "MLflow at sqlite:///x answers again: what waited is being "
+         "delivered"],
+    )  # fmt: skip
 
 
 def test_the_end_waits_for_a_store_that_is_away_and_then_says_where_things_are(made):

@@ -44,6 +44,8 @@ MAX_OPENING_FAILURES = 3
 class ProcessesExecutor(Executor):
     """A fixed number of worker processes and a queue of jobs."""
 
+    shares_cores = True
+
     def __init__(self, opener: Opener, workers: int = 1) -> None:
         self.workers = workers
         self._opener = opener
@@ -98,7 +100,7 @@ class ProcessesExecutor(Executor):
         try:
             kind, content = worker.connection.recv()
         except (EOFError, OSError):
-            return self._bury(worker, handle)
+            return self._replace_dead(worker, handle)
         key = worker.key
         worker.heard = time.monotonic()
         if kind == "opened":
@@ -140,9 +142,9 @@ class ProcessesExecutor(Executor):
     def _end_stuck(self) -> None:
         """Replaces workers that do not open."""
         for worker in [worker for worker in self._pool if worker.end_if_stuck()]:
-            self._bury(worker, lambda event: None)
+            self._replace_dead(worker, lambda event: None)
 
-    def _bury(self, worker: Worker, handle: Callable[[Event], None]) -> bool:
+    def _replace_dead(self, worker: Worker, handle: Callable[[Event], None]) -> bool:
         """Replaces a dead worker and reports its job as failed."""
         worker.join()
         cause = worker.cause_of_death()

@@ -1,0 +1,43 @@
+"""Says which trial of a study is its unregularized baseline, for the search and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from pipeline.records import StudyRecord, TrialConfig, TrialRecord
+
+BASELINE = "baseline"
+"""The name of the reference configuration that a study's trials are compared with."""
+
+
+def is_measured(trial: TrialRecord) -> bool:
+    """Returns whether a trial ended with finite results for every validation example."""
+    measured, validation = trial.measurement, trial.validation
+    if trial.state != "COMPLETE" or measured is None or validation is None:
+        return False
+    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
+
+
+def quality(trial: TrialRecord) -> tuple[float, int]:
+    """Returns the key by which the best of some measured trials comes first."""
+    return (trial.measurement.val_ce if trial.measurement else np.inf), trial.number
+
+
+def baseline_of(
+    study: StudyRecord, used: Callable[[TrialConfig], Collection[str]]
+) -> TrialRecord | None:
+    """Returns the unregularized baseline of a study; None where no trial without techniques is.
+
+    It is the reference of the name :data:`BASELINE`, else the best trial without any technique. A
+    reference of that name that uses a technique, or was not measured, is no baseline.
+
+    Args:
+        study: The study.
+        used: Returns the techniques that a config uses: ``training.techniques.used``.
+    """
+    # A regularized "baseline" would make every effect of a technique look smaller than it is.
+    plain = [trial for trial in study.trials if is_measured(trial) and not used(trial.config)]
+    named = [trial for trial in plain if trial.name == BASELINE]
+    return min(named or plain, key=quality, default=None)
