@@ -76,7 +76,7 @@ def read_raw_inputs(
         except ColumnError as error:
             wrong.append(f"column '{column.name}' {error}")
     if wrong:
-        raise InputError(f"{path}: {'; '.join(wrong[:SHOWN])}")
+        raise InputError(f"{path}: {some(wrong, '; ')}")
     _tell_gaps(path, columns, found, note)
     return found
 
@@ -104,10 +104,7 @@ def tell_unseen(
             if words:
                 unseen.append(f"'{column.name}' ({listed(sorted(words)[:5])})")
     if unseen:
-        note(
-            f"{path}: words that were rare or absent in training count as others:"
-            f" {', '.join(unseen[:SHOWN])}"
-        )
+        note(f"{path}: words that were rare or absent in training count as others: {some(unseen)}")
 
 
 def _tell_gaps(
@@ -124,11 +121,16 @@ def _tell_gaps(
     if filled:
         note(
             f"{path}: missing values in columns that had none in training were filled in:"
-            f" {', '.join(filled[:SHOWN])}"
+            f" {some(filled)}"
         )
 
 
 def listed(names: Sequence[str]) -> str:
     """Returns names in quotes, separated by commas; the first ones of many."""
-    shown = ", ".join(f"'{name}'" for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown}, ... ({len(names)})"
+    return some([f"'{name}'" for name in names])
+
+
+def some(entries: Sequence[str], separator: str = ", ") -> str:
+    """Returns entries as one text; the first ones of many, and how many there are."""
+    shown = separator.join(entries[:SHOWN])
+    return shown if len(entries) <= SHOWN else f"{shown}{separator}... ({len(entries)})"

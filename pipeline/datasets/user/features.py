@@ -116,11 +116,12 @@ def _inputs(
 def _described(column: TypedColumn, plain: bool) -> ColumnType:
     """Returns what a column is taken for and what is done with it."""
     gaps = "; gaps filled with the median and marked" if column.gaps else ""
+    gap_word = "; gaps are a word" if column.gaps else ""
     done = {
         "number": f"scaled{gaps}",
         "boolean": f"0 and 1{gaps}",
-        "date": f"scaled, and places in year, week and day{gaps}",
-        "category": f"a one per word{', gaps are a word' if column.gaps else ''}",
+        "date": f"scaled, and places in year, week and day as they vary{gaps}",
+        "category": f"a one per word, rare ones share one{gap_word}",
     }
     said = done.get(column.kind, "left out")
     if plain and column.kind in FEATURES:

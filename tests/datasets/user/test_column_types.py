@@ -181,7 +181,8 @@ def test_the_types_are_told_in_a_table(tmp_path):
     assert lines[start : start + 4] == [
         "column  type          gaps  distinct  what is done",
         "id      id               0        40  left out",
-        "w       category        13         2  a one per word, gaps are a word",
+        "w       category        13         2  a one per word, rare ones share one; gaps "
+        "are a word",
         "x       number           0        36  scaled",
     ]
 
