@@ -227,6 +227,11 @@ def _bounded(path: Path, rows: list[list[int]], entrance: Entrance) -> list[list
         raise InputError(f"{path} holds lists of token ids; the model expects {entrance}")
     if any(abs(entry) >= 2**63 for row in rows for entry in row):
         raise InputError(f"{path} holds token ids beyond 64 bits; expected {entrance}")
+    if [] in rows:
+        raise InputError(
+            f"{path}: example {rows.index([])} is an empty list, of which nothing can be said;"
+            " expected token ids"
+        )
     return rows
 
 

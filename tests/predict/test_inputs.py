@@ -101,6 +101,8 @@ def test_token_ids_are_read_from(write, name, content):
         ("x.jsonl", "[true]\n", TOKENS, "line 1 is no list of token ids"),
         ("x.jsonl", '{"a": 1}\n', TOKENS, "line 1 is no list of token ids"),
         ("x.jsonl", "[" + "9" * 30 + "]\n", TOKENS, "token ids beyond 64 bits"),
+        ("x.jsonl", "[1, 2]\n[]\n", TOKENS, "example 1 is an empty list, of which nothing can be"),
+        ("x.jsonl", "", TOKENS, "holds no examples"),
         ("x.txt", "1 2\nthree\n", TOKENS, "line 2 holds more than token ids"),
         ("x.txt", "", TOKENS, "holds no examples"),
         ("x.txt", "1 2\n", FEATURES, "holds lists of token ids; the model expects features [n, 3]"),
