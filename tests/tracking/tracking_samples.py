@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+import pipeline.training.techniques  # noqa: F401  (declares the hyperparameters of techniques)
 from pipeline.records import ChanceLevel, Measurement, PerExample, TrialConfig, TrialOutcome
 
 CHANCE = ChanceLevel(accuracy=1 / 7, ce=2.302585092994046)
