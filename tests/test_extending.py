@@ -101,7 +101,8 @@ def test_a_technique_added_as_one_entry_is_searched_and_reported(call, tmp_path,
     (effect,) = (e for e in evidence.isolation.effects if e.technique == "min_norm")
     assert (effect.num_trials, effect.differs) == (23, ())
     assert "weight_decay" not in [effect.technique for effect in evidence.isolation.effects]
-    assert "min_norm" in call("report", "--seeds", "1")
+    text = call("report", "--seeds", "1")
+    assert "\nmin norm " in text.partition("What each technique buys")[2]
     assert "min norm " in call("report", "--seeds", "1", "--format", "markdown")
     assert list(_columns(study.trials)) == ["min_norm"]
     (place,) = places(study, TrialConfig(min_norm=3.0))

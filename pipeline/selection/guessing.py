@@ -5,10 +5,11 @@ chance (``skill``) compares it with its level.
 
 The hypothesis is that labels have nothing to do with inputs: each is drawn by the class shares of
 the validation part. A count of hits cannot contradict it where one class holds most examples: 99%
-right is what always naming that class gives. So what is tested is the cross-entropy of "the most
-probable class is right", with the model's own confidence, less what the shares alone explain:
+right is what always naming that class gives. So what is tested is a cross-entropy, that of the
+model's own confidence in its most probable class with the rest shared by the K - 1 others evenly,
+less what the shares alone explain:
 
-    a_i(c)  = -log(confidence_i) if c is predicted, else -log(1 - confidence_i)
+    a_i(c)  = -log(confidence_i) if c is predicted, else -log((1 - confidence_i) / (K - 1))
     d_i(c)  = a_i(c) - E_c a_i(c) - mean_i a_i(c) + E_c mean_i a_i(c)
     P(sum_i d_i(label_i) <= observed) <= min over s >= 0 of
         exp(s * observed) * prod_i E_c exp(-s * d_i(c))
@@ -43,7 +44,7 @@ def log10_p_guessing(
         shares: ``[num_classes]``, the classes' shares among these examples' labels.
     """
     sure = np.clip(np.asarray(confidence, dtype=np.float64), SURE, 1.0 - SURE)
-    hit, miss = -np.log(sure), -np.log1p(-sure)
+    hit, miss = -np.log(sure), np.log(max(len(shares) - 1, 1)) - np.log1p(-sure)
     share = shares[predicted]
     expected = share * hit + (1.0 - share) * miss
     observed = float(np.where(correct, hit, miss).sum() - expected.sum())

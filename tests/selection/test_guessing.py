@@ -65,6 +65,17 @@ def test_a_model_that_ranks_well_but_never_names_the_rare_class_has_skill():
     assert bound_of(labels, probabilities) < -5
 
 
+@pytest.mark.parametrize("confidence", [0.12, 0.2, 0.9])
+def test_a_third_right_of_ten_classes_is_skill_however_unsure_the_model_is(confidence):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(10, size=359)
+    named = np.where(rng.random(359) < 0.25, labels, rng.integers(10, size=359))
+    probabilities = np.full((359, 10), (1 - confidence) / 9)
+    probabilities[np.arange(359), named] = confidence
+    assert 0.25 < np.mean(named == labels) < 0.4
+    assert bound_of(labels, probabilities) < -10
+
+
 @pytest.mark.parametrize("share", [0.7, 0.99])
 def test_always_the_largest_class_is_a_guess_however_sure(share):
     labels = (np.arange(1000) >= share * 1000).astype(int)

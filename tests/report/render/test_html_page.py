@@ -170,7 +170,8 @@ def test_sections_fold_and_only_what_everybody_needs_is_unfolded(with_finalists)
     found = folds(render(with_finalists, "html"))
     assert [name for name, is_open in found.items() if is_open] == ["notes", "compared"]
     assert list(found) == [
-        "notes", "compared", "choice", "techniques", "hyperparameters", "errors", "trials", "again",
+        "notes", "compared", "choice", "techniques", "hyperparameters", "errors", "trials", "data",
+        "again",
     ]  # fmt: skip
 
 
