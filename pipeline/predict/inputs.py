@@ -139,9 +139,15 @@ def _tokens(path: Path, rows: Any, entrance: Entrance) -> np.ndarray:
             f"{entrance}, whole numbers"
         )
     try:
-        return token_rows(multi_hot(rows, entrance.num_words))
+        tokens = token_rows(multi_hot(rows, entrance.num_words))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    if (empty := ~tokens.any(axis=1)).any():
+        raise InputError(
+            f"{path}: example {int(empty.argmax())} holds padding (0) alone, of which nothing can"
+            " be said; expected token ids"
+        )
+    return tokens
 
 
 def _read_table(path: Path, entrance: Entrance) -> np.ndarray:

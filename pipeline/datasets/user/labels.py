@@ -3,7 +3,8 @@
 Labels are classes: whole numbers (``1``, ``1.0``, ``"1"`` are the same one), booleans (``True`` and
 ``"true"`` are), a few decimal numbers, or text, whose outer blanks do not count. The distinct
 values, sorted, become classes 0, 1, ...; gaps between numbers do not matter. Missing labels are
-refused, and so is what looks like targets of a regression (``regression``).
+refused (``NA`` and ``?`` are missing beside numbers or booleans alone), and so is what looks like
+targets of a regression (``regression``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.formats import raw_values
 from pipeline.datasets.user.regression import quantity
 from pipeline.errors import DatasetError
 
@@ -74,21 +76,42 @@ def read_labels(
 
 
 def check_complete(
-    distinct: Sequence[Any], codes: np.ndarray, where: str, example: str = "row"
+    distinct: Sequence[Any],
+    codes: np.ndarray,
+    where: str,
+    example: str = "row",
+    known: Sequence[str] = (),
 ) -> None:
-    """Checks that no label is missing; see :func:`read_labels`.
+    """Checks that no label is missing.
+
+    Args:
+        distinct: Each label value once.
+        codes: Integer ``[n]``, each example's position in ``distinct``.
+        where: File, and array or column, for messages.
+        example: ``row`` (counted from 1) or ``example`` (from 0), for messages.
+        known: Names of the classes that a test part's labels come from.
 
     Raises:
         DatasetError: One is; the message names its row.
     """
+    texts = [value for value in (*distinct, *known) if isinstance(value, str)]
+    no_class = means_missing if _beside_words(texts) else raw_values.means_missing
     for place, value in enumerate(distinct):
-        if not means_missing(value):
+        if not no_class(value):
             continue
         number = int(np.argmax(codes == place)) + (example == "row")
         raise DatasetError(
             f"{where} holds {value!r} in {example} {number}, which means a missing label; expected"
             f" a class in every {example}. Fill in or drop those {example}s."
         )
+
+
+def _beside_words(texts: Sequence[str]) -> bool:
+    """Whether one is a word: beside numbers or booleans alone, ``NA`` and ``?`` are no classes."""
+    said = (text.strip() for text in texts if not raw_values.means_missing(text))
+    return not all(
+        _FRACTION.fullmatch(text) or text.lower() in raw_values.BOOLEANS for text in said
+    )
 
 
 def classes_of(
@@ -185,7 +208,7 @@ def check_name(name: str, where: str) -> None:
 
 
 def means_missing(value: Any) -> bool:
-    """Whether a label is none: a word for that in every language; ``NA`` may be a class."""
+    """Whether a label beside words is none; ``NA`` may be a region, ``-`` the other of ``+``."""
     if isinstance(value, str):
         return value.strip().lower() in ("", "nan", "null", "<na>", "nat")
     return value is None or bool(value != value)

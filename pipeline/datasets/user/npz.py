@@ -216,5 +216,5 @@ def _read_test(path: Path, classes: Classes) -> Part:
     inputs, _ = _inputs(path, "x_test")
     distinct, codes = _label_values(path, "y_test", len(inputs))
     where = f"{path}: 'y_test'"
-    check_complete(distinct, codes, where, "example")
+    check_complete(distinct, codes, where, "example", classes.names)
     return Part(inputs, encode(distinct, codes, classes, where))
