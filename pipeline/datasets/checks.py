@@ -77,7 +77,9 @@ def class_names(case: Case) -> Iterator[Finding]:
     """Names classes that are probably one."""
     if alike := differing_in_case(case.raw.class_names):
         names = _some([f"'{name}'" for name in alike])
-        yield Finding("case", f"classes that differ in capitals or blanks only stay apart: {names}")
+        yield Finding(
+            "case", f"classes that differ in capitals, blanks or zeros only stay apart: {names}"
+        )
 
 
 def split_made(case: Case) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ CODES: dict[str, str] = {
     " out; --ignore id keeps numbers as a feature.",
     "text": "A column holds texts and is left out; --text makes features of its words.",
     "dropped": "Columns are left out because --drop names them.",
-    "case": "Classes differ in capitals or blanks only and stay apart.",
+    "case": "Classes differ in capitals, blanks or zeros only and stay apart.",
     "groups": "Rows are kept in one part by --group: how many groups are in each part.",
     "possible_groups": "A column looks as if it says which rows belong together.",
     "order": "The split is cut by --order-by: where.",

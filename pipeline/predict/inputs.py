@@ -69,7 +69,7 @@ def read_inputs(
     Args:
         path: The file.
         entrance: What the model takes.
-        note: Takes a sentence on what of the file was not used.
+        note: Takes a sentence on what of the file was not used, or is not clear.
         delimiter: What separates the columns of a text; None to detect it.
         decimal: The decimal mark of a text; None to detect it.
 
@@ -85,7 +85,7 @@ def read_inputs(
     if entrance.names and ending(path) in ENDINGS:
         table = read_columns(path, entrance.names, note, delimiter, decimal)
         return np.column_stack([table.numbers(name) for name in entrance.names])
-    found = READERS[ending(path)](path, entrance)
+    found = READERS[ending(path)](path, entrance, note)
     fit = _tokens if entrance.kind == "tokens" else _numbers
     examples = fit(path, found, entrance)
     if not len(examples):
@@ -150,14 +150,14 @@ def _tokens(path: Path, rows: Any, entrance: Entrance) -> np.ndarray:
     return tokens
 
 
-def _read_table(path: Path, entrance: Entrance) -> np.ndarray:
+def _read_table(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
     """Returns a table of numbers in its own order, without a column that holds labels."""
     table = read_table(path, lambda _: None)
     names = [name for name in table.names if name.lower() not in LABEL_NAMES]
     return np.column_stack([table.numbers(name) for name in names])
 
 
-def _read_npy(path: Path, entrance: Entrance) -> np.ndarray:
+def _read_npy(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (ValueError, EOFError, OSError) as error:
@@ -167,7 +167,7 @@ def _read_npy(path: Path, entrance: Entrance) -> np.ndarray:
         ) from error
 
 
-def _read_npz(path: Path, entrance: Entrance) -> np.ndarray:
+def _read_npz(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
     names = members(path)
     if "x" not in names and len(names) != 1:
         raise InputError(
@@ -176,13 +176,15 @@ def _read_npz(path: Path, entrance: Entrance) -> np.ndarray:
     return read_array(path, "x" if "x" in names else names[0])
 
 
-def _read_csv(path: Path, entrance: Entrance) -> np.ndarray:
+def _read_csv(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
     """Returns a table of numbers; a first line that holds a word is the header.
 
     A column whose name says that it holds labels is left out, as in a dataset.
     """
     rows = [row for row in csv.reader(_lines(path)) if row]
     header = rows[0] if rows and not all(map(_is_number, rows[0])) else []
+    if rows and not header:
+        note(f"{path}: the first line holds numbers alone and was taken as an example, no header")
     labels = [place for place, name in enumerate(header) if name.strip().lower() in LABEL_NAMES]
     table = []
     for number, row in enumerate(rows[bool(header) :]):
@@ -200,7 +202,7 @@ def _read_csv(path: Path, entrance: Entrance) -> np.ndarray:
     return np.array(table)
 
 
-def _read_jsonl(path: Path, entrance: Entrance) -> list[list[int]]:
+def _read_jsonl(path: Path, entrance: Entrance, note: Note) -> list[list[int]]:
     rows = []
     for number, line in enumerate(filter(str.strip, _lines(path))):
         try:
@@ -215,7 +217,7 @@ def _read_jsonl(path: Path, entrance: Entrance) -> list[list[int]]:
     return _bounded(path, rows, entrance)
 
 
-def _read_txt(path: Path, entrance: Entrance) -> list[list[int]]:
+def _read_txt(path: Path, entrance: Entrance, note: Note) -> list[list[int]]:
     rows = []
     for number, line in enumerate(filter(str.strip, _lines(path))):
         try:
@@ -256,7 +258,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-READERS: dict[str, Callable[[Path, Entrance], Any]] = {
+READERS: dict[str, Callable[[Path, Entrance, Note], Any]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     **dict.fromkeys(ENDINGS, _read_table),

@@ -144,6 +144,18 @@ def test_json_lines_of_a_dataset_read_back(write):
     assert [sorted(row) for row in rows] == [[n for n in row.tolist() if n] for row in found]
 
 
+def test_a_first_line_of_numbers_is_an_example_and_told(write):
+    """A frame without names has the header 0,1,2: it was an example without a word."""
+    notes = []
+    path = write("x.csv", "0,1,2\n3,4,5\n")
+    np.testing.assert_array_equal(read_inputs(path, FEATURES, notes.append), TABLE)
+    assert notes == [
+        f"{path}: the first line holds numbers alone and was taken as an example, no header"
+    ]
+    read_inputs(write("x.csv", "a,b,c\n3,4,5\n"), FEATURES, notes.append)
+    assert len(notes) == 1
+
+
 NAMED = Entrance("features", (3,), names=("a", "b", "1"))
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
@@ -215,9 +217,18 @@ def means_missing(value: Any) -> bool:
 
 
 def differing_in_case(names: Sequence[str]) -> list[str]:
-    """Returns the names that another one equals but for capitals and blanks, sorted."""
-    folded = Counter("".join(name.casefold().split()) for name in names)
-    return sorted(name for name in names if folded["".join(name.casefold().split())] > 1)
+    """Returns the names that another one equals but for capitals, blanks and zeros, sorted."""
+    spelled = {name: _spelling(name) for name in names}
+    times = Counter(spelled.values())
+    return sorted(name for name in names if times[spelled[name]] > 1)
+
+
+def _spelling(name: str) -> str | Decimal:
+    """Returns what names that are probably one have in common; numbers may be versions."""
+    if _FRACTION.fullmatch(name):
+        with suppress(InvalidOperation):  # an exponent of twenty digits
+            return Decimal(name)
+    return "".join(name.casefold().split())
 
 
 def _values(distinct: Sequence[Any], where: str, insist: bool = False) -> list[Value]:

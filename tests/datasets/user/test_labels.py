@@ -177,6 +177,10 @@ def test_spellings_of_one_number_are_counted_together():
         (("Yes", "no", "yes"), ["Yes", "yes"]),
         (("New York", "New  York", "Newark"), ["New  York", "New York"]),
         (("Straße", "STRASSE"), ["STRASSE", "Straße"]),
+        (("1.1", "1.10", "1.2"), ["1.1", "1.10"]),
+        (("1", "1.0", "b"), ["1", "1.0"]),
+        (("1000000000000000000", "1000000000000000001"), []),
+        (("1e99999999999999999999", "1"), []),
         (("a", "b"), []),
     ],
 )

@@ -218,7 +218,9 @@ def test_a_region_may_be_called_na_and_capitals_are_told(write):
     dataset = load(DatasetSpec(str(write("\n".join(["a,label", *rows])))))
     assert dataset.class_names == ("EUR", "NA", "Yes", "yes")
     (found,) = [finding for finding in dataset.findings if finding.code == "case"]
-    assert found.message.endswith("differ in capitals or blanks only stay apart: 'Yes', 'yes'")
+    assert found.message.endswith(
+        "differ in capitals, blanks or zeros only stay apart: 'Yes', 'yes'"
+    )
 
 
 def test_label_and_drop_are_for_tables():
