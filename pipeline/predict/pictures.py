@@ -1,4 +1,4 @@
-"""A picture, or a folder of them, in; what a model for images takes out: as training read them.
+"""Reads a picture, or a folder of them, for a model of images, as training read them.
 
 How a model's pictures were converted for training is in its metadata
 (:class:`~pipeline.datasets.formats.pixels.PictureForm`); the same function converts them here.

@@ -1,4 +1,4 @@
-"""What a search needs before anything is written: its dataset, its space and its definition.
+"""Prepares what a search needs before anything is written: its dataset, its space, its definition.
 
 In: :class:`SearchOptions`. Out: :class:`Prepared`. Neither Optuna nor MLflow is imported for it, so
 that a mistake in an option is found in a second, and workers start before the two are.

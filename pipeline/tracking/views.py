@@ -1,4 +1,4 @@
-"""Saved views of MLflow's run table, so that one look at an experiment answers.
+"""Saves views of MLflow's run table, so that one look at an experiment answers.
 
 In: an experiment. Out: tags of it that MLflow's page lists under *Views*: which runs, which
 columns, in which order. The format is that of MLflow 3.17's page (``mlflow.sharedViewState.KEY``);

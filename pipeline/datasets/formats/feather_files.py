@@ -1,4 +1,4 @@
-"""A Feather file (Arrow's file format) of flat columns in, a table out."""
+"""Reads a Feather file (Arrow's file format) of flat columns as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of a ``.npz`` archive, read one by one; headers can be read without the contents.
+"""Reads arrays of a ``.npz`` archive one by one; headers can be read without the contents.
 
 What a header announces is compared with what is stored and with the memory there is before
 anything is allocated; nothing is unpickled but official files (:func:`read_sequences`).

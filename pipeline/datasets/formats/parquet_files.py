@@ -1,4 +1,4 @@
-"""A Parquet file of flat columns in, a table out; its size is checked before it is decoded."""
+"""Reads a Parquet file of flat columns as a table; its size is checked before it is decoded."""
 
 from __future__ import annotations
 

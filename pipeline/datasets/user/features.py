@@ -1,4 +1,4 @@
-"""The features of a user's table: each column typed, what is of no use left out, all told at once.
+"""Reads the features of a user's table: types each column, leaves out what is of no use, tells all.
 
 Where all columns are numbers that float32 can hold, without gaps, they are the inputs as they are.
 Otherwise the inputs are raw rows, and an encoding is fitted on the training part.

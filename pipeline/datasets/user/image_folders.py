@@ -1,4 +1,4 @@
-"""The user's own folder of pictures, a subfolder per class: files in, :class:`RawData` out.
+"""Reads the user's own folder of pictures, a subfolder per class, as :class:`RawData`.
 
 PNG, JPEG, BMP, WebP, TIFF or GIF; of one size, or of any where ``--image-size`` scales them; grey,
 or all colour where one is, or as ``--color`` says. Inputs are uint8, in the order of class and file

@@ -1,4 +1,4 @@
-"""The user's own folder of texts, a subfolder per class: files in, :class:`RawData` out.
+"""Reads the user's own folder of texts, a subfolder per class, as :class:`RawData`.
 
 A ``.txt`` file in UTF-8 is an example, its words are the features (``datasets.text_encoding``). Of
 a test folder only names are looked at before the test part is read.
