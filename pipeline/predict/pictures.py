@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.formats.pixels import SUFFIXES, PictureForm, Size
+from pipeline.datasets.limits import check_memory
 from pipeline.datasets.user.class_folders import files_to_predict
 from pipeline.datasets.user.image_folders import read_all
-from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import InputError
 
 

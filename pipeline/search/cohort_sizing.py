@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pipeline.datasets.user.limits import available_bytes
+from pipeline.datasets.limits import available_bytes
 from pipeline.records import Device, Trial, TrialConfig
 from pipeline.training.memory_model import MemoryNeed
 from pipeline.training.techniques import structure

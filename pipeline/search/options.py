@@ -15,8 +15,8 @@ from typing import Any
 from pipeline import datasets
 from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.findings import KEEPING
+from pipeline.datasets.limits import available_bytes
 from pipeline.datasets.summary import check_backend
-from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
 from pipeline.search import executors

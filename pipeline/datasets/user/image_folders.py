@@ -26,9 +26,9 @@ from pipeline.datasets.formats.pixels import (
     read_size,
     sentence_of,
 )
+from pipeline.datasets.limits import check_memory
 from pipeline.datasets.user.class_folders import ClassFolders, Files, labels_of
 from pipeline.datasets.user.labels import Classes
-from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions
 
