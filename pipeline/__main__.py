@@ -1,4 +1,4 @@
-"""``python -m pipeline``: the command without an installed script, as MLproject calls it."""
+"""Runs the command as ``python -m pipeline``, without an installed script, as MLproject does."""
 
 import sys
 

@@ -111,7 +111,7 @@ def machine() -> Iterator[Finding]:
     """Yields processors and memory, as far as this process may use them."""
     import psutil
 
-    from pipeline.datasets.user.limits import available_bytes, container_memory
+    from pipeline.datasets.limits import available_bytes, container_memory
 
     cores = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores

@@ -1,4 +1,4 @@
-"""The nouns, in the order the data flows; frozen, and free of every library but numpy.
+"""Defines the nouns, in the order the data flows; frozen, and free of every library but numpy.
 
 ``SearchSpace`` (in ``search.space``) suggests a :class:`TrialConfig`; a :class:`Cohort` of them is
 trained; each gives a :class:`TrialOutcome` with its :class:`Measurement`; tracking writes it and

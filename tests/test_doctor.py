@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from pipeline import doctor
 from pipeline.cli import main
-from pipeline.datasets.user import limits
+from pipeline.datasets import limits
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Datasets by name or path: a specification in, a split and sealed dataset out.
+"""Loads datasets by name or path: a specification in, a split and sealed dataset out.
 
 :func:`load` is the door; ``registry`` says how to add a dataset.
 """

@@ -1,4 +1,4 @@
-"""A user's data and their split in, what should be known of them before training out.
+"""Examines a user's data and their split for what should be known before training.
 
 Each check yields findings (``findings``). They look at train and validation; of the test part only
 at its size and at which classes it has, so that nothing else of it becomes known.

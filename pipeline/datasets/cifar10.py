@@ -1,4 +1,4 @@
-"""``cifar10``: 60,000 colour images, 32x32, 10 classes; 10,000 of them the official test part.
+"""Reads ``cifar10``: 60,000 colour images, 32x32, 10 classes; 10,000 are the official test part.
 
 Split: 40,000 train, 10,000 validation, 10,000 test.
 

@@ -1,4 +1,4 @@
-"""``cifar100``: 60,000 colour images, 32x32, 100 fine classes; 10,000 the official test part.
+"""Reads ``cifar100``: 60,000 colour images, 32x32, 100 fine classes; 10,000 official test ones.
 
 Split: 40,000 train, 10,000 validation, 10,000 test.
 

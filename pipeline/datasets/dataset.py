@@ -1,4 +1,4 @@
-"""What a dataset is: as it comes (:class:`RawData`), and split, prepared and sealed.
+"""Defines what a dataset is: as it comes (:class:`RawData`), and split, prepared and sealed.
 
 :func:`pipeline.datasets.load` makes a :class:`Dataset`; training reads ``train`` and
 ``validation``; only the report, holding a :class:`SelectionLock`, may read ``test``.

@@ -1,4 +1,4 @@
-"""``digits``: 1,797 grey images of handwritten digits, 8x8, values 0 to 16; no download.
+"""Reads ``digits``: 1,797 grey images of handwritten digits, 8x8, values 0 to 16; no download.
 
 Source: scikit-learn's ``load_digits``, the test part of the UCI ML hand-written digits data.
 """

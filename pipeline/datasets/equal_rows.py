@@ -1,4 +1,4 @@
-"""Inputs in, which of them are equal out: by value, whatever they are made of."""
+"""Finds which inputs are equal, by value, whatever they are made of."""
 
 from __future__ import annotations
 

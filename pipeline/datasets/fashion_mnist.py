@@ -1,4 +1,4 @@
-"""``fashion_mnist``: 70,000 grey images of clothes, 28x28, 10 classes; 10,000 the official test.
+"""Reads ``fashion_mnist``: 70,000 grey images of clothes, 28x28; 10,000 are the official test part.
 
 Split: 50,000 train, 10,000 validation, 10,000 test.
 

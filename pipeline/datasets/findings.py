@@ -1,4 +1,4 @@
-"""What is said of a user's data before training: a stable code and a sentence each.
+"""Defines what is said of a user's data before training: a stable code and a sentence each.
 
 A finding refuses nothing; ``--ignore CODE`` keeps it from being told. What makes data unusable
 is an error instead.

@@ -1,4 +1,4 @@
-"""``imdb``: 50,000 film reviews as multi-hot words, negative or positive; half the official test.
+"""Reads ``imdb``: 50,000 film reviews as multi-hot words; half are the official test part.
 
 The 10,000 most frequent words (three ids are reserved, see ``formats.tokens``). Split: 20,000
 train, 5,000 validation, 25,000 test.

@@ -1,4 +1,4 @@
-"""Features in, those of which each alone predicts the label out; looks at train and validation.
+"""Finds features each of which alone predicts the label; it looks at train and validation.
 
 A value predicts the class that most other training examples with this value have; where there are
 none, those with the next smaller and the next larger one. That finds a copy of the label, an id in

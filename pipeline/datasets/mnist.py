@@ -1,4 +1,4 @@
-"""``mnist``: 70,000 grey images of handwritten digits, 28x28; 10,000 the official test part.
+"""Reads ``mnist``: 70,000 grey images of handwritten digits, 28x28; 10,000 official test ones.
 
 Split: 50,000 train, 10,000 validation, 10,000 test. Read from Keras's ``mnist.npz`` or from the
 four official idx files.

@@ -1,4 +1,4 @@
-"""Official files: found under the data directory or in Keras's cache, or downloaded by Keras.
+"""Finds official files in the data directory or Keras's cache, or has Keras download them.
 
 A source names its files once, as :class:`OfficialFile`; :class:`OfficialFiles` finds them, verifies
 their published checksums, and, when there is no file and no network, says what to get and where to

@@ -1,4 +1,4 @@
-"""How data are read and split, as the words of a command: what ``pipeline search`` was given."""
+"""Writes how data are read and split as the words of a command, as ``pipeline search`` got them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image dataset in, a PNG of training examples per class out."""
+"""Draws training examples of every class of an image dataset as a PNG."""
 
 from __future__ import annotations
 

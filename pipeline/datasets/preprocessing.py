@@ -1,4 +1,4 @@
-"""Raw data and a specification in, a split, standardized and sealed :class:`Dataset` out.
+"""Makes a split, standardized and sealed :class:`Dataset` of raw data and a specification.
 
 Mean and deviation are fitted on the training part alone; the chance level and the fingerprint also
 look at validation; nothing here reads the test part.

@@ -1,4 +1,4 @@
-"""Rows of a table as they were read, a column each; an encoding is fitted on them."""
+"""Holds rows of a table as they were read, a column each; an encoding is fitted on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datasets by name or path: a :class:`DatasetSpec` in, a split and sealed :class:`Dataset` out.
+"""Finds datasets by name or path: a :class:`DatasetSpec` in, a split and sealed dataset out.
 
 To add a dataset, add one file to this folder that defines ``SOURCE``; it is found by that name,
 split, standardized, sealed, listed and shown like the others::

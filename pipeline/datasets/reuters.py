@@ -1,4 +1,4 @@
-"""``reuters``: 11,228 newswires as multi-hot words, 46 unbalanced topics.
+"""Reads ``reuters``: 11,228 newswires as multi-hot words, 46 unbalanced topics.
 
 The 10,000 most frequent words (three ids are reserved, see ``formats.tokens``). Keras's official
 shuffle and 80/20 cut: 8,982 examples, of which 20% are validation, and 2,246 for test.

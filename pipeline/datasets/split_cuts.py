@@ -1,4 +1,4 @@
-"""Examples in, which of them come into the last part out: whole groups, or the later ones.
+"""Says which examples come into the last part of a cut: whole groups, or the later ones.
 
 ``splits`` calls these where the data say which examples belong together or come later.
 """

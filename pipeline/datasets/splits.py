@@ -1,4 +1,4 @@
-"""Labels and a seed in, disjoint train, validation and test indices out.
+"""Splits examples by labels and a seed: disjoint train, validation and test indices.
 
 Every split here is a cut of one *stratified order*: a seeded shuffle of which each prefix holds
 each class in its share. So the parts are stratified, a smaller training part is a subset of a

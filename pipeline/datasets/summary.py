@@ -1,4 +1,4 @@
-"""A dataset in numbers, without its examples: for the search, and for ``pipeline datasets show``.
+"""Describes a dataset in numbers, without its examples, for a search and ``datasets show``.
 
 A :class:`DatasetSpec` in, a :class:`DatasetSummary` out. Large datasets are loaded in a process of
 their own, which ends: only workers keep examples in memory, and the supervisor stays small.

@@ -1,4 +1,4 @@
-"""Texts in, sparse multi-hot rows of their words out; the vocabulary is that of train alone.
+"""Turns texts into sparse multi-hot rows of their words; the vocabulary is that of train alone.
 
 Words are made exactly as Keras's ``TextVectorization(standardize="lower_and_strip_punctuation",
 split="whitespace")`` makes them in the exported model: the letters A to Z become small, other

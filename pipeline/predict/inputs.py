@@ -1,4 +1,4 @@
-"""A file of raw inputs in, an array that a model takes out; for ``pipeline predict``.
+"""Reads a file of raw inputs as the array that a model takes, for ``pipeline predict``.
 
 The formats are those that datasets are made of: ``.npy`` and ``.npz`` (key ``x``, or the only
 array) for all; ``.csv`` and ``.parquet`` for features, by name where the model knows names; images

@@ -1,4 +1,4 @@
-"""A picture, or a folder of them, in; what a model for images takes out: as training read them.
+"""Reads a picture, or a folder of them, for a model of images, as training read them.
 
 How a model's pictures were converted for training is in its metadata
 (:class:`~pipeline.datasets.formats.pixels.PictureForm`); the same function converts them here.
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.formats.pixels import SUFFIXES, PictureForm, Size
+from pipeline.datasets.limits import check_memory
 from pipeline.datasets.user.class_folders import files_to_predict
 from pipeline.datasets.user.image_folders import read_all
-from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""A saved model and a file of raw inputs in, a class and its probability per example out.
+"""Predicts a class and its probability for every example of a file, with a saved model.
 
 The model takes what the dataset gave: the preprocessing is inside it. Its address is MLflow's or a
 path (``tracking.saved_models``); the formats are in ``raw_inputs``. Keras is imported, and only

@@ -1,4 +1,4 @@
-"""A file of a table in, what a model of raw values takes out: its columns by name.
+"""Reads a file of a table for a model of raw values: its columns by name.
 
 The file is read as ``pipeline search`` reads it. What the model does not take is ignored, what it
 fills in or never saw in training is told.

@@ -1,4 +1,4 @@
-"""Texts in files, in; what a model that takes one column of texts takes, out.
+"""Reads texts in files for a model that takes one column of texts.
 
 A ``.txt`` file holds a text per line; a folder holds a text per file, as for training.
 """

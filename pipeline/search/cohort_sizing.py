@@ -1,4 +1,4 @@
-"""Which trials train together, and how many are asked for at once.
+"""Decides which trials train together, and how many are asked for at once.
 
 Stacking pays where a training step is too small to fill the machine: its cost is then mostly calls.
 The sampler still has to learn, so suggestions are asked for in batches, not at once: a first of the
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pipeline.datasets.user.limits import available_bytes
+from pipeline.datasets.limits import available_bytes
 from pipeline.records import Device, Trial, TrialConfig
 from pipeline.training.memory_model import MemoryNeed
 from pipeline.training.techniques import structure

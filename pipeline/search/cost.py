@@ -1,4 +1,4 @@
-"""How long a study will take on this machine, from timed steps of its first cohorts.
+"""Foresees how long a study will take on this machine, from timed steps of its first cohorts.
 
 A cohort's step is taken to cost time in proportion to its trials' multiply-adds, plus a constant
 for the call, which they share; scoring after each epoch costs a third of training per example.

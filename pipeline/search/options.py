@@ -1,4 +1,4 @@
-"""What a search needs before anything is written: its dataset, its space and its definition.
+"""Prepares what a search needs before anything is written: its dataset, its space, its definition.
 
 In: :class:`SearchOptions`. Out: :class:`Prepared`. Neither Optuna nor MLflow is imported for it, so
 that a mistake in an option is found in a second, and workers start before the two are.
@@ -15,8 +15,8 @@ from typing import Any
 from pipeline import datasets
 from pipeline.datasets import DatasetSummary, summarize
 from pipeline.datasets.findings import KEEPING
+from pipeline.datasets.limits import available_bytes
 from pipeline.datasets.summary import check_backend
-from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
 from pipeline.search import executors

@@ -1,4 +1,4 @@
-"""What the user sees while a study runs: a live view on a terminal, plain lines elsewhere.
+"""Shows the user how a study runs: a live view on a terminal, plain lines elsewhere.
 
 The supervisor makes a :class:`Snapshot` after every event and a note for what stays on record.
 Everything goes to stderr; stdout is for results.

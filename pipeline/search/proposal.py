@@ -14,8 +14,8 @@ from math import ceil, exp, log, log2
 from pathlib import Path
 
 from pipeline.datasets import DatasetSummary, summarize
+from pipeline.datasets.limits import available_bytes
 from pipeline.datasets.option_words import option_words
-from pipeline.datasets.user.limits import available_bytes
 from pipeline.errors import InputError
 from pipeline.records import Value
 from pipeline.search.options import SearchOptions, check_fit, check_trials_fit, choose_space

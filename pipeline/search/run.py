@@ -1,4 +1,4 @@
-"""One command's work on a study: start the workers, open both stores, search, close.
+"""Does one command's work on a study: starts the workers, opens both stores, searches, closes.
 
 In: what ``options`` made of the user's wishes. Out: the study with all its trials. This is the only
 place that knows Optuna's and MLflow's side at once: it checks that they hold the same study, and

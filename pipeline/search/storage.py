@@ -1,4 +1,4 @@
-"""Optuna's storage: its default, whether an address is one, how it is opened and repaired.
+"""Opens Optuna's storage: its default, whether an address is one, how it is repaired.
 
 Optuna is imported only to open it; the doctor just looks at it. A power loss or a full disk may cut
 a journal's last line off; Optuna would append to it, and the file could not be read any more.

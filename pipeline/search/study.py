@@ -1,4 +1,4 @@
-"""The one door to Optuna: a study that suggests trials and learns what came of them.
+"""Asks Optuna's study for trials and tells it what came of them; it is the one door to Optuna.
 
 In: a search space and a storage. Out: :class:`Suggestion`s, and whether to prune. The sampler is
 Optuna's TPE over groups of hyperparameters that are active together, with a constant liar's value

@@ -1,4 +1,4 @@
-"""The loop of a search: ask Optuna for trials, train them in cohorts, track and tell what came.
+"""Runs the loop of a search: asks Optuna for trials, trains them in cohorts, tracks what came.
 
 The only process that talks to Optuna (through ``study``) and MLflow (through ``tracking``); the
 executor's workers train. A trial's end is written to tracking first (which keeps it on disk until

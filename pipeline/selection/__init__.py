@@ -1,1 +1,1 @@
-"""Which trial overfits least: pure functions on records; no file, no Keras, no MLflow."""
+"""Selects the trial that overfits least: pure functions on records; no file, Keras or MLflow."""

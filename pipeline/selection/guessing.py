@@ -1,4 +1,4 @@
-"""How well a model would do by guessing: the largest probability of looking as good by chance.
+"""Bounds the probability that guessing looks as good as a model, whatever the class shares are.
 
 What one model predicted and whether it was right come in, a probability goes out. The guard against
 chance (``skill``) compares it with its level.

@@ -1,4 +1,4 @@
-"""The nouns of selection, frozen: a rule and its constants, what it chose, finalists, verdicts."""
+"""Defines the nouns of selection: a rule and its constants, what it chose, finalists, verdicts."""
 
 from __future__ import annotations
 

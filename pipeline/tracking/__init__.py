@@ -1,4 +1,4 @@
-"""The one door to MLflow: a study is a parent run, a trial is a child run of it.
+"""Tracks studies in MLflow, its one door here: a study is a parent run, a trial a child of it.
 
 In: records (``TrialConfig``, ``TrialOutcome``, ``ChanceLevel``, ``TestResult``) and plain files.
 Out: the same records, read back number for number. Nothing else in the project imports MLflow, and

@@ -1,4 +1,4 @@
-"""Saved views of MLflow's run table, so that one look at an experiment answers.
+"""Saves views of MLflow's run table, so that one look at an experiment answers.
 
 In: an experiment. Out: tags of it that MLflow's page lists under *Views*: which runs, which
 columns, in which order. The format is that of MLflow 3.17's page (``mlflow.sharedViewState.KEY``);
@@ -17,12 +17,10 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from pipeline.tracking.queries import KIND, KIND_TAG
 from pipeline.training.techniques import further_hyperparameters, of_techniques
 
 VIEW_TAG = "mlflow.sharedViewState."
-KIND_TAG = "mlflow.experimentKind"
-KIND = "custom_model_development"
-"""Makes the page open on model training instead of on traces."""
 MADE_AT = 1_767_225_600_000
 """Milliseconds since 1970; a fixed time, so that the same view is the same tag."""
 

@@ -1,4 +1,4 @@
-"""A network as a list of layers, described without Keras; what families return.
+"""Describes a network as a list of layers, without Keras; this is what families return.
 
 ``training.network`` turns the description into a stacked model, ``training.export`` into an
 ordinary one, and :func:`multiply_adds` and :func:`num_parameters` count what it costs. To add a

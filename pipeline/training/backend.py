@@ -1,4 +1,4 @@
-"""The one place that knows Keras's backend: devices, threads, precision.
+"""Prepares Keras's backend, and alone knows it: devices, threads, precision.
 
 Everything else below ``training`` uses Keras's public API alone. TensorFlow is the backend that is
 shipped; ``KERAS_BACKEND=jax`` works, too.

@@ -1,4 +1,4 @@
-"""One cohort, top to bottom: dataset, network, fit, measure. Read this first.
+"""Trains one cohort, top to bottom: dataset, network, fit, measure. Read this first.
 
 A :class:`CohortTrainer` is what a worker keeps between cohorts: the dataset on the device and the
 compiled networks. Called with a :class:`Cohort`, it returns one :class:`TrialOutcome` per trial.

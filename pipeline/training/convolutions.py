@@ -1,4 +1,4 @@
-"""Per-trial convolutions in two forms, and which of them this device computes faster.
+"""Computes per-trial convolutions in two forms, and times which of them this device does faster.
 
 Shapes: inputs ``[K, B, h, w, c]``, kernels ``[K, 3, 3, c, units]``, no padding. To add a form: a
 function here and its name in ``FORMS``.

@@ -1,4 +1,4 @@
-"""The data on the device, once: models take example indices and look the examples up.
+"""Keeps the data on the device, once: models take example indices and look the examples up.
 
 No input pipeline per trial, no copy per step: ``fit`` moves indices only. Train and validation
 stand in one table, the training examples first; the test part never comes here.

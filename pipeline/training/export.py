@@ -1,4 +1,4 @@
-"""A trial as an ordinary Keras model: ordinary layers, raw inputs, class probabilities.
+"""Exports a trial as an ordinary Keras model: ordinary layers, raw inputs, class probabilities.
 
 This is what is saved, logged, served and read on the test part; it loads without this package.
 """

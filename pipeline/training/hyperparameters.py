@@ -1,4 +1,4 @@
-"""A hyperparameter: its valid values, when it counts, and how reports treat it; no Keras here.
+"""Defines a hyperparameter: its valid values, when it counts, how reports treat it; no Keras here.
 
 :data:`NETWORK` and :data:`TRAINING` are the ones of networks and of their training. Those of a
 technique stand in its entry of ``training.techniques``, which puts all of them in order; what the

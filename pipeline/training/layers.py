@@ -1,4 +1,4 @@
-"""Stacked layers: every trial of a cohort in one Keras model, a leading trial axis on the weights.
+"""Stacks layers: every trial of a cohort in one Keras model, a leading trial axis on the weights.
 
 Shapes: ``K`` trials, ``B`` examples, activations ``[K, B, ...]``, weights ``[K, ...]``. Until the
 first layer with weights the trials share their input, ``[B, ...]``.

@@ -1,4 +1,4 @@
-"""Plain cross-entropy of stacked logits: what is minimised, watched and measured.
+"""Computes the plain cross-entropy of stacked logits, which is minimised, watched and measured.
 
 Shapes: labels [B], logits [B, K, C] for B examples, K trials, C classes. Nats.
 """

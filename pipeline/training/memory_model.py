@@ -1,4 +1,4 @@
-"""How much memory a cohort takes while it trains, counted from its list of layers, without Keras.
+"""Counts how much memory a cohort takes while it trains, from its list of layers, without Keras.
 
 In: a config and the shape of the data. Out: a :class:`MemoryNeed`, by which the supervisor sizes
 cohorts before anything is trained, and the number of examples that a network scores at once.

@@ -1,4 +1,4 @@
-"""A cohort's network: from a list of layers to one stacked, compiled Keras model, and back.
+"""Builds a cohort's network: from a list of layers to one stacked, compiled Keras model, and back.
 
 A :class:`StackedNetwork` is made once per structure and cohort size; ``start`` gives it the
 numbers, seeds and initial weights of one cohort after another. ``stacked`` are its per-trial

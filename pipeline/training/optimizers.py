@@ -1,4 +1,4 @@
-"""Keras's optimizers and their stacked form: penalty, decay, update and limit in one pass.
+"""Stacks Keras's optimizers: penalty, decay, update and limit in one pass.
 
 A config's optimizer comes out plain (:func:`keras_optimizer`, for the exported model) or stacked
 (:func:`stacked_optimizer`, for a cohort). The stacked one runs Keras's own update rule with a

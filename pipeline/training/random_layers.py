@@ -1,4 +1,4 @@
-"""Random layers of stacked networks: dropout and noise with numbers and streams per trial.
+"""Defines random layers of stacked networks: dropout and noise, numbers and streams per trial.
 
 Shapes as in ``training.layers``: ``K`` trials, activations ``[K, B, ...]``. Per-trial numbers are
 variables, so that one compiled program serves every cohort of its structure. Random numbers are a

@@ -1,4 +1,4 @@
-"""Forms of techniques: where one acts, what it computes in stacked networks, and Keras's own class.
+"""Defines forms of techniques: where one acts, what it computes when stacked, Keras's own class.
 
 Shapes as in ``training.layers``; a form holds functions, so that no Keras is imported here.
 """

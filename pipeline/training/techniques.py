@@ -1,4 +1,4 @@
-"""TECHNIQUES: one entry says all about a regularization technique.
+"""Declares TECHNIQUES: one entry says all about a regularization technique.
 
 An entry has its hyperparameters, the number that a config gives it, and its form: where it acts, in
 stacked networks and as Keras's own class. Search spaces, training, tracking and reports read this

@@ -1,4 +1,4 @@
-"""What the supervisor tells a worker, and how the worker opens up; no Keras until then."""
+"""Says what the supervisor tells a worker, and how the worker opens up; no Keras until then."""
 
 from __future__ import annotations
 

@@ -231,3 +231,9 @@ def test_the_commit_is_that_of_files_the_repository_tracks(tmp_path):
     assert len(commit) == 40
     (tmp_path / "__init__.py").write_text("changed = True")
     assert parent_run.git_commit(tmp_path) == f"{commit}-dirty"
+
+
+def test_the_page_of_a_new_experiment_opens_on_its_runs(open_study, client):
+    open_study()
+    tags = client.get_experiment_by_name("least-overfit").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"

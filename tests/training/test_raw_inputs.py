@@ -14,6 +14,10 @@ from pipeline.datasets.raw_rows import RawRows, Words, input_names
 from pipeline.datasets.table_encoding import fit
 from pipeline.training import raw_inputs
 
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="Keras reads words with TensorFlow only"
+)
+
 COLUMNS = (
     RawColumn("km/h", "number"),
     RawColumn("dense", "boolean"),
@@ -61,6 +65,7 @@ def numbers_of(model, encoding, raw):
     return raw_inputs.outputs(model, inputs, batch_size=64)
 
 
+@needs_tensorflow
 def test_the_layers_give_the_numbers_that_the_network_was_trained_on(model, encoding):
     for raw in (rows(), rows(7, 50)):
         expected = encoding.apply(raw)
@@ -68,11 +73,13 @@ def test_the_layers_give_the_numbers_that_the_network_was_trained_on(model, enco
         np.testing.assert_allclose(numbers_of(model, encoding, raw), expected, atol=1e-6)
 
 
+@needs_tensorflow
 def test_a_column_may_be_called_as_a_layer_and_a_slash_is_replaced(model):
     assert set(model.input) == {column.name.replace("/", "|") for column in COLUMNS}
     assert input_names(["a/b", "a|b", "a||b"]) == ["a|b|", "a|b", "a||b"]
 
 
+@needs_tensorflow
 def test_it_loads_in_plain_keras_with_the_package_blocked(model, encoding, tmp_path):
     model.save(tmp_path / "m.keras")
     few = rows(3, 20)

@@ -43,6 +43,9 @@ def encoding(texts):
     return TextEncoding("said/so", every.words[::2])
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="Keras reads words with TensorFlow only"
+)
 def test_keras_makes_the_words_of_training(encoding, texts, tmp_path):
     model = raw_inputs.with_encoding(encoding, [])
     inputs = encoding.as_model_inputs(texts)

@@ -1,1 +1,1 @@
-"""Readers of the file formats that datasets come in: bytes in, arrays out, no code executed."""
+"""Reads the file formats that datasets come in: bytes in, arrays out, no code executed."""

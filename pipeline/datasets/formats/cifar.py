@@ -1,4 +1,4 @@
-"""CIFAR's pickled batches, from the unpacked folder or straight from the ``.tar.gz``.
+"""Reads CIFAR's pickled batches, from the unpacked folder or straight from the ``.tar.gz``.
 
 A batch holds ``data``, uint8 ``[n, 3072]``: 1024 red, then green, then blue values, row by row.
 

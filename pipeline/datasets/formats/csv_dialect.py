@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.datasets.formats.number_texts import decimal_mark
 from pipeline.datasets.formats.table import check_names, reads_as_number
-from pipeline.datasets.user.limits import COPIES, available_bytes, check_memory
+from pipeline.datasets.limits import COPIES, available_bytes, check_memory
 from pipeline.errors import DatasetError
 
 DELIMITERS = (",", ";", "\t", "|")

@@ -1,4 +1,4 @@
-"""A text file of a table in, a table out: a header and a row per line; every departure is refused.
+"""Reads a text file of a table: a header and a row per line; every departure is refused.
 
 How it is written (``csv_dialect``) is detected, or said by options.
 """

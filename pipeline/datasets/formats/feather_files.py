@@ -1,4 +1,4 @@
-"""A Feather file (Arrow's file format) of flat columns in, a table out."""
+"""Reads a Feather file (Arrow's file format) of flat columns as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.datasets.formats.parquet_files import PANDAS_INDEX
 from pipeline.datasets.formats.table import Table, arrow_errors, check_names, checked_table
-from pipeline.datasets.user.limits import check_memory
+from pipeline.datasets.limits import check_memory
 
 
 def read_feather_table(path: Path) -> Table:

@@ -1,4 +1,4 @@
-"""Gzipped idx files (MNIST, Fashion-MNIST) in, uint8 arrays out.
+"""Reads gzipped idx files (MNIST, Fashion-MNIST) as uint8 arrays.
 
 Source: the idx format of the MNIST page: two zero bytes, a type code (8 is uint8), the number of
 dimensions, then each size as a big-endian uint32, then the values.

@@ -1,4 +1,4 @@
-"""Arrays of a ``.npz`` archive, read one by one; headers can be read without the contents.
+"""Reads arrays of a ``.npz`` archive one by one; headers can be read without the contents.
 
 What a header announces is compared with what is stored and with the memory there is before
 anything is allocated; nothing is unpickled but official files (:func:`read_sequences`).
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from pipeline.datasets.formats.pickles import read_pickle
-from pipeline.datasets.user.limits import check_memory
+from pipeline.datasets.limits import check_memory
 from pipeline.errors import DatasetError
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

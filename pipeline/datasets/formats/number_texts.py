@@ -1,4 +1,4 @@
-"""Numbers as people write them in texts: which decimal mark, and marks of thousands.
+"""Reads numbers as people write them: which decimal mark, and marks of thousands.
 
 ``1,061`` alone may be either; what cannot be told is refused with the option that says it.
 """

@@ -1,4 +1,4 @@
-"""A Parquet file of flat columns in, a table out; its size is checked before it is decoded."""
+"""Reads a Parquet file of flat columns as a table; its size is checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pipeline.datasets.formats.table import Table, arrow_errors, check_names, checked_table
-from pipeline.datasets.user.limits import check_memory
+from pipeline.datasets.limits import check_memory
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """Row names that pandas stores; they are no data."""

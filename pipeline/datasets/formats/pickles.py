@@ -1,4 +1,4 @@
-"""Official files that are pickles, read without running anything that a pickle may ask for.
+"""Reads official files that are pickles, without running anything that a pickle may ask for.
 
 Only numpy arrays, bytes, text, numbers, lists and dicts come out; any other request is refused,
 even though the files' checksums are verified before.

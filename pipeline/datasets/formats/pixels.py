@@ -1,4 +1,4 @@
-"""The one door to Pillow: a picture file in, its size or its pixels out.
+"""Reads the size or the pixels of a picture file; it is the one door to Pillow.
 
 PNG, JPEG, BMP, WebP, TIFF and GIF, of whatever pixels. :func:`read_pixels` turns each into the same
 form, in this order: the first frame; 16 bits scaled to 8; transparency put on white; grey or RGB

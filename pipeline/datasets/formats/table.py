@@ -1,4 +1,4 @@
-"""A table of pyarrow's in, columns of numbers or labels out; what all tables are checked for.
+"""Gives columns of numbers or labels of pyarrow's table, and checks what every table has to be.
 
 ``csv_files`` and ``parquet_files`` read one each. Missing values, text among numbers and infinities
 are refused with column and row. Rows count from 1, a header is not counted.

@@ -1,4 +1,4 @@
-"""A text file in, its text out: UTF-8, or UTF-16 where the file begins with its mark."""
+"""Reads a text file: UTF-8, or UTF-16 where the file begins with its mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Word sequences in, sparse multi-hot rows out, and back to padded token ids.
+"""Turns word sequences into sparse multi-hot rows, and those back into padded token ids.
 
 A token id is the number of its column. Keras's convention: 0 pads, 1 starts a sequence, 2 stands
 for every word outside the vocabulary, words begin at 4 (the most frequent is 1 in the file).

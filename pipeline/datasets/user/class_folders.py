@@ -1,4 +1,4 @@
-"""A folder of class folders in, the files of each part and class out; nothing is opened.
+"""Lists the files of each part and class in a folder of class folders; nothing is opened.
 
 ::
 

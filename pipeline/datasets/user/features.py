@@ -1,4 +1,4 @@
-"""The features of a user's table: each column typed, what is of no use left out, all told at once.
+"""Reads the features of a user's table: types each column, leaves out what is of no use, tells all.
 
 Where all columns are numbers that float32 can hold, without gaps, they are the inputs as they are.
 Otherwise the inputs are raw rows, and an encoding is fitted on the training part.
@@ -17,10 +17,10 @@ from pipeline.datasets.dataset import PLAIN, ColumnType, Encoding, RawColumn
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.raw_values import ColumnError
 from pipeline.datasets.formats.table import Table
+from pipeline.datasets.limits import check_memory
 from pipeline.datasets.raw_rows import RawRows
 from pipeline.datasets.table_encoding import MOST_WORDS, fit
 from pipeline.datasets.user.column_types import FEATURES, TypedColumn, typed_column
-from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions
 

@@ -1,4 +1,4 @@
-"""The user's own folder of pictures, a subfolder per class: files in, :class:`RawData` out.
+"""Reads the user's own folder of pictures, a subfolder per class, as :class:`RawData`.
 
 PNG, JPEG, BMP, WebP, TIFF or GIF; of one size, or of any where ``--image-size`` scales them; grey,
 or all colour where one is, or as ``--color`` says. Inputs are uint8, in the order of class and file
@@ -26,9 +26,9 @@ from pipeline.datasets.formats.pixels import (
     read_size,
     sentence_of,
 )
+from pipeline.datasets.limits import check_memory
 from pipeline.datasets.user.class_folders import ClassFolders, Files, labels_of
 from pipeline.datasets.user.labels import Classes
-from pipeline.datasets.user.limits import check_memory
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions
 

@@ -1,4 +1,4 @@
-"""Label values as a user's file holds them in, class numbers and names out.
+"""Turns label values as a user's file holds them into class numbers and names.
 
 Labels are classes: whole numbers (``1``, ``1.0``, ``"1"`` are the same one), booleans (``True`` and
 ``"true"`` are), a few decimal numbers, or text, whose outer blanks do not count. The distinct

@@ -1,4 +1,4 @@
-"""The user's own ``.npz``: checked arrays in, :class:`RawData` out; nothing is ever unpickled.
+"""Reads the user's own ``.npz`` as :class:`RawData`: checked arrays; nothing is ever unpickled.
 
 Either ``x`` and ``y``, which are split 60/20/20, or ``x_train``, ``y_train``, ``x_test`` and
 ``y_test``: then train is split 80/20, and the test part stays sealed. Its shapes, whether its

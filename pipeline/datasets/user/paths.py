@@ -1,4 +1,4 @@
-"""The user's own data by path: which reader, under what name, and every failure in one line.
+"""Finds the reader for a user's data by path and names them; every failure is one line.
 
 To read another kind of file, add a reader to :data:`FILE_READERS`.
 """

@@ -1,4 +1,4 @@
-"""Whole numbers as labels: class numbers, or a quantity that a regression should predict?
+"""Tells whether whole numbers are class numbers, or a quantity that a regression should predict.
 
 In: the distinct values and how many examples each has. Out: why they look like a quantity, or None.
 Nothing but their pattern can tell, so the rule asks only where there are many values, and whoever

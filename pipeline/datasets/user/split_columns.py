@@ -1,4 +1,4 @@
-"""The columns of a table that say how it is split, in; groups, an order or given parts out.
+"""Reads the columns of a table that say how it is split: groups, an order or given parts.
 
 ``--group``, ``--order-by`` and ``--split`` name one each. These columns are no features: a group's
 name would let a network recognise the group, and a time or part says nothing of a new example.

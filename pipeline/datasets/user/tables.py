@@ -1,4 +1,4 @@
-"""The user's own table (``.csv``, ``.parquet`` and others): a row per example in, RawData out.
+"""Reads the user's own table (``.csv``, ``.parquet`` and others), a row per example.
 
 One column holds the classes (see ``datasets.labels``): the one that ``--label`` names, else the
 only one named ``label``, ``target``, ``class`` or ``y``, else the last where it alone is text. All

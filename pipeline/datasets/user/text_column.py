@@ -1,4 +1,4 @@
-"""The column of texts of a user's table: a table in, the words of that column as features out."""
+"""Reads the column of texts of a user's table: its words are the features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own folder of texts, a subfolder per class: files in, :class:`RawData` out.
+"""Reads the user's own folder of texts, a subfolder per class, as :class:`RawData`.
 
 A ``.txt`` file in UTF-8 is an example, its words are the features (``datasets.text_encoding``). Of
 a test folder only names are looked at before the test part is read.
@@ -16,10 +16,10 @@ from pipeline.datasets import text_encoding
 from pipeline.datasets.dataset import Part, RawData
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.texts import read_text
+from pipeline.datasets.limits import check_memory
 from pipeline.datasets.raw_rows import RawRows
 from pipeline.datasets.user.class_folders import ClassFolders, Files, labels_of
 from pipeline.datasets.user.labels import Classes
-from pipeline.datasets.user.limits import check_memory
 from pipeline.records import DataOptions
 
 COLUMN = "text"

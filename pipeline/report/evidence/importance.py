@@ -1,4 +1,4 @@
-"""What each hyperparameter decides: permutation importance for ``val_ce`` and for ``gap_ce``.
+"""Measures what each hyperparameter decides: permutation importance for ``val_ce`` and ``gap_ce``.
 
 A study in, an :class:`Importance` per hyperparameter and target out. A random forest learns the
 target's *rank* from the configurations (ranks, because one diverging trial would outweigh all

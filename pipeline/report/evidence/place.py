@@ -1,4 +1,4 @@
-"""Where the winner lies in the search space, and whether at an edge of it.
+"""Says where the winner lies in the search space, and whether at an edge of it.
 
 The space of the study's definition and a configuration in, a :class:`Place` per numeric
 hyperparameter out. A winner at an edge says that the space may end too early. Ends that cannot be

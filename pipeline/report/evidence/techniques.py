@@ -1,4 +1,4 @@
-"""What each technique buys on its own, at its own best setting: the isolation view.
+"""Measures what each technique buys on its own, at its own best setting: the isolation view.
 
 A study in, an :class:`Effect` per technique out: its best trial with every other technique off,
 against the unregularized baseline, on the same validation examples. Best means the smallest

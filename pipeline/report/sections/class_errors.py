@@ -23,6 +23,8 @@ def finding(report: Report) -> str:
     if found is None or not found.classes:
         return ""
     first = found.classes[0]
+    if not first.rate:
+        return "on no test example"
     return f"most often on {first.name}: {percent(first.rate)} of {first.num_examples}"
 
 

@@ -1,4 +1,4 @@
-"""Where jobs run: one small interface, one file per executor. They know nothing of what a job is.
+"""Finds where jobs run: one small interface, one file per executor, none knows what a job is.
 
 An executor is made with an *opener*: an object whose ``open()`` returns, where the job is to run,
 a function ``run(job, emit, inbox) -> result``. ``emit(data)`` streams :class:`Progressed` events

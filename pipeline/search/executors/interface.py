@@ -1,4 +1,4 @@
-"""The interface of executors and the events they report."""
+"""Defines the interface of executors and the events they report."""
 
 import re
 from abc import ABC, abstractmethod

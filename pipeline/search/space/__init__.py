@@ -1,1 +1,1 @@
-"""Search spaces: YAML files in, configurations out."""
+"""Turns search spaces, YAML files, into configurations."""

@@ -1,4 +1,4 @@
-"""A definition of a study, in YAML and in sentences that say how two of them differ.
+"""Writes a study's definition as YAML, and in sentences how two of them differ.
 
 In: ``SearchSpace.definition()``, JSON values (maybe read back from a storage). Out: the resolved
 search space that is kept with a study, and the message where a study cannot be continued.

@@ -1,4 +1,4 @@
-"""What values a search space may give a hyperparameter, and when one counts.
+"""Says what values a search space may give a hyperparameter, and when one counts.
 
 In: the table of ``training.techniques``, which names every hyperparameter with its limits. Out:
 checked values, conditions in words, and the config that values make. To add a hyperparameter of a

@@ -1,4 +1,4 @@
-"""The three ways in which a hyperparameter varies, and the ``search`` section that names them.
+"""Defines the three ways in which a hyperparameter varies, and reads the ``search`` section.
 
 A mapping ``{low: ..., high: ...}`` is a :class:`FloatRange` or an :class:`IntRange`, a list a
 :class:`Choice`. Each asks a trial by the method names of Optuna's ``Trial``; any object with these

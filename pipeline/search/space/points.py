@@ -1,4 +1,4 @@
-"""The points of a search space: how many there are, and one that was not tried yet.
+"""Counts the points of a search space, and finds one that was not tried yet.
 
 A space without a decimal range has finitely many points, and a sampler proposes some of them twice.
 A training that is repeated tells nothing but the luck of its seed; the luckiest would be chosen.

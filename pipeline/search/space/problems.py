@@ -1,4 +1,4 @@
-"""What is wrong with a value of a search space file, in words: what was expected, the closest name.
+"""Says in words what is wrong in a search space file: what was expected, the closest name.
 
 In: a ``yaml_document.Document`` and a place in it. Out: the checked value, or None and a problem
 noted in the document. ``search.space.schema`` and ``search.space.parameters`` check their parts

@@ -1,4 +1,4 @@
-"""What a search space file must look like: a YAML document in, checked values out, or every fault.
+"""Checks what a search space file must look like: checked values out, or every fault.
 
 The shape of the file is :class:`File` (pydantic); the hyperparameters in it are checked against the
 table of ``training.techniques``. Every fault is noted in the document with its key and

@@ -1,4 +1,4 @@
-"""A search space: what may vary, what is fixed and which known systems run along.
+"""Holds a search space: what may vary, what is fixed and which known systems run along.
 
 In: a YAML file of ``search_spaces/`` (read by ``search.space.yaml_document``, checked by
 ``search.space.schema``). Out: a :class:`SearchSpace`, which turns a trial of Optuna, or of anything

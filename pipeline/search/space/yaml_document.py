@@ -1,4 +1,4 @@
-"""The one door to YAML: bytes in, plain Python values and the line of every key out.
+"""Reads YAML as plain values and the line of every key; it is the one door to YAML.
 
 YAML 1.2 by ruamel.yaml, composed to nodes only: no Python object is ever built from a tag, and what
 a search space has no use for (aliases, tags, keys that are not text, a key given twice) is a

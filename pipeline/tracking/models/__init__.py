@@ -1,1 +1,1 @@
-"""Keras models in MLflow: registered, loaded, checked before they are opened."""
+"""Registers and loads Keras models in MLflow, and checks them before they are opened."""

@@ -1,4 +1,4 @@
-"""MLflow's Keras flavor for models that take a table's columns by name.
+"""Saves models that take a table's columns by name, in MLflow's Keras flavor.
 
 A model of raw values is served through the code that is written beside it (``served_table``),
 because MLflow's own Keras flavor gives a model one array; ``pipeline predict`` never runs that.

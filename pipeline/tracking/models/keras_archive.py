@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.user.limits import available_bytes
+from pipeline.datasets.limits import available_bytes
 from pipeline.errors import InputError
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}

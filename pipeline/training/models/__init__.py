@@ -1,4 +1,4 @@
-"""Model families: one file each, named after the family. To add one, add a file.
+"""Finds model families: one file each, named after the family. To add one, add a file.
 
 A family is a function ``layers(config, input_shape) -> tuple[Layer, ...]`` that describes the
 network with the nouns of ``training.architecture``; the output layer is added by the caller. Beside

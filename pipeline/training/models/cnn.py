@@ -1,4 +1,4 @@
-"""Convolutional network: ``depth`` 3x3 convolutions of ``width`` filters, one dense layer.
+"""Describes a convolutional network: ``depth`` 3x3 convolutions, then one dense layer.
 
 Source: the CIFAR-10 notebook net, Conv(32) x3 - Flatten - Dense(1024) - output. The techniques sit
 on the dense layer, as there, or on the convolutions, too (``placement: all``); batch normalization

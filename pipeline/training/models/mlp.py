@@ -1,4 +1,4 @@
-"""Multilayer perceptron: ``depth`` dense layers of ``width`` units on flattened inputs."""
+"""Describes a multilayer perceptron: ``depth`` dense layers of ``width`` units on flat inputs."""
 
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Dense, Flatten, Layer

@@ -200,6 +200,6 @@ def test_what_encoding_takes_is_foreseen(tmp_path, monkeypatch):
     words = [f"word {n % 150}" for n in range(600)]
     frame = pd.DataFrame({f"w{i}": words for i in range(60)} | {"label": ["u", "v"] * 300})
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: 30 * 2**20)
+    monkeypatch.setattr("pipeline.datasets.limits.available_bytes", lambda: 30 * 2**20)
     with pytest.raises(DatasetError, match=r"600 rows that become 6,120 numbers each, needs 14.0"):
         read_table(tmp_path / "mine.csv")

@@ -232,7 +232,7 @@ def test_a_link_within_the_folder_and_a_link_to_the_folder_are_fine(pets, tmp_pa
 
 
 def test_pictures_beyond_memory_are_refused_by_their_headers(pets, monkeypatch):
-    monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: 3 * 299)
+    monkeypatch.setattr("pipeline.datasets.limits.available_bytes", lambda: 3 * 299)
     with pytest.raises(DatasetError, match=r"10 pictures of 6x5, needs 0.0 MiB in memory"):
         load(DatasetSpec(str(pets)))
 

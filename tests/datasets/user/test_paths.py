@@ -12,9 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.datasets import is_path, load, name_of
+from pipeline.datasets import is_path, limits, load, name_of
 from pipeline.datasets.formats.npz import read_array, read_header
-from pipeline.datasets.user import limits
 from pipeline.datasets.user.paths import FILE_READERS
 from pipeline.errors import DatasetError
 from pipeline.records import DatasetSpec

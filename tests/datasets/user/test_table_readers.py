@@ -130,7 +130,7 @@ def test_a_file_that_is_no_gzip_or_too_large_unpacked(write, tmp_path, monkeypat
         read_table(tmp_path / "mine.csv.gz")
     bomb = write(b"a,label\n" + b"0,0\n" * 10_000_000, "bomb.csv.gz")
     free = 100 * 2**20
-    monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: free)
+    monkeypatch.setattr("pipeline.datasets.limits.available_bytes", lambda: free)
     monkeypatch.setattr("pipeline.datasets.formats.csv_dialect.available_bytes", lambda: free)
     with pytest.raises(DatasetError, match=r"unpacked, needs .* in memory, but at most 33.3 MiB"):
         read_table(bomb)

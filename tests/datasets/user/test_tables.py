@@ -308,7 +308,7 @@ def test_a_damaged_parquet_file_says_so(save):
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(write, save, monkeypatch):
-    monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: 300)
+    monkeypatch.setattr("pipeline.datasets.limits.available_bytes", lambda: 300)
     csv_file, parquet_file = write(GOOD), save(x=X, y=N % 2)
     for path in (csv_file, parquet_file):
         with pytest.raises(DatasetError, match=r"needs 0.0 MiB in memory, but at most 0.0 MiB fit"):

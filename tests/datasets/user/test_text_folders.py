@@ -95,6 +95,6 @@ def test_options_of_other_data_are_refused(reviews):
 
 
 def test_texts_beyond_memory_are_refused_by_their_sizes(reviews, monkeypatch):
-    monkeypatch.setattr("pipeline.datasets.user.limits.available_bytes", lambda: 3 * 100)
+    monkeypatch.setattr("pipeline.datasets.limits.available_bytes", lambda: 3 * 100)
     with pytest.raises(DatasetError, match=r"20 texts, needs 0.0 MiB in memory"):
         text_folders.read_text_folder(list_class_folders(reviews), DataOptions())

@@ -1,4 +1,4 @@
-"""The temporary folder of all workers of one supervisor; one that was left behind is removed."""
+"""Keeps the temporary folder of a supervisor's workers; one that was left behind is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fixed number of workers and a queue of jobs.
+"""Gives jobs of a queue to a fixed number of workers.
 
 A worker that dies fails its job only, with the signal and its last words as the cause, and another
 takes its place; a job past its limits is ended with its worker. Workers are replaced after a number

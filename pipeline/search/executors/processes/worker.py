@@ -1,4 +1,4 @@
-"""The supervisor's side of one worker process: its pipe, its job and what became of it."""
+"""Holds the supervisor's side of one worker process: its pipe, its job and what became of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory a user's data may take: an announced size in, a refusal before allocation.
+"""Refuses a user's data that memory cannot hold, by the announced size, before allocation.
 
 A few kilobytes of a compressed file can announce terabytes; so every reader asks here with the size
 that a header or a file's length announces, before it reads.
