@@ -60,7 +60,7 @@ def _place(address: str) -> str:
     scheme, path = address.split("://", 1)
     if scheme.startswith("sqlite") and path.startswith("/"):
         return f"{scheme}://{Path(path[1:]).resolve()}"
-    return address
+    return address.rstrip("/")
 
 
 def _locked(path: Path) -> IO[str] | None:

@@ -66,3 +66,20 @@ def test_a_study_without_a_winner_stays_as_its_search_ended(scripted_study):
     report, _ = scripted_study.report(study="hopeless", **QUICK)
     assert report.selection.status == "no_skill"
     assert scripted_study.store.get_run(run_id).info.status == "FAILED"
+
+
+def test_while_a_trial_trains_a_report_is_preliminary(scripted_study):
+    trial = scripted_study.record.trials[3]
+    scripted_study.store.update_run(trial.mlflow_run_id, status="RUNNING")
+    report, _ = scripted_study.report(**QUICK)
+    note = (
+        "preliminary: trial 3 did not end, so nothing was locked and the test part was not read;"
+        " run the same `pipeline search` again to finish the study"
+    )
+    assert note in report.selection.notes
+    assert (report.test, scripted_study.locks, scripted_study.registered) == (None, [], [])
+    assert scripted_study.store.read_selection(scripted_study.record.run_id) is None
+    scripted_study.store.set_terminated(trial.mlflow_run_id, status="FINISHED")
+    report, _ = scripted_study.report(**QUICK)
+    assert report.test is not None
+    assert note not in report.selection.notes

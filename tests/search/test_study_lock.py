@@ -68,6 +68,7 @@ def test_the_same_place_is_known_however_it_is_spelled(tmp_path):
     for spelled, absolute in (
         ("studies.journal", str(tmp_path / "studies.journal")),
         ("sqlite:///mlflow.db", f"sqlite:///{tmp_path / 'mlflow.db'}"),
+        ("http://x:1/", "http://x:1"),
     ):
         assert lock_path("digits", spelled) == lock_path("digits", absolute)
     assert lock_path("a", "http://x:1/") != lock_path("a", "http://y:1/")
