@@ -245,3 +245,23 @@ def test_the_guard_tells_skill_from_chance_where_classes_are_unbalanced_or_few(f
         assert found.status == "ok"
     too_small = any("is too small to tell skill from chance" in note for note in found.notes)
     assert too_small == (name == "twenty-eight")
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ("width: 1, learning_rate: 0.05", "ok"),
+        ("width: 32, learning_rate: 1e6", "no_skill"),
+        # The output layer carries no penalty, and learns from what is left of the hidden one.
+        ("width: 32, regularizer: l2, lambda_l2: 1e9", "ok"),
+    ],
+)
+def test_extreme_networks_are_measured_and_judged(folder, changed, status):
+    text = SPACE.replace("width: 32}", f"{changed}}}", 1).replace("epochs: 4", "epochs: 8")
+    (folder / "extreme.yaml").write_text(text)
+    study = f"extreme-{status}-{len(changed)}"
+    options = SearchOptions(
+        search_space="extreme.yaml", executor="inline", trials=3, study=study, references=False
+    )
+    run_search(options, prepare(options), Notes())
+    assert report(study=study, seeds=1)[0].selection.status == status
