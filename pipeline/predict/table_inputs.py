@@ -6,7 +6,7 @@ fills in or never saw in training is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,12 @@ SHOWN = 20
 
 
 def read_columns(
-    path: Path, names: Sequence[str], note: Note, delimiter: str | None, decimal: str | None
+    path: Path,
+    names: Sequence[str],
+    note: Note,
+    delimiter: str | None,
+    decimal: str | None,
+    words: Collection[str] = (),
 ) -> Table:
     """Returns a table that has these columns; tells which others it has.
 
@@ -36,7 +41,7 @@ def read_columns(
             f"{path}: the model takes a table's columns by name; expected a file ending in"
             f" {', '.join(ENDINGS)}"
         )
-    table = read_table(path, lambda _: None, names, delimiter, decimal)
+    table = read_table(path, lambda _: None, names, delimiter, decimal, words)
     if missing := [name for name in names if name not in table.names]:
         raise InputError(
             f"{path} lacks {len(missing)} of the model's {len(names)} columns:"
@@ -67,7 +72,9 @@ def read_raw_inputs(
         InputError: The file lacks a column, or holds values that do not fit; all are named.
     """
     names = [column.name for column in columns]
-    table = read_columns(path, names, note, delimiter, decimal)
+    # In the file of training they were words; here their cells may all look like numbers.
+    words = [one.name for one in columns if one.kind == "category" and one.form != "number"]
+    table = read_columns(path, names, note, delimiter, decimal, words)
     found: dict[str, np.ndarray] = {}
     wrong = []
     for name, column in zip(input_names(names), columns, strict=True):

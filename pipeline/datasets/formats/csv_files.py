@@ -5,7 +5,7 @@ How it is written (``csv_dialect``) is detected, or said by options.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def read_csv_table(
     expected: Sequence[str] | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
+    words: Collection[str] = (),
 ) -> Table:
     """Returns the columns of a text file.
 
@@ -37,6 +38,7 @@ def read_csv_table(
             called by numbers, and one of them may stand alone.
         delimiter: What separates the columns; None to detect it.
         decimal: The decimal mark, ``.`` or ``,``; None to detect it.
+        words: Columns that are words, whatever their cells look like.
 
     Raises:
         DatasetError: It is no such file, or can be read in two ways.
@@ -49,7 +51,8 @@ def read_csv_table(
     names = dialect.names
     keys = [str(place) for place in range(len(names))]
     label = label_of(names)
-    types = {} if label is None else {keys[names.index(label)]: pa.string()}
+    as_text = {label, *words}
+    types = {key: pa.string() for key, name in zip(keys, names, strict=True) if name in as_text}
     rows = pa.py_buffer(memoryview(content)[dialect.header_bytes :])
     if not rows.size:
         raise DatasetError(
@@ -88,7 +91,7 @@ def read_csv_table(
         texts = {
             place: column.unique().to_pylist()
             for place, column in enumerate(table.columns)
-            if pa.types.is_string(column.type) and names[place] != label
+            if pa.types.is_string(column.type) and names[place] not in as_text
         }
         if mark is not None:
             break

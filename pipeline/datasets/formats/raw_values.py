@@ -8,6 +8,7 @@ count from 1 in messages.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ MISSING = frozenset(
 BOOLEANS = {"true": 1.0, "false": 0.0}
 LARGEST = 1e150
 """Of a number: its square is still one in float64."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
 TIMES = ("%H:%M:%S", "%H:%M")
 
 
@@ -230,7 +232,30 @@ def _word(value: Any, form: str) -> str:
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, str) and form != "number":
-        return value.replace("\0", "").strip()
+        return _plain_word(value.replace("\0", "").strip())
+    try:
+        # Not through float64, which makes one of neighbours beyond 2^53.
+        return str(int(value)) if isinstance(value, str | int | np.integer) else _number_word(value)
+    except ValueError:
+        return _number_word(value)
+
+
+def _plain_word(text: str) -> str:
+    """Returns a word as it is, but for what readers of files take for a truth value or a time.
+
+    Whether they do depends on the other rows, and what a row is must not.
+    """
+    if text.lower() in BOOLEANS:
+        return text.lower()
+    if _TIME.fullmatch(text):
+        try:
+            return datetime.datetime.fromisoformat(text).isoformat()
+        except ValueError:
+            return text
+    return text
+
+
+def _number_word(value: Any) -> str:
     number = _number(value)
     if np.isnan(number):
         return str(value).strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from pipeline.datasets.formats.csv_files import read_csv_table
@@ -32,6 +32,7 @@ def read_table(
     expected: Sequence[str] | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
+    words: Collection[str] = (),
 ) -> Table:
     """Returns the columns of a file whose ending is one of :data:`ENDINGS`.
 
@@ -42,12 +43,13 @@ def read_table(
         expected: Columns that are known to be in the file; None where none are.
         delimiter: What separates the columns of a text; None to detect it.
         decimal: The decimal mark of a text; None to detect it.
+        words: Columns of a text that are words, whatever their cells look like.
 
     Raises:
         DatasetError: It is no such file, or can be read in two ways.
     """
     if ending(path) in TEXTS:
-        return read_csv_table(path, label_of, expected, delimiter, decimal)
+        return read_csv_table(path, label_of, expected, delimiter, decimal, words)
     for option, given in (("delimiter", delimiter), ("decimal", decimal)):
         if given is not None:
             raise DatasetError(

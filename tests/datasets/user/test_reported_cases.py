@@ -244,3 +244,23 @@ def test_a_byte_order_mark_with_ends_of_lines_of_windows_and_commas_in_quotes(tm
     assert raw.inputs.columns["kind, of it"].distinct == ("0,x", "1,x", "2,x")
     assert raw.class_names == ("u,w", "v,w")
     np.testing.assert_array_equal(raw.labels, np.arange(N) % 2)
+
+
+@pytest.mark.parametrize("cell", ["007", "1.50", "True", "2020-01-01 10:00", "A12", "1e3", "1.061"])
+def test_a_word_is_the_same_alone_and_beside_others(tmp_path, cell):
+    columns = [RawColumn("code", "category")]
+    found = []
+    for cells in ([cell, "A12", "x"], [cell, cell], [cell]):
+        (tmp_path / "new.csv").write_text("code,w\n" + "".join(f"{one},1\n" for one in cells))
+        found.append(read_raw_inputs(tmp_path / "new.csv", columns, print)["code"][0, 0])
+    assert len(set(found)) == 1
+    if cell not in ("True", "2020-01-01 10:00"):
+        assert found[0] == cell
+
+
+def test_words_of_large_whole_numbers_stay_apart(tmp_path):
+    rows = "".join(f"{2**60 + number % 4},{number % 7},{number % 2}\n" for number in range(80))
+    (tmp_path / "mine.csv").write_text(f"acct,size,label\n{rows}")
+    options = DataOptions(categorical=("acct",))
+    raw = read_table(tmp_path / "mine.csv", options)
+    assert [one.distinct for one in raw.columns.types if one.name == "acct"] == [4]
