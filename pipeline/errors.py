@@ -19,7 +19,7 @@
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class PipelineError(Exception):
@@ -110,3 +110,14 @@ def closest(name: str, valid: Iterable[str]) -> str:
     """Returns ``" (did you mean 'x'?)"`` for the closest of the valid names, or an empty string."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return f" (did you mean '{matches[0]}'?)" if matches else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names in quotes, separated by commas; the first ones of many."""
+    return first_ones([f"'{name}'" for name in names])
+
+
+def first_ones(entries: Sequence[str], separator: str = ", ", most: int = 20) -> str:
+    """Returns entries as one text; the first ones of many, and how many there are."""
+    shown = separator.join(entries[:most])
+    return shown if len(entries) <= most else f"{shown}{separator}... ({len(entries)})"

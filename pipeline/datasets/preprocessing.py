@@ -37,21 +37,24 @@ FEATURE_FLOOR = 1e-6
 """Below this share of its own magnitude, a feature's deviation is rounding: it is constant."""
 
 
-def assemble(name: str, raw: RawData, spec: DatasetSpec, *, examined: bool = False) -> Dataset:
+def assemble(
+    name: str, raw: RawData, spec: DatasetSpec, *, own: bool = False, examined: bool = False
+) -> Dataset:
     """Returns the dataset: split as the specification says, everything fitted on train only.
 
     Args:
         name: The dataset's name.
         raw: What its source read.
         spec: Seed and number of training examples.
-        examined: Whether equal inputs are kept in one part and the data are examined for what a
-            user should know: a user's own are, official ones keep their published split.
+        own: Whether they are a user's own data, whose equal inputs are kept in one part; official
+            ones keep their published split.
+        examined: Whether such data are examined for what the user should know.
 
     Raises:
         DatasetError: There are too few classes or examples, or too many were asked for.
     """
     try:
-        split, findings = _split(raw, spec, examined)
+        split, findings = _split(raw, spec, own, examined)
     except DatasetError as error:
         raise DatasetError(f"Dataset '{name}': {error}") from None
     everything = Part(raw.inputs, raw.labels)
@@ -92,15 +95,17 @@ def assemble(name: str, raw: RawData, spec: DatasetSpec, *, examined: bool = Fal
     )
 
 
-def _split(raw: RawData, spec: DatasetSpec, examined: bool) -> tuple[Split, tuple[Finding, ...]]:
+def _split(
+    raw: RawData, spec: DatasetSpec, own: bool, examined: bool
+) -> tuple[Split, tuple[Finding, ...]]:
     sizes = Sizes(raw.num_validation, raw.num_test, spec.train_examples)
-    if not examined:
+    if not own:
         return split_examples(raw.labels, spec.seed, sizes), ()
     equal = equal_inputs(raw.inputs)
     together = kept_together(raw.groups, equal)
     says = Constraints(together, raw.order, raw.given_parts)
     split = split_examples(raw.labels, spec.seed, sizes, says)
-    return split, examine(Case(raw, split, equal, spec.options))
+    return split, examine(Case(raw, split, equal, spec.options)) if examined else ()
 
 
 def standardization(inputs: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:

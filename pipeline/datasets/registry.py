@@ -64,13 +64,15 @@ def is_path(name: str) -> bool:
     )
 
 
-def load(spec: DatasetSpec, fetch: Fetch = keras_fetch) -> Dataset:
+def load(spec: DatasetSpec, fetch: Fetch = keras_fetch, *, examined: bool = True) -> Dataset:
     """Returns a dataset, split, with its preprocessing fitted and its test part sealed.
 
     Args:
         spec: Name or path, data directory, seed and number of training examples. Equal specs on
             equal files give equal datasets, and so equal ``split_id``.
         fetch: Downloads an official file that is not on this machine.
+        examined: Whether a user's own data are examined for findings; who only trains or measures
+            on what a search has told of already saves half of the time.
 
     Raises:
         DatasetError: The dataset is unknown, missing, broken or unusable.
@@ -80,7 +82,7 @@ def load(spec: DatasetSpec, fetch: Fetch = keras_fetch) -> Dataset:
         with paths.errors_in_one_line(path):
             valid_names = f"{', '.join(names())}{closest(path.stem, names())}"
             raw = paths.read(path, spec.options, valid_names)
-            return assemble(paths.name_of(path), raw, spec, examined=True)
+            return assemble(paths.name_of(path), raw, spec, own=True, examined=examined)
     source = _source(spec.name)
     paths.check_fitting(source.name, spec.options, "dataset")
     return assemble(source.name, source.read(_files(source, spec.data_dir, fetch)), spec)
@@ -137,7 +139,7 @@ def reload(spec: DatasetSpec, split_id: str, made: str, purpose: str) -> Dataset
         DatasetError: It cannot be loaded.
         SplitMismatchError: The data on this machine are not the same.
     """
-    dataset = load(spec)
+    dataset = load(spec, examined=False)
     if dataset.split_id != split_id:
         raise SplitMismatchError(
             f"{made} on split {split_id}, but {spec.name} now gives {dataset.split_id}: the data "

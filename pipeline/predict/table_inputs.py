@@ -16,11 +16,10 @@ from pipeline.datasets.formats.raw_values import ColumnError, model_input
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
 from pipeline.datasets.raw_rows import input_names
-from pipeline.errors import InputError, closest
+from pipeline.errors import InputError, closest, first_ones, listed
 from pipeline.predict.text_inputs import tell_wordless
 
 Note = Callable[[str], None]
-SHOWN = 20
 
 
 def read_columns(
@@ -83,7 +82,7 @@ def read_raw_inputs(
         except ColumnError as error:
             wrong.append(f"column '{column.name}' {error}")
     if wrong:
-        raise InputError(f"{path}: {some(wrong, '; ')}")
+        raise InputError(f"{path}: {first_ones(wrong, '; ')}")
     _tell_gaps(path, columns, found, note)
     return found
 
@@ -111,7 +110,10 @@ def tell_unseen(
             if words:
                 unseen.append(f"'{column.name}' ({listed(sorted(words)[:5])})")
     if unseen:
-        note(f"{path}: words that were rare or absent in training count as others: {some(unseen)}")
+        note(
+            f"{path}: words that were rare or absent in training count as others:"
+            f" {first_ones(unseen)}"
+        )
 
 
 def _tell_gaps(
@@ -128,16 +130,5 @@ def _tell_gaps(
     if filled:
         note(
             f"{path}: missing values in columns that had none in training were filled in:"
-            f" {some(filled)}"
+            f" {first_ones(filled)}"
         )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Returns names in quotes, separated by commas; the first ones of many."""
-    return some([f"'{name}'" for name in names])
-
-
-def some(entries: Sequence[str], separator: str = ", ") -> str:
-    """Returns entries as one text; the first ones of many, and how many there are."""
-    shown = separator.join(entries[:SHOWN])
-    return shown if len(entries) <= SHOWN else f"{shown}{separator}... ({len(entries)})"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.datasets.summary import DatasetSummary
 from pipeline.errors import InputError
-from pipeline.search.cost import typical_configs
+from pipeline.search.options import every_config
 from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -39,7 +39,7 @@ def check_disk(chosen: SearchSpace, dataset: DatasetSummary, folders: set[Path])
 
 def needed_bytes(chosen: SearchSpace, dataset: DatasetSummary) -> int:
     """Returns about how much a study writes, by the largest network that may be suggested."""
-    configs = [*typical_configs(chosen), *(entry.config for entry in chosen.references)]
+    configs = every_config(chosen)
     shape = dataset.input_shape
     largest = max(num_parameters(models.layers_of(config, shape), shape) for config in configs)
     kept = min(chosen.trials, KEPT_MODELS)

@@ -20,7 +20,13 @@ from pipeline.search.foreseen import (
     report_span,
     search_span,
 )
-from pipeline.search.options import Prepared, SearchOptions, data_size
+from pipeline.search.options import (
+    Prepared,
+    SearchOptions,
+    data_size,
+    trained_space,
+    typical_trials,
+)
 from pipeline.search.plan import cohort_sizing, usable_workers
 from pipeline.search.space.points import num_trials
 from pipeline.search.space.space import SearchSpace
@@ -60,9 +66,8 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
 def time_line(options: SearchOptions, prepared: Prepared) -> str:
     """Returns how long the search and its report take, by what this machine timed before."""
     chosen, data = prepared.space, data_size(prepared.dataset)
-    references = [entry.config for entry in chosen.references] if options.references else []
+    configs = typical_trials(trained_space(options, chosen))
     typical = typical_configs(chosen, chosen.trials)
-    configs = [*references, *typical][: chosen.trials]
     together = cohort_size(configs, cohort_sizing(options, chosen, prepared.dataset))
     estimate, timed = remembered(data, chosen.epochs, options.device)
     search = search_span(estimate, configs, options.workers, together) + Span(*START_SECONDS)

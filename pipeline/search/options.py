@@ -205,9 +205,14 @@ def check_trials_fit(
     Raises:
         InputError: One cannot.
     """
-    trained = chosen if options.references else replace(chosen, references=())
     share = memory / options.workers
+    trained = trained_space(options, chosen)
     check_each_fits(described_configs(trained), dataset, options.dataset, share)
+
+
+def trained_space(options: SearchOptions, chosen: SearchSpace) -> SearchSpace:
+    """Returns a space without its references where they do not run along."""
+    return chosen if options.references else replace(chosen, references=())
 
 
 def check_name(name: str) -> None:
@@ -244,6 +249,12 @@ def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:
 def every_config(chosen: SearchSpace) -> list[TrialConfig]:
     """Returns configurations drawn from a space, and its references."""
     return [*typical_configs(chosen), *(entry.config for entry in chosen.references)]
+
+
+def typical_trials(trained: SearchSpace) -> list[TrialConfig]:
+    """Returns a configuration per trial of a study: its references, then drawn ones."""
+    references = [entry.config for entry in trained.references]
+    return [*references, *typical_configs(trained, trained.trials)][: trained.trials]
 
 
 def source_of(options: SearchOptions) -> str:

@@ -27,6 +27,8 @@ from pipeline.search.options import (
     check_trials_fit,
     data_size,
     every_config,
+    trained_space,
+    typical_trials,
 )
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space.space import SearchSpace
@@ -77,7 +79,7 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
     """
     if device is not None and device.is_gpu and device.free_bytes is not None:
         check_trials_fit(options, prepared.space, prepared.dataset, device.free_bytes)
-    chosen = prepared.space if options.references else replace(prepared.space, references=())
+    chosen = trained_space(options, prepared.space)
     return SearchPlan(
         chosen,
         chosen.trials,
@@ -101,12 +103,10 @@ def usable_workers(options: SearchOptions, prepared: Prepared) -> tuple[int, str
         return asked, ""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = max(cores or 1, 1)
-    chosen = prepared.space if options.references else replace(prepared.space, references=())
+    chosen = trained_space(options, prepared.space)
     few = replace(options, workers=min(asked, cores))
     sizing = cohort_sizing(few, chosen, prepared.dataset)
-    references = [entry.config for entry in chosen.references]
-    configs = [*references, *typical_configs(chosen, chosen.trials)][: chosen.trials]
-    cohorts = max(cohorts_per_batch(configs, sizing))
+    cohorts = max(cohorts_per_batch(typical_trials(chosen), sizing))
     used = min(asked, cores, cohorts)
     if used == asked:
         return asked, ""

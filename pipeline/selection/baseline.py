@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from pipeline.records import StudyRecord, TrialConfig, TrialRecord
+from pipeline.selection.candidates import why_unusable
 
 BASELINE = "baseline"
 """The name of the reference configuration that a study's trials are compared with."""
@@ -14,10 +15,7 @@ BASELINE = "baseline"
 
 def is_measured(trial: TrialRecord) -> bool:
     """Returns whether a trial ended with finite results for every validation example."""
-    measured, validation = trial.measurement, trial.validation
-    if trial.state != "COMPLETE" or measured is None or validation is None:
-        return False
-    return bool(measured.finite and validation.nll.size and np.isfinite(validation.nll).all())
+    return why_unusable(trial) is None
 
 
 def quality(trial: TrialRecord) -> tuple[float, int]:

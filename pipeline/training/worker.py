@@ -39,4 +39,4 @@ class WorkerSpec:
         device = backend.prepare(self.device, self.precision, self.num_threads)
         from pipeline.training.cohort import CohortTrainer
 
-        return CohortTrainer(datasets.load(self.dataset), device)
+        return CohortTrainer(datasets.load(self.dataset, examined=False), device)

@@ -211,3 +211,12 @@ def test_what_is_kept_with_the_study_names_label_and_features_by_type(loaded):
         "features by type: number 2, category 1",
     )
     assert [code for code, _ in notes.findings] == ["constant", "small_validation"]
+
+
+def test_who_trains_on_what_was_told_before_examines_nothing_and_has_the_same_data(tmp_path):
+    path = tmp_path / "mine.parquet"
+    parquet.write_table(pa.table({**X, "copy": Y, "label": Y}), path)
+    spec = DatasetSpec(str(path))
+    told_of, quiet = load(spec), load(spec, examined=False)
+    assert told_of.split_id == quiet.split_id
+    assert "leak" in told(told_of) and "leak" not in told(quiet)

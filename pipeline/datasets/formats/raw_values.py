@@ -38,6 +38,7 @@ MISSING = frozenset(
 BOOLEANS = {"true": 1.0, "false": 0.0}
 LARGEST = 1e150
 """Of a number: its square is still one in float64."""
+_WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
 TIMES = ("%H:%M:%S", "%H:%M")
 
@@ -233,11 +234,7 @@ def _word(value: Any, form: str) -> str:
         return value.isoformat()
     if isinstance(value, str) and form != "number":
         return _plain_word(value.replace("\0", "").strip())
-    try:
-        # Not through float64, which makes one of neighbours beyond 2^53.
-        return str(int(value)) if isinstance(value, str | int | np.integer) else _number_word(value)
-    except ValueError:
-        return _number_word(value)
+    return _number_word(value)
 
 
 def _plain_word(text: str) -> str:
@@ -256,9 +253,11 @@ def _plain_word(text: str) -> str:
 
 
 def _number_word(value: Any) -> str:
-    number = _number(value)
+    number, text = _number(value), str(value).strip()
     if np.isnan(number):
-        return str(value).strip()
+        return text
+    if _WHOLE.fullmatch(text):
+        return str(int(text))  # float64 makes one of neighbours beyond 2^53
     return str(int(number)) if number.is_integer() and abs(number) < 2**63 else repr(number)
 
 

@@ -110,12 +110,16 @@ def typed_column(table: Table, name: str, categorical: bool, keep_ids: bool) -> 
 
 
 def _numbers(name: str, series: Any, kind: str) -> TypedColumn:
-    values = raw_values.numbers(series)
+    return _of_numbers(name, kind, raw_values.numbers(series))
+
+
+def _of_numbers(name: str, kind: str, values: np.ndarray, form: str = "") -> TypedColumn:
+    """Returns a column of float64 values, constant where they are one value without gaps."""
     gaps = int(np.isnan(values).sum())
     present = values if not gaps else values[~np.isnan(values)]
     distinct = len(np.unique(present))
     constant = not distinct or (distinct == 1 and not gaps)
-    return TypedColumn(name, "constant" if constant else kind, values, "", gaps, distinct)
+    return TypedColumn(name, "constant" if constant else kind, values, form, gaps, distinct)
 
 
 def _without_ids(column: TypedColumn, keep_ids: bool) -> TypedColumn:
@@ -142,15 +146,7 @@ def _is_id(column: TypedColumn) -> bool:
 
 
 def _dates(name: str, series: Any, form: str) -> TypedColumn:
-    column = _numbers_of(name, raw_values.seconds(series, form))
-    return TypedColumn(name, column.kind, column.values, form, column.gaps, column.distinct)
-
-
-def _numbers_of(name: str, seconds: np.ndarray) -> TypedColumn:
-    gaps = int(np.isnan(seconds).sum())
-    distinct = len(np.unique(seconds[~np.isnan(seconds)]))
-    constant = not distinct or (distinct == 1 and not gaps)
-    return TypedColumn(name, "constant" if constant else "date", seconds, "", gaps, distinct)
+    return _of_numbers(name, "date", raw_values.seconds(series, form), form)
 
 
 def _texts(name: str, series: Any, keep_ids: bool) -> TypedColumn:

@@ -21,7 +21,7 @@ from pipeline.datasets.limits import check_memory
 from pipeline.datasets.raw_rows import RawRows
 from pipeline.datasets.table_encoding import MOST_WORDS, fit
 from pipeline.datasets.user.column_types import FEATURES, TypedColumn, typed_column
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, listed
 from pipeline.records import DataOptions
 
 SHOWN_COLUMNS = 20
@@ -127,9 +127,3 @@ def _described(column: TypedColumn, plain: bool) -> ColumnType:
     if plain and column.kind in FEATURES:
         said = PLAIN
     return ColumnType(column.name, column.kind, column.gaps, column.distinct, said)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Returns names in quotes, separated by commas; the first ones of many."""
-    shown = ", ".join(f"'{name}'" for name in names[:SHOWN_COLUMNS])
-    return shown if len(names) <= SHOWN_COLUMNS else f"{shown}, ... ({len(names)})"

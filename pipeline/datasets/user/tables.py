@@ -14,7 +14,7 @@ from pipeline.datasets.dataset import Columns, RawData
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats import table_files
 from pipeline.datasets.formats.table import Table
-from pipeline.datasets.user.features import listed, read_features
+from pipeline.datasets.user.features import read_features
 from pipeline.datasets.user.labels import read_labels
 from pipeline.datasets.user.split_columns import (
     check_test_classes,
@@ -22,7 +22,7 @@ from pipeline.datasets.user.split_columns import (
     suspected_groups,
 )
 from pipeline.datasets.user.text_column import read_text_column
-from pipeline.errors import DatasetError, closest
+from pipeline.errors import DatasetError, closest, listed
 from pipeline.records import DataOptions
 
 LABEL_NAMES = ("label", "y", "class", "target")

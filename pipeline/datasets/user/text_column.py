@@ -11,9 +11,9 @@ from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.raw_values import ColumnError, texts
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.raw_rows import RawRows
-from pipeline.datasets.user.features import Features, listed
+from pipeline.datasets.user.features import Features
 from pipeline.datasets.user.text_folders import wordless
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, listed
 from pipeline.records import DataOptions
 
 

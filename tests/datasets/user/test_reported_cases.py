@@ -264,3 +264,10 @@ def test_words_of_large_whole_numbers_stay_apart(tmp_path):
     options = DataOptions(categorical=("acct",))
     raw = read_table(tmp_path / "mine.csv", options)
     assert [one.distinct for one in raw.columns.types if one.name == "acct"] == [4]
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0661"])
+def test_what_python_alone_takes_for_a_number_is_a_word(tmp_path, cell):
+    (tmp_path / "new.csv").write_text(f"code\n{cell}\n7\n")
+    columns = [RawColumn("code", "category", "number")]
+    assert read_raw_inputs(tmp_path / "new.csv", columns, print)["code"][0, 0] == cell
