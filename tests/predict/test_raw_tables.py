@@ -19,17 +19,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 from mlflow_servers import free_port
+from real_studies import REAL_STUDY
 
 from pipeline.cli import main
 from pipeline.datasets.formats import raw_values
 from pipeline.tracking.models.load import fetched
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
-]
+pytestmark = REAL_STUDY
 SPACE = """
 family: mlp
 trials: 2

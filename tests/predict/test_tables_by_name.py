@@ -10,15 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from real_studies import REAL_STUDY
 
 from pipeline.cli import main
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
-]
+pytestmark = REAL_STUDY
 SPACE = """
 family: mlp
 trials: 2

@@ -1,6 +1,7 @@
 """Reports with real networks on studies whose reference `baseline` is missing or diverged."""
 
 import pytest
+from real_studies import REAL_STUDY
 from told_lines import Notes
 
 from pipeline.report.options import ReportOptions
@@ -8,12 +9,7 @@ from pipeline.report.run import make_report
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
-]
+pytestmark = REAL_STUDY
 
 SPACE = """
 family: mlp

@@ -14,6 +14,7 @@ import mlflow.keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from real_studies import REAL_STUDY
 from sklearn.datasets import load_digits, load_iris
 from told_lines import Notes
 
@@ -29,12 +30,7 @@ from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 from pipeline.tracking.models.load import fetched
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
-]
+pytestmark = REAL_STUDY
 
 SPACE = """
 family: mlp
