@@ -7,6 +7,7 @@ import re
 from typing import Any, TypeAlias
 
 import click
+from click.shell_completion import CompletionItem
 
 Parameter: TypeAlias = click.Parameter | None
 Context: TypeAlias = click.Context | None
@@ -27,6 +28,12 @@ class Auto(click.ParamType[Any, Any]):
     def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
         """Returns None for ``auto`` and the empty text, else the inner type's value."""
         return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Completes what the inner type completes, such as paths."""
+        return self.inner.shell_complete(ctx, param, incomplete)
 
 
 class StudyName(click.ParamType[Any, Any]):

@@ -35,6 +35,8 @@ LAYERS = (
     ("pipeline.predict", "pipeline.reproduce", "pipeline.doctor"),
     (
         "pipeline.cli",
+        "pipeline.cli_completion",
+        "pipeline.cli_datasets",
         "pipeline.cli_group",
         "pipeline.cli_options",
         "pipeline.cli_study",
@@ -45,7 +47,15 @@ LAYERS = (
 
 # Library -> the files and folders (with a slash) that may import it.
 DOORS = {
-    "click": {"cli.py", "cli_group.py", "cli_options.py", "cli_study.py", "cli_types.py"},
+    "click": {
+        "cli.py",
+        "cli_completion.py",
+        "cli_datasets.py",
+        "cli_group.py",
+        "cli_options.py",
+        "cli_study.py",
+        "cli_types.py",
+    },
     "jax": {"training/backend.py"},
     "keras": {"training/", "tracking/models/", "datasets/official_files.py"},
     "jinja2": {"report/render/html.py"},
