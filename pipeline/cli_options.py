@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
+from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import Constant
 from pipeline.selection.rules import constants
 
@@ -176,6 +177,18 @@ SEARCH: tuple[Decorator, ...] = (
         default=True,
         show_default=True,
         help="Train the space's reference configurations, too.",
+    ),
+    _optional(
+        "--sampler",
+        click.Choice(SAMPLERS),
+        "|".join(SAMPLERS),
+        "What suggests trials; only tpe learns from those before. Default: the space's, or tpe.",
+    ),
+    _optional(
+        "--pruner",
+        click.Choice(PRUNERS),
+        "|".join(PRUNERS),
+        "What stops early the trials that fall far behind. Default: the space's, or percentile.",
     ),
     click.option(
         "--executor",
