@@ -25,6 +25,7 @@ from pipeline.cli_completion import (
     complete_study,
 )
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
+from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import Constant
 from pipeline.selection.rules import constants
 
@@ -195,6 +196,18 @@ SEARCH: tuple[Decorator, ...] = (
         default=True,
         show_default=True,
         help="Train the space's reference configurations, too.",
+    ),
+    _optional(
+        "--sampler",
+        click.Choice(SAMPLERS),
+        "|".join(SAMPLERS),
+        "What suggests trials; only tpe learns from those before. Default: the space's, or tpe.",
+    ),
+    _optional(
+        "--pruner",
+        click.Choice(PRUNERS),
+        "|".join(PRUNERS),
+        "What stops early the trials that fall far behind. Default: the space's, or percentile.",
     ),
     click.option(
         "--executor",

@@ -65,7 +65,7 @@ DOORS = {
         "report/figures/names.py",
     },
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/storage.py"},
+    "optuna": {"search/study.py", "search/storage.py", "search/samplers.py"},
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
@@ -83,7 +83,7 @@ LAZY = {"PIL", "jax", "keras", "matplotlib", "mlflow", "optuna", "pyarrow", "skl
 AT_ONCE = {
     "keras": {"training/"},
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py"},
+    "optuna": {"search/study.py", "search/samplers.py"},
 }
 
 
