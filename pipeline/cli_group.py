@@ -21,7 +21,9 @@ def say_next(words: Sequence[str]) -> None:
     """Says on stderr which command is the next one to type; nothing where ``--quiet`` was given."""
     context = click.get_current_context(silent=True)
     if context is None or not context.params.get("quiet"):
-        click.echo(next_line(words), err=True)
+        from pipeline.redaction import redacted
+
+        click.echo(redacted(next_line(words)), err=True)
 
 
 def next_line(words: Sequence[str]) -> str:
@@ -44,10 +46,23 @@ def _summary(command: click.Command) -> str:
     return paragraph if paragraph.endswith(".") else f"{paragraph}."
 
 
+def typed(ctx: click.Context) -> list[str]:
+    """Returns the words of the command as it was typed, its name first."""
+    return ["pipeline", *ctx.find_root().meta.get(_TYPED, ctx.command_path.split()[1:])]
+
+
+_TYPED = "pipeline.typed"
+
+
 class Commands(Group):
     """A group whose commands turn the project's exceptions into one message and an exit code."""
 
     group_class = Group
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keeps the words that were typed, for commands that name a following one by them."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""

@@ -145,6 +145,18 @@ def data_options(options: dict[str, Any]) -> DataOptions:
     return DataOptions(**{name: value for name, value in given.items() if value is not None})
 
 
+VERBOSITY: tuple[Decorator, ...] = (
+    click.option(
+        "-q", "--quiet", is_flag=True, help="Say nothing but warnings, errors and the result."
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Say more: cohorts, timings, reasons of verdicts, what libraries say.",
+    ),
+)
+
 SEARCH: tuple[Decorator, ...] = (
     click.option(
         "--dataset",
@@ -225,6 +237,7 @@ SEARCH: tuple[Decorator, ...] = (
         "Most trials trained together in one model. Default: auto, what suits the study.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
+    *VERBOSITY,
     device_option("Where networks train."),
     _choice("--precision", ["float32", "mixed_bfloat16"], "Arithmetic of the networks."),
     data_dir_option,
@@ -307,6 +320,7 @@ REPORT: tuple[Decorator, ...] = (
         is_flag=True,
         help="Lock the selection anew and read the test part once more; it is counted.",
     ),
+    *VERBOSITY,
     data_dir_option,
 )
 

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_group import examples, say_next
-from pipeline.cli_options import CONSTANTS, REPORT, RUN, SEARCH, data_options, with_options
+from pipeline.cli_group import examples, say_next, typed
+from pipeline.cli_options import (
+    CONSTANTS,
+    REPORT,
+    RUN,
+    SEARCH,
+    data_options,
+    format_option,
+    with_options,
+)
+from pipeline.redaction import redacted
 from pipeline.selection.records import FINALISTS, SEEDS
 
 if TYPE_CHECKING:
     from pipeline.report.options import ReportOptions
     from pipeline.search.options import Prepared, SearchOptions
+    from pipeline.search.result import SearchResult
     from pipeline.search.run import Check
 
 
@@ -27,17 +42,25 @@ if TYPE_CHECKING:
     )
 )
 @with_options(SEARCH)
-def search(dry_run: bool, **options: Any) -> None:
+@format_option
+@click.pass_context
+def search(
+    ctx: click.Context, dry_run: bool, quiet: bool, verbose: bool, format_: str, **options: Any
+) -> None:
     """Search for the regularization that overfits least, tracked in MLflow.
 
     Options without a default shown take `auto`, too: as the search space says.
     """
+    level = _level(ctx, quiet, verbose)
     chosen, prepared = _prepared(options)
     if dry_run:
-        _tell_plan(chosen, prepared)
+        _tell_plan(ctx, chosen, prepared, format_)
         return
-    _search(chosen, prepared)
-    say_next(["pipeline", "report", "--study", prepared.study])
+    result = _search(ctx, chosen, prepared, level)
+    if format_ == "json":
+        click.echo(json.dumps(result.as_json(), indent=2))
+    else:
+        click.echo("\n".join(map(redacted, result.as_lines())))
 
 
 @click.command(
@@ -48,7 +71,11 @@ def search(dry_run: bool, **options: Any) -> None:
     )
 )
 @with_options(REPORT)
+@click.pass_context
 def report(
+    ctx: click.Context,
+    quiet: bool,
+    verbose: bool,
     format_: str,
     output: Path | None,
     max_gap: float | None,
@@ -62,9 +89,10 @@ def report(
     """
     from pipeline.report.options import ReportOptions
 
+    level = _level(ctx, quiet, verbose)
     constants = _constants(options)
     asked = ReportOptions(constants=constants, **options)
-    _report(asked, format_, output, max_gap, min_accuracy)
+    _report(asked, level, format_, output, max_gap, min_accuracy)
 
 
 @click.command(
@@ -74,8 +102,12 @@ def report(
     )
 )
 @with_options(RUN)
+@click.pass_context
 def run(
+    ctx: click.Context,
     dry_run: bool,
+    quiet: bool,
+    verbose: bool,
     format_: str,
     output: Path | None,
     max_gap: float | None,
@@ -93,6 +125,7 @@ def run(
     from pipeline.report.checks import check_folder, check_options, check_store
     from pipeline.report.options import ReportOptions
 
+    level = _level(ctx, quiet, verbose)
     constants = _constants(options)
     trainings = (seeds or SEEDS) * (finalists or FINALISTS)
     options["finalist_trainings"] = 0 if seeds == 1 else trainings
@@ -109,12 +142,16 @@ def run(
     )
     check_options(asked)
     if dry_run:
-        _tell_plan(chosen, prepared)
+        _tell_plan(ctx, chosen, prepared, format_)
         return
     if output is not None or format_ == "html":
         check_folder(output)
-    _search(chosen, prepared, lambda store: check_store(store, prepared.dataset.name))
-    _report(asked, format_, output, max_gap, min_accuracy)
+    check = lambda store: check_store(store, prepared.dataset.name)  # noqa: E731
+    result = _search(ctx, chosen, prepared, level, check)
+    if not quiet:
+        # The result of the command is its report, which follows: what to type stands below that.
+        click.echo("\n".join(map(redacted, result.as_lines()[:2])), err=True)
+    _report(asked, level, format_, output, max_gap, min_accuracy)
 
 
 def _prepared(options: dict[str, Any]) -> tuple[SearchOptions, Prepared]:
@@ -137,43 +174,99 @@ def _constants(options: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _tell_plan(chosen: SearchOptions, prepared: Prepared) -> None:
-    from pipeline.search.opening import plan_lines
+def _level(ctx: click.Context, quiet: bool, verbose: bool) -> int:
+    """Returns how much is told; with ``--verbose`` libraries speak as well from now on."""
+    import warnings
 
-    click.echo("\n".join(plan_lines(chosen, prepared)))
+    from pipeline.library_messages import shown
+    from pipeline.search.progress import NORMAL, QUIET, VERBOSE
+
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose contradict each other: give one of them")
+    if verbose:
+        ctx.with_resource(shown())
+        ctx.with_resource(warnings.catch_warnings())
+        warnings.simplefilter("default")
+    return QUIET if quiet else VERBOSE if verbose else NORMAL
 
 
-def _search(chosen: SearchOptions, prepared: Prepared, check: Check | None = None) -> None:
+def _tell_plan(
+    ctx: click.Context, chosen: SearchOptions, prepared: Prepared, format_: str
+) -> None:
+    """Says what a search would do, after the device that was asked for was found."""
+    from pipeline.search.opening import plan_json, plan_lines
+
+    if chosen.device == "gpu":
+        from pipeline.training.backend import prepare
+
+        # Importing the backend takes seconds: only where the device may be missing.
+        prepare(chosen.device, chosen.precision, None)
+    words = [word for word in typed(ctx) if word != "--dry-run"]
+    if format_ == "json":
+        click.echo(json.dumps(plan_json(chosen, prepared, redacted(shlex.join(words))), indent=2))
+    else:
+        click.echo("\n".join(plan_lines(chosen, prepared)))
+        say_next(words)
+
+
+def _search(
+    ctx: click.Context,
+    chosen: SearchOptions,
+    prepared: Prepared,
+    level: int,
+    check: Check | None = None,
+) -> SearchResult:
+    """Searches to the end; returns how it ended."""
     from rich.console import Console
 
     from pipeline.search.progress import open_view
+    from pipeline.search.result import SearchResult
     from pipeline.search.run import run_search
+    from pipeline.search.storage import DEFAULT_STORAGE
+    from pipeline.tracking.address import tracking_address
 
-    with open_view(Console(stderr=True)) as view:
-        run_search(chosen, prepared, view, check)
+    begun = time.monotonic()
+    with open_view(Console(stderr=True), level) as view:
+        study = run_search(chosen, prepared, view, check)
+    words = ["pipeline", "report", "--study", prepared.study]
+    if ctx.get_parameter_source("data_dir") is click.core.ParameterSource.COMMANDLINE:
+        words += ["--data-dir", str(chosen.data_dir)]
+    return SearchResult(
+        study,
+        prepared.space,
+        time.monotonic() - begun,
+        chosen.storage or DEFAULT_STORAGE,
+        tracking_address(),
+        words,
+    )
 
 
 def _report(
     asked: ReportOptions,
+    level: int,
     format_: str,
     output: Path | None,
     max_gap: float | None,
     min_accuracy: float | None,
 ) -> None:
     """Makes a report, prints it and ends with its exit code."""
+    from rich.console import Console
+
     from pipeline.report.gates import unmet
     from pipeline.report.next_command import next_command
     from pipeline.report.render import render
     from pipeline.report.render.files import write_files, write_html
     from pipeline.report.run import make_report
+    from pipeline.search.progress import PlainView
 
-    finished = make_report(asked, lambda line: click.echo(line, err=True))
+    view = PlainView(Console(stderr=True), level)
+    finished = make_report(asked, view.note, view.warn)
     if output is not None:
         write_files(finished, output)
     if format_ == "html":
         click.echo(write_html(finished) if output is None else output / "report.html")
     else:
-        click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
+        click.echo(render(finished, format_, **_page_of_terminal()), nl=False)
     if format_ != "json" and (next_words := next_command(finished)):
         say_next(next_words)
     failures = unmet(finished, max_gap, min_accuracy)
@@ -183,3 +276,11 @@ def _report(
         raise click.exceptions.Exit(3)
     if failures:
         raise click.exceptions.Exit(4)
+
+
+def _page_of_terminal() -> dict[str, Any]:
+    """Returns how wide a page of text is and whether it has colors, by where stdout leads."""
+    if not sys.stdout.isatty():
+        return {}
+    plain = os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("NO_COLOR")
+    return {"color": not plain, "width": shutil.get_terminal_size().columns}

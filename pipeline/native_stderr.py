@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.library_messages import are_shown
+
 
 @contextmanager
 def native_chatter_off() -> Iterator[None]:
     """Sends to nowhere what TensorFlow's C++ writes to stderr before its log level counts.
 
-    In another thread than the main one, what Python writes meanwhile still arrives.
+    In another thread than the main one, what Python writes meanwhile still arrives. With
+    ``--verbose`` all of it is shown.
     """
+    if are_shown():
+        yield
+        return
     python_stderr = sys.stderr
     python_stderr.flush()
     kept = os.dup(2)

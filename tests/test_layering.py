@@ -21,6 +21,7 @@ LAYERS = (
         "pipeline",
         "pipeline.errors",
         "pipeline.formatting",
+        "pipeline.library_messages",
         "pipeline.native_stderr",
         "pipeline.records",
         "pipeline.redaction",

@@ -25,8 +25,10 @@ from pipeline.datasets.registry import (
 from pipeline.datasets.summary import (
     DatasetSummary,
     as_lines,
+    column_lines,
     data_lines,
     data_notes,
+    finding_lines,
     describe,
     summarize,
 )
@@ -44,8 +46,10 @@ __all__ = [
     "as_lines",
     "availability",
     "catalogue",
+    "column_lines",
     "data_lines",
     "data_notes",
+    "finding_lines",
     "describe",
     "is_path",
     "load",

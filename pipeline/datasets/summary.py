@@ -187,9 +187,18 @@ def as_lines(description: dict[str, Any]) -> list[str]:
 
 def data_lines(dataset: DatasetSummary) -> list[str]:
     """Returns what a table's columns are used for and what was found, in lines for a terminal."""
+    return column_lines(dataset) + finding_lines(dataset)
+
+
+def column_lines(dataset: DatasetSummary) -> list[str]:
+    """Returns what a table's columns are used for, in lines; none for other data."""
     columns = dataset.columns
-    about = [] if columns is None else _column_lines(columns, dataset.num_classes)
-    return about + _finding_lines(dataset.findings)
+    return [] if columns is None else _column_lines(columns, dataset.num_classes)
+
+
+def finding_lines(dataset: DatasetSummary) -> list[str]:
+    """Returns what was found in the data that the user should know, a line each."""
+    return _finding_lines(dataset.findings)
 
 
 def data_notes(dataset: DatasetSummary) -> DataNotes:

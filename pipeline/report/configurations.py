@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from pipeline.records import StudyRecord, TrialConfig, TrialRecord
+from pipeline.training.descriptions import describe
 from pipeline.training.techniques import hyperparameters
-
-
-def describe(config: TrialConfig, keys: set[str]) -> str:
-    """Returns these hyperparameters of a configuration in words, leaving out what is off."""
-    every = hyperparameters()
-    wanted = {every[key].phrased_by or key for key in keys if key in every}
-    phrases = [config.family] if "family" in keys else []
-    phrases += [entry.describe(config) for name, entry in every.items() if name in wanted]
-    return ", ".join(phrase for phrase in phrases if phrase)
 
 
 def identifying_keys(config: TrialConfig) -> set[str]:

@@ -98,6 +98,7 @@ def train(
     missing: Sequence[tuple[int, int]],
     setup: Setup,
     say: Say,
+    warn: Say | None = None,
 ) -> None:
     """Trains these trials' configurations with these seeds; a failure is a run that says why.
 
@@ -124,7 +125,7 @@ def train(
                 # This process restores the model later; while a worker trains, it has time.
                 threading.Thread(target=backend.preload).start()
             settings = cohort_settings(study, setup.trial_timeout_seconds)
-            FinalistTraining(executor, settings, log, say, missing).run(groups)
+            FinalistTraining(executor, settings, log, say, missing, warn).run(groups)
     finally:
         log.close_stale(cause=STOPPED)
 
@@ -169,6 +170,7 @@ class FinalistTraining:
         log: Takes what comes of them.
         say: Takes lines for the user.
         keys: Trial number and seed, by the place that numbers a member of a cohort.
+        warn: Takes lines that the user has to see; None for ``say``.
     """
 
     def __init__(
@@ -178,7 +180,9 @@ class FinalistTraining:
         log: StudyRun,
         say: Say,
         keys: Sequence[tuple[int, int]],
+        warn: Say | None = None,
     ) -> None:
+        self._warn = warn or say
         self._cohorts = CohortRunner(executor, settings, self)
         self._log, self._say_line, self._keys = log, say, tuple(keys)
         self._num_ended = 0
@@ -191,7 +195,7 @@ class FinalistTraining:
         Raises:
             StoppedError: The user stopped it, and what trained has ended.
         """
-        with stopping_softly(self._stop, self.note):
+        with stopping_softly(self._stop, self._warn):
             self._cohorts.add(groups)
             self._cohorts.start_waiting()
             while self._cohorts.running:
@@ -212,7 +216,10 @@ class FinalistTraining:
         return f"finalists: a cohort of {count}" if count > 1 else first
 
     def note(self, message: str) -> None:
-        """Shows the user a line."""
+        """Shows the user a line: that a cohort failed and is tried again."""
+        self._warn(message)
+
+    def _say(self, message: str) -> None:
         self._said_at = time.monotonic()
         self._say_line(message)
 
@@ -241,7 +248,7 @@ class FinalistTraining:
             still = (
                 f"{len(report.curves)} training, epoch {report.epoch} of {running.cohort.epochs}"
             )
-            self.note(f"finalists: {self._num_ended} of {len(self._keys)} trained, {still}")
+            self._say(f"finalists: {self._num_ended} of {len(self._keys)} trained, {still}")
 
     def trials_ended(self, outcomes: Sequence[TrialOutcome]) -> None:
         """Writes the ends of trainings to MLflow."""
@@ -262,7 +269,7 @@ class FinalistTraining:
         left = len(cohort.trials) + sum(len(group) for group in self._cohorts.waiting)
         seconds = report.seconds * cohort.epochs * left / len(cohort.trials)
         if seconds > LONG_SECONDS:
-            self.note(
+            self._say(
                 f"the finalists take at most about {duration(seconds)} on this machine; early "
                 "stopping usually shortens it, fewer --finalists or --seeds do, too"
             )
@@ -274,7 +281,8 @@ class FinalistTraining:
         result = f"failed: {outcome.cause}"
         if measured is not None:
             result = f"val CE {decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}"
-        self.note(f"{self._name(outcome.number)} ({self._num_ended}/{len(self._keys)}): {result}")
+        tell = self._say if measured is not None else self._warn
+        tell(f"{self._name(outcome.number)} ({self._num_ended}/{len(self._keys)}): {result}")
 
     def _name(self, place: int) -> str:
         number, seed = self._keys[place]

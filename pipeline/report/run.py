@@ -52,8 +52,13 @@ Notify = Callable[[str], None]
 """Takes a line about what is being done."""
 
 
-def make_report(options: ReportOptions, notify: Notify) -> Report:
+def make_report(options: ReportOptions, notify: Notify, warn: Notify | None = None) -> Report:
     """Returns the report; the first one on a study locks the choice and reads the test part.
+
+    Args:
+        options: What was asked for.
+        notify: Takes a line about what is being done.
+        warn: Takes a line that the user has to see; None for ``notify``.
 
     Raises:
         InputError: There is no such study or rule, or its data cannot be loaded.
@@ -63,20 +68,23 @@ def make_report(options: ReportOptions, notify: Notify) -> Report:
     # Before any store is opened: a wrong rule or constant is an error at once.
     settings_for(options, None)
     store = tracking.connect()
+    warn = warn or notify
     if store.moved_from is not None:
-        notify(store.moved_note)
-    report = report_on_study(store, options, notify)
-    return promoted(store, report, notify) if options.promote else report
+        warn(store.moved_note)
+    report = report_on_study(store, options, notify, warn)
+    return promoted(store, report, warn) if options.promote else report
 
 
-def report_on_study(store: Tracking, options: ReportOptions, notify: Notify) -> Report:
+def report_on_study(
+    store: Tracking, options: ReportOptions, notify: Notify, warn: Notify
+) -> Report:
     """Returns the report on the study that was asked for."""
     store.adopt_report_run()
     study = store.read_study(study=options.study, dataset=options.dataset_name)
     store.adopt_report_run(study)
     locked = None if options.read_test_again else store.read_selection(str(study.run_id))
     settings = settings_for(options, locked)
-    run = ReportRun(store, study, options, settings, select(study, settings), notify)
+    run = ReportRun(store, study, options, settings, select(study, settings), notify, warn)
     if locked is not None:
         return run.show_locked(locked)
     if run.first.winner is None or run.running:
@@ -110,6 +118,7 @@ class ReportRun:
         settings: The rule as asked for.
         first: The choice by one training per trial.
         notify: Takes a line about what is being done.
+        warn: Takes a line that the user has to see.
     """
 
     store: Tracking
@@ -118,6 +127,7 @@ class ReportRun:
     settings: RuleSettings
     first: Selection
     notify: Notify
+    warn: Notify
 
     @property
     def run_id(self) -> str:
@@ -197,7 +207,7 @@ class ReportRun:
             spec = datasets.spec_of(self.study.definition, self.options.data_dir)
             limit = self.options.trial_timeout
             setup = finalists.setup_of(self.store, self.study, dataset, spec, limit)
-            finalists.train(self.store, self.study, missing, setup, self.notify)
+            finalists.train(self.store, self.study, missing, setup, self.notify, self.warn)
             trained = self.store.read_finalists(self.study)
         return confirm(self.study, self.first, trained)
 

@@ -6,8 +6,10 @@ In: the options and what was prepared from them. Out: lines for the user; nothin
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from pipeline.datasets import data_lines
+from pipeline.errors import printable
 from pipeline.formatting import duration
 from pipeline.redaction import masked
 from pipeline.search.cost import typical_configs
@@ -32,6 +34,7 @@ from pipeline.search.space.points import num_trials
 from pipeline.search.space.sequences import grid_lines
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.tracking.address import tracking_address
 
 FEWEST_SEARCHED = 5
 """Searched trials below which the user reads that this is no search."""
@@ -69,6 +72,46 @@ def strategy_lines(chosen: SearchSpace) -> list[str]:
     """Returns the sampler and the pruner, and of a grid what it takes of each range."""
     about = f"sampler: {chosen.sampler}, pruner: {chosen.pruner}"
     return [about, *(grid_lines(chosen) if chosen.sampler == "grid" else [])]
+
+
+def plan_json(options: SearchOptions, prepared: Prepared, next_command: str) -> dict[str, Any]:
+    """Returns the same as JSON values; the keys are in docs/command-json.md.
+
+    Args:
+        options: What was asked for.
+        prepared: What would be searched.
+        next_command: The command to type next.
+    """
+    workers, fewer = usable_workers(options, prepared)
+    options = replace(options, workers=workers)
+    chosen, dataset = prepared.space, prepared.dataset
+    references = [entry.name for entry in chosen.references] if options.references else []
+    notes = [*prepared.notes, *too_few_to_search(options, chosen), *([fewer] if fewer else [])]
+    return {
+        "dry_run": True,
+        "study": prepared.study,
+        "dataset": dataset.name,
+        "split_id": dataset.split_id,
+        "split_sizes": dict(dataset.split_sizes),
+        "findings": [
+            {"code": one.code, "message": printable(one.message)} for one in dataset.findings
+        ],
+        "search_space": str(chosen.path),
+        "searched": {row.name: row.values for row in chosen.grid() if row.role == "searched"},
+        "references": references,
+        "trials": chosen.trials,
+        "epochs": chosen.epochs,
+        "patience": chosen.patience,
+        "time": time_line(options, prepared).removeprefix("time: "),
+        "executor": options.executor,
+        "workers": workers,
+        "device": options.device,
+        "precision": options.precision,
+        "storage": masked(options.storage or DEFAULT_STORAGE),
+        "tracking_uri": masked(tracking_address()),
+        "notes": notes,
+        "next": next_command,
+    }
 
 
 def time_line(options: SearchOptions, prepared: Prepared) -> str:

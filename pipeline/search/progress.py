@@ -1,7 +1,9 @@
 """Shows the user how a study runs: a live view on a terminal, plain lines elsewhere.
 
 The supervisor makes a :class:`Snapshot` after every event and a note for what stays on record.
-Everything goes to stderr; stdout is for results.
+Everything goes to stderr; stdout is for results. Lines are plain also where the terminal cannot
+move its cursor (``TERM=dumb``), where ``NO_COLOR`` is set, and with ``--verbose``, beside which
+libraries write as they like.
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.formatting import decimal, duration
-from pipeline.records import TrialOutcome
+from pipeline.records import TrialConfig, TrialOutcome
 from pipeline.search.interrupts import called_before_ending
 from pipeline.search.space.space import SearchSpace
+from pipeline.training.descriptions import describe
+
+QUIET, NORMAL, VERBOSE = -1, 0, 1
+"""How much is told: warnings alone, what happens as well, details as well."""
 
 PLAIN_SECONDS = 15.0
 """Seconds between two plain lines about trials still running."""
@@ -82,25 +88,48 @@ class View(Protocol):
     def note(self, message: str) -> None:
         """Puts a line on record."""
 
+    def warn(self, message: str) -> None:
+        """Puts a line on record that the user has to see."""
+
+    def detail(self, message: str) -> None:
+        """Puts a line on record that only who asked for details wants to see."""
+
     def show(self, snapshot: Snapshot) -> None:
         """Shows the study as it stands now."""
 
 
 class PlainView:
-    """Lines for a pipe or a log file: every note, and now and then what is running."""
+    """Lines for a pipe or a log file: every note, and now and then what is running.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last = time.monotonic()
+    Args:
+        console: Where to.
+        level: How much is told; with :data:`VERBOSE` each line begins with the seconds since the
+            start.
+    """
+
+    def __init__(self, console: Console, level: int = NORMAL) -> None:
+        self._console, self._level = console, level
+        self._start = self._last = time.monotonic()
 
     def note(self, message: str) -> None:
+        """Prints the line, unless only warnings are wanted."""
+        if self._level >= NORMAL:
+            self.warn(message)
+
+    def warn(self, message: str) -> None:
         """Prints the line."""
-        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
         self._last = time.monotonic()
+        at = f"[{self._last - self._start:6.1f} s] " if self._level >= VERBOSE else ""
+        self._console.print(f"{at}{message}", soft_wrap=True, highlight=False, markup=False)
+
+    def detail(self, message: str) -> None:
+        """Prints the line where details are wanted."""
+        if self._level >= VERBOSE:
+            self.warn(message)
 
     def show(self, snapshot: Snapshot) -> None:
         """Prints a line if there was none for a while."""
-        if time.monotonic() - self._last > PLAIN_SECONDS:
+        if self._level >= NORMAL and time.monotonic() - self._last > PLAIN_SECONDS:
             running = "; ".join(_row(entry) for entry in snapshot.running)
             self.note(f"{snapshot.counts}, {snapshot.time}; running: {running or 'nothing'}")
 
@@ -114,6 +143,13 @@ class LiveView:
     def note(self, message: str) -> None:
         """Prints the line above the view."""
         self._console.print(message, highlight=False, markup=False)
+
+    def warn(self, message: str) -> None:
+        """Prints the line above the view."""
+        self.note(message)
+
+    def detail(self, message: str) -> None:
+        """Leaves it out: details are for plain lines."""
 
     def show(self, snapshot: Snapshot) -> None:
         """Redraws the view."""
@@ -139,10 +175,11 @@ def _row(entry: Running) -> str:
 
 
 @contextmanager
-def open_view(console: Console) -> Iterator[View]:
-    """Yields the view that suits the console."""
-    if not console.is_terminal:
-        yield PlainView(console)
+def open_view(console: Console, level: int = NORMAL) -> Iterator[View]:
+    """Yields the view that suits the console, and how much is to be told."""
+    still = not console.is_terminal or console.is_dumb_terminal or console.no_color
+    if still or level != NORMAL:
+        yield PlainView(console, level)
         return
     with (
         Live(console=console, refresh_per_second=4, transient=True) as live,
@@ -152,19 +189,36 @@ def open_view(console: Console) -> Iterator[View]:
         yield LiveView(console, live)
 
 
-def trial_line(number: int, name: str | None, outcome: TrialOutcome) -> str:
-    """Returns the line about a trial's end."""
+def trial_line(
+    number: int, name: str | None, configuration: str, outcome: TrialOutcome, verdict: str
+) -> str:
+    """Returns the line about a trial's end.
+
+    Args:
+        number: The trial's.
+        name: Of a reference configuration, else None.
+        configuration: What it was, in words.
+        outcome: What came of it.
+        verdict: One word on that, by all trials that ended so far.
+    """
     start = f"trial {number}" + (f" ({name})" if name else "")
+    start = f"{start}: {configuration} -> " if configuration else f"{start}: "
     measured = outcome.measurement
     if outcome.state == "FAIL":
-        return f"{start} failed: {outcome.cause}"
+        return f"{start}failed: {outcome.cause}"
     if measured is None:
-        return f"{start} pruned after {len(outcome.curves.get('val_ce', ()))} epochs"
+        return f"{start}pruned after {len(outcome.curves.get('val_ce', ()))} epochs"
     return (
-        f"{start}: val accuracy {decimal(measured.val_accuracy)}, val CE "
-        f"{decimal(measured.val_ce)}, gap {decimal(measured.gap_ce)}, best epoch "
-        f"{measured.best_epoch} of {measured.epochs}, {duration(outcome.seconds)}"
+        f"{start}{verdict}, gap {decimal(measured.gap_ce)}, val CE {decimal(measured.val_ce)}, "
+        f"val accuracy {decimal(measured.val_accuracy)}, best epoch {measured.best_epoch} of "
+        f"{measured.epochs}, {duration(outcome.seconds)}"
     )
+
+
+def in_short(config: TrialConfig, space: SearchSpace) -> str:
+    """Returns what sets a trial apart in its space, in words; empty where nothing does."""
+    other = {name for name, value in space.constants.items() if getattr(config, name) != value}
+    return describe(config, {*space.parameters, *other})
 
 
 def ways_to_shorten(space: SearchSpace) -> str:

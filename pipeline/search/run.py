@@ -7,13 +7,16 @@ closes what an earlier command left open.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import data_lines, data_notes
+from pipeline.datasets import column_lines, data_notes, finding_lines
 from pipeline.errors import (
     InputError,
     PipelineError,
@@ -73,7 +76,7 @@ def run_search(
     workers, fewer = usable_workers(options, prepared)
     if fewer:
         options = replace(options, workers=workers)
-        view.note(fewer)
+        view.warn(fewer)
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
     check_disk(prepared.space, prepared.dataset, folders_of(addresses))
     spec = worker_spec(options, prepared)
@@ -127,10 +130,10 @@ def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Sess
 
     store = tracking.connect()
     if store.moved_from is not None:
-        view.note(store.moved_note)
+        view.warn(store.moved_note)
     storage = options.storage or DEFAULT_STORAGE
     space, definition = prepared.space, prepared.definition
-    study = open_study(storage, prepared.study, space, definition, options.seed, view.note)
+    study = open_study(storage, prepared.study, space, definition, options.seed, view.warn)
     return Session(options, prepared, view, store, study)
 
 
@@ -145,18 +148,23 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         view.note(f"delivered to MLflow what an earlier search had to keep: {waited} entries")
     known = study_in_mlflow(session)
     run = open_run(session)
-    with run.in_background(folder, view.note), run_closed(run):
+    with run.in_background(folder, view.warn), run_closed(run):
         earlier = resume(session, run, known)
-        for line in (*prepared.notes, *data_lines(prepared.dataset)):
+        for line in prepared.notes:
+            view.warn(line)
+        for line in column_lines(prepared.dataset):
             view.note(line)
+        for line in finding_lines(prepared.dataset):
+            view.warn(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
         for line in too_few_to_search(options, prepared.space):
-            view.note(line)
+            view.warn(line)
         executor.ready()
+        view.detail(used_versions(executor.about.name if executor.about else "an unknown device"))
         plan = plan_of(options, prepared, executor.about)
         estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
-        with stopping_softly(supervisor.stop_by_user, view.note):
+        with stopping_softly(supervisor.stop_by_user, view.warn):
             record = search_and_return_unfinished(supervisor, study)
         remember(estimate, executor.about.name if executor.about else "cpu")
         deliver(run, supervisor)
@@ -170,6 +178,16 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
                 "continues"
             )
     return record
+
+
+def used_versions(device: str) -> str:
+    """Returns what trains, and the versions of what decides numbers, in a line."""
+    names = ("keras", os.environ.get("KERAS_BACKEND") or "tensorflow", "optuna", "mlflow", "numpy")
+    versions = []
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            versions.append(f"{name} {metadata.version(name)}")
+    return f"trains on {device}; Python {platform.python_version()}, {', '.join(versions)}"
 
 
 def open_run(session: Session) -> StudyRun:
@@ -268,7 +286,7 @@ def study_in_mlflow(session: Session) -> StudyRecord | None:
     if known is None:
         return None
     if lost := set(study.ended) - kept:
-        session.view.note(
+        session.view.warn(
             f"{len(lost)} trials that ended are not in MLflow at {store.address}: they wait in the "
             "outbox of another machine, folder or address, or their runs were deleted"
         )

@@ -17,6 +17,7 @@ import optuna
 from optuna.trial import TrialState
 
 from pipeline.errors import StudyChangedError
+from pipeline.library_messages import are_shown
 from pipeline.records import TrialConfig, TrialOutcome
 from pipeline.search.heartbeat import Heartbeat, held
 from pipeline.search.samplers import pruner_of, sampler_of
@@ -277,7 +278,7 @@ def open_study(
         StudyChangedError: The study exists with another definition; the message says what changed.
         InputError: The storage cannot be opened.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.INFO if are_shown() else optuna.logging.ERROR)
     opened = open_storage(storage or DEFAULT_STORAGE, note)
     with notices_off(), storage_errors():
         study = optuna.create_study(

@@ -19,11 +19,18 @@ from pipeline.search.cohort_runner import CohortRunner, RunningCohort
 from pipeline.search.cohort_sizing import grouped
 from pipeline.search.cost import Estimate, typical_configs
 from pipeline.search.dashboard import user_attributes
-from pipeline.search.executors.interface import Event, Executor, Progressed
+from pipeline.search.executors.interface import Event, Executor, Finished, Progressed
 from pipeline.search.foreseen import Span, report_span, search_span
 from pipeline.search.leaderboard import Leaderboard
 from pipeline.search.plan import SearchPlan
-from pipeline.search.progress import Running, Snapshot, View, trial_line, ways_to_shorten
+from pipeline.search.progress import (
+    Running,
+    Snapshot,
+    View,
+    in_short,
+    trial_line,
+    ways_to_shorten,
+)
 from pipeline.search.retries import FailureCount
 from pipeline.search.study import Study, Suggestion
 from pipeline.selection.records import Verdict
@@ -69,6 +76,7 @@ class Supervisor:
         self._start = time.monotonic()
         self._suggestions: dict[int, Suggestion] = {}
         self._pruned: dict[int, int] = {}
+        self._started: dict[int, float] = {}
         self._failures = FailureCount(plan.max_failures)
         self._typical = typical_configs(plan.space, plan.trials)
         self._left: Span | None = None
@@ -111,7 +119,7 @@ class Supervisor:
         limit = self.plan.timeout_seconds
         if limit is None or self._cohorts.stopping or time.monotonic() - self._start <= limit:
             return
-        self.view.note(f"--timeout {duration(limit)} is over: no more trials are started")
+        self.view.warn(f"--timeout {duration(limit)} is over: no more trials are started")
         self.stop()
         self._left = self._time_left()
 
@@ -156,11 +164,13 @@ class Supervisor:
         first = cohort.trials[0].number
         if len(cohort.trials) > 1:
             return f"cohort {cohort.number} ({len(cohort.trials)} trials)"
-        return f"trial {first} ({self._suggestions[first].name or 'searched'})"
+        suggestion = self._suggestions[first]
+        words = suggestion.name or in_short(suggestion.config, self.plan.space) or "searched"
+        return f"trial {first} ({words})"
 
     def note(self, message: str) -> None:
-        """Shows the user a line."""
-        self.view.note(message)
+        """Shows the user a line: that a cohort failed and is tried again."""
+        self.view.warn(message)
 
     def num_to_start(self, group: Sequence[Trial]) -> int:
         """Returns how many of these trials are over before ``--timeout``, at least one.
@@ -174,6 +184,10 @@ class Supervisor:
 
     def cohort_started(self, cohort: Cohort) -> None:
         """Opens the runs of a cohort's trials in MLflow."""
+        self._started[cohort.number] = time.monotonic()
+        numbers = ", ".join(str(trial.number) for trial in cohort.trials)
+        first = in_short(cohort.trials[0].config, self.plan.space) or "plain"
+        self.view.detail(f"cohort {cohort.number} starts: trials {numbers}; the first is {first}")
         for trial in cohort.trials:
             tags = {"cohort": str(cohort.number), "seed": str(trial.seed)}
             name = self._suggestions[trial.number].name
@@ -181,6 +195,11 @@ class Supervisor:
 
     def step_timed(self, running: RunningCohort, timing: StepTiming) -> None:
         """Takes a timing; the first one gives the user an estimate of the whole study."""
+        self.view.detail(
+            f"cohort {running.cohort.number}: {timing.setup_seconds:.1f} s to its first step, its "
+            f"program included, then {timing.seconds_per_step * 1e3:.3g} ms a step, "
+            f"{timing.steps_per_epoch} steps an epoch"
+        )
         first = not self._estimate.rates
         self._estimate.add([trial.config for trial in running.cohort.trials], timing)
         self._left = self._time_left()
@@ -234,6 +253,9 @@ class Supervisor:
     def event_handled(self, event: Event) -> None:
         """Shows the study as it is after an event."""
         self.study.beat()
+        if isinstance(event, Finished):
+            seconds = time.monotonic() - self._started.pop(event.key)
+            self.view.detail(f"cohort {event.key} ended after {seconds:.1f} s")
         if not isinstance(event, Progressed):
             self._left = self._time_left()
         self._show()
@@ -250,11 +272,15 @@ class Supervisor:
 
     def _track_and_tell(self, outcome: TrialOutcome, run_id: str | None) -> None:
         suggestion = self._suggestions.pop(outcome.number)
-        verdict = self._leaderboard.selection.verdicts[outcome.number].name
+        judged = self._leaderboard.selection.verdicts[outcome.number]
+        verdict = judged.name
         keep = self._leaderboard.needs_weights(outcome.number)
         self.study_run.trial_finished(outcome, verdict, keep_weights=keep)
         self.study.tell(outcome, user_attributes(outcome, verdict, run_id))
-        self.view.note(trial_line(suggestion.number, suggestion.name, outcome))
+        words = in_short(suggestion.config, self.plan.space)
+        say = self.view.warn if outcome.state == "FAIL" else self.view.note
+        say(trial_line(suggestion.number, suggestion.name, words, outcome, verdict))
+        self.view.detail(f"trial {suggestion.number}: {verdict} - {judged.because}")
 
     def _time_left(self) -> Span | None:
         """Returns how long what runs, waits and is still missing takes; None before any timing."""

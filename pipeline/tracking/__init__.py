@@ -40,6 +40,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from pipeline.library_messages import are_shown
+
 if TYPE_CHECKING:
     from pipeline.tracking.client import Transport
     from pipeline.tracking.store import Tracking
@@ -89,6 +91,8 @@ def _silence_mlflow() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # A logged model's requirements are ours to say, not those of a uv.lock in the working folder.
     os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
+    if are_shown():
+        return
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking._model_registry"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DeviceError
+from pipeline.library_messages import are_shown
 from pipeline.native_stderr import native_chatter_off
 
 BAG_PARTS = min(os.cpu_count() or 1, 4)
@@ -46,7 +47,7 @@ def prepare(device: str, precision: str, num_threads: int | None) -> str:
 
 def preload() -> None:
     """Imports Keras, which takes seconds; another thread may do so ahead of :func:`prepare`."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if are_shown() else "3")
     # Keras's own deterministic mode would refuse some GPU kernels; seeds are ours, ops are stable.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 
 from pipeline.formatting import decimal
-from pipeline.report.configurations import describe, identifying_keys
+from pipeline.report.configurations import identifying_keys
 from pipeline.report.content import Text
 from pipeline.report.report import Report
 from pipeline.report.sections.trials import trial_name
 from pipeline.selection.rules import RULES
+from pipeline.training.descriptions import describe
 
 
 def headline(report: Report) -> Text:

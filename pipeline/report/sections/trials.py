@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.formatting import MISSING, decimal, with_interval
 from pipeline.records import Measurement, TrialRecord
-from pipeline.report.configurations import describe, trial_label, varying_keys
+from pipeline.report.configurations import trial_label, varying_keys
 from pipeline.report.content import LONG_FORMATS, SHORT_FORMATS, Column, Table, Text, tabulate
 from pipeline.report.report import Report
 from pipeline.selection.records import Verdict
 from pipeline.selection.verdicts import gap_interval_of
+from pipeline.training.descriptions import describe
 
 NUM_ROWS = 15
 """Trials in the short table, besides the winner, the best one and the named references."""
