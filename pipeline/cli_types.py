@@ -6,6 +6,7 @@ import csv
 from typing import Any, TypeAlias
 
 import click
+from click.shell_completion import CompletionItem
 
 from pipeline.option_values import parse_duration, parse_size
 
@@ -26,6 +27,12 @@ class Auto(click.ParamType[Any, Any]):
     def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
         """Returns None for ``auto`` and the empty text, else the inner type's value."""
         return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Completes what the inner type completes, such as paths."""
+        return self.inner.shell_complete(ctx, param, incomplete)
 
 
 class StudyName(click.ParamType[Any, Any]):

@@ -38,6 +38,8 @@ LAYERS = (
     ("pipeline.api", "pipeline.arguments", "pipeline.notebook"),
     (
         "pipeline.cli",
+        "pipeline.cli_completion",
+        "pipeline.cli_datasets",
         "pipeline.cli_group",
         "pipeline.cli_options",
         "pipeline.cli_study",
@@ -48,7 +50,15 @@ LAYERS = (
 
 # Library -> the files and folders (with a slash) that may import it.
 DOORS = {
-    "click": {"cli.py", "cli_group.py", "cli_options.py", "cli_study.py", "cli_types.py"},
+    "click": {
+        "cli.py",
+        "cli_completion.py",
+        "cli_datasets.py",
+        "cli_group.py",
+        "cli_options.py",
+        "cli_study.py",
+        "cli_types.py",
+    },
     "jax": {"training/backend.py"},
     "keras": {"training/", "tracking/models/", "datasets/official_files.py"},
     "jinja2": {"report/render/html.py"},
