@@ -2,7 +2,8 @@
 
 ``run`` searches a study per problem, mode and seed (``study_runs.py``) and keeps each in a file
 with the test results of all its trials; a stopped run goes on where it stopped. ``confirm`` trains
-their finalists (``study_finalists.py``). ``tables`` (``study_tables.py``) and ``pruners``
+their finalists (``study_finalists.py``), ``repeat`` those of a wide margin with more seeds and
+keeps all that they predict (``study_seeds.py``). ``tables`` (``study_tables.py``) and ``pruners``
 (``pruner_replay.py``) print what the files say.
 
 Run: KERAS_BACKEND=jax python benchmarks/studies.py run --seeds 20 --modes rounds single
@@ -16,12 +17,14 @@ import itertools
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 from problems import PROBLEMS
 from pruner_replay import check, print_cohorts, print_pruners
 from study_finalists import confirm_study, print_finalists
 from study_runs import CACHE, MODES, Bench, Finished, run_study
+from study_seeds import repeat_study
 from study_tables import Key, print_tables
 
 
@@ -39,6 +42,26 @@ def run(options: argparse.Namespace) -> None:
             states = [trial.state for trial in found.record.trials]
             counts = json.dumps({state: states.count(state) for state in sorted(set(states))})
             print(f"{path.stem}: {found.seconds:.1f} s, {counts}", flush=True)
+
+
+def repeat(options: argparse.Namespace) -> None:
+    """Searches what is not there yet, seed by seed, and trains its finalists with more seeds."""
+    bench = Bench()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for problem in options.problems:
+            stem = options.folder / f"{problem}-{options.mode}-{seed}"
+            searched, repeated = stem.with_suffix(".pickle"), stem.with_suffix(".seeds")
+            if repeated.exists():
+                continue
+            start = time.perf_counter()
+            if not searched.exists():
+                keep(searched, run_study(bench, problem, seed, MODES[options.mode], None))
+            found = repeat_study(bench, problem, seed, pickle.loads(searched.read_bytes()))
+            keep(repeated, found)
+            trained = 0 if found is None else sum(map(len, found.measurements.values()))
+            seconds = time.perf_counter() - start
+            print(f"{stem.name}: {seconds:.1f} s, {trained} trainings repeated", flush=True)
 
 
 def confirm(options: argparse.Namespace) -> None:
@@ -96,7 +119,9 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="run studies that are not in the folder yet")
-    command.add_argument("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS])
+    command.add_argument(
+        "--problems", nargs="+", choices=PROBLEMS, default=["digits", "noisy", "fashion"]
+    )
     command.add_argument("--modes", nargs="+", choices=MODES, default=["rounds", "single"])
     command.add_argument("--seeds", type=int, default=20, help="how many")
     command.add_argument("--first-seed", type=int, default=0)
@@ -105,6 +130,12 @@ def main() -> None:
     command = commands.add_parser("confirm", help="train finalists of finished studies")
     command.add_argument("--modes", nargs="+", choices=MODES, default=["rounds"])
     command.set_defaults(act=confirm)
+    command = commands.add_parser("repeat", help="run studies and train finalists with 5 seeds")
+    command.add_argument("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS])
+    command.add_argument("--seeds", type=int, default=30, help="how many")
+    command.add_argument("--first-seed", type=int, default=0)
+    command.add_argument("--mode", choices=MODES, default="rounds")
+    command.set_defaults(act=repeat)
     command = commands.add_parser("tables", help="print what the finished studies say")
     command.set_defaults(act=tables)
     command = commands.add_parser("pruners", help="replay pruners on rounds-unpruned studies")
