@@ -9,6 +9,7 @@ problem: a function from a seed to arrays, and an entry in PROBLEMS.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,8 +160,9 @@ PROBLEMS = {
 
 
 def archive(name: str, seed: int, folder: Path) -> Path:
-    """Returns the file of a problem, written at the first call."""
-    path = folder / f"{name}-{seed}.npz"
+    """Returns the file of a problem, written at the first call and when this module changes."""
+    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    path = folder / f"{name}-{seed}-{version}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(path, **PROBLEMS[name].make(seed))

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from problems import PROBLEMS
 from pruner_replay import check, print_cohorts, print_pruners
+from study_deliveries import Case, Rule, print_deliveries
 from study_finalists import confirm_study, print_finalists
 from study_runs import CACHE, MODES, Bench, Finished, run_study
 from study_seeds import repeat_study
@@ -77,6 +78,26 @@ def confirm(options: argparse.Namespace) -> None:
             keep(path, confirm_study(bench, problem, seed, study))
         confirmations[problem, mode, seed] = pickle.loads(path.read_bytes())
     print_finalists(studies, confirmations)
+
+
+def deliveries(options: argparse.Namespace) -> None:
+    """Prints what rules and deliveries are worth, by what finalists predict."""
+    wanted = range(options.first_seed, options.first_seed + options.seeds)
+    cases = {}
+    for (problem, mode, seed), study in finished(options.folder).items():
+        path = options.folder / f"{problem}-{mode}-{seed}.seeds"
+        if seed in wanted and path.exists():
+            repeated = pickle.loads(path.read_bytes())
+            if repeated is None:
+                print(f"{path.stem}: no trial has skill, or a training failed; left out")
+            else:
+                cases[problem, mode, seed] = Case(study, repeated)
+    if not cases:
+        raise SystemExit(f"{options.folder} holds none of these seeds: studies.py repeat")
+    for problem in dict.fromkeys(problem for problem, _, _ in cases):
+        print(f"{problem}: n {sum(key[0] == problem for key in cases)}")
+    rule = Rule(options.trained, options.finalists, tuple(options.margins))
+    print_deliveries(cases, rule, all_rules=options.grid)
 
 
 def keep(path: Path, found: object) -> None:
@@ -136,6 +157,14 @@ def main() -> None:
     command.add_argument("--first-seed", type=int, default=0)
     command.add_argument("--mode", choices=MODES, default="rounds")
     command.set_defaults(act=repeat)
+    command = commands.add_parser("deliveries", help="print what rules and deliveries are worth")
+    command.add_argument("--seeds", type=int, default=1_000, help="how many studies a problem")
+    command.add_argument("--first-seed", type=int, default=0)
+    command.add_argument("--trained", type=int, default=3, help="seeds per finalist")
+    command.add_argument("--finalists", type=int, default=9)
+    command.add_argument("--margins", type=float, nargs=3, default=(1.0, 0.05, 0.01))
+    command.add_argument("--grid", action="store_true", help="all margins instead")
+    command.set_defaults(act=deliveries)
     command = commands.add_parser("tables", help="print what the finished studies say")
     command.set_defaults(act=tables)
     command = commands.add_parser("pruners", help="replay pruners on rounds-unpruned studies")
