@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.datasets.formats.csv_dialect import Dialect, dialect_of, text_of
 from pipeline.datasets.formats.number_texts import decimal_mark, grouped_numbers
 from pipeline.datasets.formats.raw_values import MISSING
-from pipeline.datasets.formats.table import Table, arrow_errors, checked_table
+from pipeline.datasets.formats.table import Table, TextForm, arrow_errors, checked_table
 from pipeline.errors import DatasetError
 
 NULLS = sorted(
@@ -28,6 +28,7 @@ def read_csv_table(
     delimiter: str | None = None,
     decimal: str | None = None,
     words: Collection[str] = (),
+    usual_decimal: str | None = None,
 ) -> Table:
     """Returns the columns of a text file.
 
@@ -39,6 +40,7 @@ def read_csv_table(
         delimiter: What separates the columns; None to detect it.
         decimal: The decimal mark, ``.`` or ``,``; None to detect it.
         words: Columns that are words, whatever their cells look like.
+        usual_decimal: The decimal mark where the file leaves it open; None where unknown.
 
     Raises:
         DatasetError: It is no such file, or can be read in two ways.
@@ -46,8 +48,8 @@ def read_csv_table(
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    content = text_of(path)
-    dialect = dialect_of(path, content, delimiter, decimal, expected)
+    content, encoding = text_of(path)
+    dialect = dialect_of(path, content, delimiter, decimal, expected, usual_decimal)
     names = dialect.names
     keys = [str(place) for place in range(len(names))]
     label = label_of(names)
@@ -58,7 +60,8 @@ def read_csv_table(
         raise DatasetError(
             f"{path} has 0 rows of {len(names)} columns; expected a row per example."
         )
-    mark, ragged = dialect.decimal, []
+    mark, unclear, ragged = dialect.decimal, dialect.unclear, []
+    settled, read_with = mark is not None and not unclear, mark or usual_decimal or "."
 
     def keep(row: Any) -> str:
         ragged.append(row)
@@ -78,7 +81,7 @@ def read_csv_table(
                     ),
                     arrow_csv.ConvertOptions(
                         column_types=types,
-                        decimal_point=mark or ".",
+                        decimal_point=read_with,
                         null_values=NULLS,
                         true_values=["true", "True", "TRUE"],
                         false_values=["false", "False", "FALSE"],
@@ -93,23 +96,29 @@ def read_csv_table(
             for place, column in enumerate(table.columns)
             if pa.types.is_string(column.type) and names[place] not in as_text
         }
-        if mark is not None:
+        if settled:
             break
         # Rows beyond the sample may say it.
-        mark = decimal_mark(path, texts.values()) or "."
-        if mark == ".":
+        settled, (found, unclear_here) = True, decimal_mark(path, texts.values(), usual_decimal)
+        if found is not None:
+            mark, unclear = found, unclear_here
+        if mark in (None, read_with):
             break
+        read_with = mark
+    if mark is None and any(pa.types.is_floating(column.type) for column in table.columns):
+        mark = read_with
     columns = list(table.columns)
     for place, distinct in texts.items():
-        numbers = grouped_numbers(distinct, mark or ".")
+        numbers = grouped_numbers(distinct, read_with)
         if numbers is not None:
             indices = table.column(place).combine_chunks().dictionary_encode()
-            found = dict(zip(distinct, numbers, strict=True))
-            values = [found[text] for text in indices.dictionary.to_pylist()]
+            number_of = dict(zip(distinct, numbers, strict=True))
+            values = [number_of[text] for text in indices.dictionary.to_pylist()]
             columns[place] = pa.chunked_array(
                 [pa.array(values, pa.float64()).take(indices.indices)]
             )
-    return checked_table(path, names, pa.table(columns, keys))
+    written = TextForm(encoding, dialect.delimiter, mark, unclear)
+    return checked_table(path, names, pa.table(columns, keys), written)
 
 
 def _ragged(path: Path, row: Any, dialect: Dialect, quoted: bool) -> DatasetError:

@@ -38,6 +38,9 @@ MISSING = frozenset(
 BOOLEANS = {"true": 1.0, "false": 0.0}
 LARGEST = 1e150
 """Of a number: its square is still one in float64."""
+_WITH_COMMA = re.compile(
+    r"[-+]?(([1-9]\d{0,2}(\.\d{3})+|\d+)(,\d*)?|,\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
+)
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
 TIMES = ("%H:%M:%S", "%H:%M")
@@ -60,20 +63,26 @@ def _is_gap(value: Any) -> bool:
     )
 
 
-def numbers(values: pd.Series) -> np.ndarray:
+def numbers(values: pd.Series, decimal: str = "") -> np.ndarray:
     """Returns a column of numbers or booleans, float64 ``[n]``, NaN where they are missing.
+
+    Args:
+        values: Numbers, booleans or texts.
+        decimal: ``,`` where texts have a decimal comma, and points between thousands if any.
 
     Raises:
         ColumnError: One is no number, or not finite.
     """
+    read = _number_with_comma if decimal == "," else _number
     if values.dtype.kind in "biuf" and isinstance(values.dtype, np.dtype):
         found = values.to_numpy().astype(np.float64)
     else:
         codes, distinct = _distinct(values)
-        found = np.array([*map(_number, distinct), np.nan])[codes]
+        found = np.array([*map(read, distinct), np.nan])[codes]
         if (wrong := np.isnan(found) & (codes >= 0) & ~_missing(distinct)[codes]).any():
             row = int(np.argmax(wrong))
-            raise ColumnError(f"holds {_shown(values.iloc[row])} in row {row + 1}, no number")
+            kind = "number with a decimal comma" if decimal == "," else "number"
+            raise ColumnError(f"holds {_shown(values.iloc[row])} in row {row + 1}, no {kind}")
     if (wrong := np.abs(found) > LARGEST).any():
         row = int(np.argmax(wrong))
         raise ColumnError(
@@ -164,7 +173,7 @@ def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
     if kind == "date":
         return seconds(values, form)[:, None]
     if kind in ("number", "boolean"):
-        return numbers(values)[:, None]
+        return numbers(values, form)[:, None]
     if kind == "text":
         return texts(values)[:, None]
     codes, distinct = words(values, form)
@@ -225,6 +234,15 @@ def _number(value: Any) -> float:
         return float(text) if text.isascii() and "_" not in text else np.nan
     except ValueError:
         return BOOLEANS.get(text.lower(), np.nan)
+
+
+def _number_with_comma(value: Any) -> float:
+    if not isinstance(value, str) or means_missing(value):
+        return _number(value)
+    text = value.strip()
+    if not _WITH_COMMA.fullmatch(text):
+        return BOOLEANS.get(text.lower(), np.nan)
+    return float(text.replace(".", "").replace(",", "."))
 
 
 def _word(value: Any, form: str) -> str:

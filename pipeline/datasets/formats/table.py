@@ -19,6 +19,23 @@ from pipeline.errors import DatasetError, printable
 MAX_COLUMNS = 100_000
 
 
+@dataclass(frozen=True)
+class TextForm:
+    """How a text file of a table is written.
+
+    Attributes:
+        encoding: ``UTF-8`` or ``UTF-16``.
+        delimiter: What separates columns.
+        decimal: The decimal mark, ``.`` or ``,``; None where no number has one.
+        unclear: A number such as ``1,061`` that was read with a mark known from elsewhere.
+    """
+
+    encoding: str
+    delimiter: str
+    decimal: str | None
+    unclear: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table whose columns are looked at one by one.
@@ -28,12 +45,14 @@ class Table:
         names: Names of the columns; distinct, printable.
         columns: A pyarrow array per column.
         num_rows: Number of rows, at least 1.
+        written: How a text file is written; None for others.
     """
 
     path: Path
     names: tuple[str, ...]
     columns: tuple[Any, ...]
     num_rows: int
+    written: TextForm | None = None
 
     def numbers(self, name: str) -> np.ndarray:
         """Returns a column of finite numbers, float32 ``[num_rows]``.
@@ -155,7 +174,9 @@ class Table:
         return "numbers as text"
 
 
-def checked_table(path: Path, names: tuple[str, ...], table: Any) -> Table:
+def checked_table(
+    path: Path, names: tuple[str, ...], table: Any, written: TextForm | None = None
+) -> Table:
     """Returns pyarrow's table under these names.
 
     Raises:
@@ -166,7 +187,7 @@ def checked_table(path: Path, names: tuple[str, ...], table: Any) -> Table:
             f"{path} has {table.num_rows} rows of {table.num_columns} columns; expected a row per"
             f" example, a value for each of the {len(names)} columns."
         )
-    return Table(path, names, tuple(table.columns), table.num_rows)
+    return Table(path, names, tuple(table.columns), table.num_rows, written)
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:

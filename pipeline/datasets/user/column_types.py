@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.formats import raw_values
+from pipeline.datasets.formats.number_texts import with_another_mark
 from pipeline.datasets.formats.raw_values import ColumnError, means_missing
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.raw_rows import RawColumnValues, Words
@@ -106,7 +107,7 @@ def typed_column(table: Table, name: str, categorical: bool, keep_ids: bool) -> 
         return _numbers(name, series, "boolean")
     if kind == "number":
         return _without_ids(_numbers(name, series, "number"), keep_ids)
-    return _texts(name, series, keep_ids)
+    return _texts(table, name, series, keep_ids)
 
 
 def _numbers(name: str, series: Any, kind: str) -> TypedColumn:
@@ -149,8 +150,9 @@ def _dates(name: str, series: Any, form: str) -> TypedColumn:
     return _of_numbers(name, "date", raw_values.seconds(series, form), form)
 
 
-def _texts(name: str, series: Any, keep_ids: bool) -> TypedColumn:
+def _texts(table: Table, name: str, series: Any, keep_ids: bool) -> TypedColumn:
     """Returns a column of texts: numbers, dates, words, or what is left out."""
+    _check_mark(table, series)
     if _numeric(series):
         if _has_leading_zeros(series):
             return _words(name, series, "number")
@@ -160,6 +162,23 @@ def _texts(name: str, series: Any, keep_ids: bool) -> TypedColumn:
         return _dates(name, series, form)
     _check_numbers(series)
     return _words(name, series, "")
+
+
+def _check_mark(table: Table, series: Any) -> None:
+    """Checks that texts are not numbers with another decimal mark than the table's.
+
+    Raises:
+        ColumnError: They are.
+    """
+    written = table.written
+    decimal = (written.decimal if written is not None else None) or "."
+    # A text file's thousands are numbers by now; other files have no way to say what is meant.
+    if cell := with_another_mark(_present(series), decimal, thousands=written is not None):
+        mark = "comma" if decimal == "." else "point"
+        raise ColumnError(
+            f"holds numbers such as '{cell}', with a decimal {mark}, while '{decimal}' is the"
+            " decimal mark (--categorical makes words of them)"
+        )
 
 
 def _check_numbers(series: Any) -> None:

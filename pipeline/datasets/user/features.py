@@ -110,7 +110,10 @@ def _inputs(
         f"{table.path}, {rows:,} rows that become {places:,} numbers each,", 4 * rows * places
     )
     raw = RawRows({column.name: column.values for column in used if column.values is not None})
-    return raw, partial(fit, tuple(RawColumn(c.name, c.kind, c.form) for c in used))
+    comma = "," if table.written is not None and table.written.decimal == "," else ""
+    forms = [comma if column.kind == "number" else column.form for column in used]
+    columns = (RawColumn(c.name, c.kind, form) for c, form in zip(used, forms, strict=True))
+    return raw, partial(fit, tuple(columns))
 
 
 def _described(column: TypedColumn, plain: bool) -> ColumnType:

@@ -81,7 +81,7 @@ def _raw(table: Table, options: DataOptions) -> RawData:
     return RawData(
         "features" if options.text is None else "multi_hot",
         *(classes.names, features.inputs, labels),
-        columns=Columns(label, features.names, features.types),
+        columns=Columns(label, features.names, features.types, table.written),
         fit_encoding=features.fit_encoding,
         groups=split.groups,
         order=split.order,
