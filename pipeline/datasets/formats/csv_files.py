@@ -5,16 +5,20 @@ How it is written (``csv_dialect``) is detected, or said by options.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.datasets.formats.csv_dialect import Dialect, dialect_of, text_of
 from pipeline.datasets.formats.number_texts import decimal_mark, grouped_numbers
-from pipeline.datasets.formats.raw_values import MISSING
+from pipeline.datasets.formats.raw_values import EXACT, MISSING
 from pipeline.datasets.formats.table import Table, TextForm, arrow_errors, checked_table
 from pipeline.errors import DatasetError
 
+_WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 NULLS = sorted(
     MISSING | {word.upper() for word in MISSING} | {"NaN", "Nan", "-NaN", "NaT", "None", "Null"}
 )
@@ -67,7 +71,8 @@ def read_csv_table(
         ragged.append(row)
         return "error"
 
-    for _ in range(2):
+    exact = False
+    while True:
         try:
             with arrow_errors(path, "CSV"):
                 table = arrow_csv.read_csv(
@@ -96,6 +101,10 @@ def read_csv_table(
             for place, column in enumerate(table.columns)
             if pa.types.is_string(column.type) and names[place] not in as_text
         }
+        if not exact and (long := _long_numbers(keys, table.columns)):
+            types |= dict.fromkeys(long, pa.string())
+            exact = True
+            continue
         if settled:
             break
         # Rows beyond the sample may say it.
@@ -110,7 +119,7 @@ def read_csv_table(
     columns = list(table.columns)
     for place, distinct in texts.items():
         numbers = grouped_numbers(distinct, read_with)
-        if numbers is not None:
+        if numbers is not None and not _loses_digits(distinct, numbers):
             indices = table.column(place).combine_chunks().dictionary_encode()
             number_of = dict(zip(distinct, numbers, strict=True))
             values = [number_of[text] for text in indices.dictionary.to_pylist()]
@@ -119,6 +128,29 @@ def read_csv_table(
             )
     written = TextForm(encoding, dialect.delimiter, mark, unclear)
     return checked_table(path, names, pa.table(columns, keys), written)
+
+
+def _long_numbers(keys: Sequence[str], columns: Sequence[Any]) -> list[str]:
+    """Returns the columns of decimal numbers that may be whole ones of too many digits."""
+    import pyarrow as pa
+
+    floats = (
+        (key, one) for key, one in zip(keys, columns, strict=True) if pa.types.is_floating(one.type)
+    )
+    return [key for key, one in floats if (np.abs(one.to_numpy()) >= EXACT).any()]
+
+
+def _loses_digits(texts: Sequence[str | None], numbers: Sequence[float | None]) -> bool:
+    """Whether a whole number is another one in float64."""
+    pairs = zip(texts, numbers, strict=True)
+    return any(
+        text is not None
+        and abs(number) >= EXACT
+        and _WHOLE.fullmatch(text.strip()) is not None
+        and int(text) != int(number)
+        for text, number in pairs
+        if number is not None
+    )
 
 
 def _ragged(path: Path, row: Any, dialect: Dialect, quoted: bool) -> DatasetError:

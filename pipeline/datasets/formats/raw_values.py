@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,10 @@ _WITH_COMMA = re.compile(
     r"[-+]?(([1-9]\d{0,2}(\.\d{3})+|\d+)(,\d*)?|,\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
 )
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
+_CLOCK = re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
+_MOMENT = re.compile(rf"\d{{4}}-\d\d-\d\d[ T]{_CLOCK.pattern}(Z|[-+]\d\d(:?\d\d)?)?", re.ASCII)
+EXACT = 2.0**53
+"""From here on float64 does not hold every whole number."""
 TIMES = ("%H:%M:%S", "%H:%M")
 
 
@@ -138,8 +142,18 @@ def words(values: pd.Series, form: str = "") -> tuple[np.ndarray, list[str]]:
     Returns:
         int32 ``[n]``, and the distinct words without blanks around them; the empty one stands for
         a missing value.
+
+    Raises:
+        ColumnError: One is of a type that does not say how its word is written.
     """
     codes, distinct = _distinct(values)
+    for place, value in enumerate(distinct):
+        if not means_missing(value) and (why := _no_word(value, form)):
+            row = int(np.argmax(codes == place)) + 1
+            raise ColumnError(
+                f"holds {_shown(value)} in row {row}, {why}; give the words as texts, as they are"
+                " written in the data (pandas: dtype=str)"
+            )
     said = ["" if means_missing(value) else _word(value, form) for value in distinct] + [""]
     unique, positions = np.unique(np.array(said, dtype=object), return_inverse=True)
     used, positions = np.unique(positions[codes], return_inverse=True)
@@ -173,7 +187,11 @@ def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
     if kind == "date":
         return seconds(values, form)[:, None]
     if kind in ("number", "boolean"):
-        return numbers(values, form)[:, None]
+        found = numbers(values, form)
+        if kind == "boolean" and (wrong := ~(np.isnan(found) | (found == 0) | (found == 1))).any():
+            row = int(np.argmax(wrong))
+            raise ColumnError(f"holds {found[row]:g} in row {row + 1}, no boolean")
+        return found[:, None]
     if kind == "text":
         return texts(values)[:, None]
     codes, distinct = words(values, form)
@@ -248,32 +266,56 @@ def _number_with_comma(value: Any) -> float:
 def _word(value: Any, form: str) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
-    if isinstance(value, datetime.date):
+    if isinstance(value, datetime.datetime):
+        return _moment(value)
+    if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, str) and form != "number":
         return _plain_word(value.replace("\0", "").strip())
     return _number_word(value)
 
 
-def _plain_word(text: str) -> str:
-    """Returns a word as it is, but for what readers of files take for a truth value or a time.
+def _no_word(value: Any, form: str) -> str:
+    """Returns why a value does not say how its word is written; nothing where it does."""
+    boolean = isinstance(value, bool | np.bool_)
+    if form == "number":
+        if boolean:
+            return "a truth value where training had numbers"
+        large = isinstance(value, float) and abs(value) >= EXACT
+        return "a float that may have lost digits" if large else ""
+    if boolean or isinstance(value, str | datetime.date | datetime.time):
+        return ""
+    return "while training had words, which may be written in several ways ('7', '007', '7.0')"
 
-    Whether they do depends on the other rows, and what a row is must not.
+
+def _plain_word(text: str) -> str:
+    """Returns a word in Unicode's form NFC, as readers of files write a truth value or a time.
+
+    Whether they take it for one depends on the other rows, and what a row is must not.
     """
     if text.lower() in BOOLEANS:
         return text.lower()
-    if _TIME.fullmatch(text):
-        try:
-            return datetime.datetime.fromisoformat(text).isoformat()
-        except ValueError:
-            return text
-    return text
+    try:
+        if _MOMENT.fullmatch(text):
+            return _moment(datetime.datetime.fromisoformat(text))
+        if _CLOCK.fullmatch(text):
+            return datetime.time.fromisoformat(text).isoformat()
+    except ValueError:
+        return text
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _moment(value: datetime.datetime) -> str:
+    """Returns a moment in UTC; one at midnight is a day, because data frames make no difference."""
+    if value.tzinfo is not None:
+        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return value.date().isoformat() if value.time() == datetime.time() else value.isoformat()
 
 
 def _number_word(value: Any) -> str:
     number, text = _number(value), str(value).strip()
-    if np.isnan(number):
-        return text
+    if np.isnan(number) or text.lower() in BOOLEANS:
+        return text.lower() if text.lower() in BOOLEANS else text
     if _WHOLE.fullmatch(text):
         return str(int(text))  # float64 makes one of neighbours beyond 2^53
     return str(int(number)) if number.is_integer() and abs(number) < 2**63 else repr(number)

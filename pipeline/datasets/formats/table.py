@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.formats.raw_values import EXACT
 from pipeline.errors import DatasetError, printable
 
 MAX_COLUMNS = 100_000
@@ -84,7 +86,9 @@ class Table:
 
     def values(self, name: str) -> Any:
         """Returns a column as pandas' ``Series``."""
-        return self.columns[self.names.index(name)].to_pandas()
+        column = self.columns[self.names.index(name)]
+        # Beside gaps pandas would make floats of whole numbers, which may lose digits.
+        return column.to_pandas(integer_object_nulls=column.null_count > 0 and _is_long(column))
 
     def kind(self, name: str) -> str:
         """Returns what a column holds by its type in the file.
@@ -140,7 +144,7 @@ class Table:
         whole = column.unify_dictionaries().combine_chunks()
         if isinstance(whole, pa.ChunkedArray):
             whole = whole.chunk(0)
-        distinct = whole.dictionary.to_pylist()
+        distinct = [_plain(value) for value in whole.dictionary.to_pylist()]
         codes = whole.indices.to_numpy(zero_copy_only=False)
         # A dictionary may hold values twice, or ones that no row has.
         used, codes = np.unique(codes, return_inverse=True)
@@ -214,10 +218,28 @@ def check_names(path: Path, names: Sequence[str]) -> None:
         seen.add(name)
 
 
+def _is_long(column: Any) -> bool:
+    """Whether a column holds whole numbers that float64 does not hold exactly."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not pa.types.is_integer(column.type):
+        return False
+    ends = compute.min_max(column).as_py()
+    return ends["min"] is not None and max(-ends["min"], ends["max"]) >= EXACT
+
+
+def _plain(value: Any) -> Any:
+    """Returns a label in Python's own types: a decimal that is whole is a whole number."""
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
 def _is_label(kind: Any) -> bool:
     import pyarrow as pa
 
-    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return text or any(check(kind) for check in checks)
 
