@@ -75,9 +75,7 @@ def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):
 
 
 def test_a_light_import():
-    code = (
-        "import sys, pipeline.api; print({'optuna', 'mlflow', 'keras'} & {*sys.modules})"
-    )
+    code = "import sys, pipeline.api; print({'optuna', 'mlflow', 'keras'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
