@@ -164,6 +164,8 @@ class RawData:
         num_test: Published size of the official test part; None where there is none.
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
+        count_known: Counts the examples of the official test part that equal others; None where
+            there is none, or nobody counts.
         columns: What the columns are used for; None unless the data are a table.
         pictures: What the pictures were turned into; None unless the data are picture files.
         fit_encoding: Raw training examples -> their encoding; None where ``inputs`` are numbers.
@@ -181,6 +183,7 @@ class RawData:
     num_validation: int | None = None
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
+    count_known: Callable[[], int] | None = None
     columns: Columns | None = None
     pictures: PictureForm | None = None
     fit_encoding: Callable[[Any], Encoding] | None = None

@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "given_split": "The parts are those of --split: which one was cut from train nevertheless.",
     "duplicates": "Examples are equal in every input; equal ones are kept in one part.",
     "repeated": "Examples are equal in every input, and equal ones are in several parts.",
+    "repeated_test": "Test examples are equal to training or validation examples in every input.",
     "contradictions": "Examples are equal in every input and have different labels.",
     "leak": "One feature alone predicts the label: it may give the answer away.",
     "imbalance": "A class has ten times as many examples as another, or more.",

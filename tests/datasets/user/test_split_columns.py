@@ -133,6 +133,23 @@ def test_equal_rows_in_the_given_parts_are_told(table):
     )
 
 
+def test_test_rows_that_training_has_are_told(table):
+    columns = BASE | {"fold": ["train", "val", "test"] * 40, "a": BASE["a"].copy()}
+    columns["b"] = BASE["b"].copy()
+    for name in "ab":
+        columns[name][2:32:3] = columns[name][:30:3]
+    dataset = table(columns=columns, split="fold")
+    assert told(dataset)["repeated_test"].startswith(
+        "10 of 40 test examples equal training or validation examples in every input; the given"
+        " parts hold equal ones, so that test figures look better"
+    )
+    assert "repeated_test" not in told(
+        table(columns=BASE | {"fold": columns["fold"]}, split="fold")
+    )
+    ignored = table(columns=columns, split="fold", ignore=("repeated_test",))
+    assert "repeated_test" not in told(ignored)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_groups_that_are_probably_one_are_told(table, suffix):
     patients = [f"{'Pp'[i % 2]}{i // 12}{' ' * (i % 3 == 0)}" for i in range(ROWS)]

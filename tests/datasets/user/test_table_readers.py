@@ -250,3 +250,17 @@ def test_two_hundred_thousand_rows_of_fifty_columns(tmp_path):
     assert time.process_time() - start < 60
     assert psutil.Process().memory_info().rss - before < 2 * 2**30
     assert dataset.split_sizes == {"train": 120_000, "validation": 40_000, "test": 40_000}
+
+
+def test_what_a_feather_file_unpacks_to_is_foreseen(tmp_path, monkeypatch):
+    """Ten million zeros take some kilobytes when they are compressed."""
+    from pipeline.datasets import limits
+    from pipeline.datasets.formats import feather_files
+
+    frame = pd.DataFrame({"x": np.zeros(1_000_000), "label": np.arange(1_000_000) % 2})
+    frame.to_feather(tmp_path / "mine.feather", compression="zstd")
+    assert (tmp_path / "mine.feather").stat().st_size < 2**20
+    monkeypatch.setattr(limits, "available_bytes", lambda: 3 * 2**23)
+    monkeypatch.setattr(feather_files, "checked_table", pytest.fail)
+    with pytest.raises(DatasetError, match=r"1,000,000 rows of 2 columns, needs 15.3 MiB"):
+        read_table(tmp_path / "mine.feather", DataOptions(label="label"))
