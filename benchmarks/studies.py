@@ -58,7 +58,8 @@ def repeat(options: argparse.Namespace) -> None:
             start = time.perf_counter()
             if not searched.exists():
                 keep(searched, run_study(bench, problem, seed, MODES[options.mode], None))
-            found = repeat_study(bench, problem, seed, pickle.loads(searched.read_bytes()))
+            study = pickle.loads(searched.read_bytes())
+            found = repeat_study(bench, problem, seed, study, options.finalists)
             keep(repeated, found)
             trained = 0 if found is None else sum(map(len, found.measurements.values()))
             seconds = time.perf_counter() - start
@@ -156,6 +157,7 @@ def main() -> None:
     command.add_argument("--seeds", type=int, default=30, help="how many")
     command.add_argument("--first-seed", type=int, default=0)
     command.add_argument("--mode", choices=MODES, default="rounds")
+    command.add_argument("--finalists", type=int, default=9, help="of the wide margin")
     command.set_defaults(act=repeat)
     command = commands.add_parser("deliveries", help="print what rules and deliveries are worth")
     command.add_argument("--seeds", type=int, default=1_000, help="how many studies a problem")

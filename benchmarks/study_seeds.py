@@ -63,10 +63,13 @@ class Repeated:
     measurements: dict[int, tuple[Measurement, ...]]
 
 
-def repeat_study(bench: Bench, problem: str, seed: int, study: Finished) -> Repeated | None:
+def repeat_study(
+    bench: Bench, problem: str, seed: int, study: Finished, finalists: int = WIDE.finalists
+) -> Repeated | None:
     """Trains and keeps; None where no trial has skill, or a training ends without a measurement."""
     record = replace(study.record, definition={"seed": seed})
-    wide, strict = (shortlist(select(record, settings)) for settings in (WIDE, STRICT))
+    wider = replace(WIDE, finalists=finalists)
+    wide, strict = (shortlist(select(record, settings)) for settings in (wider, STRICT))
     if not wide:
         return None
     baseline = next((trial.number for trial in record.trials if trial.name == "baseline"), None)
