@@ -243,6 +243,7 @@ class Cohort:
         epochs: Largest number of epochs.
         patience: Epochs without a smaller ``val_ce`` after which a trial stops.
         order_seed: Seed of the order of examples, common to all trials of a study.
+        validation_per_epoch: Validation examples that are scored after each epoch; None for all.
         keep_weights: Whether outcomes carry the weights of the best epoch.
     """
 
@@ -251,6 +252,7 @@ class Cohort:
     epochs: int
     patience: int
     order_seed: int = 0
+    validation_per_epoch: int | None = None
     keep_weights: bool = True
 
 
@@ -476,6 +478,12 @@ class StudyRecord:
     definition: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
     data: DataNotes | None = None
+
+    @property
+    def validation_per_epoch(self) -> int | None:
+        """Validation examples that early stopping and the curves stand on; None for all."""
+        part = self.definition.get("validation_per_epoch")
+        return int(part) if part else None
 
 
 @dataclass(frozen=True)

@@ -490,7 +490,8 @@ TRIAL_KEYS = [
     "seconds", "verdict", "diverged", "excluded_because", "mlflow_run_id",
 ]  # fmt: skip
 KEYS = [
-    "status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible", "trials",
+    "status", "dataset", "study", "split_id", "validation_per_epoch", "rule", "winner",
+    "reference", "eligible", "trials",
     "test", "test_reads_by_other_studies", "model_uri", "alias", "alias_because", "notes",
     "finalists", "frequencies", "frequencies_search", "optimism", "compared", "warnings",
     "data_findings",

@@ -313,6 +313,8 @@ class Dataset:
         split_sizes: Number of examples of ``train``, ``validation`` and ``test``.
         measured: int64 ``[m]``, the positions in ``train`` on which the train side is measured,
             m = min(n_train, max(n_validation, 10000)); every prefix is stratified.
+        validation_order: int64 ``[n_validation]``, an order of the positions in ``validation`` of
+            which every prefix is stratified: after an epoch a prefix is scored.
         mean: float32 of ``input_shape``, fitted on train; None for ``multi_hot``.
         deviation: float32 of ``input_shape``, never 0, fitted on train; None for ``multi_hot``.
         chance: What a model without skill reaches on validation.
@@ -337,6 +339,7 @@ class Dataset:
     split_id: str
     split_sizes: Mapping[str, int]
     measured: np.ndarray
+    validation_order: np.ndarray
     mean: np.ndarray | None
     deviation: np.ndarray | None
     chance: ChanceLevel

@@ -139,9 +139,11 @@ def groups_of(trials: Sequence[Trial], dataset: Dataset) -> list[list[Trial]]:
 
 
 def cohort_settings(study: StudyRecord, trial_timeout_seconds: float | None) -> CohortSettings:
-    """Returns epochs, patience and the order of examples as in the search."""
+    """Returns epochs, patience, what they look at and the order of examples as in the search."""
     space, seed = study.definition["space"], int(study.definition["seed"])
-    return CohortSettings(int(space["epochs"]), int(space["patience"]), seed, trial_timeout_seconds)
+    epochs, patience = int(space["epochs"]), int(space["patience"])
+    part = study.validation_per_epoch
+    return CohortSettings(epochs, patience, seed, trial_timeout_seconds, part)
 
 
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:

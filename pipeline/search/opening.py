@@ -32,6 +32,7 @@ from pipeline.search.space.points import num_trials
 from pipeline.search.space.sequences import grid_lines
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.training.scoring import validation_per_epoch
 
 FEWEST_SEARCHED = 5
 """Searched trials below which the user reads that this is no search."""
@@ -56,6 +57,7 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),
+        *scoring_lines(prepared),
         *strategy_lines(chosen),
         time_line(options, prepared),
         f"executor: {options.executor}, {workers} worker(s), device {options.device}, "
@@ -114,6 +116,24 @@ def too_few_to_search(options: SearchOptions, chosen: SearchSpace) -> list[str]:
         f"--trials {chosen.trials} leaves {chosen.trials - num_references(options, chosen)} to the "
         f"search{' beside the references' * bool(references)}: give --trials {enough} or more"
         f"{without}"
+    ]
+
+
+def scoring_lines(prepared: Prepared) -> list[str]:
+    """Returns what is scored after each epoch, where it is not the whole validation part."""
+    sizes = prepared.dataset.split_sizes
+    whole, part = sizes["validation"], prepared.definition.get("validation_per_epoch")
+    if part != validation_per_epoch(sizes["train"], whole):
+        scored = f"{part:,} of the" if part else "all"
+        return [
+            f"this study was begun with another version: after each epoch {scored} {whole:,} "
+            "validation examples are scored, as in its earlier trials"
+        ]
+    if not part:
+        return []
+    return [
+        f"after each epoch {part:,} of the {whole:,} validation examples are scored; what a trial "
+        "is measured and chosen by is all of them, at its best epoch"
     ]
 
 

@@ -18,9 +18,10 @@ from pipeline.records import Cohort, Device, Trial, TrialConfig, TrialOutcome
 from pipeline.training import backend, models
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
 from pipeline.training.device_data import DeviceData
-from pipeline.training.fit import Emit, Inbox, Progress, num_scored_per_epoch, train
+from pipeline.training.fit import Emit, Inbox, Progress, train
 from pipeline.training.measure import ModelSize, TrainingSummary, measure, penalty, per_example
 from pipeline.training.network import NetworkSpec, StackedNetwork
+from pipeline.training.scoring import num_train_scored, validation_per_epoch
 from pipeline.training.techniques import in_use, input_work, usual
 
 KEPT_PARAMETERS = 2e7
@@ -129,7 +130,14 @@ class CohortTrainer:
         examples, steps = self.data.full_batches(config.batch_size)
         own = input_work(config, shape)
         training = steps * (examples * (3.0 * products + own) + 16.0 * self.parameters(config))
-        return training + num_scored_per_epoch(self.data) * products
+        return training + self.num_scored * products
+
+    @property
+    def num_scored(self) -> int:
+        """Examples that are scored after an epoch, in a study that this version begins."""
+        num_train, whole = len(self.data.train), len(self.data.validation)
+        watched = validation_per_epoch(num_train, whole) or whole
+        return watched + num_train_scored(num_train, watched)
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""

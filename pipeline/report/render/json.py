@@ -91,6 +91,7 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "dataset": lambda report: report.study.dataset,
     "study": lambda report: report.study.study,
     "split_id": lambda report: report.study.split_id,
+    "validation_per_epoch": lambda report: report.study.validation_per_epoch,
     "rule": lambda report: report.selection.rule.as_dict(),
     "winner": lambda report: report.selection.winner,
     "reference": lambda report: report.selection.reference,

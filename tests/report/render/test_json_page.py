@@ -10,7 +10,17 @@ from pipeline.records import TrialConfig
 from pipeline.report.render import render
 from pipeline.report.render.json import as_json
 
-KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
+KEYS = [
+    "status",
+    "dataset",
+    "study",
+    "split_id",
+    "validation_per_epoch",
+    "rule",
+    "winner",
+    "reference",
+    "eligible",
+]
 KEYS += [
     "trials",
     "test",
