@@ -37,12 +37,14 @@ class CohortSettings:
         order_seed: Seed of the order of examples.
         trial_timeout_seconds: Longest wall time of a trial; a cohort's is this for each of its
             trials, and it may be silent as long as one. None for no limit.
+        keep_probabilities: Whether outcomes carry the probabilities of every class.
     """
 
     epochs: int
     patience: int
     order_seed: int = 0
     trial_timeout_seconds: float | None = None
+    keep_probabilities: bool = False
 
 
 @dataclass
@@ -153,6 +155,7 @@ class CohortRunner:
             epochs=settings.epochs,
             patience=settings.patience,
             order_seed=settings.order_seed,
+            keep_probabilities=settings.keep_probabilities,
         )
         self._next_number += 1
         self.running[cohort.number] = RunningCohort(cohort)

@@ -46,6 +46,8 @@ def draw(report: Report, narrow: bool = False) -> tuple[Any, str]:
     all_axes[0].legend(loc="best")
     epochs = "; ".join(f"{label}: {_best_epoch(trial)}" for label, trial in panels)
     told = "Where train falls on and validation rises, a model overfits."
+    if report.seeds_behind(report.selection.winner):
+        told += " Of several seeds the one with the median validation cross-entropy is drawn."
     return figure, f"{told} Best epoch of {epochs}."
 
 
