@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import notebook
-from pipeline.arguments import count_of, data_dir_of, search_options, seconds_of
+from pipeline.arguments import choice_of, count_of, data_dir_of, search_options, seconds_of
 from pipeline.formatting import decimal as four_decimals
 from pipeline.records import StudyRecord, TestResult, TrialRecord
 from pipeline.report.options import ReportOptions
@@ -249,6 +249,7 @@ def report(
     rule: str = "least_overfit",
     seeds: int | None = None,
     finalists: int | None = None,
+    deliver: str | None = None,
     trial_timeout: str | float | None = None,
     data_dir: str | Path | None = None,
     read_test_again: bool = False,
@@ -264,6 +265,8 @@ def report(
         rule: Selection rule.
         seeds: Seeds per finalist; 1 trains none. None for 3, or as locked.
         finalists: Most trials that are trained again; None for 5, or as locked.
+        deliver: ``ensemble``, the mean of the winner's seeds in one model, or ``single``, its best
+            seed; None for ``ensemble``, or as locked.
         trial_timeout: Longest wall time of a finalist's training: seconds, or ``"10m"``.
         data_dir: Folder with official dataset files; None for ``PIPELINE_DATA_DIR``.
         read_test_again: Lock the selection anew and read the test part once more; it is counted.
@@ -286,6 +289,7 @@ def report(
         constants=constants,
         seeds=count_of("seeds", seeds),
         finalists=count_of("finalists", finalists, least=2),
+        deliver=choice_of("deliver", deliver),
         trial_timeout=seconds_of("trial_timeout", trial_timeout),
         data_dir=data_dir_of(data_dir),
         read_test_again=read_test_again,

@@ -17,6 +17,7 @@ from pipeline.option_values import parse_duration, parse_size
 from pipeline.records import DataOptions
 from pipeline.search.options import SearchOptions
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
+from pipeline.selection.records import DELIVERIES
 
 COUNTS = (
     "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size",
@@ -28,6 +29,7 @@ CHOICES = {
     "pruner": PRUNERS,
     "decimal": (".", ","),
     "color": ("grey", "rgb"),
+    "deliver": DELIVERIES,
 }
 LISTS = ("drop", "categorical", "ignore")
 LARGEST_SEED = 2**31 - 1
@@ -70,16 +72,24 @@ def _check(given: Mapping[str, Any]) -> None:
         count_of(name, given[name])
     if not 0 <= _whole("seed", given["seed"]) <= LARGEST_SEED:
         raise InputError(f"seed={given['seed']}: expected a number from 0 to {LARGEST_SEED}")
-    for name, choices in CHOICES.items():
-        value = given[name]
-        if value is not None and value not in choices:
-            listed = ", ".join(choices)
-            raise InputError(
-                f"{name}={value!r}: expected one of {listed}{closest(str(value), choices)}"
-            )
+    for name in CHOICES.keys() & given.keys():
+        choice_of(name, given[name])
     for name in LISTS:
         if isinstance(given[name], str):
             raise InputError(f"{name}={given[name]!r} is a text; expected a list of names")
+
+
+def choice_of(name: str, value: str | None) -> str | None:
+    """Returns one of the values of :data:`CHOICES` as it is.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    choices = CHOICES[name]
+    if value is not None and value not in choices:
+        near = closest(str(value), choices)
+        raise InputError(f"{name}={value!r}: expected one of {', '.join(choices)}{near}")
+    return value
 
 
 def count_of(name: str, value: int | None, least: int = 1) -> int | None:

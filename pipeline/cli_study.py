@@ -83,6 +83,7 @@ def run(
     rule: str,
     seeds: int | None,
     finalists: int | None,
+    deliver: str | None,
     promote: bool,
     **options: Any,
 ) -> None:
@@ -94,8 +95,7 @@ def run(
     from pipeline.report.options import ReportOptions
 
     constants = _constants(options)
-    trainings = (seeds or SEEDS) * (finalists or FINALISTS)
-    options["finalist_trainings"] = 0 if seeds == 1 else trainings
+    options["seeds"], options["finalists"] = seeds or SEEDS, finalists or FINALISTS
     chosen, prepared = _prepared(options)
     asked = ReportOptions(
         study=prepared.study,
@@ -103,6 +103,7 @@ def run(
         constants=constants,
         seeds=seeds,
         finalists=finalists,
+        deliver=deliver,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
         promote=promote,

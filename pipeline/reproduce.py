@@ -75,7 +75,9 @@ class Comparison:
         return self.same_end and all(row.agrees for row in self.rows)
 
 
-def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> Comparison:
+def retrain(
+    run_id: str, data_dir: Path | None, device: str, notify: Notify
+) -> tuple[Comparison, ...]:
     """Trains a trial, a finalist or what a study delivered again, and compares.
 
     Args:
@@ -84,20 +86,28 @@ def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> 
         device: ``auto``, ``cpu`` or ``gpu``.
         notify: Takes a line about what is being done.
 
+    Returns:
+        One comparison; of a study one for each training that is in what it delivered.
+
     Raises:
         InputError: There is no such run, or nothing in it to compare with.
         SplitMismatchError: The data are not those of the study.
         TrackingError: MLflow does not answer.
     """
-    from pipeline.tracking.reproducible_run import read_reproducible_run
+    from pipeline.tracking.reproducible_run import read_reproducible_runs
 
-    recorded = read_reproducible_run(run_id)
-    check_comparable(recorded)
-    spec = datasets.spec_of(recorded.definition, data_dir)
-    made = f"run {recorded.run_id} was measured"
-    dataset = datasets.reload(spec, recorded.trial.split_id, made, "reproduce it")
-    used, outcome = train_again(recorded, dataset, device, notify)
-    return compare(recorded, replace(outcome, device=used))
+    runs = read_reproducible_runs(run_id)
+    for recorded in runs:
+        check_comparable(recorded)
+    first = runs[0]
+    spec = datasets.spec_of(first.definition, data_dir)
+    made = f"run {first.run_id} was measured"
+    dataset = datasets.reload(spec, first.trial.split_id, made, "reproduce it")
+    found = []
+    for recorded in runs:
+        used, outcome = train_again(recorded, dataset, device, notify)
+        found.append(compare(recorded, replace(outcome, device=used)))
+    return tuple(found)
 
 
 def check_comparable(recorded: ReproducibleRun) -> None:

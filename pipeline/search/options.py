@@ -62,7 +62,8 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
-        finalist_trainings: Of the report that follows, for the time that is told; 0 for none.
+        seeds: Seeds per finalist of the report that follows, for the time that is told.
+        finalists: Its finalists, for the same.
         data: How the user's own data are read and split.
     """
 
@@ -86,7 +87,8 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
-    finalist_trainings: int = SEEDS * FINALISTS
+    seeds: int = SEEDS
+    finalists: int = FINALISTS
     data: DataOptions = field(default_factory=DataOptions)
 
     @property

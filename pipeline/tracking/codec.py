@@ -25,7 +25,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.records import Measurement, PerExample, TestExamples, TrialConfig, TrialOutcome
+from pipeline.records import (
+    Measurement,
+    PerExample,
+    Probabilities,
+    TestExamples,
+    TrialConfig,
+    TrialOutcome,
+)
 from pipeline.training.techniques import further_hyperparameters
 
 MODEL_TAG = "model_uri"
@@ -44,10 +51,13 @@ TEST_PART_TAG = "test_part"
 """Tag of a parent run and of a version: the SHA-256 of the test examples it was measured on."""
 
 DELIVERED_TAG = "delivered_run"
-"""Tag of a parent run: the run whose weights are the delivered model's."""
+"""Tag of a parent run: the runs whose weights are the delivered model's, separated by commas."""
 
 TEST_FILE = "test.json"
 """File of a parent run: the winner and what it is compared with, on the test part."""
+
+SIZE_FILE = "delivered.json"
+"""File of a parent run: size and speed of what is delivered, and of one training alone."""
 
 TEST_EXAMPLES_FILE = "test_examples.npz"
 """File of a parent run: the same models' results per test example, with the labels."""
@@ -56,10 +66,15 @@ CURVE_PREFIX = "epoch/"
 RESULTS_FILE = "validation.npz"
 RESULTS_TAG = "results"
 WEIGHTS_FILE = "weights.npz"
+PROBABILITIES_FILE = "probabilities.npz"
+"""File of a finalist's run: what it says about every class (``records.Probabilities``)."""
+PROBABILITIES_TAG = "probabilities"
+"""Tag of a run that keeps them: ``kept``."""
 MAX_PARAM_LENGTH = 6_000
 MAX_CAUSE_LENGTH = 1_000
 _OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None, "log10_p_guessing": None}
 _CURVE_KEY = "curve:"
+_RUN_KEY = "run/"
 _PER_EXAMPLE = {
     "nll": np.float32, "correct": np.bool_, "predicted": np.int32, "confidence": np.float32,
 }  # fmt: skip
@@ -171,6 +186,8 @@ def outcome_files(outcome: TrialOutcome, keep_weights: bool) -> dict[str, bytes]
         files[RESULTS_FILE] = packed
     if keep_weights and outcome.weights is not None:
         files[WEIGHTS_FILE] = pack_weights(outcome.weights)
+    if outcome.probabilities is not None:
+        files[PROBABILITIES_FILE] = pack_probabilities(outcome.probabilities)
     return files
 
 
@@ -223,27 +240,38 @@ def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[floa
 
 
 def pack_test_examples(examples: TestExamples) -> bytes:
-    """Returns ``test_examples.npz``: ``labels``, ``class_names``, and ``NUMBER:nll``, ... each."""
+    """Returns ``test_examples.npz``.
+
+    Arrays: ``labels``, ``class_names``, and per model ``NUMBER:nll``, ..., per training that was
+    measured alone ``run/ID:nll``, ...
+    """
     arrays = {
         "labels": np.asarray(examples.labels, np.int32),
         "class_names": np.asarray(examples.class_names, np.str_),
     }
-    for number, result in examples.results.items():
-        arrays |= {f"{number}:{name}": column for name, column in _columns(result).items()}
+    results = {str(number): result for number, result in examples.results.items()}
+    results |= {f"{_RUN_KEY}{run_id}": result for run_id, result in examples.trainings.items()}
+    for key, result in results.items():
+        arrays |= {f"{key}:{name}": column for name, column in _columns(result).items()}
     return _packed(arrays)
 
 
 def unpack_test_examples(data: bytes) -> TestExamples:
     """Returns what such a file holds."""
     arrays = _unpacked(data)
-    numbers = dict.fromkeys(int(name.split(":")[0]) for name in arrays if ":" in name)
+    keys = dict.fromkeys(name.rpartition(":")[0] for name in arrays if ":" in name)
+    found = {
+        key: PerExample(**{name: arrays[f"{key}:{name}"] for name in _PER_EXAMPLE}) for key in keys
+    }
     return TestExamples(
         labels=arrays["labels"],
-        results={
-            number: PerExample(**{name: arrays[f"{number}:{name}"] for name in _PER_EXAMPLE})
-            for number in numbers
-        },
+        results={int(key): one for key, one in found.items() if not key.startswith(_RUN_KEY)},
         class_names=tuple(arrays["class_names"].tolist()),
+        trainings={
+            key.removeprefix(_RUN_KEY): one
+            for key, one in found.items()
+            if key.startswith(_RUN_KEY)
+        },
     )
 
 
@@ -280,6 +308,24 @@ def unpack_weights(data: bytes) -> tuple[np.ndarray, ...]:
     """Returns the weights of such a file, in their order."""
     arrays = _unpacked(data)
     return tuple(arrays[name] for name in sorted(arrays))
+
+
+def pack_probabilities(probabilities: Probabilities) -> bytes:
+    """Returns them as an npz file, by the names of their fields, not compressed."""
+    arrays = {
+        entry.name: np.asarray(getattr(probabilities, entry.name))
+        for entry in fields(Probabilities)
+    }
+    packed = BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
+
+
+def unpack_probabilities(data: bytes) -> Probabilities:
+    """Returns what such a file holds."""
+    arrays = _unpacked(data)
+    num_train = int(arrays.pop("num_train"))
+    return Probabilities(**arrays, num_train=num_train)
 
 
 def _single(array: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -213,11 +213,11 @@ def set_verdicts(
 
 
 def mark_winner(
-    client: Client, record: StudyRecord, number: int, delivered: str | None = None
+    client: Client, record: StudyRecord, number: int, delivered: Sequence[str] = ()
 ) -> None:
     """Tags the winner's run ``winner=true`` and stars its name, no other's; tags the parent, too.
 
-    Where given, the run whose weights are delivered is tagged ``delivered=true``.
+    Where given, the runs whose weights are delivered are tagged ``delivered=true``.
     """
     if record.run_id is None:
         return
@@ -231,15 +231,15 @@ def mark_winner(
             client.delete_tag(run.info.run_id, "winner")
             client.update_run(run.info.run_id, name=plain)
     client.set_tag(record.run_id, "winner", str(number))
-    if delivered is not None:
+    if delivered:
         _mark_delivered(client, record.run_id, delivered)
 
 
-def _mark_delivered(client: Client, run_id: str, delivered: str) -> None:
-    """Tags the run whose weights are delivered, takes the tag off others, and tags the parent."""
+def _mark_delivered(client: Client, run_id: str, delivered: Sequence[str]) -> None:
+    """Tags the runs whose weights are delivered, takes the tag off others, and tags the parent."""
     for run in finalists_of(client, [client.get_run(run_id)]):
-        if run.info.run_id == delivered:
-            client.set_tag(delivered, "delivered", "true")
+        if run.info.run_id in delivered:
+            client.set_tag(run.info.run_id, "delivered", "true")
         elif "delivered" in run.data.tags:
             client.delete_tag(run.info.run_id, "delivered")
-    client.set_tag(run_id, DELIVERED_TAG, delivered)
+    client.set_tag(run_id, DELIVERED_TAG, ",".join(delivered))

@@ -21,6 +21,8 @@ from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import (
     CURVE_PREFIX,
+    PROBABILITIES_FILE,
+    PROBABILITIES_TAG,
     RESULTS_FILE,
     RESULTS_TAG,
     WEIGHTS_FILE,
@@ -234,6 +236,7 @@ class StudyRun:
         tags = dict(written.retry_tags) | outcome_tags(outcome, verdict)
         tags |= {RESULTS_TAG: RESULTS_FILE} if RESULTS_FILE in files else {}
         tags |= {"weights": "kept"} if WEIGHTS_FILE in files else {}
+        tags |= {PROBABILITIES_TAG: "kept"} if PROBABILITIES_FILE in files else {}
         status = _STATUS[outcome.state]
         self._channel.put(
             Message(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Dataset
-from pipeline.records import Cohort, Device, Trial, TrialConfig, TrialOutcome
+from pipeline.records import Cohort, Device, Probabilities, Trial, TrialConfig, TrialOutcome
 from pipeline.training import backend, models
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
 from pipeline.training.device_data import DeviceData
@@ -150,7 +150,9 @@ class CohortTrainer:
         """Measures the restored network: validation part and measured training examples."""
         data = self.data
         num_validation = len(data.validation)
-        scores = network.score(np.concatenate([data.validation, data.measured]))
+        measured = np.concatenate([data.validation, data.measured])
+        scores = network.score(measured)
+        logs = network.log_probabilities(measured) if cohort.keep_probabilities else None
         weights = network.per_trial()
         penalized = penalized_kernels(network)
         outcomes = []
@@ -174,9 +176,21 @@ class CohortTrainer:
                     measurement=measurement,
                     validation=validation,
                     weights=weights[k] if cohort.keep_weights else None,
+                    probabilities=None if logs is None else self.probabilities(logs[:, k]),
                 )
             outcomes.append(outcome)
         return outcomes
+
+    def probabilities(self, logs: np.ndarray) -> Probabilities:
+        """Returns one trial's log p, [validation and measured examples, num_classes], by part."""
+        num_validation, train = len(self.data.validation), self.dataset.train
+        return Probabilities(
+            validation=logs[:num_validation].copy(),
+            validation_labels=np.asarray(self.dataset.validation.labels, np.int32),
+            train=logs[num_validation:].copy(),
+            train_labels=np.asarray(train.labels, np.int32)[self.dataset.measured],
+            num_train=len(train),
+        )
 
     def parameters(self, config: TrialConfig) -> int:
         """Returns the trainable parameters of one trial, output layer included."""

@@ -8,9 +8,9 @@ from pipeline.datasets import load
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
-from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.selection.shortlist import finalist_trainings
 from pipeline.tracking.finalist_runs import CUT_OFF
 
 pytestmark = pytest.mark.filterwarnings(

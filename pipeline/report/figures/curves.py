@@ -47,6 +47,8 @@ def draw(report: Report, narrow: bool = False) -> tuple[Any, str]:
     epochs = "; ".join(f"{label}: {_best_epoch(trial)}" for label, trial in panels)
     told = "Where train falls on and validation rises, a model overfits."
     dots = " The dots are of all of them." if report.study.validation_per_epoch else ""
+    if report.seeds_behind(report.selection.winner):
+        told += " Of several seeds the one with the median validation cross-entropy is drawn."
     return figure, f"{told} Best epoch of {epochs}.{_part_words(report)}{dots}"
 
 
