@@ -3,14 +3,10 @@
 import contextlib
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from io import StringIO
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -18,7 +14,7 @@ import pandas as pd
 import pytest
 import requests
 from click.testing import CliRunner
-from mlflow_servers import free_port
+from mlflow_servers import served_model
 from real_studies import REAL_STUDY
 
 from pipeline.cli import main
@@ -208,28 +204,7 @@ def test_plain_keras_loads_it_with_the_package_blocked(folder, here):
 
 def test_mlflow_serves_it_in_json_with_gaps(folder, here, monkeypatch):
     new, expected = here
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "mlflow", "models", "serve", "-m", MODEL),
-        *("--env-manager", "local", "--port", str(port), "--workers", "1"),
-    ]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-    # `mlflow` looks for its server there; the model has to do without the package.
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    monkeypatch.setenv("PATH", programs)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    with (folder / "served.log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
-    try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
-        while time.monotonic() < deadline:
-            assert process.poll() is None, (folder / "served.log").read_text()[-2000:]
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{address}/ping", timeout=2).ok:
-                    break
-            time.sleep(0.5)
+    with served_model(folder, MODEL, monkeypatch) as address:
         split = json.loads(new.to_json(orient="split", index=False))
         records = json.loads(new[new.columns[::-1]].to_json(orient="records"))
         assert any(None in row for row in split["data"])
@@ -237,6 +212,3 @@ def test_mlflow_serves_it_in_json_with_gaps(folder, here, monkeypatch):
             answer = requests.post(f"{address}/invocations", json=body, timeout=60)
             assert answer.ok, answer.text
             np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-6)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)

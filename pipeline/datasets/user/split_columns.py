@@ -39,6 +39,8 @@ _SUBJECTS = re.compile(
 _NUMBERED = re.compile("id|no|nr|num|number|code|key|index|name")
 LEAST_SUSPECTED = 10
 """A column with fewer different values is a category rather than a name of groups."""
+MOST_SUSPECTED = 0.8
+"""From a larger share of different values on, hardly any rows belong together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,7 @@ def suspected_groups(table: Table, names: Sequence[str]) -> list[Finding]:
     for name in filter(_names_subjects, names):
         column = table.columns[list(table.names).index(name)]
         distinct, rows = len(column.unique()), len(column)
-        if LEAST_SUSPECTED <= distinct <= rows / 2:
+        if LEAST_SUSPECTED <= distinct <= MOST_SUSPECTED * rows:
             found.append(
                 Finding(
                     "possible_groups",

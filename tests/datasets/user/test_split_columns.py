@@ -218,6 +218,12 @@ def test_no_feature_left_is_refused(table):
               group="patient", drop=("b",))  # fmt: skip
 
 
+def test_penguins_that_come_twice_are_suspected(table):
+    pairs = np.concatenate([np.arange(80), np.arange(40)])
+    found = told(table(columns=BASE | {"Individual ID": [f"N{i}" for i in pairs]}))
+    assert found["possible_groups"].startswith("'Individual ID' has 80 values in 120 rows")
+
+
 @pytest.mark.parametrize(
     "name", ["patient", "Patient ID", "subjectId", "user_no", "userid", "participants", "FAMILY"]
 )
