@@ -2,7 +2,7 @@
 
 In: a parent run, or a ``StudyRecord``. Out: a ``StudyRun`` that writes finalists, and the same
 trainings read back as ``TrialRecord``. A finalist's run has the tags ``role=finalist``,
-``finalist_of`` and ``trial`` (the trial whose configuration it trains again) and ``seed``; all else
+``trial`` (the trial whose configuration it trains again) and ``seed``; all else
 is as on a trial's run. What was cut off stays as a failed run, and is trained again in another one.
 """
 
