@@ -21,6 +21,7 @@ from scipy import sparse
 
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.pixels import PictureForm
+from pipeline.datasets.formats.table import TextForm
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
@@ -82,11 +83,13 @@ class Columns:
         label: Column of the classes.
         features: Columns that a model takes, in the table's order.
         types: The type of each of them, and of those that were left out for what they hold.
+        written: How the text file is written; None for others.
     """
 
     label: str
     features: tuple[str, ...]
     types: tuple[ColumnType, ...] = ()
+    written: TextForm | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ class RawColumn:
         kind: ``number``, ``boolean`` (0 and 1) or ``date`` (seconds since 1970, UTC), which are
             float64 with NaN for a missing value; or ``category`` or ``text``, which are strings,
             the empty one for a missing value.
-        form: How the data write a date; ``number`` for a category whose words are numbers; empty
-            for others.
+        form: How the data write a date; ``number`` for a category whose words are numbers; ``,``
+            for a number whose texts have a decimal comma; empty for others.
         gaps: Whether the training part misses values.
     """
 

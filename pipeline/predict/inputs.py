@@ -63,6 +63,7 @@ def read_inputs(
     note: Note = ignored,
     delimiter: str | None = None,
     decimal: str | None = None,
+    usual_decimal: str | None = None,
 ) -> np.ndarray:
     """Returns a file's examples as the model takes them.
 
@@ -72,6 +73,7 @@ def read_inputs(
         note: Takes a sentence on what of the file was not used, or is not clear.
         delimiter: What separates the columns of a text; None to detect it.
         decimal: The decimal mark of a text; None to detect it.
+        usual_decimal: The decimal mark of training; None where unknown.
 
     Returns:
         float32 ``[num_examples, *shape]``; for tokens int32 ``[num_examples, longest]``, 0 for
@@ -83,7 +85,9 @@ def read_inputs(
     """
     check_file(path)
     if entrance.names and ending(path) in ENDINGS:
-        table = read_columns(path, entrance.names, note, delimiter, decimal)
+        table = read_columns(
+            path, entrance.names, note, delimiter, decimal, usual_decimal=usual_decimal
+        )
         return np.column_stack([table.numbers(name) for name in entrance.names])
     found = READERS[ending(path)](path, entrance, note)
     fit = _tokens if entrance.kind == "tokens" else _numbers

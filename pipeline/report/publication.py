@@ -38,13 +38,13 @@ def _line(report: Report, judged: Measurement) -> str:
     """Returns the experiment's line on a study: the winner, its gap, the best-validation trial."""
     winner, best = report.winner, report.best
     assert winner is not None
-    test = f", on the test part {decimal(report.test.gap_ce)}" if report.test is not None else ""
+    test = f", test gap {decimal(report.test.gap_ce)}" if report.test is not None else ""
     same = best is None or best.number == winner.number
-    other = "the same trial" if same or best is None else _named(best.number, best.name)
+    other = "same" if same or best is None else _named(best.number, best.name)
     return (
-        f"**{escaped(report.study.study)}**: {STAR}{_named(winner.number, winner.name)} overfits "
-        f"least: gap {decimal(judged.gap_ce)} nats{test}, accuracy "
-        f"{decimal(judged.val_accuracy)}. {BEST}Best validation score: {other}."
+        f"**{escaped(report.study.study)}**: {STAR}{_named(winner.number, winner.name)}, gap "
+        f"{decimal(judged.gap_ce)}; {BEST}best score: {other}; accuracy "
+        f"{decimal(judged.val_accuracy)}{test}"
     )
 
 

@@ -14,7 +14,7 @@ NOTE_TAG = "mlflow.note.content"
 MOST_STUDIES = 12
 """Studies that are listed; the view of studies has them all."""
 _OURS = "[All trials](#/experiments/"
-_START = "- **"
+_BEGINS, _START = ". **", "- **"
 
 
 def describe_experiment(client: MlflowClient, experiment_id: str, line: str = "") -> None:
@@ -29,18 +29,22 @@ def describe_experiment(client: MlflowClient, experiment_id: str, line: str = ""
     known = client.get_experiment(experiment_id).tags.get(NOTE_TAG, "")
     if known and not known.startswith(_OURS):
         return
-    lines = [entry.removeprefix("- ") for entry in known.split("\n") if entry.startswith(_START)]
+    # Folded, MLflow shows the first line alone: the links and the study that was reported last.
+    first, *rest = known.split("\n")
+    lines = [f"**{said}" for said in first.split(_BEGINS, 1)[1:]]
+    lines += [entry.removeprefix("- ") for entry in rest if entry.startswith(_START)]
     if line:
         subject = line.partition("**: ")[0]
         others = [entry for entry in lines if entry.partition("**: ")[0] != subject]
         lines = [line, *others][:MOST_STUDIES]
-    text = "\n".join([_links(experiment_id), "", *(f"- {entry}" for entry in lines)]).strip()
+    text = _links(experiment_id) + "".join(f". {entry}" for entry in lines[:1])
+    text = "\n".join([text, "", *(f"- {entry}" for entry in lines[1:])]).strip()
     if text != known:
         client.set_experiment_tag(experiment_id, NOTE_TAG, text)
 
 
 def _links(experiment_id: str) -> str:
     return (
-        f"[All trials]({link(experiment_id)}), [their charts]({link(experiment_id, charts=True)}), "
-        f"[all studies]({link(experiment_id, STUDIES_VIEW)})"
+        f"[All trials]({link(experiment_id)}), [charts]({link(experiment_id, charts=True)}), "
+        f"[studies]({link(experiment_id, STUDIES_VIEW)})"
     )

@@ -151,8 +151,8 @@ def as_tag(view: View) -> str:
         "columnWidths": _WIDTHS | dict.fromkeys(view.columns, _WIDTH),
         "runsHiddenMode": "FIRST_20_RUNS",
         "viewMaximized": False,
-        "runListHidden": False,
-        "isAccordionReordered": False,
+        "runListHidden": True,
+        "isAccordionReordered": True,
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "groupBy": None,
@@ -167,8 +167,8 @@ def as_tag(view: View) -> str:
 
 def _section() -> dict[str, Any]:
     return {
-        "uuid": "overfitting", "name": CHARTS_SECTION, "display": True, "isReordered": False,
-        "deleted": False, "isGenerated": False,
+        "uuid": "overfitting", "name": CHARTS_SECTION, "display": True, "isReordered": True,
+        "deleted": False, "isGenerated": False, "columns": 2,
     }  # fmt: skip
 
 
