@@ -55,7 +55,9 @@ def publish(client: Client, run_id: str, finding: Finding) -> None:
         client.set_tag(run_id, BEST_TAG, str(finding.best))
     uri = parent.data.tags.get(MODEL_TAG)
     version = _version(client, uri) if uri else None
-    model_id = version.model_id if version is not None else None
+    # A database returns no version's ``model_id``; its source names the same model.
+    source = version.source if version is not None else ""
+    model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
     # Of the run and of the registered model at once.
     stamp = now()
     metrics = [Metric(k, v, stamp, 0, model_id=model_id) for k, v in finding.measures.items()]
