@@ -241,7 +241,7 @@ class FinalistTraining:
         """Opens a run in MLflow for every training."""
         for trial in cohort.trials:
             number, seed = self._keys[trial.number]
-            tags = {"trial": str(number), "finalist_of": str(number), "seed": str(seed)}
+            tags = {"trial": str(number), "seed": str(seed)}
             self._log.trial_started(trial.number, self._name(trial.number), trial.config, tags)
 
     def step_timed(self, running: RunningCohort, timing: StepTiming) -> None:

@@ -300,7 +300,13 @@ class ReportRun:
         because = {number: verdict.because for number, verdict in verdicts.items()}
         store.set_verdicts(self.study, {n: v.name for n, v in verdicts.items()}, because)
         self.notify("writing the pages")
-        store.log_report(run_id, pages_of(locked_report(store, report)))
+        # It imports MLflow, which is there by now.
+        from pipeline.report.publication import finding
+
+        done = locked_report(store, report)
+        store.log_report(run_id, pages_of(done))
+        if (found := finding(done)) is not None:
+            store.publish(run_id, found)
         store.set_tag(run_id, REPORTED_TAG, digest)
 
     def _read_test_part(

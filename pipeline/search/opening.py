@@ -1,6 +1,6 @@
-"""Says what a search will do: the lines of ``--dry-run``, and the first lines of a search.
+"""Says what a search will do: the lines of ``--dry-run``, its first lines, the study's params.
 
-In: the options and what was prepared from them. Out: lines for the user; nothing is written.
+In: the options and what was prepared from them. Out: texts for the user; nothing is written.
 """
 
 from __future__ import annotations
@@ -149,3 +149,25 @@ def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: 
         f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
         f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
     )
+
+
+def study_params(options: SearchOptions, prepared: Prepared) -> dict[str, str]:
+    """Returns what matters of a study's definition, in words, for its run in MLflow.
+
+    The whole of it is a file of the run. The number of trials is no param: it may grow.
+    """
+    chosen, part = prepared.space, options.train_examples
+    rows = chosen.grid()
+    names = ", ".join(entry.name for entry in chosen.references)
+    fixed = ", ".join(f"{row.name} {row.values}" for row in rows if row.role == "fixed")
+    return {
+        "family": chosen.family,
+        "epochs": str(chosen.epochs),
+        "patience": str(chosen.patience),
+        "seed": str(options.seed),
+        "precision": options.precision,
+        **({} if part is None else {"train_examples": str(part)}),
+        "references": names if names and options.references else "none",
+        **({"fixed": fixed} if fixed else {}),
+        **{f"search.{row.name}": row.values for row in rows if row.role == "searched"},
+    }

@@ -30,7 +30,7 @@ from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
 from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
-from pipeline.search.opening import first_line, scoring_lines, too_few_to_search
+from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.progress import View
@@ -183,7 +183,8 @@ def open_run(session: Session) -> StudyRun:
         TOTAL_TAG: str(prepared.space.trials),
     }
     definition = prepared.definition | {"source": source_of(options)}
-    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags)
+    params = study_params(options, prepared)
+    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags, params)
 
 
 def search_and_return_unfinished(supervisor: Supervisor, study: Study) -> StudyRecord:

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 import threading
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from io import BytesIO
 from typing import Any, get_args, get_origin, get_type_hints
@@ -26,6 +25,7 @@ import numpy as np
 
 from pipeline.errors import TrackingError
 from pipeline.records import (
+    ChanceLevel,
     Measurement,
     PerExample,
     Probabilities,
@@ -63,6 +63,9 @@ TEST_EXAMPLES_FILE = "test_examples.npz"
 """File of a parent run: the same models' results per test example, with the labels."""
 
 CURVE_PREFIX = "epoch/"
+GAP_CURVE = "gap_ce"
+"""Follows from two other curves: MLflow shows it, no file holds it."""
+_CHANCE_PREFIX = "chance_"
 RESULTS_FILE = "validation.npz"
 RESULTS_TAG = "results"
 WEIGHTS_FILE = "weights.npz"
@@ -70,7 +73,6 @@ PROBABILITIES_FILE = "probabilities.npz"
 """File of a finalist's run: what it says about every class (``records.Probabilities``)."""
 PROBABILITIES_TAG = "probabilities"
 """Tag of a run that keeps them: ``kept``."""
-MAX_PARAM_LENGTH = 6_000
 MAX_CAUSE_LENGTH = 1_000
 _OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None, "log10_p_guessing": None}
 _CURVE_KEY = "curve:"
@@ -134,23 +136,41 @@ def _value_of(text: str, hint: Any) -> Any:
     return hint(text)
 
 
-def definition_params(definition: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a study's definition as params: nested keys joined by dots, long values cut."""
+def chance_tags(chance: ChanceLevel) -> dict[str, str]:
+    """Returns the level of a model without skill as tags: nobody compares it between runs."""
     return {
-        re.sub(r"[^\w./: -]", "_", key): text
-        if len(text) <= MAX_PARAM_LENGTH
-        else f"{text[:5_990]} ..."
-        for key, text in ((key, param_text(value)) for key, value in _leaves(definition, ""))
+        f"{_CHANCE_PREFIX}{entry.name}": param_text(value)
+        for entry in fields(ChanceLevel)
+        if (value := getattr(chance, entry.name)) is not None
     }
 
 
-def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yields the values of nested mappings with their dotted keys; lists are values."""
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def chance_from(tags: Mapping[str, str], metrics: Mapping[str, float]) -> ChanceLevel:
+    """Returns the chance level that was written so, or as metrics of the same names, as before.
+
+    NaN (which no trial beats) where the study never got to it.
+    """
+
+    def value(name: str) -> float | None:
+        key = f"{_CHANCE_PREFIX}{name}"
+        return float(tags[key]) if key in tags else metrics.get(key)
+
+    found = {entry.name: value(entry.name) for entry in fields(ChanceLevel)}
+    accuracy, ce = found.pop("accuracy"), found.pop("ce")
+    return ChanceLevel(
+        math.nan if accuracy is None else accuracy, math.nan if ce is None else ce, **found
+    )
+
+
+def epoch_metrics(curves: Mapping[str, float]) -> dict[str, float]:
+    """Returns one epoch of a trial's curves as metrics, the gap between the two parts among them.
+
+    Both sides of ``epoch/gap_ce`` are measured in inference mode after the epoch.
+    """
+    values = dict(curves)
+    if "val_ce" in values and "train_ce" in values:
+        values[GAP_CURVE] = values["val_ce"] - values["train_ce"]
+    return {f"{CURVE_PREFIX}{name}": value for name, value in values.items()}
 
 
 def summary_metrics(outcome: TrialOutcome) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
 In: a parent run, or a ``StudyRecord``. Out: a ``StudyRun`` that writes finalists, and the same
 trainings read back as ``TrialRecord``. A finalist's run has the tags ``role=finalist``,
-``finalist_of`` and ``trial`` (the trial whose configuration it trains again) and ``seed``, and it
-keeps the probabilities of every class, of which means over seeds are made; all else is as on a
-trial's run. What was cut off stays as a failed run, and is trained again in another one.
+``trial`` (the trial whose configuration it trains again) and ``seed``, and it keeps the
+probabilities of every class, of which means over seeds are made; all else is as on a trial's run.
+What was cut off stays as a failed run, and is trained again in another one.
 """
 
 from __future__ import annotations

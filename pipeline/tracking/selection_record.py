@@ -28,13 +28,11 @@ from pipeline.tracking.codec import (
     unpack_test_examples,
 )
 from pipeline.tracking.delivery.message import points
+from pipeline.tracking.experiment_page import NOTE_TAG
 from pipeline.tracking.parent_run import SELECTION_FILE
 from pipeline.tracking.queries import children_of, finalists_of, parents_of
 
 READS_TAG = "test_reads"
-STAR = "\N{BLACK STAR} "
-"""Before the winner's name: it is seen at once among a hundred runs."""
-NOTE_TAG = "mlflow.note.content"
 TEST_PREFIX = "test_"
 MAX_NOTE_LENGTH = 8_000
 
@@ -215,7 +213,7 @@ def set_verdicts(
 def mark_winner(
     client: Client, record: StudyRecord, number: int, delivered: Sequence[str] = ()
 ) -> None:
-    """Tags the winner's run ``winner=true`` and stars its name, no other's; tags the parent, too.
+    """Tags the winner's run ``winner=true``, no other's; tags the parent, too.
 
     Where given, the runs whose weights are delivered are tagged ``delivered=true``.
     """
@@ -223,13 +221,10 @@ def mark_winner(
         return
     client = client.doing("mark the winner")
     for other, run in children_of(client, [client.get_run(record.run_id)]).items():
-        plain = (run.info.run_name or "").removeprefix(STAR)
         if other == number:
             client.log_in_batches(run.info.run_id, tags={"winner": "true"})
-            client.update_run(run.info.run_id, name=f"{STAR}{plain}")
         elif "winner" in run.data.tags:
             client.delete_tag(run.info.run_id, "winner")
-            client.update_run(run.info.run_id, name=plain)
     client.set_tag(record.run_id, "winner", str(number))
     if delivered:
         _mark_delivered(client, record.run_id, delivered)
