@@ -290,6 +290,7 @@ class ReportRun:
                 feature_names=feature_names(dataset),
                 columns=dataset.encoding.columns if dataset.encoding else (),
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
+                decimal=decimal_of(dataset),
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)
@@ -344,6 +345,12 @@ def feature_names(dataset: Dataset) -> tuple[str, ...]:
     if dataset.encoding is not None:
         return tuple(column.name for column in dataset.encoding.columns)
     return dataset.columns.features if dataset.columns else ()
+
+
+def decimal_of(dataset: Dataset) -> str | None:
+    """Returns the decimal mark of the text file of a table; None where nothing says it."""
+    written = dataset.columns.written if dataset.columns else None
+    return written.decimal if written else None
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:

@@ -30,6 +30,7 @@ from pipeline.search.options import (
 )
 from pipeline.search.plan import cohort_sizing, usable_workers
 from pipeline.search.space.points import num_trials
+from pipeline.search.space.sequences import grid_lines
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
 
@@ -56,12 +57,19 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),
+        *strategy_lines(chosen),
         time_line(options, prepared),
         f"executor: {options.executor}, {workers} worker(s), device {options.device}, "
         f"{options.precision}",
         *([fewer] if fewer else []),
         "dry run: nothing was trained or written",
     ]
+
+
+def strategy_lines(chosen: SearchSpace) -> list[str]:
+    """Returns the sampler and the pruner, and of a grid what it takes of each range."""
+    about = f"sampler: {chosen.sampler}, pruner: {chosen.pruner}"
+    return [about, *(grid_lines(chosen) if chosen.sampler == "grid" else [])]
 
 
 def time_line(options: SearchOptions, prepared: Prepared) -> str:

@@ -24,6 +24,7 @@ from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.points import num_points, num_trials
+from pipeline.search.space.sequences import grid_of
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.trial_memory import check_each_fits, may_use_gpu
 from pipeline.selection.records import FINALISTS, SEEDS
@@ -53,6 +54,8 @@ class SearchOptions:
         study: Name; None for the dataset's.
         storage: Optuna's storage.
         references: Whether reference configurations run along.
+        sampler: What suggests trials.
+        pruner: What stops trials early.
         executor: Name of the executor.
         workers: Number of workers.
         cohort_size: Most trials trained together; None for what suits the study.
@@ -76,6 +79,8 @@ class SearchOptions:
     study: str | None = None
     storage: str | None = None
     references: bool = True
+    sampler: str | None = None
+    pruner: str | None = None
     executor: str = "processes"
     workers: int = 1
     cohort_size: int | None = None
@@ -117,10 +122,9 @@ def prepare(options: SearchOptions) -> Prepared:
     dataset = summarize(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
-    if options.epochs is not None:
-        changed["epochs"] = options.epochs
-    if options.trials is not None:
-        changed["trials"] = options.trials
+    for name in ("trials", "epochs", "sampler", "pruner"):
+        if getattr(options, name) is not None:
+            changed[name] = getattr(options, name)
     chosen = replace(chosen, **changed)
     check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
@@ -147,13 +151,15 @@ def prepare(options: SearchOptions) -> Prepared:
 
 def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:
     """Returns the space with no more trials than it has points to train, and what to say of it."""
-    most = num_trials(chosen, references)
+    counted = grid_of(chosen) if chosen.sampler == "grid" else chosen
+    most = num_trials(counted, references)
     if chosen.trials <= most:
         return chosen, ()
-    outside = int(most - num_points(chosen))
+    outside = int(most - num_points(counted))
     beside = f" and {outside} references beside them" if outside else ""
+    what = "the grid of " * (counted is not chosen) + str(chosen.path)
     told = (
-        f"{chosen.path} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
+        f"{what} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
         f" trained instead of {chosen.trials}, each point once"
     )
     return replace(chosen, trials=int(most)), (told,)

@@ -33,6 +33,7 @@ from pipeline.search.options import (
 )
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space.space import SearchSpace
+from pipeline.search.space.strategies import SAMPLERS
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -143,4 +144,5 @@ def cohort_sizing(
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
     )
-    return automatic(chosen.trials, len(chosen.references), load)
+    learns = chosen.sampler == SAMPLERS[0]
+    return automatic(chosen.trials, len(chosen.references), load, learns=learns)

@@ -71,7 +71,7 @@ def folder(tmp_path_factory):
     """A folder with a searched, reported and registered study on the table."""
     path = tmp_path_factory.mktemp("raw tables")
     with contextlib.chdir(path):
-        frame(0).to_csv("mine.csv", index=False)
+        frame(0).to_csv("mine.csv", index=False, sep=";", decimal=",")
         (path / "small.yaml").write_text(SPACE)
         options = ("--label", "size", "--categorical", "code", "--search-space", "small.yaml")
         told = call("search", "--dataset", "mine.csv", *options, "--executor", "inline").stderr
@@ -83,8 +83,8 @@ def folder(tmp_path_factory):
         yield path
 
 
-def predicted(name):
-    result = call("predict", "--model", MODEL, "--input", name, "--probabilities")
+def predicted(name, *options):
+    result = call("predict", "--model", MODEL, "--input", name, "--probabilities", *options)
     rows = list(csv.DictReader(StringIO(result.stdout)))
     found = np.array([[float(row["p(big)"]), float(row["p(small)"])] for row in rows])
     return found, result.stderr
@@ -131,6 +131,27 @@ def test_what_is_new_is_told_and_what_is_wrong_refused_by_name(here):
     assert "less.csv lacks 1 of the model's 6 columns: 'flag'" in result.stderr
 
 
+def test_the_decimal_mark_is_that_of_training_where_a_file_leaves_it_open(here):
+    few = frame(3, 40).astype({"km/h": object})
+    few["km/h"] = "1.061"
+    few.to_csv("open.csv", index=False, sep=";")
+    few.assign(**{"km/h": 1061.0}).to_parquet("said.parquet")
+    found, told = predicted("open.csv")
+    np.testing.assert_array_equal(found, predicted("said.parquet")[0])
+    assert "'1.061' were read with the decimal mark of the training file, ','" in told
+    few.assign(**{"km/h": 1.061}).to_parquet("point.parquet")
+    found, told = predicted("open.csv", "--decimal", ".")
+    np.testing.assert_array_equal(found, predicted("point.parquet")[0])
+    assert "decimal mark" not in told
+    few.loc[0, "km/h"] = "50.5"
+    few.to_csv("clear.csv", index=False, sep=";")
+    assert "have the decimal mark '.', in the training file ','" in predicted("clear.csv")[1]
+    result = CliRunner().invoke(
+        main, ["predict", "--model", MODEL, "--input", "clear.csv", "--decimal", ","]
+    )
+    assert "column 'km/h' holds '50.5' in row 1, no number with a decimal comma" in result.stderr
+
+
 def test_pyfunc_takes_frames_as_pandas_reads_them(folder, here):
     new, expected = here
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
@@ -146,11 +167,14 @@ def test_pyfunc_takes_frames_as_pandas_reads_them(folder, here):
             new.assign(when=pd.to_datetime(new["when"], format="%d.%m.%Y")),
             new.assign(species=new["species"].astype("category"), more=1),
             new.astype({"species": "string"}),
+            new.assign(**{"km/h": new["km/h"].map("{:.2f}".format).str.replace(".", ",")}),
         ]
         for one in frames:
             np.testing.assert_allclose(model.predict(one), expected, atol=1e-6)
         with pytest.raises(mlflow.MlflowException, match=r"Model is missing inputs \['flag'\]"):
             model.predict(new.drop(columns=["flag"]))
+        with pytest.raises(ValueError, match=r"holds '5[.]5' in row 1, no number with"):
+            model.predict(new.assign(**{"km/h": "5.5"}))
         with pytest.raises(ValueError, match="column 'km/h' holds 'fast' in row 1, no number"):
             model.predict(new.assign(**{"km/h": "fast"}))
     finally:

@@ -212,6 +212,7 @@ def test_a_plan_says_what_would_be_done(folder):
         "  dropout_rate: 0 to 0.7",
         "references, trained first: baseline",
         "trials: 1 reference + 5 searched = 6 trials of at most 3 epochs, patience 3",
+        "sampler: tpe, pruner: percentile",
         "executor: processes, 2 worker(s), device auto, float32",
         "dry run: nothing was trained or written",
     ]
