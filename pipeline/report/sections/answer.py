@@ -39,6 +39,9 @@ def conclusion(report: Report) -> Text:
         before = ", ".join(first) + " and " if first else ""
         lines.append(f"{where} it overfits {before}{last}.")
     worse = [_worse(role, found[m.number]) for role, m in _named(report) if m.number in found]
+    alone_difference = evidence_of(report).one_training_difference
+    if alone_difference is not None:
+        worse.append(_worse("what other tuners deliver", alone_difference))
     if new_data and any(worse):
         lines.append(f"Proven worse: {'; '.join(words for words in worse if words)}.")
     return Text((" ".join(line for line in lines if line),) if any(lines) else (), style="answer")
@@ -138,7 +141,7 @@ def _worse(role: str, found: Differences) -> str:
 
 
 def _the(role: str) -> str:
-    return role if role == NO_REGULARIZATION else f"the {role}"
+    return f"the {role}" if role.startswith(BEST_SCORE) else role
 
 
 def _gap_of(report: Report, model: TrialRecord) -> float | None:

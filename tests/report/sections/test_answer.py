@@ -150,3 +150,14 @@ def test_without_a_winner_there_is_no_answer(make_trial, report_on):
     report = report_on(make_trial(0, val_ce=2.4, accuracy=0.1))
     assert answer.numbers(report) is None
     assert answer.conclusion(report).lines == ()
+
+
+def test_what_is_proven_worse_than_what_other_tuners_deliver_is_told_first(with_finalists):
+    examples = with_finalists.test_examples
+    alone = examples.trainings["run1"]
+    better = PerExample(alone.nll - 0.2, alone.correct, alone.predicted, alone.confidence)
+    report = replace(with_finalists, test_examples=replace(examples, trainings={"run1": better}))
+    (line,) = answer.conclusion(report).lines
+    change = report.test_examples.results[2].nll.mean() - better.nll.mean()
+    told = f"cross-entropy by {decimal(change)} nats (against what other tuners deliver)"
+    assert told in line.partition("Proven worse: ")[2]
