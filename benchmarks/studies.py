@@ -2,7 +2,8 @@
 
 ``run`` searches a study per problem, mode and seed (``study_runs.py``) and keeps each in a file
 with the test results of all its trials; a stopped run goes on where it stopped. ``confirm`` trains
-their finalists (``study_finalists.py``). ``tables`` (``study_tables.py``) and ``pruners``
+their finalists (``study_finalists.py``), ``repeat`` those of a wide margin with more seeds and
+keeps all that they predict (``study_seeds.py``). ``tables`` (``study_tables.py``) and ``pruners``
 (``pruner_replay.py``) print what the files say.
 
 Run: KERAS_BACKEND=jax python benchmarks/studies.py run --seeds 20 --modes rounds single
@@ -16,12 +17,15 @@ import itertools
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 from problems import PROBLEMS
 from pruner_replay import check, print_cohorts, print_pruners
+from study_deliveries import Case, Rule, print_deliveries
 from study_finalists import confirm_study, print_finalists
 from study_runs import CACHE, MODES, Bench, Finished, run_study
+from study_seeds import repeat_study
 from study_tables import Key, print_tables
 
 
@@ -41,6 +45,27 @@ def run(options: argparse.Namespace) -> None:
             print(f"{path.stem}: {found.seconds:.1f} s, {counts}", flush=True)
 
 
+def repeat(options: argparse.Namespace) -> None:
+    """Searches what is not there yet, seed by seed, and trains its finalists with more seeds."""
+    bench = Bench()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for problem in options.problems:
+            stem = options.folder / f"{problem}-{options.mode}-{seed}"
+            searched, repeated = stem.with_suffix(".pickle"), stem.with_suffix(".seeds")
+            if repeated.exists():
+                continue
+            start = time.perf_counter()
+            if not searched.exists():
+                keep(searched, run_study(bench, problem, seed, MODES[options.mode], None))
+            study = pickle.loads(searched.read_bytes())
+            found = repeat_study(bench, problem, seed, study, options.finalists)
+            keep(repeated, found)
+            trained = 0 if found is None else sum(map(len, found.measurements.values()))
+            seconds = time.perf_counter() - start
+            print(f"{stem.name}: {seconds:.1f} s, {trained} trainings repeated", flush=True)
+
+
 def confirm(options: argparse.Namespace) -> None:
     """Trains finalists of finished studies where that is not done yet, and prints their table."""
     bench = Bench()
@@ -54,6 +79,26 @@ def confirm(options: argparse.Namespace) -> None:
             keep(path, confirm_study(bench, problem, seed, study))
         confirmations[problem, mode, seed] = pickle.loads(path.read_bytes())
     print_finalists(studies, confirmations)
+
+
+def deliveries(options: argparse.Namespace) -> None:
+    """Prints what rules and deliveries are worth, by what finalists predict."""
+    wanted = range(options.first_seed, options.first_seed + options.seeds)
+    cases = {}
+    for (problem, mode, seed), study in finished(options.folder).items():
+        path = options.folder / f"{problem}-{mode}-{seed}.seeds"
+        if seed in wanted and path.exists():
+            repeated = pickle.loads(path.read_bytes())
+            if repeated is None:
+                print(f"{path.stem}: no trial has skill, or a training failed; left out")
+            else:
+                cases[problem, mode, seed] = Case(study, repeated)
+    if not cases:
+        raise SystemExit(f"{options.folder} holds none of these seeds: studies.py repeat")
+    for problem in dict.fromkeys(problem for problem, _, _ in cases):
+        print(f"{problem}: n {sum(key[0] == problem for key in cases)}")
+    rule = Rule(options.trained, options.finalists, tuple(options.margins))
+    print_deliveries(cases, rule, all_rules=options.grid)
 
 
 def keep(path: Path, found: object) -> None:
@@ -96,7 +141,9 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="run studies that are not in the folder yet")
-    command.add_argument("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS])
+    command.add_argument(
+        "--problems", nargs="+", choices=PROBLEMS, default=["digits", "noisy", "fashion"]
+    )
     command.add_argument("--modes", nargs="+", choices=MODES, default=["rounds", "single"])
     command.add_argument("--seeds", type=int, default=20, help="how many")
     command.add_argument("--first-seed", type=int, default=0)
@@ -105,6 +152,21 @@ def main() -> None:
     command = commands.add_parser("confirm", help="train finalists of finished studies")
     command.add_argument("--modes", nargs="+", choices=MODES, default=["rounds"])
     command.set_defaults(act=confirm)
+    command = commands.add_parser("repeat", help="run studies and train finalists with 5 seeds")
+    command.add_argument("--problems", nargs="+", choices=PROBLEMS, default=[*PROBLEMS])
+    command.add_argument("--seeds", type=int, default=30, help="how many")
+    command.add_argument("--first-seed", type=int, default=0)
+    command.add_argument("--mode", choices=MODES, default="rounds")
+    command.add_argument("--finalists", type=int, default=9, help="of the wide margin")
+    command.set_defaults(act=repeat)
+    command = commands.add_parser("deliveries", help="print what rules and deliveries are worth")
+    command.add_argument("--seeds", type=int, default=1_000, help="how many studies a problem")
+    command.add_argument("--first-seed", type=int, default=0)
+    command.add_argument("--trained", type=int, default=3, help="seeds per finalist")
+    command.add_argument("--finalists", type=int, default=9)
+    command.add_argument("--margins", type=float, nargs=3, default=(1.0, 0.05, 0.01))
+    command.add_argument("--grid", action="store_true", help="all margins instead")
+    command.set_defaults(act=deliveries)
     command = commands.add_parser("tables", help="print what the finished studies say")
     command.set_defaults(act=tables)
     command = commands.add_parser("pruners", help="replay pruners on rounds-unpruned studies")

@@ -24,7 +24,7 @@ from pipeline import datasets
 from pipeline.datasets import Dataset, DatasetSummary, Part, SelectionLock
 from pipeline.records import DatasetSpec, StudyRecord, TrialOutcome
 from pipeline.search import executors
-from pipeline.search.cohort_sizing import Sizing
+from pipeline.search.cohort_sizing import Sizing, fixed
 from pipeline.search.cost import Estimate
 from pipeline.search.options import SearchOptions, data_size
 from pipeline.search.plan import SearchPlan, cohort_sizing
@@ -61,6 +61,7 @@ MODES = {
     "single-unpruned": Mode(Sizing(), pruned=False),
     "rounds-small": Mode(Sizing(10, 3, 256)),
     "rounds-large": Mode(Sizing(10, 10, 256)),
+    "rounds-of-20": Mode(fixed(20)),
     "rounds-truthful": Mode(sampler=(("constant_liar", False),)),
     "one-round": Mode(Sizing(256, 256, 256)),
     "random": Mode(sampler=(("n_startup_trials", 10_000),)),
@@ -181,7 +182,7 @@ def search_space(trials: int | None) -> SearchSpace:
 def in_memory() -> Iterator[None]:
     """Lets ``open_study`` make the product's own study, in memory: a journal syncs every report."""
     storage = optuna.storages.InMemoryStorage()
-    with mock.patch("pipeline.search.study._open_storage", lambda *_: storage):
+    with mock.patch("pipeline.search.study.open_storage", lambda *_: storage):
         yield
 
 
@@ -246,11 +247,16 @@ def measured(
 
 def scores(weights: tuple[np.ndarray, ...], part: Part) -> tuple[float, float]:
     """Returns cross-entropy and accuracy of an mlp (kernel, bias, ...) on a part."""
-    values = part.inputs
+    found = log_probabilities(weights, part.inputs)
+    nll = -found[np.arange(len(part)), part.labels]
+    return float(nll.mean()), float((found.argmax(axis=1) == part.labels).mean())
+
+
+def log_probabilities(weights: tuple[np.ndarray, ...], inputs: np.ndarray) -> np.ndarray:
+    """Returns what an mlp (kernel, bias, ...) predicts, float64 [num_examples, num_classes]."""
+    values = inputs
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
         values = np.maximum(values @ kernel + bias, 0.0)
     logits = (values @ weights[-2] + weights[-1]).astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
-    log_normalizer = np.log(np.exp(logits).sum(axis=1))
-    nll = log_normalizer - logits[np.arange(len(part)), part.labels]
-    return float(nll.mean()), float((logits.argmax(axis=1) == part.labels).mean())
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

@@ -172,16 +172,16 @@ def predict(
 def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     """Train a trial again from its record in MLflow, and say whether the numbers agree.
 
-    RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered. Nothing
-    is written. Exit code 0: they agree; 1: they do not.
+    RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered, each of
+    its seeds by itself. Nothing is written. Exit code 0: they agree; 1: they do not.
     """
     from pipeline.doctor import backend_chosen
     from pipeline.reproduce import as_text, retrain
 
     backend_chosen()
-    comparison = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
-    click.echo(as_text(comparison), nl=False)
-    if not comparison.agrees:
+    found = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
+    click.echo("\n".join(as_text(comparison) for comparison in found), nl=False)
+    if not all(comparison.agrees for comparison in found):
         raise click.exceptions.Exit(1)
 
 

@@ -26,7 +26,7 @@ from pipeline.cli_completion import (
 )
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
-from pipeline.selection.records import Constant
+from pipeline.selection.records import DELIVERIES, Constant
 from pipeline.selection.rules import constants
 
 if TYPE_CHECKING:
@@ -276,6 +276,13 @@ CHOICE: tuple[Decorator, ...] = (
         click.IntRange(min=2),
         "F",
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
+    ),
+    _optional(
+        "--deliver",
+        click.Choice(DELIVERIES),
+        "|".join(DELIVERIES),
+        "Of the winner's seeds: their mean in one model, or the best of them. Default: ensemble, "
+        "or as locked.",
     ),
     *(_constant_option(constant) for constant in CONSTANTS),
     click.option(

@@ -115,6 +115,7 @@ def run(
     rule: str,
     seeds: int | None,
     finalists: int | None,
+    deliver: str | None,
     promote: bool,
     **options: Any,
 ) -> None:
@@ -127,8 +128,7 @@ def run(
 
     level = _level(ctx, quiet, verbose)
     constants = _constants(options)
-    trainings = (seeds or SEEDS) * (finalists or FINALISTS)
-    options["finalist_trainings"] = 0 if seeds == 1 else trainings
+    options["seeds"], options["finalists"] = seeds or SEEDS, finalists or FINALISTS
     chosen, prepared = _prepared(options)
     asked = ReportOptions(
         study=prepared.study,
@@ -136,6 +136,7 @@ def run(
         constants=constants,
         seeds=seeds,
         finalists=finalists,
+        deliver=deliver,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
         promote=promote,
@@ -190,9 +191,7 @@ def _level(ctx: click.Context, quiet: bool, verbose: bool) -> int:
     return QUIET if quiet else VERBOSE if verbose else NORMAL
 
 
-def _tell_plan(
-    ctx: click.Context, chosen: SearchOptions, prepared: Prepared, format_: str
-) -> None:
+def _tell_plan(ctx: click.Context, chosen: SearchOptions, prepared: Prepared, format_: str) -> None:
     """Says what a search would do, after the device that was asked for was found."""
     from pipeline.search.opening import plan_json, plan_lines
 

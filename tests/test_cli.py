@@ -490,10 +490,11 @@ TRIAL_KEYS = [
     "seconds", "verdict", "diverged", "excluded_because", "mlflow_run_id",
 ]  # fmt: skip
 KEYS = [
-    "status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible", "trials",
-    "test", "test_reads_by_other_studies", "model_uri", "alias", "alias_because", "notes",
-    "finalists", "frequencies", "frequencies_search", "optimism", "compared", "warnings",
-    "data_findings",
+    "status", "dataset", "study", "split_id", "validation_per_epoch", "rule", "winner",
+    "reference", "eligible", "trials",
+    "delivered", "test", "test_reads_by_other_studies", "model_uri", "alias", "alias_because",
+    "notes", "finalists", "frequencies", "frequencies_search", "optimism", "compared",
+    "side_by_side", "warnings", "data_findings",
 ]  # fmt: skip
 TEST_KEYS = [
     "ce", "ce_low", "ce_high", "accuracy", "accuracy_low", "accuracy_high", "gap_ce", "gap_ce_low",

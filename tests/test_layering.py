@@ -19,10 +19,12 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 LAYERS = (
     (
         "pipeline",
+        "pipeline.callable_module",
         "pipeline.errors",
         "pipeline.formatting",
         "pipeline.library_messages",
         "pipeline.native_stderr",
+        "pipeline.option_values",
         "pipeline.records",
         "pipeline.redaction",
     ),
@@ -34,6 +36,7 @@ LAYERS = (
     ("pipeline.search",),
     ("pipeline.report",),
     ("pipeline.predict", "pipeline.reproduce", "pipeline.doctor"),
+    ("pipeline.api", "pipeline.arguments", "pipeline.notebook"),
     (
         "pipeline.cli",
         "pipeline.cli_completion",
@@ -71,7 +74,7 @@ DOORS = {
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
     "ray": {"search/executors/ray.py"},
-    "rich": {"cli_study.py", "search/progress.py", "report/render/text.py"},
+    "rich": {"api.py", "cli_study.py", "search/progress.py", "report/render/text.py"},
     "ruamel": {"search/space/yaml_document.py"},
     "sklearn": {"datasets/digits.py", "report/evidence/importance.py"},
     "sqlalchemy": {"tracking/"},

@@ -28,8 +28,8 @@ from pipeline.datasets.summary import (
     column_lines,
     data_lines,
     data_notes,
-    finding_lines,
     describe,
+    finding_lines,
     summarize,
 )
 from pipeline.datasets.user.paths import name_of
@@ -49,8 +49,8 @@ __all__ = [
     "column_lines",
     "data_lines",
     "data_notes",
-    "finding_lines",
     "describe",
+    "finding_lines",
     "is_path",
     "load",
     "name_of",

@@ -30,6 +30,7 @@ from pipeline.search.trial_memory import check_each_fits, may_use_gpu
 from pipeline.selection.records import FINALISTS, SEEDS
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
+from pipeline.training.scoring import validation_per_epoch
 from pipeline.training.worker import WorkerSpec
 
 MAX_NAME_LENGTH = 250
@@ -61,7 +62,8 @@ class SearchOptions:
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
-        finalist_trainings: Of the report that follows, for the time that is told; 0 for none.
+        seeds: Seeds per finalist of the report that follows, for the time that is told.
+        finalists: Its finalists, for the same.
         data: How the user's own data are read and split.
     """
 
@@ -85,7 +87,8 @@ class SearchOptions:
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
-    finalist_trainings: int = SEEDS * FINALISTS
+    seeds: int = SEEDS
+    finalists: int = FINALISTS
     data: DataOptions = field(default_factory=DataOptions)
 
     @property
@@ -142,6 +145,9 @@ def prepare(options: SearchOptions) -> Prepared:
     if given := replace(options.data, ignore=keeping).given():
         # Only where given, so that studies of other data keep the definition that they have.
         definition["data"] = json.loads(json.dumps(given))
+    sizes = dataset.split_sizes
+    if part := validation_per_epoch(sizes["train"], sizes["validation"]):
+        definition["validation_per_epoch"] = part  # only where it is not the whole, as before
     study = options.study or dataset.name
     check_name(study)
     return Prepared(dataset, chosen, study, definition, notes)
@@ -242,8 +248,9 @@ def check_name(name: str) -> None:
 
 def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
-    sizes = dataset.split_sizes
-    return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
+    num_train, whole = (dataset.split_sizes[part] for part in ("train", "validation"))
+    scored = validation_per_epoch(num_train, whole) or whole
+    return DataSize(dataset.row_size, num_train, scored)
 
 
 def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:

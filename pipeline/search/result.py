@@ -93,7 +93,8 @@ class SearchResult:
             f"Best validation cross-entropy: {self._named(best)}, {decimal(_val_ce(best))}; by one "
             f"training each the rule {selection.rule.name} would choose "
         )
-        return start + ("it" if chosen.number == best.number else self._named(chosen)) + _judged(chosen)
+        choice = "it" if chosen.number == best.number else self._named(chosen)
+        return f"{start}{choice}{_judged(chosen)}"
 
     def _record(self, number: int | None) -> TrialRecord | None:
         return next((trial for trial in self.study.trials if trial.number == number), None)

@@ -33,7 +33,7 @@ from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
 from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
-from pipeline.search.opening import first_line, too_few_to_search
+from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.progress import View
@@ -134,6 +134,7 @@ def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Sess
     storage = options.storage or DEFAULT_STORAGE
     space, definition = prepared.space, prepared.definition
     study = open_study(storage, prepared.study, space, definition, options.seed, view.warn)
+    prepared = replace(prepared, definition=study.as_begun(definition))
     return Session(options, prepared, view, store, study)
 
 
@@ -159,6 +160,8 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         view.note(first_line(options, prepared, study.num_ended, store.address))
         for line in too_few_to_search(options, prepared.space):
             view.warn(line)
+        for line in scoring_lines(prepared):
+            view.note(line)
         executor.ready()
         view.detail(used_versions(executor.about.name if executor.about else "an unknown device"))
         plan = plan_of(options, prepared, executor.about)
@@ -200,7 +203,8 @@ def open_run(session: Session) -> StudyRun:
         TOTAL_TAG: str(prepared.space.trials),
     }
     definition = prepared.definition | {"source": source_of(options)}
-    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags)
+    params = study_params(options, prepared)
+    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags, params)
 
 
 def search_and_return_unfinished(supervisor: Supervisor, study: Study) -> StudyRecord:

@@ -27,6 +27,8 @@ from pipeline.search.space.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, Note, notices_off, open_storage, storage_errors
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+KEPT = ("validation_per_epoch",)
+"""Keys of a definition that a study keeps from its beginning."""
 REPEATS = "repeats"
 """User attribute of a trial in Optuna that was closed, because its point had been tried."""
 
@@ -238,6 +240,10 @@ class Study:
                 self._study.tell(trial, state=state)
         self.num_ended += 1
 
+    def as_begun(self, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a definition as the study was begun, maybe by another version."""
+        return as_begun(self._study.user_attrs["definition"], definition)
+
     @property
     def ended(self) -> tuple[int, ...]:
         """Numbers of the trials that came to their end, killed ones left out; MLflow has them."""
@@ -294,13 +300,23 @@ def open_study(
     old = study.user_attrs.get("definition")
     if old is None:
         study.set_user_attr("definition", dict(definition))
-    elif changed := changes(old, definition):
+    elif changed := changes(old, as_begun(old, definition)):
         raise StudyChangedError(
             f"study '{name}' exists with another definition ({'; '.join(changed)}): its trials "
             "would not be comparable. Use --study NAME to start another study, or the earlier "
             "settings to continue this one"
         )
     return Study(study, space, seed)
+
+
+def as_begun(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a definition with what a study keeps from its beginning, whatever the version.
+
+    How many validation examples are scored after each epoch follows from the data and the version;
+    trials of one study must not differ in it.
+    """
+    kept = {key: value for key, value in old.items() if key in KEPT}
+    return {key: value for key, value in new.items() if key not in KEPT} | kept
 
 
 def _is_end(trial: optuna.trial.FrozenTrial) -> bool:

@@ -1,4 +1,4 @@
-"""Lays a report out as text for a terminal, within 100 columns; the one door to rich here."""
+"""Lays a report out as text, as wide as the terminal is; the one door to rich here."""
 
 from __future__ import annotations
 
@@ -17,10 +17,17 @@ from pipeline.report.report import Report
 from pipeline.report.sections.order import HEAD, page_of
 
 WIDTH = 100
-"""Columns of the text page."""
+"""Columns of the text page where it goes to no terminal."""
+NARROWEST = 60
+"""Columns below which tables of numbers could not be read: a narrower terminal wraps lines."""
+WIDEST = 140
+"""Columns above which sentences would be too long to read."""
 
 GAP = 2
 """Blanks between two columns of a table."""
+
+SHORTEST = 12
+"""Columns that a shortened column keeps at least."""
 
 _INDENTED = (0, 0, 0, 2)
 _BELOW_A_BLANK_LINE = (1, 0, 0, 0)
@@ -29,16 +36,19 @@ _BELOW_A_BLANK_LINE = (1, 0, 0, 0)
 _PLAIN_BOX = Box("    \n    \n -- \n    \n -- \n    \n    \n    \n", ascii=True)
 
 
-def as_text(report: Report, color: bool = False) -> str:
-    """Returns the page for a terminal, at most 100 columns wide, with a newline at its end.
+def as_text(report: Report, color: bool = False, width: int = WIDTH) -> str:
+    """Returns the page for a terminal, with a newline at its end.
 
     Args:
         report: What to show.
         color: Whether to use bold type and colors (a terminal that can).
+        width: Columns of the terminal; used are :data:`NARROWEST` to :data:`WIDEST`.
     """
+    width = min(max(width, NARROWEST), WIDEST)
     console = Console(
+        force_jupyter=False,  # in a notebook it would show itself instead of writing here
         file=io.StringIO(),
-        width=WIDTH,
+        width=width,
         force_terminal=color,
         color_system="standard" if color else None,
         highlight=False,
@@ -46,13 +56,13 @@ def as_text(report: Report, color: bool = False) -> str:
     )
     with console.capture() as captured:
         for part, content in page_of(report, "text"):
-            for block in _blocks(content, titled=part is not HEAD):
+            for block in _blocks(content, width, titled=part is not HEAD):
                 console.print(block)
     lines = (line.rstrip() for line in captured.get().splitlines())
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _blocks(content: Content, titled: bool) -> Iterator[RenderableType]:
+def _blocks(content: Content, width: int, titled: bool) -> Iterator[RenderableType]:
     """Yields a section's title, unless it stands in the head of the page, and what follows it."""
     if titled and not content.title:
         yield _printable("")
@@ -66,7 +76,7 @@ def _blocks(content: Content, titled: bool) -> Iterator[RenderableType]:
             yield Padding(_numbers(content), _INDENTED)
             yield Padding(_printable(content.note), _INDENTED)
         case Table():
-            table = _rich_table(content)
+            table = _rich_table(content, width) if _fits(content, width) else _stacked(content)
             yield table if titled else Padding(table, _BELOW_A_BLANK_LINE)
             if content.note:
                 yield _printable(content.note, style="dim")
@@ -104,7 +114,7 @@ def _printable(words: str, style: str = "") -> RichText:
     return RichText("\n".join(map(printable, words.split("\n"))), style)
 
 
-def _rich_table(table: Table) -> RichTable:
+def _rich_table(table: Table, width: int) -> RichTable:
     """Returns a table as rich shows it; one with a shortened column does not wrap its cells."""
     # Rich would give a column that may wrap less room than its numbers need.
     shortened = any(column.shortened for column in table.columns)
@@ -117,13 +127,38 @@ def _rich_table(table: Table) -> RichTable:
     )
     for column in table.columns:
         shown.add_column(column.heading, justify=column.align, no_wrap=shortened)
-    for place, row in enumerate(_shortened(table)):
+    for place, row in enumerate(_shortened(table, width)):
         style = "bold green" if place == table.winner else None
         shown.add_row(*map(_printable, row), end_section=place == table.line_after, style=style)
     return shown
 
 
-def _shortened(table: Table) -> list[list[str]]:
+def _fits(table: Table, width: int) -> bool:
+    """Whether a table can be shown without tearing its numbers and words apart."""
+    needed = 0
+    for place, column in enumerate(table.columns):
+        cells = [column.heading, *(row[place] for row in table.rows)]
+        if column.shortened:
+            needed += SHORTEST + GAP
+        elif any(other.shortened for other in table.columns):
+            needed += max(map(len, cells)) + GAP
+        else:
+            needed += max((len(word) for cell in cells for word in cell.split()), default=0) + GAP
+    return needed - GAP <= width
+
+
+def _stacked(table: Table) -> RenderableType:
+    """Returns the rows of a table that is too wide, each as a paragraph of headings and values."""
+    grid = RichTable.grid()
+    for place, row in enumerate(table.rows):
+        named = zip(table.headings, row, strict=True)
+        pairs = (f"{heading} {cell}".strip() for heading, cell in named if cell.strip())
+        style = "bold green" if place == table.winner else ""
+        grid.add_row(_printable("; ".join(pairs), style))
+    return grid
+
+
+def _shortened(table: Table, width: int) -> list[list[str]]:
     """Returns the rows of a table, its shortened column cut to what the others leave."""
     rows = [list(row) for row in table.rows]
     for place, column in enumerate(table.columns):
@@ -132,7 +167,7 @@ def _shortened(table: Table) -> list[list[str]]:
             lines = [table.headings, *rows]
             taken = sum(max(len(line[other]) + GAP for line in lines) for other in others)
             for row in rows:
-                row[place] = _cut(row[place], WIDTH - taken)
+                row[place] = _cut(row[place], max(width - taken, SHORTEST))
     return rows
 
 

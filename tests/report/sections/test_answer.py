@@ -35,12 +35,18 @@ def with_results(report, **by_number):
 
 
 def test_the_first_lines_are_the_answer(with_finalists):
-    first, second, third, *_ = as_text(with_finalists).splitlines()
-    assert first == "Trial 2 overfits least on digits: mlp, depth 2, width 64, dropout 0.3."
+    first, second, third, fourth, *_ = as_text(with_finalists).splitlines()
+    assert first == (
+        "Trial 2 overfits least on digits: mlp, depth 2, width 64, dropout 0.3 (the mean of 3 "
+        "seeds)."
+    )
     assert second.startswith(
         "On new data it overfits 59% less than the best score (trial 1; proven"
     )
-    assert "than no regularization (trial 0; proven)." in flat(f"{second} {third}")
+    assert "than no regularization (trial 0; proven)." in flat(f"{second} {third} {fourth}")
+    assert "63% less than what other tuners deliver (trial 1's one training; proven)" in flat(
+        f"{second} {third}"
+    )
 
 
 def test_the_numbers_are_those_of_the_json_rounded(with_finalists):
@@ -144,3 +150,14 @@ def test_without_a_winner_there_is_no_answer(make_trial, report_on):
     report = report_on(make_trial(0, val_ce=2.4, accuracy=0.1))
     assert answer.numbers(report) is None
     assert answer.conclusion(report).lines == ()
+
+
+def test_what_is_proven_worse_than_what_other_tuners_deliver_is_told_first(with_finalists):
+    examples = with_finalists.test_examples
+    alone = examples.trainings["run1"]
+    better = PerExample(alone.nll - 0.2, alone.correct, alone.predicted, alone.confidence)
+    report = replace(with_finalists, test_examples=replace(examples, trainings={"run1": better}))
+    (line,) = answer.conclusion(report).lines
+    change = report.test_examples.results[2].nll.mean() - better.nll.mean()
+    told = f"cross-entropy by {decimal(change)} nats (against what other tuners deliver)"
+    assert told in line.partition("Proven worse: ")[2]
