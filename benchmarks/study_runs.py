@@ -124,6 +124,11 @@ class SilentView:
         if "failed" in message:
             print(f"  {message}", flush=True)
 
+    warn = note
+
+    def detail(self, message: str) -> None:
+        """Nothing to show."""
+
     def show(self, snapshot: Snapshot) -> None:
         """Nothing to show."""
 

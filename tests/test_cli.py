@@ -366,9 +366,24 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     arguments = ("--executor", "hopeless", "--trials", "3", "--epochs", "2", "--study", "my study")
     result = scripted("search", *arguments)
     assert result.exit_code == 0, result.output
-    assert result.stdout == ""
-    assert "trial 2 (l1): val accuracy" in result.stderr
-    assert result.stderr.endswith("Next: pipeline report --study 'my study'\n")
+    ended, chosen, following = result.stdout.splitlines()
+    assert ended.startswith("Study 'my study' has 3 complete of 3 trials; this search took ")
+    assert chosen == "Nothing can be recommended so far: no trial is better than guessing."
+    assert following == "Next: pipeline report --study 'my study'"
+    assert re.search(r"trial 2 \(l1\): .*l1\(.*\) -> no_skill, gap ", result.stderr)
+    assert "Next:" not in result.stderr
+
+    quiet = scripted("search", *arguments, "--trials", "4", "--quiet", "--format", "json")
+    found = json.loads(quiet.stdout)
+    assert found["trials"] == {"asked": 4, "complete": 4, "pruned": 0, "failed": 0, "running": 0}
+    assert (found["status"], found["preliminary_choice"]) == ("no_skill", None)
+    assert found["next"] == "pipeline report --study 'my study'"
+    assert not [line for line in quiet.stderr.splitlines() if line.startswith("trial ")]
+    talkative = scripted("search", *arguments, "--trials", "5", "--verbose")
+    assert re.search(r"\[ *[\d.]+ s\] cohort \d+ starts: trials 4; the first is ", talkative.stderr)
+    both = scripted("search", *arguments, "-q", "-v")
+    assert both.exit_code == 2
+    assert "--quiet and --verbose contradict each other: give one of them" in both.stderr
 
     text, page = scripted("report"), scripted("report", "--format", "json", "--output", "pages")
     assert (text.exit_code, page.exit_code) == (3, 3)
@@ -641,3 +656,18 @@ def test_a_search_that_was_killed_reaches_its_total_when_it_is_run_again(tmp_pat
     runs = [store.get_run(run_id) for run_id in (store.read_study().run_id,)]
     runs += [store.get_run(trial.mlflow_run_id) for trial in trials]
     assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def test_a_plan_in_json_names_what_would_be_searched_and_the_command(call, folder):
+    shown = call("search", "--trials", "9", "--dry-run", "--format", "json")
+    assert shown.exit_code == 0, shown.output
+    plan = json.loads(shown.stdout)
+    assert (plan["dry_run"], plan["study"], plan["trials"]) == (True, "digits", 9)
+    assert plan["references"][0] == "baseline"
+    assert plan["searched"]["depth"] == "1 to 3"
+    assert (plan["sampler"], plan["pruner"], plan["validation_per_epoch"]) == (
+        "tpe", "percentile", None,
+    )  # fmt: skip
+    assert plan["next"].endswith("search --trials 9 --format json")
+    assert "--trials 9 leaves 3 to the search" in " ".join(plan["notes"])
+    assert list(folder.iterdir()) == []

@@ -153,6 +153,8 @@ class Silent:
     def note(self, message):
         pass
 
+    warn = detail = note
+
     def show(self, snapshot):
         pass
 

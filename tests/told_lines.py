@@ -8,5 +8,11 @@ class Notes:
     def note(self, message):
         self.lines.append(message)
 
+    def warn(self, message):
+        self.note(message)
+
+    def detail(self, message):
+        pass
+
     def show(self, snapshot):
         pass

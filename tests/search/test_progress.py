@@ -123,3 +123,30 @@ def test_a_terminal_gets_a_live_view_with_notes_above_it(terminal):
     assert "trial 11 [pruned] after 12 epochs" in text
     assert "12/30 trials, 3 pruned, 1 failed" in text
     assert "trial 11" not in text.split("\n")[-1]
+
+
+@pytest.mark.parametrize("variable", [("TERM", "dumb"), ("NO_COLOR", "1")])
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch, variable):
+    monkeypatch.setenv(*variable)
+    written = io.StringIO()
+    with open_view(Console(file=written, force_terminal=True, width=60)) as view:
+        assert isinstance(view, PlainView)
+        view.note("trial 1: l2(0.01) -> healthy")
+        view.show(SNAPSHOT)
+    assert written.getvalue() == "trial 1: l2(0.01) -> healthy\n"
+
+
+def test_quiet_leaves_warnings_and_verbose_adds_details_and_the_time(piped):
+    for level, expected in (
+        (progress.QUIET, ["warning"]),
+        (progress.NORMAL, ["note", "warning"]),
+        (progress.VERBOSE, ["detail", "note", "warning"]),
+    ):
+        console = Console(file=io.StringIO(), width=60)
+        with open_view(console, level) as view:
+            view.detail("detail")
+            view.note("note")
+            view.warn("warning")
+        lines = console.file.getvalue().splitlines()
+        assert [line.rpartition(" ")[2] for line in lines] == expected
+        assert all(line.startswith("[") for line in lines) is (level == progress.VERBOSE)

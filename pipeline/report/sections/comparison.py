@@ -30,8 +30,8 @@ from pipeline.report.sections import test_results
 from pipeline.selection.confirm import mean_measurement
 from pipeline.selection.records import ENSEMBLE, MEDIAN, SINGLE, Verdict
 
-BEST_SINGLE = "best single training of the search"
-ONE_TRAINING = f"{BEST_SINGLE} alone"
+BEST_SINGLE = "best of the search"
+ONE_TRAINING = f"{BEST_SINGLE}, one training"
 """What other tuners deliver."""
 SEEDS_ALONE = "its seeds alone, on average"
 

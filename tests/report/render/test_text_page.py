@@ -1,12 +1,15 @@
 """The text page: within its columns, whatever the names; the table sorted, marked and cut."""
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from pipeline.records import TrialConfig
-from pipeline.report.render.text import WIDTH, as_text
+from pipeline.report.content import Column, Table
+from pipeline.report.render.text import NARROWEST, WIDTH, _fits, _stacked, as_text
 from pipeline.report.sections.trials import NUM_ROWS
 
 
@@ -79,3 +82,23 @@ def test_text_has_finalists_and_techniques_within_the_columns(with_finalists):
     )
     change = r"^dropout +2 +\d+ +-0\.1500 \(-0\.1792 to -0\.1208\) +\+0\.0050 "
     assert re.search(change, text, re.M)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_text_follows_the_width_of_the_terminal_and_keeps_every_number(with_finalists, width):
+    page = as_text(with_finalists, width=width)
+    assert max(map(len, page.splitlines())) <= max(width, NARROWEST)
+    numbers = set(re.findall(r"\d\.\d{4}", as_text(with_finalists)))
+    assert numbers - set(re.findall(r"\d\.\d{4}", page)) == set()
+
+
+def test_a_table_that_does_not_fit_is_a_paragraph_per_row():
+    columns = tuple(Column(f"heading{place}", str) for place in range(9))
+    row = tuple(f"{place}.123456789" for place in range(9))
+    table = Table("", columns, (row,))
+    assert not _fits(table, 60)
+    assert _fits(table, 140)
+    console = Console(width=60, file=io.StringIO())
+    console.print(_stacked(table))
+    shown = " ".join(console.file.getvalue().split())
+    assert shown.startswith("heading0 0.123456789; heading1 1.123456789; ")
