@@ -16,14 +16,14 @@ from study_runs import Bench, Finished, load, log_probabilities, search_space
 from pipeline.datasets import Dataset, Part, SelectionLock
 from pipeline.records import Cohort, Measurement, StudyRecord, Trial, TrialConfig
 from pipeline.search.cohort_sizing import by_structure
-from pipeline.selection.confirm import finalist_seeds, shortlist
-from pipeline.selection.records import RuleSettings
+from pipeline.selection.records import MEDIAN, RuleSettings
 from pipeline.selection.select import select
+from pipeline.selection.shortlist import finalist_seeds, shortlist
 
 SEEDS = 5
-WIDE = RuleSettings(k=2.0, tau=0.10, tau_accuracy=0.02, finalists=9)
+WIDE = RuleSettings(k=2.0, tau=0.10, tau_accuracy=0.02, finalists=9, deliver=MEDIAN)
 """Margins of the first stage: a lucky training must not exclude all others unrepeated."""
-STRICT = RuleSettings(k=1.0, tau=0.05, tau_accuracy=0.01, finalists=5)
+STRICT = RuleSettings(k=1.0, tau=0.05, tau_accuracy=0.01, finalists=5, deliver=MEDIAN)
 """What was shipped before: its finalists are trained, too, so that it can be compared."""
 PARTS = ("train", "validation", "test")
 
@@ -69,7 +69,7 @@ def repeat_study(
     """Trains and keeps; None where no trial has skill, or a training ends without a measurement."""
     record = replace(study.record, definition={"seed": seed})
     wider = replace(WIDE, finalists=finalists)
-    wide, strict = (shortlist(select(record, settings)) for settings in (wider, STRICT))
+    wide, strict = (shortlist(record, select(record, settings)) for settings in (wider, STRICT))
     if not wide:
         return None
     baseline = next((trial.number for trial in record.trials if trial.name == "baseline"), None)

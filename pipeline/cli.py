@@ -2,7 +2,8 @@
 
 Exit codes: 0 done, 1 failure, 2 usage or bad input, 3 no model can be recommended, 4 a gate was not
 met, 130 stopped. Everything heavy is imported inside the commands, so that ``--help`` answers at
-once. ``cli_study`` has the commands that make a study, ``cli_group`` what all of them have.
+once. ``cli_study`` has the commands that make a study, ``cli_datasets`` those that show data,
+``cli_group`` what all of them have.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any
 
 import click
 
-from pipeline.cli_group import Commands
+from pipeline.cli_completion import complete_dataset, complete_space
+from pipeline.cli_datasets import datasets
+from pipeline.cli_group import Commands, Group, examples, say_next
 from pipeline.cli_options import (
     DATA,
     PREDICT,
-    SEED,
     data_dir_option,
     data_options,
     device_option,
@@ -28,7 +30,15 @@ from pipeline.cli_study import report, run, search
 from pipeline.cli_types import Auto
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "pipeline search --dataset digits",
+        "pipeline report --dataset digits",
+        "pipeline run --dataset my.csv --label species",
+    ),
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="least-overfit", prog_name="pipeline")
 def main(debug: bool) -> None:
@@ -39,87 +49,22 @@ def main(debug: bool) -> None:
     """
 
 
-for command in (search, report, run):
+for command in (search, report, run, datasets):
     main.add_command(command)
 
 
-@main.group(invoke_without_command=True)
-@data_dir_option
-@click.pass_context
-def datasets(ctx: click.Context, data_dir: Path | None) -> None:
-    """List the datasets, or show one."""
-    ctx.obj = data_dir
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_datasets)
-
-
-@datasets.command("list")
-@data_dir_option
-@click.pass_context
-def list_datasets(ctx: click.Context, data_dir: Path | None) -> None:
-    """List the datasets known by name, and where each would come from."""
-    from pipeline.datasets import availability, catalogue
-
-    data_dir = nearest_data_dir(ctx, data_dir)
-    for name, source in catalogue().items():
-        click.echo(f"{name:<14} {availability(name, data_dir):<22} {source.summary}")
-    click.echo(
-        "Your own data: pipeline search --dataset my.npz (arrays x, y), my.csv or my.parquet (a "
-        "column of classes, --label), or a folder of pictures or texts (a subfolder per class)"
-    )
-
-
-@datasets.command("show")
-@click.argument("name")
-@click.option("--seed", type=SEED, default=0, help="Seed of the split.")
-@click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="PNG of sample images per class. Default: NAME-samples.png here.",
+@main.group(
+    cls=Group,
+    epilog=examples("pipeline space check digits", "pipeline space init --dataset my.csv"),
 )
-@with_options(DATA)
-@format_option
-@data_dir_option
-@click.pass_context
-def show_dataset(
-    ctx: click.Context,
-    name: str,
-    seed: int,
-    picture: Path | None,
-    format_: str,
-    data_dir: Path | None,
-    **options: Any,
-) -> None:
-    """Show a dataset: shapes, classes, split sizes, findings, and a picture of sample images."""
-    import json
-
-    from pipeline.datasets import as_lines, describe, load, sample_grid
-    from pipeline.records import DatasetSpec
-
-    chosen = data_options(options)
-    dataset = load(DatasetSpec(name, nearest_data_dir(ctx, data_dir), seed, None, chosen))
-    shown = describe(dataset)
-    click.echo(json.dumps(shown, indent=2) if format_ == "json" else "\n".join(as_lines(shown)))
-    if dataset.kind == "image" or picture is not None:
-        target = picture or Path(f"{dataset.name}-samples.png")
-        sample_grid(dataset, target)
-        click.echo(f"samples per class: {target}", err=format_ == "json")
-
-
-def nearest_data_dir(ctx: click.Context, data_dir: Path | None) -> Path | None:
-    """Returns the --data-dir given to the command itself, else the one before it, else its own."""
-    given = ctx.get_parameter_source("data_dir") is click.core.ParameterSource.COMMANDLINE
-    return data_dir if given else ctx.obj or data_dir
-
-
-@main.group()
 def space() -> None:
-    """Work with search spaces."""
+    """Check a search space, or propose one for your data."""
 
 
-@space.command("check")
-@click.argument("file")
+@space.command(
+    "check", epilog=examples("pipeline space check digits", "pipeline space check my.yaml")
+)
+@click.argument("file", shell_complete=complete_space)
 def check_space(file: str) -> None:
     """Validate a search space (a YAML file or a shipped name) and print what may vary."""
     from pipeline.search.space.space import load
@@ -136,10 +81,23 @@ def check_space(file: str) -> None:
         f"{checked.path}: valid; {checked.trials} trials of at most {checked.epochs} epochs; "
         f"references: {names}"
     )
+    say_next(["pipeline", "search", "--dataset", "NAME", "--search-space", file])
 
 
-@space.command("init")
-@click.option("--dataset", required=True, metavar="NAME|PATH", help="What is to be searched on.")
+@space.command(
+    "init",
+    epilog=examples(
+        "pipeline space init --dataset my.csv --output my.yaml",
+        "pipeline search --dataset my.csv --search-space my.yaml",
+    ),
+)
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME|PATH",
+    help="What is to be searched on.",
+    shell_complete=complete_dataset,
+)
 @with_options(DATA)
 @click.option(
     "--output",
@@ -154,6 +112,7 @@ def init_space(dataset: str, output: Path | None, data_dir: Path | None, **optio
     Every technique stands among its references, each alone. Change what you like, and give it to
     `pipeline search --search-space FILE`.
     """
+    from pipeline.datasets.option_words import option_words
     from pipeline.search.options import SearchOptions
     from pipeline.search.proposal import propose, write
 
@@ -164,9 +123,17 @@ def init_space(dataset: str, output: Path | None, data_dir: Path | None, **optio
     else:
         write(text, output)
         click.echo(f"search space: {output}", err=True)
+        words = ["--dataset", dataset, *option_words(chosen.data), "--search-space", str(output)]
+        say_next(["pipeline", "search", *words])
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        "pipeline predict --model model.keras --input new.npy",
+        "pipeline predict --input new.csv --output classes.csv \\",
+        "    --model models:/my-least-overfit@champion",
+    )
+)
 @with_options(PREDICT)
 def predict(
     model: str,
@@ -193,27 +160,32 @@ def predict(
         click.echo(f"predictions: {output}", err=True)
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        "pipeline reproduce 4f1c0d2e9a7b4c5d8e6f7a8b9c0d1e2f",
+        "pipeline reproduce RUN_ID --device cpu",
+    )
+)
 @click.argument("run_id")
 @device_option("Where the network trains.")
 @data_dir_option
 def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     """Train a trial again from its record in MLflow, and say whether the numbers agree.
 
-    RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered. Nothing
-    is written. Exit code 0: they agree; 1: they do not.
+    RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered, each of
+    its seeds by itself. Nothing is written. Exit code 0: they agree; 1: they do not.
     """
     from pipeline.doctor import backend_chosen
     from pipeline.reproduce import as_text, retrain
 
     backend_chosen()
-    comparison = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
-    click.echo(as_text(comparison), nl=False)
-    if not comparison.agrees:
+    found = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
+    click.echo("\n".join(as_text(comparison) for comparison in found), nl=False)
+    if not all(comparison.agrees for comparison in found):
         raise click.exceptions.Exit(1)
 
 
-@main.command()
+@main.command(epilog=examples("pipeline doctor", "pipeline doctor --format json"))
 @click.option(
     "--data-dir",
     envvar="PIPELINE_DATA_DIR",
@@ -222,16 +194,25 @@ def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     help="Folder with official dataset files.",
 )
 @storage_option("Optuna's storage. Default: studies.journal.")
-def doctor(data_dir: Path | None, storage: str | None) -> None:
+@format_option
+def doctor(data_dir: Path | None, storage: str | None, format_: str) -> None:
     """Check this machine: versions, device, MLflow, storage, datasets, disk and memory.
 
     Writes nothing. Exit code 0, or 1 where something needed is broken.
     """
-    from pipeline.doctor import examine
+    import json
 
-    problems = 0
+    from pipeline.doctor import as_json, examine
+
+    findings = []
     for finding in examine(data_dir, storage, lambda line: click.echo(line, err=True)):
-        click.echo(finding.as_line())
-        problems += finding.status == "problem"
-    if problems:
+        findings.append(finding)
+        if format_ == "text":
+            click.echo(finding.as_line())
+    found = as_json(findings)
+    if format_ == "json":
+        click.echo(json.dumps(found, indent=2))
+    if not found["ready"]:
         raise click.exceptions.Exit(1)
+    if format_ == "text":
+        say_next(["pipeline", "search", "--dataset", "digits"])

@@ -14,8 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli_completion import (
+    Complete,
+    complete_dataset,
+    complete_executor,
+    complete_file,
+    complete_known_dataset,
+    complete_rule,
+    complete_space,
+    complete_study,
+)
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
-from pipeline.selection.records import Constant
+from pipeline.search.space.strategies import PRUNERS, SAMPLERS
+from pipeline.selection.records import DELIVERIES, Constant
 from pipeline.selection.rules import constants
 
 if TYPE_CHECKING:
@@ -30,9 +41,21 @@ def with_options(options: Sequence[Decorator]) -> Decorator:
     return lambda command: reduce(lambda added, option: option(added), reversed(options), command)
 
 
-def _optional(name: str, inner: click.ParamType[Any, Any], metavar: str, text: str) -> Decorator:
+def _optional(
+    name: str,
+    inner: click.ParamType[Any, Any],
+    metavar: str,
+    text: str,
+    complete: Complete | None = None,
+) -> Decorator:
     """Returns an option without a default of its own: left out and ``auto`` mean the same."""
-    return click.option(name, type=Auto(inner), metavar=metavar, help=text)
+    return click.option(name, type=Auto(inner), metavar=metavar, help=text, shell_complete=complete)
+
+
+def _study_option(text: str) -> Decorator:
+    return click.option(
+        "--study", type=StudyName(), metavar="NAME", help=text, shell_complete=complete_study
+    )
 
 
 def _choice(name: str, choices: Sequence[str], text: str, *names: str) -> Decorator:
@@ -48,7 +71,7 @@ def device_option(text: str) -> Decorator:
 
 def storage_option(text: str) -> Decorator:
     """Returns ``--storage`` with this help."""
-    return _optional("--storage", Address(), "URL", text)
+    return _optional("--storage", Address(), "URL", text, complete_file)
 
 
 def _constant_option(constant: Constant) -> Decorator:
@@ -130,6 +153,7 @@ SEARCH: tuple[Decorator, ...] = (
         metavar="NAME|PATH",
         help="A dataset's name (see `pipeline datasets`), or your own .npz, .csv or .parquet "
         "file, or folder of pictures or texts, a subfolder per class.",
+        shell_complete=complete_dataset,
     ),
     *DATA,
     _optional(
@@ -137,6 +161,7 @@ SEARCH: tuple[Decorator, ...] = (
         click.STRING,
         "FILE",
         "Search space (YAML). Default: the dataset's own, else the one for its shape.",
+        complete_space,
     ),
     _optional(
         "--trials",
@@ -164,12 +189,7 @@ SEARCH: tuple[Decorator, ...] = (
         show_default=True,
         help="Seed of split, sampler, initial weights and dropout.",
     ),
-    click.option(
-        "--study",
-        type=StudyName(),
-        metavar="NAME",
-        help="Name of the study. Default: the dataset's.",
-    ),
+    _study_option("Name of the study. Default: the dataset's."),
     storage_option("Optuna's storage: a journal file or a database. Default: studies.journal."),
     click.option(
         "--references/--no-references",
@@ -177,12 +197,25 @@ SEARCH: tuple[Decorator, ...] = (
         show_default=True,
         help="Train the space's reference configurations, too.",
     ),
+    _optional(
+        "--sampler",
+        click.Choice(SAMPLERS),
+        "|".join(SAMPLERS),
+        "What suggests trials; only tpe learns from those before. Default: the space's, or tpe.",
+    ),
+    _optional(
+        "--pruner",
+        click.Choice(PRUNERS),
+        "|".join(PRUNERS),
+        "What stops early the trials that fall far behind. Default: the space's, or percentile.",
+    ),
     click.option(
         "--executor",
         default="processes",
         show_default=True,
         metavar="NAME",
         help="Where trials run: inline (this process) or processes.",
+        shell_complete=complete_executor,
     ),
     _optional("--workers", COUNT, "N", "Cohorts at once. Default: 1."),
     _optional(
@@ -204,6 +237,7 @@ CHOICE: tuple[Decorator, ...] = (
         show_default=True,
         metavar="NAME",
         help="Selection rule; another one than the locked shows a what-if.",
+        shell_complete=complete_rule,
     ),
     _choice(
         "--format",
@@ -230,6 +264,13 @@ CHOICE: tuple[Decorator, ...] = (
         "F",
         "Train at most F of the eligible trials again. Default: 5, or as locked.",
     ),
+    _optional(
+        "--deliver",
+        click.Choice(DELIVERIES),
+        "|".join(DELIVERIES),
+        "Of the winner's seeds: their mean in one model, or the best of them. Default: ensemble, "
+        "or as locked.",
+    ),
     *(_constant_option(constant) for constant in CONSTANTS),
     click.option(
         "--promote/--no-promote",
@@ -253,8 +294,14 @@ CHOICE: tuple[Decorator, ...] = (
 """How a report chooses, judges and is shown."""
 
 REPORT: tuple[Decorator, ...] = (
-    _optional("--dataset", click.STRING, "NAME", "Report on the newest study of this dataset."),
-    click.option("--study", type=StudyName(), metavar="NAME", help="Report on this study."),
+    _optional(
+        "--dataset",
+        click.STRING,
+        "NAME",
+        "Report on the newest study of this dataset.",
+        complete_known_dataset,
+    ),
+    _study_option("Report on this study."),
     *CHOICE,
     _optional(
         "--trial-timeout",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli_group import examples, say_next
 from pipeline.cli_options import CONSTANTS, REPORT, RUN, SEARCH, data_options, with_options
 from pipeline.selection.records import FINALISTS, SEEDS
 
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from pipeline.search.run import Check
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pipeline search --dataset digits",
+        "pipeline search --dataset my.csv --dry-run",
+        "pipeline search --dataset cifar10 --epochs 5 \\",
+        "    --train-examples 4000 --trials 20",
+    )
+)
 @with_options(SEARCH)
 def search(dry_run: bool, **options: Any) -> None:
     """Search for the regularization that overfits least, tracked in MLflow.
@@ -30,10 +37,16 @@ def search(dry_run: bool, **options: Any) -> None:
         _tell_plan(chosen, prepared)
         return
     _search(chosen, prepared)
-    click.echo(f"Now: pipeline report --study {shlex.quote(prepared.study)}", err=True)
+    say_next(["pipeline", "report", "--study", prepared.study])
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pipeline report --study digits",
+        "pipeline report --study digits --format html",
+        "pipeline report --study digits --max-gap 0.2",
+    )
+)
 @with_options(REPORT)
 def report(
     format_: str,
@@ -54,7 +67,12 @@ def report(
     _report(asked, format_, output, max_gap, min_accuracy)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pipeline run --dataset digits",
+        "pipeline run --dataset my.csv --seeds 1 --format html",
+    )
+)
 @with_options(RUN)
 def run(
     dry_run: bool,
@@ -65,6 +83,7 @@ def run(
     rule: str,
     seeds: int | None,
     finalists: int | None,
+    deliver: str | None,
     promote: bool,
     **options: Any,
 ) -> None:
@@ -76,8 +95,7 @@ def run(
     from pipeline.report.options import ReportOptions
 
     constants = _constants(options)
-    trainings = (seeds or SEEDS) * (finalists or FINALISTS)
-    options["finalist_trainings"] = 0 if seeds == 1 else trainings
+    options["seeds"], options["finalists"] = seeds or SEEDS, finalists or FINALISTS
     chosen, prepared = _prepared(options)
     asked = ReportOptions(
         study=prepared.study,
@@ -85,6 +103,7 @@ def run(
         constants=constants,
         seeds=seeds,
         finalists=finalists,
+        deliver=deliver,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
         promote=promote,
@@ -144,6 +163,7 @@ def _report(
 ) -> None:
     """Makes a report, prints it and ends with its exit code."""
     from pipeline.report.gates import unmet
+    from pipeline.report.next_command import next_command
     from pipeline.report.render import render
     from pipeline.report.render.files import write_files, write_html
     from pipeline.report.run import make_report
@@ -155,6 +175,8 @@ def _report(
         click.echo(write_html(finished) if output is None else output / "report.html")
     else:
         click.echo(render(finished, format_, color=sys.stdout.isatty()), nl=False)
+    if format_ != "json" and (next_words := next_command(finished)):
+        say_next(next_words)
     failures = unmet(finished, max_gap, min_accuracy)
     for failure in failures:
         click.echo(f"gate not met: {failure}", err=True)

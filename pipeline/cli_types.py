@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import re
 from typing import Any, TypeAlias
 
 import click
+from click.shell_completion import CompletionItem
+
+from pipeline.option_values import parse_duration, parse_size
 
 Parameter: TypeAlias = click.Parameter | None
 Context: TypeAlias = click.Context | None
 
 AUTO = "auto"
 """An option given as this (or as nothing) means what its default means; MLproject needs a word."""
-
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
 class Auto(click.ParamType[Any, Any]):
@@ -27,6 +27,12 @@ class Auto(click.ParamType[Any, Any]):
     def convert(self, value: Any, param: Parameter, ctx: Context) -> Any:
         """Returns None for ``auto`` and the empty text, else the inner type's value."""
         return None if value in (AUTO, "") else self.inner.convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Completes what the inner type completes, such as paths."""
+        return self.inner.shell_complete(ctx, param, incomplete)
 
 
 class StudyName(click.ParamType[Any, Any]):
@@ -48,12 +54,10 @@ class Duration(click.ParamType[Any, Any]):
 
     def convert(self, value: Any, param: Parameter, ctx: Context) -> float:
         """Returns seconds."""
-        found = _DURATION.fullmatch(str(value).strip())
-        parts = [float(part or 0) for part in found.groups()] if found else []
-        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-        if not seconds:
-            self.fail(f"'{value}' is no duration; expected 90s, 30m, 1h30m or seconds", param, ctx)
-        return seconds
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Address(click.ParamType[Any, Any]):
@@ -104,7 +108,7 @@ class ImageSize(click.ParamType[Any, Any]):
         """Returns height and width in pixels."""
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value).strip())
-        if not found:
-            self.fail(f"'{value}' is no size; expected HEIGHTxWIDTH, such as 32x32", param, ctx)
-        return int(found[1]), int(found[2])
+        try:
+            return parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

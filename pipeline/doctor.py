@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import InputError, PipelineError
 from pipeline.redaction import masked, redacted
@@ -50,6 +52,18 @@ class Finding:
         """Returns it for a terminal."""
         end = f". {self.remedy}" if self.remedy else ""
         return redacted(f"{self.status:<8} {self.subject:<16} {self.text}{end}")
+
+
+def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Returns findings as JSON values: whether a search can start, and each of them."""
+    counts = Counter(finding.status for finding in findings)
+    shown = [{key: redacted(text) for key, text in asdict(one).items()} for one in findings]
+    return {
+        "ready": not counts["problem"],
+        "problems": counts["problem"],
+        "warnings": counts["warning"],
+        "findings": shown,
+    }
 
 
 def examine(

@@ -243,7 +243,9 @@ class Cohort:
         epochs: Largest number of epochs.
         patience: Epochs without a smaller ``val_ce`` after which a trial stops.
         order_seed: Seed of the order of examples, common to all trials of a study.
+        validation_per_epoch: Validation examples that are scored after each epoch; None for all.
         keep_weights: Whether outcomes carry the weights of the best epoch.
+        keep_probabilities: Whether outcomes carry the probabilities of every class.
     """
 
     number: int
@@ -251,7 +253,9 @@ class Cohort:
     epochs: int
     patience: int
     order_seed: int = 0
+    validation_per_epoch: int | None = None
     keep_weights: bool = True
+    keep_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -355,6 +359,27 @@ class PerExample:
 
 
 @dataclass(frozen=True)
+class Probabilities:
+    """What one model says about every class, and the true ones: all that an average needs.
+
+    Logarithms, because a probability that is too small for a float32 still has one.
+
+    Attributes:
+        validation: float32 [num_validation, num_classes], log p, nats.
+        validation_labels: int32 [num_validation], the true classes.
+        train: float32 [m, num_classes], the same of the measured training examples.
+        train_labels: int32 [m].
+        num_train: Examples in the training part, at least m.
+    """
+
+    validation: np.ndarray
+    validation_labels: np.ndarray
+    train: np.ndarray
+    train_labels: np.ndarray
+    num_train: int
+
+
+@dataclass(frozen=True)
 class TrialOutcome:
     """What came of one trial.
 
@@ -365,6 +390,7 @@ class TrialOutcome:
         validation: Per-example results on the validation part, or None.
         curves: Curve name -> values per epoch, from epoch 1.
         weights: Weights of the best epoch, in the order of the ordinary (unstacked) Keras model.
+        probabilities: Those of every class, where the cohort keeps them.
         cause: Why it failed, one line; None otherwise.
         seconds: Wall time of the trial's share of its cohort.
         device: What it was trained on.
@@ -376,6 +402,7 @@ class TrialOutcome:
     validation: PerExample | None = None
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: tuple[np.ndarray, ...] | None = None
+    probabilities: Probabilities | None = None
     cause: str | None = None
     seconds: float = 0.0
     device: str = "cpu"
@@ -388,6 +415,7 @@ class TrialOutcome:
             measurement=None,
             validation=None,
             weights=None,
+            probabilities=None,
             curves={name: values[:epoch] for name, values in self.curves.items()},
         )
 
@@ -477,6 +505,12 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     data: DataNotes | None = None
 
+    @property
+    def validation_per_epoch(self) -> int | None:
+        """Validation examples that early stopping and the curves stand on; None for all."""
+        part = self.definition.get("validation_per_epoch")
+        return int(part) if part else None
+
 
 @dataclass(frozen=True)
 class TestResult:
@@ -497,6 +531,22 @@ class TestResult:
 
 
 @dataclass(frozen=True)
+class TestResults:
+    """Everything that one reading of the test part measured.
+
+    Attributes:
+        models: Trial number -> the model that stands for the trial (of several seeds the mean of
+            their probabilities); None for one whose weights were not kept.
+        trainings: MLflow run -> that training alone; None as above.
+    """
+
+    __test__ = False  # not a pytest class
+
+    models: Mapping[int, TestResult | None] = field(default_factory=dict)
+    trainings: Mapping[str, TestResult | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TestExamples:
     """Per-example results on the test part, of every model that was measured there.
 
@@ -506,6 +556,7 @@ class TestExamples:
             unregularized baseline's.
         class_names: A name per class.
         part_id: SHA-256 (hexadecimal) of the test examples; empty where they are read back.
+        trainings: MLflow run -> the results of that training alone, of trainings of the search.
     """
 
     __test__ = False  # not a pytest class
@@ -514,3 +565,4 @@ class TestExamples:
     results: Mapping[int, PerExample]
     class_names: tuple[str, ...]
     part_id: str = ""
+    trainings: Mapping[str, PerExample] = field(default_factory=dict)

@@ -75,7 +75,9 @@ class Comparison:
         return self.same_end and all(row.agrees for row in self.rows)
 
 
-def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> Comparison:
+def retrain(
+    run_id: str, data_dir: Path | None, device: str, notify: Notify
+) -> tuple[Comparison, ...]:
     """Trains a trial, a finalist or what a study delivered again, and compares.
 
     Args:
@@ -84,20 +86,28 @@ def retrain(run_id: str, data_dir: Path | None, device: str, notify: Notify) -> 
         device: ``auto``, ``cpu`` or ``gpu``.
         notify: Takes a line about what is being done.
 
+    Returns:
+        One comparison; of a study one for each training that is in what it delivered.
+
     Raises:
         InputError: There is no such run, or nothing in it to compare with.
         SplitMismatchError: The data are not those of the study.
         TrackingError: MLflow does not answer.
     """
-    from pipeline.tracking.reproducible_run import read_reproducible_run
+    from pipeline.tracking.reproducible_run import read_reproducible_runs
 
-    recorded = read_reproducible_run(run_id)
-    check_comparable(recorded)
-    spec = datasets.spec_of(recorded.definition, data_dir)
-    made = f"run {recorded.run_id} was measured"
-    dataset = datasets.reload(spec, recorded.trial.split_id, made, "reproduce it")
-    used, outcome = train_again(recorded, dataset, device, notify)
-    return compare(recorded, replace(outcome, device=used))
+    runs = read_reproducible_runs(run_id)
+    for recorded in runs:
+        check_comparable(recorded)
+    first = runs[0]
+    spec = datasets.spec_of(first.definition, data_dir)
+    made = f"run {first.run_id} was measured"
+    dataset = datasets.reload(spec, first.trial.split_id, made, "reproduce it")
+    found = []
+    for recorded in runs:
+        used, outcome = train_again(recorded, dataset, device, notify)
+        found.append(compare(recorded, replace(outcome, device=used)))
+    return tuple(found)
 
 
 def check_comparable(recorded: ReproducibleRun) -> None:
@@ -135,6 +145,7 @@ def train_again(
         epochs=len(trial.curves["val_ce"]) if pruned else int(space["epochs"]),
         patience=int(space["patience"]),
         order_seed=int(recorded.definition["seed"]),
+        validation_per_epoch=recorded.definition.get("validation_per_epoch"),
         keep_weights=False,
     )
     notify(f"training trial {trial.number} again on {used}, at most {cohort.epochs} epochs")
@@ -171,12 +182,13 @@ def measured_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row
     assert before is not None
     assert now is not None
     val_ce = tolerance_of(before.val_ce, outcome.validation)
+    curve = tolerance_of(before.val_ce, outcome.validation, scored_share(recorded, outcome))
     limits = {
         "val_ce": val_ce,
         "val_accuracy": accuracy_tolerance(outcome),
         "train_ce": max(val_ce, RELATIVE * before.train_ce),
         "gap_ce": val_ce,
-        "best_epoch": best_epoch_tolerance(recorded, outcome, val_ce),
+        "best_epoch": best_epoch_tolerance(recorded, outcome, curve),
     }
     return tuple(
         Row(name, float(getattr(before, name)), float(getattr(now, name)), limit)
@@ -187,6 +199,7 @@ def measured_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row
 def curve_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row, ...]:
     """Returns the curves of a pruned trial: at its last epoch, and where they differ most."""
     before, now = recorded.trial.curves, outcome.curves
+    share = scored_share(recorded, outcome)
     epochs = min(len(before["val_ce"]), len(now["val_ce"]))
     apart = np.abs(np.subtract(before["val_ce"][:epochs], now["val_ce"][:epochs]))
     rows = []
@@ -196,32 +209,51 @@ def curve_rows(recorded: ReproducibleRun, outcome: TrialOutcome) -> tuple[Row, .
     ]:
         recorded_value, value = before[name][epoch - 1], now[name][epoch - 1]
         limit = (
-            accuracy_tolerance(outcome)
+            accuracy_tolerance(outcome, share)
             if name == "val_accuracy"
-            else tolerance_of(recorded_value, outcome.validation)
+            else tolerance_of(recorded_value, outcome.validation, share)
         )
         rows.append(Row(f"{name}, epoch {epoch}", recorded_value, value, limit))
     return tuple(dict.fromkeys(rows))
 
 
-def tolerance_of(value: float, validation: PerExample | None) -> float:
-    """Returns how far a mean cross-entropy may be from another of the same training, nats."""
+def scored_share(recorded: ReproducibleRun, outcome: TrialOutcome) -> float:
+    """Returns the share of the validation part that the curves stand on, in (0, 1]."""
+    part = recorded.definition.get("validation_per_epoch")
+    whole = len(outcome.validation.nll) if outcome.validation else 0
+    return min(part / whole, 1.0) if part and whole else 1.0
+
+
+def tolerance_of(value: float, validation: PerExample | None, share: float = 1.0) -> float:
+    """Returns how far a mean cross-entropy may be from another of the same training, nats.
+
+    Args:
+        value: One of them.
+        validation: Results on the whole validation part; None where there are none.
+        share: Share of it that the means stand on.
+    """
     # One example says nothing about the spread: only the other tolerances count then.
     nll = validation.nll if validation is not None else ()
-    error = standard_error(nll) if len(nll) > 1 else 0.0
+    error = standard_error(nll) / np.sqrt(share) if len(nll) > 1 else 0.0
     return max(SE_SHARE * error, RELATIVE * abs(value), SMALLEST)
 
 
-def accuracy_tolerance(outcome: TrialOutcome) -> float:
-    """Returns how far the accuracy may be off: examples on the border change sides."""
+def accuracy_tolerance(outcome: TrialOutcome, share: float = 1.0) -> float:
+    """Returns how far the accuracy may be off: examples on the border change sides.
+
+    Args:
+        outcome: With results on the whole validation part.
+        share: Share of it that the accuracy stands on.
+    """
     if outcome.validation is None:
         return SMALLEST
     correct = outcome.validation.correct
-    spread = float(np.sqrt(correct.mean() * (1 - correct.mean()) / len(correct)))
-    return max(SE_SHARE * spread, 1.0 / len(correct), SMALLEST)
+    count = share * len(correct)
+    spread = float(np.sqrt(correct.mean() * (1 - correct.mean()) / count))
+    return max(SE_SHARE * spread, 1.0 / count, SMALLEST)
 
 
-def best_epoch_tolerance(recorded: ReproducibleRun, outcome: TrialOutcome, val_ce: float) -> float:
+def best_epoch_tolerance(recorded: ReproducibleRun, outcome: TrialOutcome, curve: float) -> float:
     """Returns 0, or the distance of the best epochs where the curve is as low in both.
 
     A flat curve has its minimum where rounding puts it.
@@ -232,7 +264,7 @@ def best_epoch_tolerance(recorded: ReproducibleRun, outcome: TrialOutcome, val_c
     first, second = sorted((before.best_epoch, now.best_epoch))
     # The one that stopped later has both epochs in its curve.
     longer = max(recorded.trial.curves["val_ce"], outcome.curves["val_ce"], key=len)
-    flat = abs(longer[second - 1] - longer[first - 1]) <= val_ce
+    flat = abs(longer[second - 1] - longer[first - 1]) <= curve
     return float(second - first) if flat else 0.0
 
 

@@ -1,11 +1,13 @@
-"""An ``mlflow server`` on this machine, in a folder of its own."""
+"""An ``mlflow server``, or a served model, on this machine, in a folder of its own."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -53,3 +55,33 @@ def serve(folder, *arguments) -> tuple[subprocess.Popen, str]:
 def end(process: subprocess.Popen) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def served_model(folder, model, monkeypatch):
+    """Gives the address at which ``mlflow models serve`` gives a model of a folder's store."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "models", "serve", "-m", model),
+        *("--env-manager", "local", "--port", str(port), "--workers", "1"),
+    ]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    # `mlflow` looks for its server there; the model has to do without the package.
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", programs)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    with (folder / "served.log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
+        while time.monotonic() < deadline:
+            assert process.poll() is None, (folder / "served.log").read_text()[-2000:]
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{address}/ping", timeout=2).ok:
+                    break
+            time.sleep(0.5)
+        yield address
+    finally:
+        end(process)

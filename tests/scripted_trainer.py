@@ -7,7 +7,7 @@ scripts more: which trials fail, which learn nothing, how late a trial stops tha
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from pipeline.records import (
     EpochReport,
     Measurement,
     PerExample,
+    Probabilities,
     StepTiming,
     TrialOutcome,
 )
@@ -83,9 +84,8 @@ class CohortTrainer:
             for number in inbox():
                 told.setdefault(number, epoch)
                 lengths[number] = min(lengths[number], told[number] + self.script.deaf_epochs)
-        return tuple(
-            outcome(trial, curves[trial.number], lengths[trial.number]) for trial in cohort.trials
-        )
+        found = [outcome(t, curves[t.number], lengths[t.number]) for t in cohort.trials]
+        return tuple(with_probabilities(o) if cohort.keep_probabilities else o for o in found)
 
     def _stumble(self, cohort, epoch):
         for trial in cohort.trials:
@@ -132,6 +132,27 @@ def outcome(trial, values, length):
     return TrialOutcome(
         trial.number, "COMPLETE", measurement, validation, curves, weights, seconds=0.1
     )
+
+
+def with_probabilities(trained):
+    """Returns an outcome that says of every class what its results per example say of one."""
+    if trained.validation is None:
+        return trained
+    nll = trained.validation.nll.astype(np.float64)
+    shift = trained.measurement.gap_ce / nll.mean()
+    train, labels = nll * (1 - shift), np.arange(NUM_EXAMPLES, dtype=np.int32) % 10
+    probabilities = Probabilities(
+        log_probabilities(nll, labels), labels, log_probabilities(train, labels), labels, 1000
+    )
+    return replace(trained, probabilities=probabilities)
+
+
+def log_probabilities(nll, labels):
+    """Returns log p of ten classes: the true one's, and the rest evenly on the others."""
+    others = np.log(np.maximum(-np.expm1(-nll), 1e-12) / 9)
+    logs = np.repeat(others[:, None], 10, axis=1)
+    logs[np.arange(len(labels)), labels] = -nll
+    return logs.astype(np.float32)
 
 
 def per_example(val_ce):

@@ -271,21 +271,25 @@ def test_the_datasets_are_listed(call):
     ]  # fmt: skip
     assert "with scikit-learn" in lines[2]
     assert "my.npz" in lines[-1]
+    assert result.stderr == "Next: pipeline datasets show digits\n"
     assert call("datasets").stdout == result.stdout
 
 
-def test_a_dataset_is_shown_with_a_picture_of_its_images(call, folder):
+def test_a_dataset_is_shown_and_nothing_is_written(call, folder):
     result = call("datasets", "show", "digits")
     assert result.exit_code == 0, result.output
     assert "digits: image, inputs [8, 8, 1] (uint8), 10 classes" in result.stdout
     assert "train 1,079, validation 359, test 359 (sealed)" in result.stdout
-    assert result.stdout.endswith("samples per class: digits-samples.png\n")
-    assert (folder / "digits-samples.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert list(folder.iterdir()) == []
+    assert result.stderr == "Next: pipeline search --dataset digits\n"
 
 
-def test_the_picture_goes_where_it_is_asked_for(call, folder):
-    assert call("datasets", "show", "digits", "--picture", "mine.png").exit_code == 0
+def test_a_picture_of_the_images_goes_where_it_is_asked_for(call, folder):
+    result = call("datasets", "show", "digits", "--picture", "mine.png")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("samples per class: mine.png\n")
     assert [path.name for path in folder.iterdir()] == ["mine.png"]
+    assert (folder / "mine.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
 def test_a_shipped_space_is_checked_and_printed(call):
@@ -364,11 +368,13 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     assert "trial 2 (l1): val accuracy" in result.stderr
-    assert result.stderr.endswith("Now: pipeline report --study 'my study'\n")
+    assert result.stderr.endswith("Next: pipeline report --study 'my study'\n")
 
     text, page = scripted("report"), scripted("report", "--format", "json", "--output", "pages")
     assert (text.exit_code, page.exit_code) == (3, 3)
     assert text.stdout and "Traceback" not in text.stderr
+    # The page says what to do; there is no model to use.
+    assert "Next:" not in text.stderr + page.stderr
     told = json.loads(page.stdout)
     assert (told["status"], told["winner"], told["test"]) == ("no_skill", None, None)
     assert {path.name for path in (folder / "pages").iterdir()} >= {
@@ -484,10 +490,11 @@ TRIAL_KEYS = [
     "seconds", "verdict", "diverged", "excluded_because", "mlflow_run_id",
 ]  # fmt: skip
 KEYS = [
-    "status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible", "trials",
-    "test", "test_reads_by_other_studies", "model_uri", "alias", "alias_because", "notes",
-    "finalists", "frequencies", "frequencies_search", "optimism", "compared", "warnings",
-    "data_findings",
+    "status", "dataset", "study", "split_id", "validation_per_epoch", "rule", "winner",
+    "reference", "eligible", "trials",
+    "delivered", "test", "test_reads_by_other_studies", "model_uri", "alias", "alias_because",
+    "notes", "finalists", "frequencies", "frequencies_search", "optimism", "compared",
+    "side_by_side", "warnings", "data_findings",
 ]  # fmt: skip
 TEST_KEYS = [
     "ce", "ce_low", "ce_high", "accuracy", "accuracy_low", "accuracy_high", "gap_ce", "gap_ce_low",
@@ -503,7 +510,7 @@ def test_a_real_search_trains_every_reference_and_says_what_to_do_next(real):
     for name in ("baseline", "l2", "l1", "dropout", "max_norm", "batch_norm"):
         assert re.search(rf"^trial \d \({name}\): val accuracy 0\.\d+", done.stderr, re.MULTILINE)
     assert "the search takes" in done.stderr
-    assert done.stderr.endswith("Now: pipeline report --study digits\n")
+    assert done.stderr.endswith("Next: pipeline report --study digits\n")
     assert "Warning" not in done.stderr
 
 
@@ -549,11 +556,13 @@ def test_gates_judge_the_test_part_and_name_every_failure(real):
     test = json.loads(real["json"].stdout)["test"]
     above, below = str(test["gap_ce_high"] + 1e-4), str(test["accuracy_low"] - 1e-4)
     met = command(real["folder"], "report", "--max-gap", above, "--min-accuracy", below)
-    assert (met.returncode, met.stderr) == (0, "")
+    following = "Next: pipeline predict --model models:/digits-least-overfit@champion --input FILE"
+    assert (met.returncode, met.stderr) == (0, f"{following}\n")
     failed = command(real["folder"], "report", "--max-gap", "0", "--min-accuracy", "1")
     assert failed.returncode == 4
     assert failed.stdout == met.stdout
-    gap, accuracy = failed.stderr.splitlines()
+    told, gap, accuracy = failed.stderr.splitlines()
+    assert told == following
     assert gap.startswith("gate not met: --max-gap 0: the gap on the test part may be ")
     assert accuracy.startswith("gate not met: --min-accuracy 1: the accuracy on the test part may")
     assert decimal(test["gap_ce_high"]) in gap and decimal(test["accuracy_low"]) in accuracy

@@ -19,9 +19,11 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 LAYERS = (
     (
         "pipeline",
+        "pipeline.callable_module",
         "pipeline.errors",
         "pipeline.formatting",
         "pipeline.native_stderr",
+        "pipeline.option_values",
         "pipeline.records",
         "pipeline.redaction",
     ),
@@ -33,8 +35,11 @@ LAYERS = (
     ("pipeline.search",),
     ("pipeline.report",),
     ("pipeline.predict", "pipeline.reproduce", "pipeline.doctor"),
+    ("pipeline.api", "pipeline.arguments", "pipeline.notebook"),
     (
         "pipeline.cli",
+        "pipeline.cli_completion",
+        "pipeline.cli_datasets",
         "pipeline.cli_group",
         "pipeline.cli_options",
         "pipeline.cli_study",
@@ -45,7 +50,15 @@ LAYERS = (
 
 # Library -> the files and folders (with a slash) that may import it.
 DOORS = {
-    "click": {"cli.py", "cli_group.py", "cli_options.py", "cli_study.py", "cli_types.py"},
+    "click": {
+        "cli.py",
+        "cli_completion.py",
+        "cli_datasets.py",
+        "cli_group.py",
+        "cli_options.py",
+        "cli_study.py",
+        "cli_types.py",
+    },
     "jax": {"training/backend.py"},
     "keras": {"training/", "tracking/models/", "datasets/official_files.py"},
     "jinja2": {"report/render/html.py"},
@@ -55,12 +68,12 @@ DOORS = {
         "report/figures/names.py",
     },
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/storage.py"},
+    "optuna": {"search/study.py", "search/storage.py", "search/samplers.py"},
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
     "ray": {"search/executors/ray.py"},
-    "rich": {"cli_study.py", "search/progress.py", "report/render/text.py"},
+    "rich": {"api.py", "cli_study.py", "search/progress.py", "report/render/text.py"},
     "ruamel": {"search/space/yaml_document.py"},
     "sklearn": {"datasets/digits.py", "report/evidence/importance.py"},
     "sqlalchemy": {"tracking/"},
@@ -73,7 +86,7 @@ LAZY = {"PIL", "jax", "keras", "matplotlib", "mlflow", "optuna", "pyarrow", "skl
 AT_ONCE = {
     "keras": {"training/"},
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py"},
+    "optuna": {"search/study.py", "search/samplers.py"},
 }
 
 

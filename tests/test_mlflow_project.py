@@ -95,16 +95,20 @@ def runs(ran):
     from mlflow import MlflowClient
 
     client = MlflowClient(ran.uri)
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(experiments)
+    found = every_run(client)
     parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1, [run.info.run_name for run in parents]
     children = {
-        int(run.data.tags["trial"]): run
-        for run in found
-        if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id
+        int(run.data.tags["trial"]): run for run in found if run.data.tags["role"] == "trial"
     }
+    owners = {run.data.tags["mlflow.parentRunId"] for run in children.values()}
+    assert owners == {parents[0].info.run_id}
     return client, parents[0], children
+
+
+def every_run(client, condition=""):
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client.search_runs(experiments, filter_string=condition)
 
 
 @pytest.fixture(scope="module")
@@ -120,20 +124,38 @@ def test_it_ends_well_in_a_table_that_names_a_winner(ran):
     assert "Test part (read once)" in ran.output
 
 
-def test_the_run_that_mlflow_made_is_the_parent_and_the_trials_are_its_children(ran, runs):
-    _, parent, children = runs
-    assert f"in run with ID '{parent.info.run_id}'" in ran.output
-    assert f"=== Run (ID '{parent.info.run_id}') succeeded ===" in ran.output
-    assert parent.data.tags["mlflow.project.entryPoint"] == "main"
+def test_the_study_is_one_run_in_the_experiment_of_every_study(ran, runs):
+    client, parent, children = runs
+    assert client.get_experiment(parent.info.experiment_id).name == "least-overfit"
     assert parent.data.tags["study"] == "a study's name"
     assert parent.info.status == "FINISHED"
     assert sorted(children) == list(range(TRIALS))
     assert {run.info.status for run in children.values()} == {"FINISHED"}
 
 
+def test_its_params_are_the_few_that_matter_and_the_space_is_a_file(runs):
+    client, parent, _ = runs
+    assert 10 <= len(parent.data.params) <= 20
+    assert "auto" not in parent.data.params.values()
+    assert (parent.data.params["epochs"], parent.data.params["family"]) == (str(EPOCHS), "mlp")
+    assert parent.data.params["search.dropout_rate"] == "0 to 0.7"
+    files = [entry.path for entry in client.list_artifacts(parent.info.run_id)]
+    assert "search_space.yaml" in files
+
+
+def test_the_run_that_mlflow_made_is_a_child_of_the_study(ran, runs):
+    client, parent, _ = runs
+    (command,) = every_run(client, "tags.role = 'command'")
+    assert f"=== Run (ID '{command.info.run_id}') succeeded ===" in ran.output
+    assert command.data.tags["mlflow.project.entryPoint"] == "main"
+    assert command.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert command.data.params["trials"] == str(TRIALS)
+    assert command.info.status == "FINISHED"
+
+
 def test_parameters_arrive(runs):
     _, parent, children = runs
-    assert parent.data.params["trials"] == str(TRIALS)
+    assert parent.data.tags["trials_total"] == str(TRIALS)
     assert all(run.data.metrics["epochs"] <= EPOCHS for run in children.values())
     assert max(run.data.metrics["epochs"] for run in children.values()) == EPOCHS
 
@@ -170,7 +192,7 @@ def test_the_champion_is_registered(runs, reported):
 
 
 def test_the_same_command_again_reads_nothing_and_registers_nothing(ran, runs, reported):
-    """It stands behind the tests of the first run: another parent run takes the study over."""
+    """It stands behind the tests of the first run."""
     client, first, _ = runs
     for _ in range(2):
         done = mlflow_run(
@@ -181,10 +203,10 @@ def test_the_same_command_again_reads_nothing_and_registers_nothing(ran, runs, r
         assert "Test part (read once)" in done.output
         assert "reading the test part" not in done.output
         assert "registering the model" not in done.output
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    parents = client.search_runs(experiments, filter_string="tags.role = 'study'")
-    assert len(parents) == 1 and parents[0].info.run_id != first.info.run_id
-    assert parents[0].data.tags["test_reads"] == "1"
+    (parent,) = every_run(client, "tags.role = 'study'")
+    assert parent.info.run_id == first.info.run_id
+    assert parent.data.tags["test_reads"] == "1"
+    assert len(every_run(client, "tags.role = 'command'")) == 3
     versions = client.search_model_versions("name='digits-least-overfit'")
     assert [str(version.version) for version in versions] == [reported["model_uri"].split("/")[-1]]
     shown = json.loads(report(ran.folder, "--study", "a study's name", "--format", "json").stdout)

@@ -119,7 +119,8 @@ def test_every_option_is_a_parameter_or_has_a_reason_not_to_be(entry_point, name
 
 def test_main_takes_every_parameter_of_search_and_those_of_report_that_choose_or_judge():
     names = [constant.name for constant in constants()]
-    own = ("rule", *names, "seeds", "finalists", "promote", "max_gap", "min_accuracy")
+    own = ("rule", *names, "seeds", "finalists", "deliver", "promote")
+    own += ("max_gap", "min_accuracy")
     report = {name: parameters("report")[name] for name in own}
     assert parameters("main") == parameters("search") | report
 

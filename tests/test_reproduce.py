@@ -81,6 +81,25 @@ def test_the_best_epoch_may_move_along_a_flat_curve_only():
     assert [row.name for row in found.rows if not row.agrees] == ["best_epoch"]
 
 
+def test_curves_of_a_part_of_validation_may_differ_by_more():
+    run = recorded()
+    part = replace(run, definition=DEFINITION | {"validation_per_epoch": 16})
+    far = replace(run.trial, curves=CURVES | {"val_ce": (0.9, 0.42, 0.4, 0.401)})
+    moved = again(best_epoch=2)
+    moved = replace(moved, curves=far.curves)
+    # 25 times fewer examples: five times the standard error. What is measured has the usual one.
+    assert 0.25 * STANDARD_ERROR < 0.02 < 5 * 0.25 * STANDARD_ERROR
+    assert not compare(replace(run, trial=far), moved).agrees
+    assert compare(replace(part, trial=far), moved).agrees
+    worse = replace(moved, measurement=replace(moved.measurement, val_ce=0.42))
+    found = compare(replace(part, trial=far), worse)
+    assert [row.name for row in found.rows if not row.agrees] == ["val_ce"]
+    pruned = replace(part, trial=recorded("PRUNED", None).trial)
+    off = replace(again(), curves=CURVES | {"val_ce": (0.9, 0.52, 0.4, 0.401)})
+    assert compare(pruned, off).agrees
+    assert not compare(replace(pruned, definition=DEFINITION), off).agrees
+
+
 def test_a_pruned_trial_compares_its_curves_up_to_there():
     run = recorded("PRUNED", None)
     found = compare(run, again())
@@ -154,6 +173,40 @@ def folder(tmp_path_factory):
         options = SearchOptions("mine.npz", search_space="small.yaml", executor="inline")
         run_search(options, prepare(options), Silent())
         yield path
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
+def test_a_study_that_scores_a_part_of_validation_is_measured_on_all_and_reproduced(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SPACE)
+    random, labels = np.random.default_rng(0), np.arange(12_000) % 3
+    np.savez("large.npz", x=random.normal(labels[:, None], 2.0, (12_000, 5)), y=labels)
+    options = SearchOptions(
+        "large.npz", search_space="small.yaml", executor="inline", train_examples=300
+    )
+    run_search(options, prepare(options), Silent())
+    study = tracking.connect().read_study("large")
+    assert study.validation_per_epoch == 2_000
+    for trial in study.trials:
+        assert len(trial.validation.nll) == 2_400
+        measured, curve = trial.measurement, trial.curves["val_ce"]
+        assert measured.val_ce == pytest.approx(float(trial.validation.nll.mean()), rel=1e-6)
+        assert measured.val_ce != min(curve)
+        assert measured.best_epoch == int(np.argmin(curve)) + 1
+    result = reproduce(study.trials[0].mlflow_run_id)
+    assert result.exit_code == 0, result.output
+    assert "The numbers agree." in result.stdout
+    # The report restores the winner and compares it with what was recorded: all of validation.
+    command = ["report", "--study", "large", "--seeds", "1", "--format", "json"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["status"], told["validation_per_epoch"]) == ("ok", 2_000)
+    assert told["test"]["reads"] == 1
 
 
 def reproduce(run_id):

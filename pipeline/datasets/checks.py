@@ -1,7 +1,8 @@
 """Examines a user's data and their split for what should be known before training.
 
 Each check yields findings (``findings``). They look at train and validation; of the test part only
-at its size and at which classes it has, so that nothing else of it becomes known.
+at its size, which classes it has and how many of its examples equal open ones, so that nothing else
+of it becomes known.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def examine(case: Case) -> tuple[Finding, ...]:
         class_names,
         split_made,
         equal_examples,
+        known_test,
         contradictions,
         leaking,
         class_sizes,
@@ -128,6 +130,23 @@ def equal_examples(case: Case) -> Iterator[Finding]:
         f"{found} in every input ({len(sizes):,} are different); {why}, so that"
         f" {percent(across.mean())} of validation is known from training",
     )
+
+
+def known_test(case: Case) -> Iterator[Finding]:
+    """Says how many test examples equal those that are open."""
+    raw, split = case.raw, case.split
+    if not split.official_test:
+        known = int(np.isin(case.equal[split.test], case.equal[case.open]).sum())
+        why = _why_apart(case)
+    else:
+        known = raw.count_known() if raw.count_known is not None else 0
+        why = "the data come with it"
+    if known:
+        yield Finding(
+            "repeated_test",
+            f"{known:,} of {len(split.test):,} test examples equal training or validation examples"
+            f" in every input; {why}, so that test figures look better than those of new examples",
+        )
 
 
 def _why_apart(case: Case) -> str:

@@ -21,6 +21,7 @@ from scipy import sparse
 
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.pixels import PictureForm
+from pipeline.datasets.formats.table import TextForm
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.official_files import Layout, OfficialFiles
 from pipeline.datasets.splits import Split
@@ -82,11 +83,13 @@ class Columns:
         label: Column of the classes.
         features: Columns that a model takes, in the table's order.
         types: The type of each of them, and of those that were left out for what they hold.
+        written: How the text file is written; None for others.
     """
 
     label: str
     features: tuple[str, ...]
     types: tuple[ColumnType, ...] = ()
+    written: TextForm | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ class RawColumn:
         kind: ``number``, ``boolean`` (0 and 1) or ``date`` (seconds since 1970, UTC), which are
             float64 with NaN for a missing value; or ``category`` or ``text``, which are strings,
             the empty one for a missing value.
-        form: How the data write a date; ``number`` for a category whose words are numbers; empty
-            for others.
+        form: How the data write a date; ``number`` for a category whose words are numbers; ``,``
+            for a number whose texts have a decimal comma; empty for others.
         gaps: Whether the training part misses values.
     """
 
@@ -161,6 +164,8 @@ class RawData:
         num_test: Published size of the official test part; None where there is none.
         read_test: Reads the official test part; None where there is none. Must not have opened
             its file before it is called, where it is a file of its own.
+        count_known: Counts the examples of the official test part that equal others; None where
+            there is none, or nobody counts.
         columns: What the columns are used for; None unless the data are a table.
         pictures: What the pictures were turned into; None unless the data are picture files.
         fit_encoding: Raw training examples -> their encoding; None where ``inputs`` are numbers.
@@ -178,6 +183,7 @@ class RawData:
     num_validation: int | None = None
     num_test: int | None = None
     read_test: Callable[[], Part] | None = None
+    count_known: Callable[[], int] | None = None
     columns: Columns | None = None
     pictures: PictureForm | None = None
     fit_encoding: Callable[[Any], Encoding] | None = None
@@ -307,6 +313,8 @@ class Dataset:
         split_sizes: Number of examples of ``train``, ``validation`` and ``test``.
         measured: int64 ``[m]``, the positions in ``train`` on which the train side is measured,
             m = min(n_train, max(n_validation, 10000)); every prefix is stratified.
+        validation_order: int64 ``[n_validation]``, an order of the positions in ``validation`` of
+            which every prefix is stratified: after an epoch a prefix is scored.
         mean: float32 of ``input_shape``, fitted on train; None for ``multi_hot``.
         deviation: float32 of ``input_shape``, never 0, fitted on train; None for ``multi_hot``.
         chance: What a model without skill reaches on validation.
@@ -331,6 +339,7 @@ class Dataset:
     split_id: str
     split_sizes: Mapping[str, int]
     measured: np.ndarray
+    validation_order: np.ndarray
     mean: np.ndarray | None
     deviation: np.ndarray | None
     chance: ChanceLevel

@@ -27,9 +27,22 @@ def equal_inputs(inputs: Any) -> np.ndarray:
     Returns:
         int64 ``[num_examples]``, from 0, in no order.
     """
+    return np.unique(digests(inputs), return_inverse=True)[1].astype(np.int64)
+
+
+def digests(inputs: Any) -> np.ndarray:
+    """Returns 64 bits per example, the same for examples whose inputs are equal.
+
+    Args:
+        inputs: As :func:`equal_inputs` takes them. Of two arrays of one dtype the bits can be
+            compared, of rows of two tables not.
+
+    Returns:
+        uint64 ``[num_examples]``.
+    """
     # Of 200,000 different examples two share 64 bits once in a billion times.
-    digests = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in _rows(inputs))
-    return np.unique(np.frombuffer(digests, "<u8"), return_inverse=True)[1].astype(np.int64)
+    found = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in _rows(inputs))
+    return np.frombuffer(found, "<u8")
 
 
 def kept_together(groups: np.ndarray | None, equal: np.ndarray) -> np.ndarray | None:

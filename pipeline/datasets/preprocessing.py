@@ -25,6 +25,7 @@ from pipeline.datasets.splits import (
     measured_examples,
     split_examples,
     split_id,
+    validation_order,
 )
 from pipeline.errors import DatasetError
 from pipeline.records import ChanceLevel, DatasetSpec
@@ -83,6 +84,7 @@ def assemble(
             "test": len(split.test),
         },
         measured=measured_examples(train.labels, len(validation), spec.seed),
+        validation_order=validation_order(validation.labels, spec.seed),
         mean=mean,
         deviation=deviation,
         chance=chance_level(train.labels, validation.labels, len(raw.class_names)),

@@ -26,7 +26,7 @@ TEST_SHARE = 0.2
 MEASURED_AT_LEAST = 10_000
 
 # One stream of random numbers per purpose, so that changing one leaves the others alone.
-_TEST_STREAM, _VALIDATION_STREAM, _MEASURED_STREAM = 1, 2, 3
+_TEST_STREAM, _VALIDATION_STREAM, _MEASURED_STREAM, _SCORED_STREAM = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +156,19 @@ def measured_examples(train_labels: np.ndarray, num_validation: int, seed: int) 
     """
     num_measured = min(len(train_labels), max(num_validation, MEASURED_AT_LEAST))
     return stratified_order(train_labels, _stream(seed, _MEASURED_STREAM))[:num_measured]
+
+
+def validation_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Returns an order of the validation part, the same for all trials of a study.
+
+    Args:
+        labels: int32 ``[n_validation]``.
+        seed: Seed of the split.
+
+    Returns:
+        int64 ``[n_validation]``; every prefix is stratified.
+    """
+    return stratified_order(labels, _stream(seed, _SCORED_STREAM))
 
 
 def split_id(split: Split, seed: int, fingerprint: str) -> str:

@@ -28,6 +28,7 @@ from pipeline.datasets.dataset import (
     RawColumn,
 )
 from pipeline.datasets.findings import Finding
+from pipeline.datasets.formats.table import TextForm
 from pipeline.errors import InputError, printable
 from pipeline.records import ChanceLevel, DataNotes, DatasetSpec
 
@@ -174,7 +175,9 @@ def as_lines(description: dict[str, Any]) -> list[str]:
     if description["columns"]:
         told = dict(description["columns"])
         types = tuple(ColumnType(**one) for one in told.pop("types"))
-        lines += _column_lines(Columns(**told, types=types), len(classes))
+        if told["written"]:
+            told["written"] = TextForm(**told["written"])
+        lines += _column_lines(Columns(**told | {"types": types}), len(classes))
     lines += _finding_lines([Finding(**finding) for finding in description["findings"]])
     width = max(len(entry["name"]) for entry in classes)
     lines.append(f"{'class':<{width}}  {'train':>8}  {'validation':>10}")
@@ -196,6 +199,8 @@ def data_notes(dataset: DatasetSummary) -> DataNotes:
     """Returns the same for the study's record, in sentences."""
     about, columns = [], dataset.columns
     if columns is not None:
+        if columns.written is not None:
+            about.append(_written_line(columns.written))
         about.append(_column_line(columns, dataset.num_classes))
         features = [one for one in columns.types if one.name in columns.features]
         kinds = Counter(one.kind for one in features)
@@ -217,6 +222,8 @@ def _finding_lines(findings: Iterable[Finding]) -> list[str]:
 def _column_lines(columns: Columns, num_classes: int) -> list[str]:
     """Returns the label and the features; where they are more than numbers, a line for each."""
     lines = [_column_line(columns, num_classes)]
+    if columns.written is not None:
+        lines.insert(0, _written_line(columns.written))
     types = columns.types[:SHOWN_TYPES]
     if all(one.done == PLAIN or one.name not in columns.features for one in columns.types):
         return lines
@@ -228,6 +235,12 @@ def _column_lines(columns: Columns, num_classes: int) -> list[str]:
     if len(types) < len(columns.types):
         lines.append(f"... and {len(columns.types) - len(types):,} columns more")
     return lines
+
+
+def _written_line(written: TextForm) -> str:
+    delimiter = "tab" if written.delimiter == "\t" else f"'{written.delimiter}'"
+    decimal = f", decimal mark '{written.decimal}'" if written.decimal else ""
+    return printable(f"text in {written.encoding}, columns separated by {delimiter}{decimal}")
 
 
 def _column_line(columns: Columns, num_classes: int) -> str:

@@ -63,6 +63,7 @@ def read_inputs(
     note: Note = ignored,
     delimiter: str | None = None,
     decimal: str | None = None,
+    usual_decimal: str | None = None,
 ) -> np.ndarray:
     """Returns a file's examples as the model takes them.
 
@@ -72,6 +73,7 @@ def read_inputs(
         note: Takes a sentence on what of the file was not used, or is not clear.
         delimiter: What separates the columns of a text; None to detect it.
         decimal: The decimal mark of a text; None to detect it.
+        usual_decimal: The decimal mark of training; None where unknown.
 
     Returns:
         float32 ``[num_examples, *shape]``; for tokens int32 ``[num_examples, longest]``, 0 for
@@ -83,7 +85,9 @@ def read_inputs(
     """
     check_file(path)
     if entrance.names and ending(path) in ENDINGS:
-        table = read_columns(path, entrance.names, note, delimiter, decimal)
+        table = read_columns(
+            path, entrance.names, note, delimiter, decimal, usual_decimal=usual_decimal
+        )
         return np.column_stack([table.numbers(name) for name in entrance.names])
     found = READERS[ending(path)](path, entrance, note)
     fit = _tokens if entrance.kind == "tokens" else _numbers
@@ -181,7 +185,9 @@ def _read_csv(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
 
     A column whose name says that it holds labels is left out, as in a dataset.
     """
-    rows = [row for row in csv.reader(_lines(path)) if row]
+    lines = list(csv.reader(_lines(path)))
+    rows = [row for row in lines if row]
+    _tell_blank(path, len(lines) - len(rows), note)
     header = rows[0] if rows and not all(map(_is_number, rows[0])) else []
     if rows and not header:
         note(f"{path}: the first line holds numbers alone and was taken as an example, no header")
@@ -204,14 +210,14 @@ def _read_csv(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
 
 def _read_jsonl(path: Path, entrance: Entrance, note: Note) -> list[list[int]]:
     rows = []
-    for number, line in enumerate(filter(str.strip, _lines(path))):
+    for number, line in _filled_lines(path, note):
         try:
             row = json.loads(line)
         except ValueError:
             row = None
         if not isinstance(row, list) or any(type(entry) is not int for entry in row):
             raise InputError(
-                f"{path}: line {number + 1} is no list of token ids; expected such as [1, 14, 22]"
+                f"{path}: line {number} is no list of token ids; expected such as [1, 14, 22]"
             )
         rows.append(row)
     return _bounded(path, rows, entrance)
@@ -219,12 +225,12 @@ def _read_jsonl(path: Path, entrance: Entrance, note: Note) -> list[list[int]]:
 
 def _read_txt(path: Path, entrance: Entrance, note: Note) -> list[list[int]]:
     rows = []
-    for number, line in enumerate(filter(str.strip, _lines(path))):
+    for number, line in _filled_lines(path, note):
         try:
             rows.append([int(word) for word in line.replace(",", " ").split()])
         except ValueError:
             raise InputError(
-                f"{path}: line {number + 1} holds more than token ids; expected such as 1 14 22"
+                f"{path}: line {number} holds more than token ids; expected such as 1 14 22"
             ) from None
     return _bounded(path, rows, entrance)
 
@@ -241,6 +247,19 @@ def _bounded(path: Path, rows: list[list[int]], entrance: Entrance) -> list[list
             " expected token ids"
         )
     return rows
+
+
+def _filled_lines(path: Path, note: Note) -> list[tuple[int, str]]:
+    """Returns the lines that are not blank, with their numbers; tells how many were."""
+    lines = list(enumerate(_lines(path), 1))
+    filled = [(number, line) for number, line in lines if line.strip()]
+    _tell_blank(path, len(lines) - len(filled), note)
+    return filled
+
+
+def _tell_blank(path: Path, count: int, note: Note) -> None:
+    if count:
+        note(f"{path}: {count:,} blank lines were passed over; rows are counted without them")
 
 
 def _lines(path: Path) -> list[str]:

@@ -92,7 +92,7 @@ def predict(
             with errors_in_one_line(path):
                 raw, of_files = read_text_inputs(path, columns, note)
         else:
-            raw = read_raw_inputs(path, columns, note, delimiter, decimal)
+            raw = read_raw_inputs(path, columns, note, delimiter, decimal, files.decimal)
         tell_unseen(path, columns, raw, raw_inputs.vocabularies(model), note)
         outputs = raw_inputs.outputs(model, raw, batch_size)
     else:
@@ -102,7 +102,7 @@ def predict(
         if is_pictures(path):
             inputs, of_files = _read_pictures(path, entrance, files, note)
         else:
-            inputs = read_inputs(path, entrance, note, delimiter, decimal)
+            inputs = read_inputs(path, entrance, note, delimiter, decimal, files.decimal)
         outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
     probabilities = _probabilities(np.asarray(outputs), model_address)
     names = files.class_names or tuple(map(str, range(probabilities.shape[1])))

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.datasets.dataset import RawColumn
 from pipeline.datasets.formats.raw_values import ColumnError, model_input
-from pipeline.datasets.formats.table import Table
+from pipeline.datasets.formats.table import Table, TextForm
 from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
 from pipeline.datasets.raw_rows import input_names
 from pipeline.errors import InputError, closest, first_ones, listed
@@ -29,8 +29,18 @@ def read_columns(
     delimiter: str | None,
     decimal: str | None,
     words: Collection[str] = (),
+    usual_decimal: str | None = None,
 ) -> Table:
-    """Returns a table that has these columns; tells which others it has.
+    """Returns a table that has these columns; tells which others it has, and another decimal mark.
+
+    Args:
+        path: The file.
+        names: The columns that are wanted.
+        note: Takes a sentence on what of the file was ignored, or how it was read.
+        delimiter: What separates the columns of a text; None to detect it.
+        decimal: The decimal mark of a text; None to detect it.
+        words: Columns of a text that are words, whatever their cells look like.
+        usual_decimal: The decimal mark of training; None where unknown.
 
     Raises:
         InputError: It cannot be read, or lacks one of them.
@@ -40,7 +50,7 @@ def read_columns(
             f"{path}: the model takes a table's columns by name; expected a file ending in"
             f" {', '.join(ENDINGS)}"
         )
-    table = read_table(path, lambda _: None, names, delimiter, decimal, words)
+    table = read_table(path, lambda _: None, names, delimiter, decimal, words, usual_decimal)
     if missing := [name for name in names if name not in table.names]:
         raise InputError(
             f"{path} lacks {len(missing)} of the model's {len(names)} columns:"
@@ -48,6 +58,7 @@ def read_columns(
         )
     if extra := [name for name in table.names if name not in names]:
         note(f"{path}: columns that the model does not take were ignored: {listed(extra)}")
+    _tell_decimal(path, table.written, decimal, usual_decimal, note)
     return table
 
 
@@ -57,6 +68,7 @@ def read_raw_inputs(
     note: Note,
     delimiter: str | None = None,
     decimal: str | None = None,
+    usual_decimal: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Returns the raw values that a model takes, an array ``[n, 1]`` per input.
 
@@ -66,19 +78,23 @@ def read_raw_inputs(
         note: Takes a sentence on what of the file was ignored or filled in.
         delimiter: What separates the columns of a text; None to detect it.
         decimal: The decimal mark of a text; None to detect it.
+        usual_decimal: The decimal mark of training; None where unknown.
 
     Raises:
         InputError: The file lacks a column, or holds values that do not fit; all are named.
     """
     names = [column.name for column in columns]
     # In the file of training they were words; here their cells may all look like numbers.
-    words = [one.name for one in columns if one.kind == "category" and one.form != "number"]
-    table = read_columns(path, names, note, delimiter, decimal, words)
+    words = [one.name for one in columns if _are_words(one)]
+    table = read_columns(path, names, note, delimiter, decimal, words, usual_decimal)
     found: dict[str, np.ndarray] = {}
     wrong = []
     for name, column in zip(input_names(names), columns, strict=True):
         try:
-            found[name] = model_input(column.kind, column.form, table.values(column.name))
+            form = column.form
+            if column.kind == "number" and table.written is not None:
+                form = "," if table.written.decimal == "," else ""
+            found[name] = model_input(column.kind, form, table.values(column.name))
         except ColumnError as error:
             wrong.append(f"column '{column.name}' {error}")
     if wrong:
@@ -113,6 +129,28 @@ def tell_unseen(
         note(
             f"{path}: words that were rare or absent in training count as others:"
             f" {first_ones(unseen)}"
+        )
+
+
+def _are_words(column: RawColumn) -> bool:
+    return column.kind == "text" or (column.kind == "category" and column.form != "number")
+
+
+def _tell_decimal(
+    path: Path, written: TextForm | None, asked: str | None, usual: str | None, note: Note
+) -> None:
+    """Tells where numbers have another decimal mark than in training, or only that one says it."""
+    if written is None or asked is not None or usual is None:
+        return
+    if written.unclear:
+        note(
+            f"{path}: numbers such as '{written.unclear}' were read with the decimal mark of the"
+            f" training file, '{usual}'; --decimal says another"
+        )
+    elif written.decimal not in (None, usual):
+        note(
+            f"{path}: numbers have the decimal mark '{written.decimal}', in the training file"
+            f" '{usual}'; they were read with their own"
         )
 
 

@@ -23,8 +23,6 @@ def finalist_json(finalist: Finalist, seeds: Sequence[int | None]) -> dict[str, 
         "val_accuracy": mean.val_accuracy,
         "gap_ce": mean.gap_ce,
         "gap_ce_se": mean.gap_ce_se,
-        "median": finalist.median,
-        "median_seed": seeds[finalist.median],
         "runs": [
             {
                 "seed": seed,

@@ -35,6 +35,7 @@ from pipeline.search.interrupts import stopping_softly
 from pipeline.search.options import check_can_end_trials, data_size
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import backend
+from pipeline.training.memory_model import FLOAT_BYTES
 from pipeline.training.worker import WorkerSpec
 
 if TYPE_CHECKING:
@@ -110,11 +111,13 @@ def train(
     # Numbered by place: of one trial there are several here.
     trials = [Trial(place, configs[number], seed) for place, (number, seed) in enumerate(missing)]
     groups = groups_of(trials, setup.dataset)
-    finalists = len({number for number, _ in missing})
+    count = len({number for number, _ in missing})
+    megabytes = probabilities_bytes(setup.dataset) * len(missing) / 2**20
     say(
-        f"training {finalists} finalist{'s' if finalists > 1 else ''} again with other seeds: "
+        f"training {count} configuration{'s' if count > 1 else ''} again with other seeds, the "
+        "finalists and what they are compared with: "
         f"{len(trials)} trainings in {len(groups)} cohort{'s' if len(groups) > 1 else ''} "
-        "(--seeds 1 skips it)"
+        f"(--seeds 1 skips it); their probabilities take {megabytes:,.1f} MB in MLflow"
     )
     log = store.open_finalists(str(study.run_id))
     try:
@@ -129,6 +132,12 @@ def train(
         log.close_stale(cause=STOPPED)
 
 
+def probabilities_bytes(dataset: Dataset) -> int:
+    """Returns how much a training keeps of what it says about every class of its examples."""
+    examples = len(dataset.validation) + len(dataset.measured)
+    return FLOAT_BYTES * examples * (dataset.num_classes + 1)
+
+
 def groups_of(trials: Sequence[Trial], dataset: Dataset) -> list[list[Trial]]:
     """Returns the trials in groups of equal structure that fit into memory together."""
     return [
@@ -139,9 +148,17 @@ def groups_of(trials: Sequence[Trial], dataset: Dataset) -> list[list[Trial]]:
 
 
 def cohort_settings(study: StudyRecord, trial_timeout_seconds: float | None) -> CohortSettings:
-    """Returns epochs, patience and the order of examples as in the search."""
+    """Returns epochs, patience, what they look at and the order of examples as in the search."""
     space, seed = study.definition["space"], int(study.definition["seed"])
-    return CohortSettings(int(space["epochs"]), int(space["patience"]), seed, trial_timeout_seconds)
+    return CohortSettings(
+        int(space["epochs"]),
+        int(space["patience"]),
+        seed,
+        trial_timeout_seconds,
+        study.validation_per_epoch,
+        # What is judged is the mean over the seeds of these.
+        keep_probabilities=True,
+    )
 
 
 def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
@@ -224,7 +241,7 @@ class FinalistTraining:
         """Opens a run in MLflow for every training."""
         for trial in cohort.trials:
             number, seed = self._keys[trial.number]
-            tags = {"trial": str(number), "finalist_of": str(number), "seed": str(seed)}
+            tags = {"trial": str(number), "seed": str(seed)}
             self._log.trial_started(trial.number, self._name(trial.number), trial.config, tags)
 
     def step_timed(self, running: RunningCohort, timing: StepTiming) -> None:

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 import pipeline
 from pipeline.datasets import Dataset
 from pipeline.formatting import between, decimal
-from pipeline.records import TestResult
+from pipeline.records import TestResult, TestResults
 from pipeline.report.finalist_json import finalist_json
-from pipeline.report.report import Report
-from pipeline.selection.records import Finalist, RuleSettings
+from pipeline.report.report import Report, Size
+from pipeline.selection.records import MEDIAN, Finalist, RuleSettings
 from pipeline.selection.rules import find_rule
 from pipeline.tracking.codec import (
     LOCK_TAG,
     MODEL_TAG,
     REGISTERED_TAG,
+    SIZE_FILE,
     TEST_FILE,
     TESTED_TAG,
     TOTAL_TAG,
@@ -35,20 +36,26 @@ from pipeline.tracking.codec import (
 if TYPE_CHECKING:
     from pipeline.tracking import Tracking
 
+_OLD = (
+    "this choice was locked by an older version, which delivered the winner's seed with the median "
+    "validation cross-entropy: it stands as it was. --read-test-again chooses by the mean of the "
+    "seeds, delivers that, and the reading is counted"
+)
+
 DECISIVE = (
     "rule", "candidates", "eligible", "reference", "winner", "delivered_run", "split_id",
     "search_space_sha256",
 )  # fmt: skip
 """What of a locked record has to be the same for a report to show it again; the rest informs."""
 
-_FINALIST_KEYS = ("number", "val_ce", "val_accuracy", "gap_ce", "gap_ce_se", "median_seed")
+_FINALIST_KEYS = ("number", "val_ce", "val_accuracy", "gap_ce", "gap_ce_se")
 _RUN_KEYS = {"seed": "seed", "run_id": "mlflow_run_id", "val_ce": "val_ce", "gap_ce": "gap_ce"}
 """Key of a finalist's run in the locked record -> its key in ``finalist_json``."""
 
 
 def decisive_part(report: Report) -> dict[str, Any]:
     """Returns the part of the record that decides."""
-    study, selection, delivered = report.study, report.selection, report.delivered
+    study, selection = report.study, report.selection
     space = json.dumps(study.definition.get("space"), sort_keys=True)
     return {
         "rule": selection.rule.as_dict(),
@@ -56,10 +63,16 @@ def decisive_part(report: Report) -> dict[str, Any]:
         "eligible": list(selection.eligible),
         "reference": selection.reference,
         "winner": selection.winner,
-        "delivered_run": delivered.mlflow_run_id if delivered else None,
+        "delivered_run": _delivered_run(report),
         "split_id": study.split_id,
         "search_space_sha256": hashlib.sha256(space.encode()).hexdigest(),
     }
+
+
+def _delivered_run(report: Report) -> str | list[str | None] | None:
+    """Returns the run whose weights are delivered; of an ensemble the list of all of them."""
+    runs = [run.mlflow_run_id for run in report.parts(report.selection.winner)]
+    return runs if len(runs) > 1 else next(iter(runs), None)
 
 
 def selection_record(report: Report, asked: RuleSettings, dataset: Dataset) -> dict[str, Any]:
@@ -84,10 +97,11 @@ def selection_record(report: Report, asked: RuleSettings, dataset: Dataset) -> d
     }
 
 
-def asked_for(settings: RuleSettings) -> dict[str, float]:
-    """Returns the constants that this rule has, its seeds and its finalists, by name."""
+def asked_for(settings: RuleSettings) -> dict[str, float | str]:
+    """Returns the constants that this rule has, its seeds, finalists and delivery, by name."""
     own = [constant.name for constant in find_rule(settings.name).constants]
-    return {name: getattr(settings, name) for name in (*own, "seeds", "finalists")}
+    deliver = ["deliver"] if settings.deliver != MEDIAN else []
+    return {name: getattr(settings, name) for name in (*own, "seeds", "finalists", *deliver)}
 
 
 def difference(
@@ -108,7 +122,10 @@ def difference(
         return f"when the study had {len(locked['candidates'])} trials"
     for name, value in locked["asked"].items():
         if value != getattr(asked, name):
-            return f"with --{name.replace('_', '-')} {value:g}"
+            shown = value if isinstance(value, str) else f"{value:g}"
+            return f"with --{name.replace('_', '-')} {shown}"
+    if "deliver" not in locked["rule"] and asked.deliver != MEDIAN:
+        return f"by version {locked['version']}, which delivered the seed with the median val CE"
     if locked["rule"]["seeds"] != own["rule"]["seeds"]:
         return "with finalists whose runs are no longer in MLflow"
     if locked["rule"] != own["rule"]:
@@ -160,18 +177,24 @@ def locked_report(store: Tracking, report: Report) -> Report:
         report = with_note(report, note)
     report = with_deleted(store, report)
     tested = _done_for_lock(tags, TESTED_TAG)
-    for number, values in _kept_results(store, run_id).items() if tested else ():
-        if values is None:
+    results = _test_results(store, run_id) if tested else TestResults()
+    for number, result in results.models.items():
+        if result is None:
             note = f"trial {number} is not measured on the test part: its weights were not kept"
             report = with_note(report, note)
+    if report.confirmation is not None and report.selection.rule.deliver == MEDIAN:
+        report = with_note(report, _OLD)
+    registered = _done_for_lock(tags, REGISTERED_TAG)
     shown = Report(
         study,
         report.selection,
         test=store.read_test_result(run_id) if tested else None,
-        model_uri=tags.get(MODEL_TAG) if _done_for_lock(tags, REGISTERED_TAG) else None,
+        model_uri=tags.get(MODEL_TAG) if registered else None,
         extras=_provenance(store.read_selection(run_id), tags.get(LOCK_TAG)),
         confirmation=report.confirmation,
-        tested=_test_results(store, run_id) if tested else {},
+        tested=_measured(results.models),
+        tested_trainings=_measured(results.trainings),
+        sizes=_sizes(store, run_id) if registered else {},
         test_examples=store.read_test_examples(run_id) if tested else None,
         other_reads=store.reads_by_other_studies(run_id) if tested else {},
     )
@@ -202,7 +225,8 @@ def what_if_report(
     """
     run_id = str(report.study.run_id)
     tags = store.tags(run_id)
-    results = _test_results(store, run_id) if _done_for_lock(tags, TESTED_TAG) else {}
+    tested = _done_for_lock(tags, TESTED_TAG)
+    results = _measured(_test_results(store, run_id).models) if tested else {}
     extras = {
         f"Test, locked trial {number}": _test_line(result)
         for number, result in results.items()
@@ -234,16 +258,24 @@ def _done_for_lock(tags: Mapping[str, str], step: str) -> bool:
     return LOCK_TAG in tags and tags.get(step) == tags[LOCK_TAG]
 
 
-def _test_results(store: Tracking, run_id: str) -> dict[int, TestResult]:
-    """Returns what is kept of the results on the test part, by trial number."""
-    kept = _kept_results(store, run_id)
-    return {number: TestResult(**values) for number, values in kept.items() if values is not None}
-
-
-def _kept_results(store: Tracking, run_id: str) -> dict[int, dict[str, Any] | None]:
-    """Returns the file of test results; None for a model that could not be measured."""
+def _test_results(store: Tracking, run_id: str) -> TestResults:
+    """Returns what is kept of the results on the test part."""
     kept = json.loads(store.read_file(run_id, TEST_FILE) or "{}")
-    return {int(number): values for number, values in kept.items()}
+    # Older versions kept one model per trial, and nothing else.
+    models, trainings = (kept["models"], kept["trainings"]) if "models" in kept else (kept, {})
+    return TestResults(
+        {int(number): values and TestResult(**values) for number, values in models.items()},
+        {run: values and TestResult(**values) for run, values in trainings.items()},
+    )
+
+
+def _measured(results: Mapping[Any, TestResult | None]) -> dict[Any, TestResult]:
+    return {key: result for key, result in results.items() if result is not None}
+
+
+def _sizes(store: Tracking, run_id: str) -> dict[str, Size]:
+    kept = json.loads(store.read_file(run_id, SIZE_FILE) or "{}")
+    return {name: Size(**values) for name, values in kept.items()}
 
 
 def _provenance(locked: Mapping[str, Any] | None, digest: str | None) -> dict[str, str]:

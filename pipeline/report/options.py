@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
-from pipeline.selection.records import FINALISTS, SEEDS, RuleSettings
+from pipeline.selection.records import ENSEMBLE, FINALISTS, MEDIAN, SEEDS, RuleSettings
 from pipeline.selection.rules import rule_settings
 
 
@@ -24,6 +24,8 @@ class ReportOptions:
             rule, else the rule's default.
         seeds: Seeds per finalist, 1 for no finalists; None as locked, else ``SEEDS``.
         finalists: Largest number of finalists; None as locked, else ``FINALISTS``.
+        deliver: What is delivered of the winner's seeds, ``ensemble`` or ``single``; None as
+            locked, else ``ensemble``.
         trial_timeout: Longest wall time of a finalist's training, seconds; None for no limit.
         data_dir: Folder with official files, for training finalists and for the test part.
         read_test_again: Lock the present choice and read the test part once more.
@@ -36,6 +38,7 @@ class ReportOptions:
     constants: Mapping[str, float] = field(default_factory=dict)
     seeds: int | None = None
     finalists: int | None = None
+    deliver: str | None = None
     trial_timeout: float | None = None
     data_dir: Path | None = None
     read_test_again: bool = False
@@ -57,6 +60,8 @@ def settings_for(options: ReportOptions, locked: Mapping[str, Any] | None) -> Ru
     """
     asked = dict(locked["asked"]) if locked else {}
     seeds, count = asked.pop("seeds", SEEDS), asked.pop("finalists", FINALISTS)
+    # Versions before there was a choice delivered the seed of the median.
+    deliver = asked.pop("deliver", MEDIAN if locked else ENSEMBLE)
     # A constant belongs to its rule: another rule starts from its own defaults.
     constants = asked if locked and locked["rule"]["name"] == options.rule else {}
     return rule_settings(
@@ -64,4 +69,5 @@ def settings_for(options: ReportOptions, locked: Mapping[str, Any] | None) -> Ru
         constants | dict(options.constants),
         seeds=options.seeds or seeds,
         finalists=options.finalists or count,
+        deliver=options.deliver or deliver,
     )

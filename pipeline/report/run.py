@@ -9,16 +9,16 @@ is there; it trains nothing and imports no Keras.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets, tracking
 from pipeline.datasets import Dataset, SelectionLock
-from pipeline.records import StudyRecord
+from pipeline.records import StudyRecord, TestResults, TrialRecord
 from pipeline.report import finalists
-from pipeline.report.compared import check_winner, compared_models, restorable
+from pipeline.report.compared import check_winner, compared_models, compared_trials, restorable
 from pipeline.report.lock import (
     decisive_part,
     difference,
@@ -32,13 +32,16 @@ from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
 from pipeline.report.report import Report
 from pipeline.search.study_lock import study_locked
-from pipeline.selection.confirm import Trained, confirm, finalist_trainings, unconfirmed
-from pipeline.selection.records import RuleSettings, Selection
+from pipeline.selection.averages import Average
+from pipeline.selection.confirm import Trained, confirm, unconfirmed
+from pipeline.selection.records import ENSEMBLE, MEDIAN, RuleSettings, Selection
 from pipeline.selection.select import select
+from pipeline.selection.shortlist import finalist_trainings
 from pipeline.tracking.codec import (
     LOCK_TAG,
     REGISTERED_TAG,
     REPORTED_TAG,
+    SIZE_FILE,
     TEST_FILE,
     TEST_PART_TAG,
     TESTED_TAG,
@@ -191,27 +194,62 @@ class ReportRun:
 
     def _confirm(self, dataset: Dataset) -> Selection:
         """Trains the finalists that are missing or failed, and returns what they confirm."""
-        keys, trained = self._trained()
-        missing = [key for key in keys if key not in trained or trained[key].state != "COMPLETE"]
+        keys, trained, kept = self._trained()
+        missing = [key for key in keys if not self._usable(trained.get(key), kept)]
         if missing:
             spec = datasets.spec_of(self.study.definition, self.options.data_dir)
             limit = self.options.trial_timeout
             setup = finalists.setup_of(self.store, self.study, dataset, spec, limit)
             finalists.train(self.store, self.study, missing, setup, self.notify)
-            trained = self.store.read_finalists(self.study)
-        return confirm(self.study, self.first, trained)
+            keys, trained, kept = self._trained()
+        return self._confirmed(keys, trained, kept)
 
     def _confirm_without_training(self) -> Selection:
-        keys, trained = self._trained()
-        if all(key in trained for key in keys):
-            return confirm(self.study, self.first, trained)
+        keys, trained, kept = self._trained()
+        complete = [run for key in keys if (run := trained.get(key)) and run.state == "COMPLETE"]
+        ensemble = self.settings.deliver == ENSEMBLE
+        if all(key in trained for key in keys) and (
+            not ensemble or all(run.mlflow_run_id in kept for run in complete)
+        ):
+            return self._confirmed(keys, trained, kept)
         note = "by one seed each: not all of its finalists were trained, and a what-if trains none"
         return unconfirmed(self.first, note)
 
-    def _trained(self) -> tuple[Sequence[tuple[int, int]], Trained]:
-        """Returns the trainings that confirm the choice, and those of finalists that there are."""
-        keys = finalist_trainings(self.study, self.first)
-        return keys, self.store.read_finalists(self.study) if keys else {}
+    def _usable(self, run: TrialRecord | None, kept: Collection[str]) -> bool:
+        """Whether a training need not be done again: it ended, and says all that is asked for."""
+        if run is None or run.state != "COMPLETE":
+            return False
+        return self.settings.deliver == MEDIAN or run.mlflow_run_id in kept
+
+    def _confirmed(
+        self, keys: Sequence[tuple[int, int]], trained: Trained, kept: Collection[str]
+    ) -> Selection:
+        compared = compared_trials(self.study)
+        averages = self._averages(keys, trained, kept)
+        return confirm(self.study, self.first, trained, averages, compared)
+
+    def _averages(
+        self, keys: Sequence[tuple[int, int]], trained: Trained, kept: Collection[str]
+    ) -> Mapping[int, Average]:
+        """Returns the mean of the probabilities of every trial all of whose seeds keep them."""
+        groups: dict[int, list[TrialRecord]] = {}
+        for number, seed in keys:
+            groups.setdefault(number, []).append(trained[number, seed])
+        usable = {n: runs for n, runs in groups.items() if all(self._usable(r, kept) for r in runs)}
+        return {} if self.settings.deliver == MEDIAN else self.store.read_averages(usable)
+
+    def _trained(self) -> tuple[Sequence[tuple[int, int]], Trained, Collection[str]]:
+        """Returns what confirms the choice.
+
+        Returns:
+            Trial and seed of each training that it takes, the trainings that there are, and which
+            of their runs keep the probabilities of every class.
+        """
+        keys = finalist_trainings(self.study, self.first, compared_trials(self.study))
+        if not keys:
+            return keys, {}, ()
+        trained = self.store.read_finalists(self.study)
+        return keys, trained, self.store.with_probabilities(self.study)
 
     def _restore(self, report: Report, dataset: Dataset) -> dict[int, Restored]:
         """Returns the models to measure on the test part, by trial number, checked on validation.
@@ -220,9 +258,10 @@ class ReportRun:
         """
         from pipeline.report import test_part
 
-        trials = restorable(self.store, report, self.first)
-        self.notify(f"restoring {len(trials)} models and checking them on validation")
-        return test_part.restore(self.store, dataset, trials)
+        models = restorable(self.store, report, self.first)
+        count = len({run.mlflow_run_id for model in models for run in model.all_trainings})
+        self.notify(f"restoring {count} models and checking them on validation")
+        return test_part.restore(self.store, dataset, models)
 
     def _complete(
         self, report: Report, dataset: Dataset, restored: dict[int, Restored], lock: SelectionLock
@@ -239,7 +278,10 @@ class ReportRun:
             self._read_test_part(report, dataset, restored, lock)
         if store.tag(run_id, REGISTERED_TAG) != digest:
             self.notify("registering the model")
-            model, classes = restored[winner.number].model, dataset.class_names
+            model, classes = (
+                self._model_to_register(restored[winner.number], dataset),
+                dataset.class_names,
+            )
             uri = store.register_model(
                 run_id,
                 model,
@@ -248,15 +290,23 @@ class ReportRun:
                 feature_names=feature_names(dataset),
                 columns=dataset.encoding.columns if dataset.encoding else (),
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
+                decimal=decimal_of(dataset),
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)
-        store.mark_winner(self.study, winner.number, winner.mlflow_run_id)
+        parts = [str(run.mlflow_run_id) for run in report.parts(winner.number)]
+        store.mark_winner(self.study, winner.number, parts)
         verdicts = report.selection.verdicts
         because = {number: verdict.because for number, verdict in verdicts.items()}
         store.set_verdicts(self.study, {n: v.name for n, v in verdicts.items()}, because)
         self.notify("writing the pages")
-        store.log_report(run_id, pages_of(locked_report(store, report)))
+        # It imports MLflow, which is there by now.
+        from pipeline.report.publication import finding
+
+        done = locked_report(store, report)
+        store.log_report(run_id, pages_of(done))
+        if (found := finding(done)) is not None:
+            store.publish(run_id, found)
         store.set_tag(run_id, REPORTED_TAG, digest)
 
     def _read_test_part(
@@ -269,15 +319,31 @@ class ReportRun:
         # Counted before it begins: a report that dies while it reads may have seen something.
         reads = store.count_test_read(run_id)
         results, examples = test_part.read_once(dataset, restored, lock, reads)
-        # None stands for a model that belongs here and whose weights were not kept.
-        compared = compared_models(report, self.first)
-        kept: dict[str, Any] = {str(trial.number): None for trial in compared}
-        kept |= {str(number): asdict(result) for number, result in results.items()}
-        store.log_files(run_id, {TEST_FILE: json.dumps(kept)})
+        store.log_files(run_id, {TEST_FILE: json.dumps(asdict(self._with_gaps(report, results)))})
         store.keep_test_examples(run_id, examples)
         store.set_tag(run_id, TEST_PART_TAG, examples.part_id)
-        store.log_test_result(run_id, results[int(report.selection.winner or 0)])
+        winner = results.models[int(report.selection.winner or 0)]
+        assert winner is not None, "the winner is always measured"
+        store.log_test_result(run_id, winner)
         store.set_tag(run_id, TESTED_TAG, lock.record_hash)
+
+    def _with_gaps(self, report: Report, results: TestResults) -> TestResults:
+        """Returns the results with None for what belongs there and whose weights were not kept."""
+        compared = compared_models(report, self.first)
+        searches = [model.search for model in compared if model.search is not None]
+        return TestResults(
+            {**dict.fromkeys(model.number for model in compared), **results.models},
+            {**dict.fromkeys(str(run.mlflow_run_id) for run in searches), **results.trainings},
+        )
+
+    def _model_to_register(self, restored: Restored, dataset: Dataset) -> Any:
+        """Returns what is delivered, and keeps its size and speed beside those of one training."""
+        from pipeline.report import test_part
+
+        model = test_part.delivered_model(restored, dataset)
+        sizes = test_part.sizes(model, restored, dataset)
+        self.store.log_files(self.run_id, {SIZE_FILE: json.dumps(sizes)})
+        return model
 
 
 def feature_names(dataset: Dataset) -> tuple[str, ...]:
@@ -285,6 +351,12 @@ def feature_names(dataset: Dataset) -> tuple[str, ...]:
     if dataset.encoding is not None:
         return tuple(column.name for column in dataset.encoding.columns)
     return dataset.columns.features if dataset.columns else ()
+
+
+def decimal_of(dataset: Dataset) -> str | None:
+    """Returns the decimal mark of the text file of a table; None where nothing says it."""
+    written = dataset.columns.written if dataset.columns else None
+    return written.decimal if written else None
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:

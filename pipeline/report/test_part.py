@@ -6,19 +6,22 @@ time comes here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from pipeline.datasets import Dataset, Part, SelectionLock
 from pipeline.datasets.formats.tokens import token_rows
 from pipeline.datasets.preprocessing import fingerprint
 from pipeline.errors import PipelineError
-from pipeline.records import PerExample, TestExamples, TestResult, TrialRecord
+from pipeline.records import PerExample, TestExamples, TestResult, TestResults, TrialRecord
+from pipeline.report.compared import Compared
+from pipeline.selection.averages import mean_log, per_example
 from pipeline.selection.statistics import gap_interval, mean_interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -32,35 +35,56 @@ BATCH = 256
 """Examples at once; changes memory and speed, not what is measured."""
 
 MOST_CHECKED = 2_000
-"""So many validation rows are enough to compare a model of raw values with its network."""
+"""So many validation rows are enough to compare the delivered model with its networks."""
 
 SAME = 1e-5
 """Largest difference of probabilities that float32 may leave between the two."""
 
+TIMINGS = 3
+"""Calls of which the shortest says how long a model takes."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A training restored as an ordinary Keras network, and what it says about training examples.
+
+    Attributes:
+        record: The training.
+        logits: The network without its softmax; what is measured.
+        weights: Its weights.
+        train_logs: float64 [m, num_classes], log p on the measured training examples, nats.
+    """
+
+    record: TrialRecord
+    logits: Any
+    weights: tuple[np.ndarray, ...]
+    train_logs: np.ndarray
+
 
 @dataclass(frozen=True)
 class Restored:
-    """A trial as an ordinary Keras model, and its results on the measured training examples.
+    """A compared model, restored.
 
     Attributes:
-        model: Raw inputs -> probabilities; what is registered.
-        logits: The same network without its softmax; what is measured.
-        train_nll: float64 [m], nats.
+        compared: What it is made of.
+        networks: Its trainings by the id of their MLflow run.
     """
 
-    model: Any
-    logits: Any
-    train_nll: np.ndarray
+    compared: Compared
+    networks: Mapping[str, Network]
+
+    @property
+    def averaged(self) -> list[Network]:
+        """The networks whose probabilities are averaged."""
+        return [self.networks[str(run.mlflow_run_id)] for run in self.compared.trainings]
 
 
-def restore(
-    store: Tracking, dataset: Dataset, trials: Sequence[TrialRecord]
-) -> dict[int, Restored]:
-    """Returns the trials' models, each checked to reproduce its recorded ``val_ce``.
+def restore(store: Tracking, dataset: Dataset, models: Sequence[Compared]) -> dict[int, Restored]:
+    """Returns the models, every training of theirs checked to reproduce its ``val_ce``.
 
     Raises:
-        PipelineError: A model does not reproduce what was recorded.
-        TrackingError: A trial's weights are gone.
+        PipelineError: A training does not reproduce what was recorded.
+        TrackingError: A training's weights are gone.
     """
     from pipeline.training import backend
 
@@ -68,24 +92,99 @@ def restore(
     # Not before: Keras must find the backend prepared.
     from pipeline.training import export
 
-    restored = {}
-    for trial in trials:
-        weights = store.load_weights(str(trial.mlflow_run_id))
-        logits = export.restore(trial.config, dataset, weights, output="linear")
-        _check(trial, logits, dataset)
-        restored[trial.number] = Restored(
-            model=export.delivered(trial.config, dataset, weights),
-            logits=logits,
-            train_nll=per_example(logits, dataset.train.take(dataset.measured)).nll,
+    networks: dict[str, Network] = {}
+    for run in (run for model in models for run in model.all_trainings):
+        run_id = str(run.mlflow_run_id)
+        if run_id in networks:
+            continue
+        weights = store.load_weights(run_id)
+        logits = export.restore(run.config, dataset, weights, output="linear")
+        _check(run, logits, dataset)
+        logs = log_probabilities(logits, dataset.train.take(dataset.measured))
+        networks[run_id] = Network(run, logits, weights, logs)
+    return {
+        model.number: Restored(
+            model,
+            {str(r.mlflow_run_id): networks[str(r.mlflow_run_id)] for r in model.all_trainings},
         )
-        if dataset.encoding is not None:
-            _check_encoding(trial, restored[trial.number], dataset)
-    return restored
+        for model in models
+    }
+
+
+def delivered_model(restored: Restored, dataset: Dataset) -> Any:
+    """Returns what is registered: raw inputs -> probabilities, checked on the validation part.
+
+    Raises:
+        PipelineError: It gives other probabilities than its networks do.
+    """
+    from pipeline.training import export
+
+    networks = restored.averaged
+    model = export.delivered(networks[0].record.config, dataset, [n.weights for n in networks])
+    few = np.arange(min(len(dataset.validation), MOST_CHECKED))
+    found = _probabilities(model, dataset, few)
+    part = dataset.validation.take(few)
+    expected = np.exp(mean_log([log_probabilities(one.logits, part) for one in networks]))
+    difference = float(np.abs(found - expected).max())
+    if not difference <= SAME:
+        raise PipelineError(
+            f"the model of trial {restored.compared.number} gives other probabilities than its "
+            f"{'network' if len(networks) == 1 else f'{len(networks)} networks'} on the validation "
+            f"part (by up to {difference:.2g}): it is not registered, because what it does to its "
+            "inputs is not what training did"
+        )
+    return model
+
+
+def _probabilities(model: Any, dataset: Dataset, few: np.ndarray) -> np.ndarray:
+    """Returns what a delivered model says about these validation examples."""
+    if dataset.encoding is None:
+        return _scores(model, dataset.validation.take(few))
+    from pipeline.training.raw_inputs import outputs
+
+    inputs = dataset.encoding.as_model_inputs(dataset.raw_validation[few])  # type: ignore[index]
+    return outputs(model, inputs, BATCH)
+
+
+def sizes(model: Any, restored: Restored, dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Returns size and speed of what is delivered, and of one of its trainings alone.
+
+    Returns:
+        As :attr:`pipeline.report.report.Report.sizes`, in plain values.
+    """
+    from pipeline.training import export
+
+    first = restored.averaged[0]
+    alone = model
+    if len(restored.averaged) > 1:
+        alone = export.delivered(first.record.config, dataset, [first.weights])
+    return {
+        name: {
+            "num_parameters": sum(int(np.prod(w.shape)) for w in one.trainable_weights),
+            "milliseconds_per_example": milliseconds_per_example(one, dataset),
+        }
+        for name, one in (("delivered", model), ("one training", alone))
+    }
+
+
+def milliseconds_per_example(model: Any, dataset: Dataset) -> float:
+    """Returns how long a model takes for an example, in batches of :data:`BATCH`.
+
+    The shortest of :data:`TIMINGS` calls on validation examples, behind one that prepares.
+    """
+    few = np.arange(min(len(dataset.validation), BATCH))
+    seconds = []
+    for _ in range(1 + TIMINGS):
+        start = time.perf_counter()
+        _probabilities(model, dataset, few)
+        seconds.append(time.perf_counter() - start)
+    return 1000.0 * min(seconds[1:]) / len(few)
 
 
 def _check(trial: TrialRecord, logits: Any, dataset: Dataset) -> None:
     recorded = trial.measurement.val_ce if trial.measurement else float("nan")
-    val_ce = float(per_example(logits, dataset.validation).nll.mean())
+    part = dataset.validation
+    val_ce = float(per_example(log_probabilities(logits, part), part.labels).nll.mean())
     if not abs(val_ce - recorded) <= TOLERANCE * max(recorded, 0.1):
         raise PipelineError(
             f"trial {trial.number}, restored from its weights, has a validation cross-entropy of "
@@ -93,39 +192,14 @@ def _check(trial: TrialRecord, logits: Any, dataset: Dataset) -> None:
         )
 
 
-def _check_encoding(trial: TrialRecord, restored: Restored, dataset: Dataset) -> None:
-    """Checks that the model of raw values predicts what the network does on encoded ones."""
-    from pipeline.training.raw_inputs import outputs
-
-    assert dataset.encoding is not None
-    few = np.arange(min(len(dataset.validation), MOST_CHECKED))
-    inputs = dataset.encoding.as_model_inputs(dataset.raw_validation[few])  # type: ignore[index]
-    found = outputs(restored.model, inputs, BATCH)
-    expected = softmax(_scores(restored.logits, dataset.validation.take(few)), axis=1)
-    difference = float(np.abs(found - expected).max())
-    if not difference <= SAME:
-        raise PipelineError(
-            f"trial {trial.number}'s model of raw values gives other probabilities than its network"
-            f" on the validation part (by up to {difference:.2g}): it is not registered, because"
-            " its encoding is not that of training"
-        )
-
-
-def per_example(logits: Any, part: Part) -> PerExample:
-    """Returns a model's results on a part, in float64.
+def log_probabilities(logits: Any, part: Part) -> np.ndarray:
+    """Returns log p of every class, float64 [n, num_classes], nats.
 
     Args:
         logits: A model that gives unnormalized log-probabilities [n, num_classes].
         part: Raw inputs and labels.
     """
-    scores = _scores(logits, part)
-    logs, predicted = log_softmax(scores, axis=1), scores.argmax(axis=1)
-    return PerExample(
-        nll=-logs[np.arange(len(part.labels)), part.labels],
-        correct=predicted == part.labels,
-        predicted=predicted,
-        confidence=np.exp(logs.max(axis=1)),
-    )
+    return np.asarray(log_softmax(_scores(logits, part), axis=1))
 
 
 def _scores(logits: Any, part: Part) -> np.ndarray:
@@ -138,8 +212,8 @@ def _scores(logits: Any, part: Part) -> np.ndarray:
 
 def read_once(
     dataset: Dataset, restored: Mapping[int, Restored], lock: SelectionLock, reads: int
-) -> tuple[dict[int, TestResult], TestExamples]:
-    """Reads the test part; returns every model's result by trial number, and those per example.
+) -> tuple[TestResults, TestExamples]:
+    """Reads the test part; returns every model's result, and those per example.
 
     Args:
         dataset: The dataset, its test part sealed.
@@ -148,12 +222,29 @@ def read_once(
         reads: How often the test part has been read, this time included.
     """
     part = dataset.test.read(lock)
-    examples = {number: per_example(trial.logits, part) for number, trial in restored.items()}
-    results = {
-        number: _result(found, restored[number].train_nll, len(dataset.train), reads)
-        for number, found in examples.items()
+    networks = {key: one for model in restored.values() for key, one in model.networks.items()}
+    logs = {key: log_probabilities(network.logits, part) for key, network in networks.items()}
+    labels = dataset.train.labels[dataset.measured]
+    examples: dict[int, PerExample] = {}
+    models: dict[int, TestResult | None] = {}
+    trainings: dict[str, TestResult | None] = {}
+    for number, model in restored.items():
+        keys = [str(run.mlflow_run_id) for run in model.compared.trainings]
+        examples[number] = per_example(mean_log([logs[key] for key in keys]), part.labels)
+        train = per_example(mean_log([one.train_logs for one in model.averaged]), labels)
+        models[number] = _result(examples[number], train.nll, len(dataset.train), reads)
+    for key, network in networks.items():
+        train = per_example(network.train_logs, labels)
+        found = per_example(logs[key], part.labels)
+        trainings[key] = _result(found, train.nll, len(dataset.train), reads)
+    of_search = (model.compared.search for model in restored.values())
+    alone = {
+        key: per_example(logs[key], part.labels)
+        for run in of_search
+        if run is not None and (key := str(run.mlflow_run_id)) in logs
     }
-    return results, TestExamples(part.labels, examples, dataset.class_names, fingerprint(part))
+    kept = TestExamples(part.labels, examples, dataset.class_names, fingerprint(part), alone)
+    return TestResults(models, trainings), kept
 
 
 def _result(found: PerExample, train_nll: np.ndarray, num_train: int, reads: int) -> TestResult:

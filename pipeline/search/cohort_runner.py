@@ -37,12 +37,16 @@ class CohortSettings:
         order_seed: Seed of the order of examples.
         trial_timeout_seconds: Longest wall time of a trial; a cohort's is this for each of its
             trials, and it may be silent as long as one. None for no limit.
+        validation_per_epoch: Validation examples that are scored after each epoch; None for all.
+        keep_probabilities: Whether outcomes carry the probabilities of every class.
     """
 
     epochs: int
     patience: int
     order_seed: int = 0
     trial_timeout_seconds: float | None = None
+    validation_per_epoch: int | None = None
+    keep_probabilities: bool = False
 
 
 @dataclass
@@ -153,6 +157,8 @@ class CohortRunner:
             epochs=settings.epochs,
             patience=settings.patience,
             order_seed=settings.order_seed,
+            validation_per_epoch=settings.validation_per_epoch,
+            keep_probabilities=settings.keep_probabilities,
         )
         self._next_number += 1
         self.running[cohort.number] = RunningCohort(cohort)

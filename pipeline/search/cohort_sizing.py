@@ -94,13 +94,14 @@ def fixed(size: int) -> Sizing:
     return Sizing(size, size, size)
 
 
-def automatic(trials: int, references: int, load: Load) -> Sizing:
+def automatic(trials: int, references: int, load: Load, *, learns: bool = True) -> Sizing:
     """Returns the sizing for a study.
 
     Args:
         trials: The study's total.
         references: Reference configurations among them.
         load: What a trial costs.
+        learns: Whether the sampler does; for one that does not, all trials are asked for at once.
     """
     if load.step_work > load.small_step:
         return Sizing()
@@ -108,6 +109,8 @@ def automatic(trials: int, references: int, load: Load) -> Sizing:
     largest = max(min(LARGEST_COHORT, fitting), 1)
     for memory_need in set(load.memory_needs):
         largest = memory_need.most(load.memory, largest)
+    if not learns:
+        return Sizing(trials, trials, largest)
     first = min(trials, max(references, RANDOM_START, trials // 4))
     later = max(-(-(trials - first) // BATCHES), 1)
     return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)

@@ -18,7 +18,7 @@ from pipeline.search.space.points import RandomSuggester
 from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
 from pipeline.training.architecture import multiply_adds
-from pipeline.training.memory_model import MOST_TRAIN_SCORED
+from pipeline.training.scoring import num_train_scored
 from pipeline.training.techniques import input_work
 
 CALL_COST = 2e7
@@ -37,7 +37,7 @@ class DataSize:
     Attributes:
         input_shape: One example's shape; of multi-hot rows only the ones that are set count.
         num_train: Training examples.
-        num_validation: Validation examples.
+        num_validation: Validation examples that are scored after each epoch.
     """
 
     input_shape: tuple[int, ...]
@@ -99,8 +99,9 @@ class Estimate:
     def _steps(self, config: TrialConfig) -> float:
         """Returns the steps of a whole training, scoring counted as steps."""
         steps = max(self.data.num_train // config.batch_size, 1)
-        scored = self.data.num_validation + min(self.data.num_validation, MOST_TRAIN_SCORED)
-        return self.epochs * steps * (1.0 + scored / (3.0 * self.data.num_train))
+        num_train, scored = self.data.num_train, self.data.num_validation
+        scored += num_train_scored(num_train, scored)
+        return self.epochs * steps * (1.0 + scored / (3.0 * num_train))
 
 
 def step_work(config: TrialConfig, data: DataSize) -> float:

@@ -20,6 +20,7 @@ from pipeline.formatting import duration
 from pipeline.records import TrialConfig
 from pipeline.search.cohort_sizing import Sizing, cohorts_per_batch
 from pipeline.search.cost import DataSize, Estimate, step_work
+from pipeline.training.techniques import used
 
 LEAST_SHARE, SLOWER = 0.35, 1.8
 """Of the time of all epochs: what early stopping and pruning leave at least, and what the machine's
@@ -75,6 +76,22 @@ def search_span(
     assert most is not None
     beside = Span(*(seconds * len(configs) for seconds in TRIAL_SECONDS))
     return Span(LEAST_SHARE * most, SLOWER * most) + beside
+
+
+def finalist_trainings(seeds: int, finalists: int, configs: Sequence[TrialConfig]) -> int:
+    """Returns how many trainings a report does at most; 0 for one seed, which trains none.
+
+    Finalists, and what they are always compared with: no technique, and each technique alone.
+
+    Args:
+        seeds: Seeds of each.
+        finalists: Largest number of finalists.
+        configs: The study's trials, or some like them.
+    """
+    if seeds == 1:
+        return 0
+    alone = {frozenset(techniques) for c in configs if len(techniques := used(c)) <= 1}
+    return seeds * (min(finalists, len(configs)) + len(alone))
 
 
 def report_span(estimate: Estimate, typical: Sequence[TrialConfig], trainings: int) -> Span:

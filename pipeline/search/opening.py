@@ -1,6 +1,6 @@
-"""Says what a search will do: the lines of ``--dry-run``, and the first lines of a search.
+"""Says what a search will do: the lines of ``--dry-run``, its first lines, the study's params.
 
-In: the options and what was prepared from them. Out: lines for the user; nothing is written.
+In: the options and what was prepared from them. Out: texts for the user; nothing is written.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pipeline.search.foreseen import (
     UNTIMED,
     Span,
     cohort_size,
+    finalist_trainings,
     remembered,
     report_span,
     search_span,
@@ -29,8 +30,10 @@ from pipeline.search.options import (
 )
 from pipeline.search.plan import cohort_sizing, usable_workers
 from pipeline.search.space.points import num_trials
+from pipeline.search.space.sequences import grid_lines
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.training.scoring import validation_per_epoch
 
 FEWEST_SEARCHED = 5
 """Searched trials below which the user reads that this is no search."""
@@ -55,12 +58,20 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"trials: {total_in_words(options, chosen)} of at most {chosen.epochs} epochs, patience "
         f"{chosen.patience}",
         *too_few_to_search(options, chosen),
+        *scoring_lines(prepared),
+        *strategy_lines(chosen),
         time_line(options, prepared),
         f"executor: {options.executor}, {workers} worker(s), device {options.device}, "
         f"{options.precision}",
         *([fewer] if fewer else []),
         "dry run: nothing was trained or written",
     ]
+
+
+def strategy_lines(chosen: SearchSpace) -> list[str]:
+    """Returns the sampler and the pruner, and of a grid what it takes of each range."""
+    about = f"sampler: {chosen.sampler}, pruner: {chosen.pruner}"
+    return [about, *(grid_lines(chosen) if chosen.sampler == "grid" else [])]
 
 
 def time_line(options: SearchOptions, prepared: Prepared) -> str:
@@ -71,7 +82,8 @@ def time_line(options: SearchOptions, prepared: Prepared) -> str:
     together = cohort_size(configs, cohort_sizing(options, chosen, prepared.dataset))
     estimate, timed = remembered(data, chosen.epochs, options.device)
     search = search_span(estimate, configs, options.workers, together) + Span(*START_SECONDS)
-    report = report_span(estimate, typical, options.finalist_trainings)
+    trainings = finalist_trainings(options.seeds, options.finalists, configs)
+    report = report_span(estimate, typical, trainings)
     source = "by what earlier searches on this machine took a step"
     if not timed:
         search, report = search.widened(UNTIMED), report.widened(UNTIMED)
@@ -109,6 +121,24 @@ def too_few_to_search(options: SearchOptions, chosen: SearchSpace) -> list[str]:
     ]
 
 
+def scoring_lines(prepared: Prepared) -> list[str]:
+    """Returns what is scored after each epoch, where it is not the whole validation part."""
+    sizes = prepared.dataset.split_sizes
+    whole, part = sizes["validation"], prepared.definition.get("validation_per_epoch")
+    if part != validation_per_epoch(sizes["train"], whole):
+        scored = f"{part:,} of the" if part else "all"
+        return [
+            f"this study was begun with another version: after each epoch {scored} {whole:,} "
+            "validation examples are scored, as in its earlier trials"
+        ]
+    if not part:
+        return []
+    return [
+        f"after each epoch {part:,} of the {whole:,} validation examples are scored; what a trial "
+        "is measured and chosen by is all of them, at its best epoch"
+    ]
+
+
 def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: str) -> str:
     """Returns the first line of a search: what it does and where it writes."""
     sizes = prepared.dataset.split_sizes
@@ -119,3 +149,25 @@ def first_line(options: SearchOptions, prepared: Prepared, ended: int, address: 
         f"validation examples; {sizes['test']:,} test examples sealed); MLflow: {address}; "
         f"Optuna: {masked(options.storage or DEFAULT_STORAGE)}"
     )
+
+
+def study_params(options: SearchOptions, prepared: Prepared) -> dict[str, str]:
+    """Returns what matters of a study's definition, in words, for its run in MLflow.
+
+    The whole of it is a file of the run. The number of trials is no param: it may grow.
+    """
+    chosen, part = prepared.space, options.train_examples
+    rows = chosen.grid()
+    names = ", ".join(entry.name for entry in chosen.references)
+    fixed = ", ".join(f"{row.name} {row.values}" for row in rows if row.role == "fixed")
+    return {
+        "family": chosen.family,
+        "epochs": str(chosen.epochs),
+        "patience": str(chosen.patience),
+        "seed": str(options.seed),
+        "precision": options.precision,
+        **({} if part is None else {"train_examples": str(part)}),
+        "references": names if names and options.references else "none",
+        **({"fixed": fixed} if fixed else {}),
+        **{f"search.{row.name}": row.values for row in rows if row.role == "searched"},
+    }

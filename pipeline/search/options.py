@@ -24,11 +24,13 @@ from pipeline.search.cost import DataSize, threads, typical_configs
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.points import num_points, num_trials
+from pipeline.search.space.sequences import grid_of
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.trial_memory import check_each_fits, may_use_gpu
 from pipeline.selection.records import FINALISTS, SEEDS
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
+from pipeline.training.scoring import validation_per_epoch
 from pipeline.training.worker import WorkerSpec
 
 MAX_NAME_LENGTH = 250
@@ -53,12 +55,15 @@ class SearchOptions:
         study: Name; None for the dataset's.
         storage: Optuna's storage.
         references: Whether reference configurations run along.
+        sampler: What suggests trials.
+        pruner: What stops trials early.
         executor: Name of the executor.
         workers: Number of workers.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
-        finalist_trainings: Of the report that follows, for the time that is told; 0 for none.
+        seeds: Seeds per finalist of the report that follows, for the time that is told.
+        finalists: Its finalists, for the same.
         data: How the user's own data are read and split.
     """
 
@@ -75,12 +80,15 @@ class SearchOptions:
     study: str | None = None
     storage: str | None = None
     references: bool = True
+    sampler: str | None = None
+    pruner: str | None = None
     executor: str = "processes"
     workers: int = 1
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
-    finalist_trainings: int = SEEDS * FINALISTS
+    seeds: int = SEEDS
+    finalists: int = FINALISTS
     data: DataOptions = field(default_factory=DataOptions)
 
     @property
@@ -115,10 +123,9 @@ def prepare(options: SearchOptions) -> Prepared:
     dataset = summarize(options.spec)
     chosen = choose_space(options, dataset)
     changed: dict[str, Any] = {}
-    if options.epochs is not None:
-        changed["epochs"] = options.epochs
-    if options.trials is not None:
-        changed["trials"] = options.trials
+    for name in ("trials", "epochs", "sampler", "pruner"):
+        if getattr(options, name) is not None:
+            changed[name] = getattr(options, name)
     chosen = replace(chosen, **changed)
     check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
@@ -138,6 +145,9 @@ def prepare(options: SearchOptions) -> Prepared:
     if given := replace(options.data, ignore=keeping).given():
         # Only where given, so that studies of other data keep the definition that they have.
         definition["data"] = json.loads(json.dumps(given))
+    sizes = dataset.split_sizes
+    if part := validation_per_epoch(sizes["train"], sizes["validation"]):
+        definition["validation_per_epoch"] = part  # only where it is not the whole, as before
     study = options.study or dataset.name
     check_name(study)
     return Prepared(dataset, chosen, study, definition, notes)
@@ -145,13 +155,15 @@ def prepare(options: SearchOptions) -> Prepared:
 
 def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:
     """Returns the space with no more trials than it has points to train, and what to say of it."""
-    most = num_trials(chosen, references)
+    counted = grid_of(chosen) if chosen.sampler == "grid" else chosen
+    most = num_trials(counted, references)
     if chosen.trials <= most:
         return chosen, ()
-    outside = int(most - num_points(chosen))
+    outside = int(most - num_points(counted))
     beside = f" and {outside} references beside them" if outside else ""
+    what = "the grid of " * (counted is not chosen) + str(chosen.path)
     told = (
-        f"{chosen.path} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
+        f"{what} has {most - outside:.0f} different points{beside}: {most:.0f} trials are"
         f" trained instead of {chosen.trials}, each point once"
     )
     return replace(chosen, trials=int(most)), (told,)
@@ -236,8 +248,9 @@ def check_name(name: str) -> None:
 
 def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
-    sizes = dataset.split_sizes
-    return DataSize(dataset.row_size, sizes["train"], sizes["validation"])
+    num_train, whole = (dataset.split_sizes[part] for part in ("train", "validation"))
+    scored = validation_per_epoch(num_train, whole) or whole
+    return DataSize(dataset.row_size, num_train, scored)
 
 
 def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:

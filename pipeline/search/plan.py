@@ -21,6 +21,7 @@ from pipeline.search.cohort_sizing import (
     memory_per_worker,
 )
 from pipeline.search.cost import step_work, typical_configs
+from pipeline.search.foreseen import finalist_trainings
 from pipeline.search.options import (
     Prepared,
     SearchOptions,
@@ -32,6 +33,7 @@ from pipeline.search.options import (
 )
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space.space import SearchSpace
+from pipeline.search.space.strategies import SAMPLERS
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
@@ -51,6 +53,7 @@ class SearchPlan:
             trials, and it may be silent as long as one. None for no limit.
         max_failures: So many failures of one kind in a row stop the study.
         finalist_trainings: Of the report that follows, for the time that is told.
+        validation_per_epoch: Validation examples that are scored after each epoch; None for all.
     """
 
     space: SearchSpace
@@ -61,13 +64,18 @@ class SearchPlan:
     trial_timeout_seconds: float | None = None
     max_failures: int = MAX_FAILURES
     finalist_trainings: int = 0
+    validation_per_epoch: int | None = None
 
     @property
     def cohort_settings(self) -> CohortSettings:
         """What all cohorts of the study have in common."""
         space = self.space
         return CohortSettings(
-            space.epochs, space.patience, self.order_seed, self.trial_timeout_seconds
+            space.epochs,
+            space.patience,
+            self.order_seed,
+            self.trial_timeout_seconds,
+            self.validation_per_epoch,
         )
 
 
@@ -88,7 +96,8 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,
-        options.finalist_trainings,
+        finalist_trainings(options.seeds, options.finalists, typical_trials(chosen)),
+        prepared.definition.get("validation_per_epoch"),
     )
 
 
@@ -142,4 +151,5 @@ def cohort_sizing(
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
     )
-    return automatic(chosen.trials, len(chosen.references), load)
+    learns = chosen.sampler == SAMPLERS[0]
+    return automatic(chosen.trials, len(chosen.references), load, learns=learns)

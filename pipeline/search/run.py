@@ -30,7 +30,7 @@ from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
 from pipeline.search.foreseen import remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
-from pipeline.search.opening import first_line, too_few_to_search
+from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
 from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.progress import View
@@ -131,6 +131,7 @@ def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Sess
     storage = options.storage or DEFAULT_STORAGE
     space, definition = prepared.space, prepared.definition
     study = open_study(storage, prepared.study, space, definition, options.seed, view.note)
+    prepared = replace(prepared, definition=study.as_begun(definition))
     return Session(options, prepared, view, store, study)
 
 
@@ -150,7 +151,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         for line in (*prepared.notes, *data_lines(prepared.dataset)):
             view.note(line)
         view.note(first_line(options, prepared, study.num_ended, store.address))
-        for line in too_few_to_search(options, prepared.space):
+        for line in (*too_few_to_search(options, prepared.space), *scoring_lines(prepared)):
             view.note(line)
         executor.ready()
         plan = plan_of(options, prepared, executor.about)
@@ -182,7 +183,8 @@ def open_run(session: Session) -> StudyRun:
         TOTAL_TAG: str(prepared.space.trials),
     }
     definition = prepared.definition | {"source": source_of(options)}
-    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags)
+    params = study_params(options, prepared)
+    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags, params)
 
 
 def search_and_return_unfinished(supervisor: Supervisor, study: Study) -> StudyRecord:

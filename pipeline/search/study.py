@@ -1,9 +1,7 @@
 """Asks Optuna's study for trials and tells it what came of them; it is the one door to Optuna.
 
-In: a search space and a storage. Out: :class:`Suggestion`s, and whether to prune. The sampler is
-Optuna's TPE over groups of hyperparameters that are active together, with a constant liar's value
-for trials still running; the pruner is lenient, because a median pruner throws low-gap models away
-(docs/measurement.md).
+In: a search space and a storage. Out: :class:`Suggestion`s, and whether to prune. Sampler and
+pruner are those that the space names (``search.samplers``, ``search.space.sequences``).
 """
 
 from __future__ import annotations
@@ -21,11 +19,15 @@ from optuna.trial import TrialState
 from pipeline.errors import StudyChangedError
 from pipeline.records import TrialConfig, TrialOutcome
 from pipeline.search.heartbeat import Heartbeat, held
+from pipeline.search.samplers import pruner_of, sampler_of
 from pipeline.search.space.points import config_of, untried
+from pipeline.search.space.sequences import SEQUENCES
 from pipeline.search.space.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, Note, notices_off, open_storage, storage_errors
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+KEPT = ("validation_per_epoch",)
+"""Keys of a definition that a study keeps from its beginning."""
 REPEATS = "repeats"
 """User attribute of a trial in Optuna that was closed, because its point had been tried."""
 
@@ -65,6 +67,8 @@ class Study:
         self._asked: dict[int, tuple[optuna.Trial, Suggestion]] = {}
         self._tried: set[TrialConfig] = set()
         self._heartbeat: Heartbeat | None = None
+        listed = SEQUENCES.get(space.sampler)
+        self._points = listed(space, trial_seed(seed, 2**20)) if listed else None
 
     @contextmanager
     def held(self, *, shared: bool) -> Iterator[None]:
@@ -153,7 +157,7 @@ class Study:
     def ask(self) -> Suggestion:
         """Returns the next trial: an enqueued one, else the sampler's suggestion."""
         with notices_off(), storage_errors():
-            trial = self._study.ask()
+            trial = self._next_trial()
             name, config = trial.user_attrs.get("name"), self._suggested(trial)
             if config in self._tried and trial.user_attrs.keys().isdisjoint(("name", "retry_of")):
                 trial, config = self._untried(trial, config)
@@ -165,6 +169,17 @@ class Study:
         suggestion = Suggestion(trial.number, config, int(seed), name)
         self._asked[trial.number] = (trial, suggestion)
         return suggestion
+
+    def _next_trial(self) -> optuna.Trial:
+        """Returns Optuna's next trial: an enqueued one, the next of a list of points, or a new."""
+        if self._points is not None and not self._is_waiting():
+            point = next((config for config in self._points if config not in self._tried), None)
+            if point is not None:
+                self._study.enqueue_trial(self._values_of(point))
+        return self._study.ask()
+
+    def _is_waiting(self) -> bool:
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def _suggested(self, trial: optuna.Trial) -> TrialConfig:
         reference = self._references.get(trial.user_attrs.get("name") or "")
@@ -224,6 +239,10 @@ class Study:
                 self._study.tell(trial, state=state)
         self.num_ended += 1
 
+    def as_begun(self, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a definition as the study was begun, maybe by another version."""
+        return as_begun(self._study.user_attrs["definition"], definition)
+
     @property
     def ended(self) -> tuple[int, ...]:
         """Numbers of the trials that came to their end, killed ones left out; MLflow has them."""
@@ -272,27 +291,31 @@ def open_study(
             study_name=name,
             direction="minimize",
             load_if_exists=True,
-            pruner=optuna.pruners.PercentilePruner(
-                90, n_startup_trials=5, n_warmup_steps=10, interval_steps=10
-            ),
+            pruner=pruner_of(space.pruner),
         )
         # A resumed search must not repeat the random numbers of the one before.
-        study.sampler = optuna.samplers.TPESampler(
-            seed=trial_seed(seed, 2**20 + len(study.get_trials(deepcopy=False))),
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-        )
+        num_trials = len(study.get_trials(deepcopy=False))
+        study.sampler = sampler_of(space.sampler, trial_seed(seed, 2**20 + num_trials))
     old = study.user_attrs.get("definition")
     if old is None:
         study.set_user_attr("definition", dict(definition))
-    elif changed := changes(old, definition):
+    elif changed := changes(old, as_begun(old, definition)):
         raise StudyChangedError(
             f"study '{name}' exists with another definition ({'; '.join(changed)}): its trials "
             "would not be comparable. Use --study NAME to start another study, or the earlier "
             "settings to continue this one"
         )
     return Study(study, space, seed)
+
+
+def as_begun(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a definition with what a study keeps from its beginning, whatever the version.
+
+    How many validation examples are scored after each epoch follows from the data and the version;
+    trials of one study must not differ in it.
+    """
+    kept = {key: value for key, value in old.items() if key in KEPT}
+    return {key: value for key, value in new.items() if key not in KEPT} | kept
 
 
 def _is_end(trial: optuna.trial.FrozenTrial) -> bool:

@@ -86,7 +86,12 @@ class Candidates:
 
 
 def finalist_candidates(finalists: Sequence[Finalist]) -> Candidates:
-    """Returns finalists as candidates; their gaps and standard errors are those over the seeds."""
+    """Returns finalists as candidates; their gaps and standard errors are those over the seeds.
+
+    Of finalists that are judged by the mean of their probabilities, every seed's row is that mean's
+    results, moved by how far the seed alone is from the other seeds: means and differences by
+    example are those of the mean, the spread between rows is that of the seeds.
+    """
     chosen = sorted(finalists, key=lambda finalist: finalist.number)
     return Candidates(
         numbers=np.array([f.number for f in chosen]),
@@ -98,7 +103,13 @@ def finalist_candidates(finalists: Sequence[Finalist]) -> Candidates:
 
 def _over_seeds(finalist: Finalist, name: str) -> np.ndarray:
     parts = [run.validation for run in finalist.runs if run.validation is not None]
-    return np.stack([np.asarray(getattr(part, name), np.float64) for part in parts])
+    rows = np.stack([np.asarray(getattr(part, name), np.float64) for part in parts])
+    if finalist.place is not None:
+        return rows
+    assert finalist.delivered.validation is not None, "an average has results per example"
+    levels = rows.mean(axis=1)
+    mean = np.asarray(getattr(finalist.delivered.validation, name), np.float64)
+    return np.asarray(mean[None, :] + (levels - levels.mean())[:, None])
 
 
 def study_candidates(study: StudyRecord) -> tuple[Candidates | None, dict[int, str]]:

@@ -68,6 +68,14 @@ EPSILON = Constant(
 SEEDS, FINALISTS = 3, 5
 """Seeds per finalist and finalists, where nothing else is asked for and nothing is locked."""
 
+ENSEMBLE, SINGLE, MEDIAN = "ensemble", "single", "median"
+DELIVERIES = (ENSEMBLE, SINGLE)
+"""What is delivered of the winner's seeds: their mean in one model, or the best of them.
+
+Older versions delivered the seed with the median ``val_ce``; what they locked is shown so again
+(:data:`MEDIAN`), and cannot be asked for.
+"""
+
 
 @dataclass(frozen=True)
 class RuleSettings:
@@ -83,6 +91,7 @@ class RuleSettings:
         epsilon: See :data:`EPSILON`.
         seeds: Seeds per finalist; 1 means no finalists were trained.
         finalists: Number of finalists.
+        deliver: One of :data:`DELIVERIES`; :data:`MEDIAN` in what an older version locked.
         more: Names and values of constants that only an entry of ``RULES`` defines. They are read
             as the others: ``settings.beta``.
     """
@@ -95,7 +104,8 @@ class RuleSettings:
     weight: float = WEIGHT.default
     epsilon: float = EPSILON.default
     seeds: int = 1
-    finalists: int = 5
+    finalists: int = FINALISTS
+    deliver: str = ENSEMBLE
     more: tuple[tuple[str, float], ...] = ()
 
     if not TYPE_CHECKING:  # a checker would believe every name
@@ -107,11 +117,16 @@ class RuleSettings:
             return further[name]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns name, constants, seeds and finalists by their names, as reports list them."""
+        """Returns name, constants, seeds, finalists and delivery by name, as reports list them.
+
+        Without the delivery where an older version locked none.
+        """
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         further = dict(values.pop("more"))
-        counts = {name: values.pop(name) for name in ("seeds", "finalists")}
-        return {**values, **further, **counts}
+        last = {name: values.pop(name) for name in ("seeds", "finalists", "deliver")}
+        if self.deliver == MEDIAN:
+            del last["deliver"]
+        return {**values, **further, **last}
 
 
 @dataclass(frozen=True)
@@ -130,14 +145,42 @@ class Finalist:
         number: The trial whose configuration it is.
         runs: One record per seed, in the order of the study's seed list (common to all
             finalists); ``number`` is the trial's, ``mlflow_run_id`` the run of that seed.
-        measurement: The mean over the seeds; ``gap_ce_se`` contains the variance between seeds.
-        median: Index into ``runs`` of the seed with the median ``val_ce``: what is delivered.
+        measurement: What it is judged by: the measures of the mean of the seeds' probabilities, or
+            (``single``, ``median``) the mean of the seeds' measures; ``gap_ce_se`` contains the
+            variance between seeds.
+        median: Index into ``runs`` of the seed with the median ``val_ce``.
+        average: The mean of the seeds' probabilities as one model, without a run of its own; None
+            where an older version did not keep what it takes.
+        deliver: What would be delivered of it.
     """
 
     number: int
     runs: tuple[TrialRecord, ...]
     measurement: Measurement
     median: int
+    average: TrialRecord | None = None
+    deliver: str = MEDIAN
+
+    @property
+    def place(self) -> int | None:
+        """Index into ``runs`` of the seed that would be delivered; None for their mean."""
+        if self.deliver == ENSEMBLE:
+            return None
+        values = [run.measurement.val_ce for run in self.runs if run.measurement]
+        return self.median if self.deliver == MEDIAN else values.index(min(values))
+
+    @property
+    def delivered(self) -> TrialRecord:
+        """What would be delivered of it: the mean of its seeds, or one of them."""
+        if self.place is not None:
+            return self.runs[self.place]
+        assert self.average is not None, "an ensemble is judged by its average"
+        return self.average
+
+    @property
+    def parts(self) -> tuple[TrialRecord, ...]:
+        """The trainings whose weights are in what would be delivered."""
+        return self.runs if self.place is None else (self.runs[self.place],)
 
 
 @dataclass(frozen=True)
@@ -148,11 +191,14 @@ class Confirmation:
         seeds: The seed list, common to all finalists.
         finalists: Smallest mean gap first.
         first_choice: The trial that the rule chose before, by one seed each.
+        others: Configurations that were trained with the same seeds to be compared with: they
+            were not as good as the best by the wider margins, and are not chosen from.
     """
 
     seeds: tuple[int, ...]
     finalists: tuple[Finalist, ...]
     first_choice: int
+    others: tuple[Finalist, ...] = ()
 
 
 @dataclass(frozen=True)

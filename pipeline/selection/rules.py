@@ -17,7 +17,10 @@ from pipeline.errors import RuleError, closest
 from pipeline.formatting import decimal
 from pipeline.selection.records import (
     ALPHA,
+    DELIVERIES,
+    ENSEMBLE,
     EPSILON,
+    MEDIAN,
     TAU,
     TAU_ACCURACY,
     WEIGHT,
@@ -177,7 +180,11 @@ _COUNTS = (
 
 
 def rule_settings(
-    name: str, given: Mapping[str, float], seeds: int, finalists: int
+    name: str,
+    given: Mapping[str, float],
+    seeds: int,
+    finalists: int,
+    deliver: str = ENSEMBLE,
 ) -> RuleSettings:
     """Returns the settings of a rule: its constants as given, the others as it has them.
 
@@ -186,6 +193,7 @@ def rule_settings(
         given: Constant -> value, those that were asked for.
         seeds: Seeds per finalist.
         finalists: Number of finalists.
+        deliver: What is delivered of the winner's seeds.
 
     Raises:
         RuleError: The rule is unknown or refused, has no such constant, or not with this value.
@@ -199,11 +207,31 @@ def rule_settings(
         name,
         seeds=seeds,
         finalists=finalists,
+        deliver=deliver,
         more=tuple((constant, values.pop(constant)) for constant in own if constant not in known),
         **values,
     )
     check_settings(settings)
     return settings
+
+
+WIDE = {K.name: 2.0, TAU.name: 0.10, TAU_ACCURACY.name: 0.02}
+"""How much worse than the best a trial may be by one training to be trained again (k, tau,
+tau_accuracy; more where more was asked for): one lucky seed of the best must not exclude all
+others. Source: the pilots in docs/experiments.md."""
+
+
+def widened(settings: RuleSettings) -> RuleSettings:
+    """Returns the rule by which trials become finalists: the same one with the margins of WIDE.
+
+    The rule ``one_se`` has fixed margins, so ``least_overfit`` stands for it; a rule without
+    margins stays as it is.
+    """
+    name = "least_overfit" if settings.name == "one_se" else settings.name
+    if not {*_MARGINS} <= {*RULES[name].constants}:
+        return settings
+    wide = {margin: max(value, getattr(settings, margin)) for margin, value in WIDE.items()}
+    return replace(settings, name=name, **wide)
 
 
 def _no_such_constant(name: str, unknown: str) -> str:
@@ -256,6 +284,9 @@ def check_settings(settings: RuleSettings) -> None:
     own = find_rule(settings.name).constants
     known = {constant.name: constant for constant in (*constants(), *_COUNTS, *own)}
     values = settings.as_dict()
+    deliver = values.pop("deliver", MEDIAN)
+    if deliver not in (*DELIVERIES, MEDIAN):
+        raise RuleError(f"Cannot deliver '{deliver}'; expected {' or '.join(DELIVERIES)}.")
     del values["name"]
     for name, value in values.items():
         constant = known[name]

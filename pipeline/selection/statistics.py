@@ -96,6 +96,16 @@ def seeds_gap_standard_error(nll_val: ArrayLike, gaps: ArrayLike, errors: ArrayL
     return float(np.sqrt(variance))
 
 
+def variance_over_seeds(values: ArrayLike) -> float:
+    """Variance of the mean of K seeds' values: s^2 / K, ddof=1; 0 for one seed, which tells none.
+
+    Raises:
+        ValueError: There are no values.
+    """
+    array = _examples(values)
+    return _variance_of_mean(array) if array.size > 1 else 0.0
+
+
 def paired_standard_error(first: ArrayLike, second: ArrayLike) -> float:
     """Standard error of mean(first - second) on the same examples, optionally over seeds.
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 import threading
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from io import BytesIO
 from typing import Any, get_args, get_origin, get_type_hints
@@ -25,7 +24,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.records import Measurement, PerExample, TestExamples, TrialConfig, TrialOutcome
+from pipeline.records import (
+    ChanceLevel,
+    Measurement,
+    PerExample,
+    Probabilities,
+    TestExamples,
+    TrialConfig,
+    TrialOutcome,
+)
 from pipeline.training.techniques import further_hyperparameters
 
 MODEL_TAG = "model_uri"
@@ -44,22 +51,32 @@ TEST_PART_TAG = "test_part"
 """Tag of a parent run and of a version: the SHA-256 of the test examples it was measured on."""
 
 DELIVERED_TAG = "delivered_run"
-"""Tag of a parent run: the run whose weights are the delivered model's."""
+"""Tag of a parent run: the runs whose weights are the delivered model's, separated by commas."""
 
 TEST_FILE = "test.json"
 """File of a parent run: the winner and what it is compared with, on the test part."""
+
+SIZE_FILE = "delivered.json"
+"""File of a parent run: size and speed of what is delivered, and of one training alone."""
 
 TEST_EXAMPLES_FILE = "test_examples.npz"
 """File of a parent run: the same models' results per test example, with the labels."""
 
 CURVE_PREFIX = "epoch/"
+GAP_CURVE = "gap_ce"
+"""Follows from two other curves: MLflow shows it, no file holds it."""
+_CHANCE_PREFIX = "chance_"
 RESULTS_FILE = "validation.npz"
 RESULTS_TAG = "results"
 WEIGHTS_FILE = "weights.npz"
-MAX_PARAM_LENGTH = 6_000
+PROBABILITIES_FILE = "probabilities.npz"
+"""File of a finalist's run: what it says about every class (``records.Probabilities``)."""
+PROBABILITIES_TAG = "probabilities"
+"""Tag of a run that keeps them: ``kept``."""
 MAX_CAUSE_LENGTH = 1_000
 _OPTIONAL_METRICS = {"history_gap": math.nan, "ece": None, "log10_p_guessing": None}
 _CURVE_KEY = "curve:"
+_RUN_KEY = "run/"
 _PER_EXAMPLE = {
     "nll": np.float32, "correct": np.bool_, "predicted": np.int32, "confidence": np.float32,
 }  # fmt: skip
@@ -119,23 +136,41 @@ def _value_of(text: str, hint: Any) -> Any:
     return hint(text)
 
 
-def definition_params(definition: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a study's definition as params: nested keys joined by dots, long values cut."""
+def chance_tags(chance: ChanceLevel) -> dict[str, str]:
+    """Returns the level of a model without skill as tags: nobody compares it between runs."""
     return {
-        re.sub(r"[^\w./: -]", "_", key): text
-        if len(text) <= MAX_PARAM_LENGTH
-        else f"{text[:5_990]} ..."
-        for key, text in ((key, param_text(value)) for key, value in _leaves(definition, ""))
+        f"{_CHANCE_PREFIX}{entry.name}": param_text(value)
+        for entry in fields(ChanceLevel)
+        if (value := getattr(chance, entry.name)) is not None
     }
 
 
-def _leaves(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yields the values of nested mappings with their dotted keys; lists are values."""
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def chance_from(tags: Mapping[str, str], metrics: Mapping[str, float]) -> ChanceLevel:
+    """Returns the chance level that was written so, or as metrics of the same names, as before.
+
+    NaN (which no trial beats) where the study never got to it.
+    """
+
+    def value(name: str) -> float | None:
+        key = f"{_CHANCE_PREFIX}{name}"
+        return float(tags[key]) if key in tags else metrics.get(key)
+
+    found = {entry.name: value(entry.name) for entry in fields(ChanceLevel)}
+    accuracy, ce = found.pop("accuracy"), found.pop("ce")
+    return ChanceLevel(
+        math.nan if accuracy is None else accuracy, math.nan if ce is None else ce, **found
+    )
+
+
+def epoch_metrics(curves: Mapping[str, float]) -> dict[str, float]:
+    """Returns one epoch of a trial's curves as metrics, the gap between the two parts among them.
+
+    Both sides of ``epoch/gap_ce`` are measured in inference mode after the epoch.
+    """
+    values = dict(curves)
+    if "val_ce" in values and "train_ce" in values:
+        values[GAP_CURVE] = values["val_ce"] - values["train_ce"]
+    return {f"{CURVE_PREFIX}{name}": value for name, value in values.items()}
 
 
 def summary_metrics(outcome: TrialOutcome) -> dict[str, float]:
@@ -171,6 +206,8 @@ def outcome_files(outcome: TrialOutcome, keep_weights: bool) -> dict[str, bytes]
         files[RESULTS_FILE] = packed
     if keep_weights and outcome.weights is not None:
         files[WEIGHTS_FILE] = pack_weights(outcome.weights)
+    if outcome.probabilities is not None:
+        files[PROBABILITIES_FILE] = pack_probabilities(outcome.probabilities)
     return files
 
 
@@ -223,27 +260,38 @@ def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[floa
 
 
 def pack_test_examples(examples: TestExamples) -> bytes:
-    """Returns ``test_examples.npz``: ``labels``, ``class_names``, and ``NUMBER:nll``, ... each."""
+    """Returns ``test_examples.npz``.
+
+    Arrays: ``labels``, ``class_names``, and per model ``NUMBER:nll``, ..., per training that was
+    measured alone ``run/ID:nll``, ...
+    """
     arrays = {
         "labels": np.asarray(examples.labels, np.int32),
         "class_names": np.asarray(examples.class_names, np.str_),
     }
-    for number, result in examples.results.items():
-        arrays |= {f"{number}:{name}": column for name, column in _columns(result).items()}
+    results = {str(number): result for number, result in examples.results.items()}
+    results |= {f"{_RUN_KEY}{run_id}": result for run_id, result in examples.trainings.items()}
+    for key, result in results.items():
+        arrays |= {f"{key}:{name}": column for name, column in _columns(result).items()}
     return _packed(arrays)
 
 
 def unpack_test_examples(data: bytes) -> TestExamples:
     """Returns what such a file holds."""
     arrays = _unpacked(data)
-    numbers = dict.fromkeys(int(name.split(":")[0]) for name in arrays if ":" in name)
+    keys = dict.fromkeys(name.rpartition(":")[0] for name in arrays if ":" in name)
+    found = {
+        key: PerExample(**{name: arrays[f"{key}:{name}"] for name in _PER_EXAMPLE}) for key in keys
+    }
     return TestExamples(
         labels=arrays["labels"],
-        results={
-            number: PerExample(**{name: arrays[f"{number}:{name}"] for name in _PER_EXAMPLE})
-            for number in numbers
-        },
+        results={int(key): one for key, one in found.items() if not key.startswith(_RUN_KEY)},
         class_names=tuple(arrays["class_names"].tolist()),
+        trainings={
+            key.removeprefix(_RUN_KEY): one
+            for key, one in found.items()
+            if key.startswith(_RUN_KEY)
+        },
     )
 
 
@@ -280,6 +328,24 @@ def unpack_weights(data: bytes) -> tuple[np.ndarray, ...]:
     """Returns the weights of such a file, in their order."""
     arrays = _unpacked(data)
     return tuple(arrays[name] for name in sorted(arrays))
+
+
+def pack_probabilities(probabilities: Probabilities) -> bytes:
+    """Returns them as an npz file, by the names of their fields, not compressed."""
+    arrays = {
+        entry.name: np.asarray(getattr(probabilities, entry.name))
+        for entry in fields(Probabilities)
+    }
+    packed = BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
+
+
+def unpack_probabilities(data: bytes) -> Probabilities:
+    """Returns what such a file holds."""
+    arrays = _unpacked(data)
+    num_train = int(arrays.pop("num_train"))
+    return Probabilities(**arrays, num_train=num_train)
 
 
 def _single(array: np.ndarray) -> np.ndarray:

@@ -2,23 +2,31 @@
 
 In: a parent run, or a ``StudyRecord``. Out: a ``StudyRun`` that writes finalists, and the same
 trainings read back as ``TrialRecord``. A finalist's run has the tags ``role=finalist``,
-``finalist_of`` and ``trial`` (the trial whose configuration it trains again) and ``seed``; all else
-is as on a trial's run. What was cut off stays as a failed run, and is trained again in another one.
+``trial`` (the trial whose configuration it trains again) and ``seed``, and it keeps the
+probabilities of every class, of which means over seeds are made; all else is as on a trial's run.
+What was cut off stays as a failed run, and is trained again in another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pipeline.records import StudyRecord, TrialRecord
+import numpy as np
+
+from pipeline.errors import TrackingError
+from pipeline.records import Probabilities, StudyRecord, TrialRecord
+from pipeline.selection.averages import Average, average
 from pipeline.tracking.client import Client
+from pipeline.tracking.codec import PROBABILITIES_FILE, PROBABILITIES_TAG, unpack_probabilities
 from pipeline.tracking.queries import FINALIST_ROLE, finalists_of
 from pipeline.tracking.read import READERS, read_trial
 from pipeline.tracking.study_run import StudyRun
 
 CUT_OFF = "the report was killed while it ran"
+ROUNDING = 1e-4
+"""Nats by which a training's mean cross-entropy may differ from that of its probabilities."""
 
 
 def open_finalists(client: Client, run_id: str) -> StudyRun:
@@ -64,4 +72,58 @@ def read_finalists(client: Client, study: StudyRecord) -> Mapping[tuple[int, int
             continue
         if key not in found or (found[key].state, record.state) == ("FAIL", "COMPLETE"):
             found[key] = replace(record, name=trial.name)
+    return found
+
+
+def with_probabilities(client: Client, study: StudyRecord) -> frozenset[str]:
+    """Returns the runs of the study's finalists that keep the probabilities of every class.
+
+    Those of older versions do not.
+    """
+    client = client.doing("look for the finalists' probabilities")
+    runs = finalists_of(client, [client.get_run(str(study.run_id))])
+    return frozenset(run.info.run_id for run in runs if PROBABILITIES_TAG in run.data.tags)
+
+
+def read_averages(
+    client: Client, groups: Mapping[int, Sequence[TrialRecord]]
+) -> Mapping[int, Average]:
+    """Returns the mean of the probabilities of each group of trainings.
+
+    One group at a time is in memory for each of a few threads, not all of them.
+
+    Args:
+        client: Of the store.
+        groups: Trial number -> its trainings, all of which keep their probabilities.
+
+    Raises:
+        TrackingError: A file of them is missing, or is not that training's.
+    """
+    client = client.doing("read the finalists' probabilities")
+
+    def read(runs: Sequence[TrialRecord]) -> Average:
+        return average([_read_probabilities(client, run) for run in runs])
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return dict(zip(groups, readers.map(read, groups.values()), strict=True))
+
+
+def _read_probabilities(client: Client, record: TrialRecord) -> Probabilities:
+    run_id = str(record.mlflow_run_id)
+    data = client.read_artifact(client.get_run(run_id).info.artifact_uri, PROBABILITIES_FILE)
+    if data is None:
+        raise TrackingError(
+            f"run {run_id} at {client.address} has no {PROBABILITIES_FILE} any more: restore the "
+            "file, or delete the run, and its configuration is trained again"
+        )
+    found = unpack_probabilities(data)
+    recorded = record.measurement.val_ce if record.measurement else float("nan")
+    labels = found.validation_labels
+    own = -float(found.validation[np.arange(len(labels)), labels].mean(dtype=np.float64))
+    if not abs(own - recorded) <= ROUNDING * max(1.0, recorded):
+        raise TrackingError(
+            f"{PROBABILITIES_FILE} of run {run_id} gives a validation cross-entropy of {own:.6f}, "
+            f"but {recorded:.6f} was recorded: the file was changed; restore it, or delete the "
+            "run, and its configuration is trained again"
+        )
     return found

@@ -2,11 +2,15 @@
 
 In: a study's name, dataset, definition and tags. Out: the parent run, RUNNING, with its children.
 
-The parent is, in this order: the run that ``mlflow run`` made for us (MLFLOW_RUN_ID), an earlier
-parent of the same study, a new run. Where both of the first exist, ``mlflow run``'s becomes the
-parent: it gets the children and what must not be forgotten (the locked selection and how
-often the test part was read); the earlier one is tagged ``continued_in`` and ``role=continued``,
-and keeps its files. An interrupted change of parents leaves two of them; the next time ends it.
+The parent is the run that the study has, or a new one. ``mlflow run`` makes a run before the
+command starts (MLFLOW_RUN_ID): params as they were typed, ``auto`` included, which MLflow lets
+nobody remove. That run becomes a child of the study with ``role=command``, so a study has one
+parent however often it is continued, in one experiment however it is started.
+
+A study that an older version continued with ``mlflow run`` may have two parents, because its
+change of parents was interrupted: the one opened last gets the children and what must not be
+forgotten (the locked selection and how often the test part was read); the other is tagged
+``continued_in`` and ``role=continued``, and keeps its files.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ import os
 import platform
 import re
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 
 from pipeline.errors import InputError, TrackingError
+from pipeline.redaction import masked
 from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.codec import (
     DELIVERED_TAG,
@@ -37,9 +42,9 @@ from pipeline.tracking.codec import (
     TEST_EXAMPLES_FILE,
     TEST_FILE,
     TESTED_TAG,
-    definition_params,
 )
 from pipeline.tracking.delivery.message import points
+from pipeline.tracking.experiment_page import describe_experiment
 from pipeline.tracking.queries import (
     CONTINUED_TAG,
     OPENED_TAG,
@@ -49,9 +54,16 @@ from pipeline.tracking.queries import (
     experiment_id,
     finalists_of,
     parents_of,
+    time_text,
 )
+from pipeline.tracking.views import offer_views
 
 DEFINITION_FILE = "definition.json"
+COMMAND_ROLE = "command"
+"""Role of the run that ``mlflow run`` made for a command which works on a study."""
+_PROBE_FILE = "writable"
+_OLD_PARAMS = "space."
+"""Begins params of a study that an older version opened: a param for every leaf of its space."""
 ENVIRONMENT_FILE = "environment.txt"
 SELECTION_FILE = "selection.json"
 CARRIED_TAGS = (
@@ -76,37 +88,43 @@ class StudyDescription:
     Attributes:
         study: Its name.
         dataset: Name of its dataset.
-        definition: What was asked for, JSON values only; reads back as it is.
+        definition: What was asked for, JSON values only; reads back as it is from a file.
         tags: More tags of the parent (device, storage, ...).
+        params: What matters of the definition, in words; for the reader.
     """
 
     study: str
     dataset: str
     definition: Mapping[str, Any]
     tags: Mapping[str, str]
+    params: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_parent(client: Client, description: StudyDescription) -> tuple[Run, dict[int, Run]]:
     """Returns the parent run of the study, set to RUNNING and described, and its children."""
+    command = _command_run(client, description.study)
     earlier = parents_of(client, study=description.study)
-    adopted = _adopted_run(client, description.study)
-    if adopted is not None:
-        parent = adopted
-    elif earlier:
+    if earlier:
         parent = earlier[0]
     else:
         # With its tags from the first: a search killed right after is continued in this run.
         tags = {"role": "study", "study": description.study, "dataset": description.dataset}
-        parent = client.create_run(experiment_id(client), run_name=description.study, tags=tags)
+        experiment = experiment_id(client, command.info.experiment_id if command else None)
+        parent = client.create_run(experiment, run_name=description.study, tags=tags)
     others = [run for run in earlier if run.info.run_id != parent.info.run_id]
     children = children_of(client, [parent, *others])
     _describe(client, parent, description)
     for other in others:
         _replace_parent(client, parent, other, [*children.values(), *finalists_of(client, [other])])
+    if command is not None and command.info.run_id not in {run.info.run_id for run in earlier}:
+        _make_child(client, command, parent, description)
+    _check_model_files(client, parent.info.experiment_id)
+    offer_views(client, parent.info.experiment_id)
+    describe_experiment(client, parent.info.experiment_id)
     return client.get_run(parent.info.run_id), children
 
 
-def _adopted_run(client: Client, study: str) -> Run | None:
+def _command_run(client: Client, study: str) -> Run | None:
     """Returns ``mlflow run``'s run; its id leaves the environment, so that no worker sees it."""
     run_id = os.environ.pop("MLFLOW_RUN_ID", None)
     if not run_id:
@@ -134,16 +152,30 @@ def _adopted_run(client: Client, study: str) -> Run | None:
     return run
 
 
+def _make_child(client: Client, command: Run, parent: Run, description: StudyDescription) -> None:
+    """Makes the run of a command a child of the study, with a link to it."""
+    info = parent.info
+    link = f"#/experiments/{info.experiment_id}/runs/{info.run_id}"
+    tags = {
+        "role": COMMAND_ROLE, "study": description.study, "dataset": description.dataset,
+        PARENT_TAG: info.run_id,
+        "mlflow.note.content": f"A command that worked on study [{description.study}]({link}).",
+    }  # fmt: skip
+    client.log_in_batches(command.info.run_id, tags=tags)
+    client.update_run(command.info.run_id, name=f"command on {description.study}")
+
+
 def _describe(client: Client, parent: Run, description: StudyDescription) -> None:
     """Writes the parent's tags, files and params; a param that exists keeps its value."""
     run_id = parent.info.run_id
     tags = {
         **description.tags, **_origin(),
         "role": "study", "study": description.study, "dataset": description.dataset,
-        OPENED_TAG: str(time.time_ns() // 1_000_000),
+        OPENED_TAG: time_text(),
     }  # fmt: skip
     known = parent.data.params
-    new = {k: v for k, v in definition_params(description.definition).items() if k not in known}
+    described = any(key.startswith(_OLD_PARAMS) for key in known)
+    new = {} if described else {k: v for k, v in description.params.items() if k not in known}
     # The tags first: they make a run that is killed here the study's.
     client.log_in_batches(run_id, tags=tags)
     client.log_in_batches(run_id, params=new)
@@ -152,7 +184,22 @@ def _describe(client: Client, parent: Run, description: StudyDescription) -> Non
         ENVIRONMENT_FILE: environment_text(),
     }
     client.write_artifacts(parent.info.artifact_uri, files)
-    client.update_run(run_id, status="RUNNING", name=description.study)
+    # The name of a study that was reported says who won: it stays.
+    named = (parent.info.run_name or "").startswith(description.study)
+    client.update_run(run_id, status="RUNNING", name=None if named else description.study)
+
+
+def _check_model_files(client: Client, experiment: str) -> None:
+    """Writes where MLflow will keep the registered model: a report should not find out at its end.
+
+    Raises:
+        TrackingError: It cannot be written.
+    """
+    folder = f"{client.get_experiment(experiment).artifact_location.rstrip('/')}/models"
+    writing = client.doing(f"write in {masked(folder)}, where the report will keep its model")
+    writing.write_artifacts(folder, {_PROBE_FILE: ""})
+    with suppress(TrackingError):  # a store may let nobody delete
+        writing.delete_artifact(folder, _PROBE_FILE)
 
 
 def _replace_parent(client: Client, parent: Run, other: Run, children: Sequence[Run]) -> None:

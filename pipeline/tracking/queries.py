@@ -2,14 +2,15 @@
 
 A parent carries the tags ``role=study`` and ``study``; a child ``role=trial``, ``trial`` (its
 number) and MLflow's own ``mlflow.parentRunId``; a finalist is a child with ``role=finalist`` and
-the ``trial`` whose configuration it trained again. Runs are looked for in every experiment, because
-``mlflow run`` may put the parent of a continued study into another one.
+the ``trial`` whose configuration it trained again. Runs are looked for in every experiment: a study
+is continued wherever it was begun.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from mlflow.entities import Run
 
@@ -18,6 +19,8 @@ from pipeline.tracking.client import Client, error_code
 from pipeline.tracking.database import artifact_location
 
 DEFAULT_EXPERIMENT = "least-overfit"
+MLFLOWS_DEFAULT = "Default"
+"""Where ``mlflow run`` files a run when it was told no experiment."""
 KIND_TAG = "mlflow.experimentKind"
 KIND = "custom_model_development"
 """Makes an experiment's page open on its runs instead of on traces."""
@@ -79,9 +82,18 @@ def _children_with(client: Client, parents: list[Run], role: str) -> list[Run]:
     ]
 
 
-def experiment_id(client: Client) -> str:
-    """Returns the experiment for a new study: MLflow's variables decide, else ``least-overfit``."""
-    if chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+def experiment_id(client: Client, launched_in: str | None = None) -> str:
+    """Returns the experiment for a new study: MLflow's variables decide, else ``least-overfit``.
+
+    Args:
+        client: Of the store.
+        launched_in: Experiment of the run that ``mlflow run`` made. MLflow's ``Default`` means that
+            it was told none.
+    """
+    if launched_in is not None:
+        if client.get_experiment(launched_in).name != MLFLOWS_DEFAULT:
+            return launched_in
+    elif chosen := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return _chosen_experiment(client, chosen)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
     experiment = client.get_experiment_by_name(name)
@@ -156,5 +168,19 @@ def quoted(value: str) -> str:
     raise InputError(f"the name {value} holds both kinds of quotes, which MLflow cannot look up")
 
 
-def _opened(run: Run) -> int:
-    return int(run.data.tags.get(OPENED_TAG, run.info.start_time))
+def time_text() -> str:
+    """Returns the time now as a date in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _opened(run: Run) -> float:
+    """Returns when a run was opened as a study's parent, in milliseconds since 1970.
+
+    Older versions wrote them down as such.
+    """
+    text = run.data.tags.get(OPENED_TAG)
+    if text is None:
+        return float(run.info.start_time)
+    if text.isdigit():
+        return float(text)
+    return datetime.fromisoformat(text).timestamp() * 1_000

@@ -7,7 +7,6 @@ children) and one small file per trial; the files are fetched by a few threads.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,12 +14,14 @@ from typing import Any
 from mlflow.entities import Run
 
 from pipeline.errors import InputError, TrackingError, closest
-from pipeline.records import ChanceLevel, StudyRecord, TrialRecord
+from pipeline.records import StudyRecord, TrialRecord
 from pipeline.tracking import data_notes
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import (
     CURVE_PREFIX,
+    GAP_CURVE,
     RESULTS_TAG,
+    chance_from,
     config_from_params,
     finite_or_infinite,
     measurement_from,
@@ -59,7 +60,7 @@ def read_study(client: Client, study: str | None = None, dataset: str | None = N
         dataset=parent.data.tags["dataset"],
         split_id=parent.data.tags.get("split_id", ""),
         run_id=parent.info.run_id,
-        chance=_chance(parent),
+        chance=chance_from(parent.data.tags, parent.data.metrics),
         definition=_definition(client, parent),
         trials=trials,
         data=data_notes.from_text(client.read_artifact(parent.info.artifact_uri, DATA_FILE)),
@@ -111,21 +112,11 @@ def _logged_curves(client: Client, run: Run) -> dict[str, tuple[float, ...]]:
     """Returns a trial's curves from MLflow's histories: slow, so only where it left no file."""
     curves = {}
     for key in run.data.metrics:
-        if key.startswith(CURVE_PREFIX):
+        if key.startswith(CURVE_PREFIX) and key != f"{CURVE_PREFIX}{GAP_CURVE}":
             history = client.get_metric_history(run.info.run_id, key)
             by_epoch = {point.step: finite_or_infinite(point.value) for point in history}
             curves[key.removeprefix(CURVE_PREFIX)] = tuple(by_epoch[e] for e in sorted(by_epoch))
     return curves
-
-
-def _chance(parent: Run) -> ChanceLevel:
-    """Returns the chance level; NaN (which no trial beats) where the study never got to it."""
-    values = parent.data.metrics
-    return ChanceLevel(
-        values.get("chance_accuracy", math.nan),
-        values.get("chance_ce", math.nan),
-        values.get("chance_log10_p_all_right"),
-    )
 
 
 def _definition(client: Client, parent: Run) -> Mapping[str, Any]:

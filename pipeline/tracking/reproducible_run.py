@@ -1,7 +1,7 @@
 """Reads one run of a study, with everything that is needed to train it again.
 
-In: a run's id: of a trial, of a finalist, or of a study, which stands for the run whose weights it
-delivered. Out: a :class:`ReproducibleRun`. Nothing is written.
+In: a run's id: of a trial, of a finalist, or of a study, which stands for the runs whose weights
+it delivered. Out: a :class:`ReproducibleRun`. Nothing is written.
 """
 
 from __future__ import annotations
@@ -46,15 +46,21 @@ class ReproducibleRun:
     versions: str
 
 
-def read_reproducible_run(run_id: str, tracking_uri: str | None = None) -> ReproducibleRun:
-    """Returns a run with what is needed to train it again.
+def read_reproducible_runs(
+    run_id: str, tracking_uri: str | None = None
+) -> tuple[ReproducibleRun, ...]:
+    """Returns a run with what is needed to train it again; of a study all that it delivered.
 
     Raises:
         InputError: There is no such run, or it is none of a study's.
         TrackingError: The store does not answer.
     """
     client = Client.open(existing_store(tracking_uri)).doing(f"read run {run_id}")
-    run = _trained_run(client, _get(client, run_id))
+    runs = _trained_runs(client, _get(client, run_id))
+    return tuple(_reproducible(client, run) for run in runs)
+
+
+def _reproducible(client: Client, run: Run) -> ReproducibleRun:
     parent = client.get_run(run.data.tags[PARENT_TAG])
     text = client.read_artifact(parent.info.artifact_uri, DEFINITION_FILE)
     tags = run.data.tags
@@ -81,21 +87,21 @@ def _get(client: Client, run_id: str) -> Run:
         ) from error
 
 
-def _trained_run(client: Client, run: Run) -> Run:
-    """Returns the run that was trained: itself, or what its study delivered."""
+def _trained_runs(client: Client, run: Run) -> list[Run]:
+    """Returns the runs that were trained: itself, or what its study delivered."""
     tags = run.data.tags
     role = tags.get("role")
     if role in (TRIAL_ROLE, FINALIST_ROLE) and PARENT_TAG in tags:
-        return run
+        return [run]
     if role != "study":
         raise InputError(
             f"run {run.info.run_id} ('{run.info.run_name}') is no trial, finalist or study of "
             f"`pipeline search`: its tag 'role' is {role!r}"
         )
     if delivered := tags.get(DELIVERED_TAG):
-        return client.get_run(delivered)
+        return [client.get_run(one) for one in delivered.split(",")]
     if winner := tags.get("winner"):
-        return children_of(client, [run])[int(winner)]
+        return [children_of(client, [run])[int(winner)]]
     raise InputError(
         f"run {run.info.run_id} is study '{tags['study']}', which has no winner yet: run `pipeline "
         "report` first, or give the run of a trial"

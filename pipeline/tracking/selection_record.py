@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -28,13 +28,11 @@ from pipeline.tracking.codec import (
     unpack_test_examples,
 )
 from pipeline.tracking.delivery.message import points
+from pipeline.tracking.experiment_page import NOTE_TAG
 from pipeline.tracking.parent_run import SELECTION_FILE
 from pipeline.tracking.queries import children_of, finalists_of, parents_of
 
 READS_TAG = "test_reads"
-STAR = "\N{BLACK STAR} "
-"""Before the winner's name: it is seen at once among a hundred runs."""
-NOTE_TAG = "mlflow.note.content"
 TEST_PREFIX = "test_"
 MAX_NOTE_LENGTH = 8_000
 
@@ -213,33 +211,30 @@ def set_verdicts(
 
 
 def mark_winner(
-    client: Client, record: StudyRecord, number: int, delivered: str | None = None
+    client: Client, record: StudyRecord, number: int, delivered: Sequence[str] = ()
 ) -> None:
-    """Tags the winner's run ``winner=true`` and stars its name, no other's; tags the parent, too.
+    """Tags the winner's run ``winner=true``, no other's; tags the parent, too.
 
-    Where given, the run whose weights are delivered is tagged ``delivered=true``.
+    Where given, the runs whose weights are delivered are tagged ``delivered=true``.
     """
     if record.run_id is None:
         return
     client = client.doing("mark the winner")
     for other, run in children_of(client, [client.get_run(record.run_id)]).items():
-        plain = (run.info.run_name or "").removeprefix(STAR)
         if other == number:
             client.log_in_batches(run.info.run_id, tags={"winner": "true"})
-            client.update_run(run.info.run_id, name=f"{STAR}{plain}")
         elif "winner" in run.data.tags:
             client.delete_tag(run.info.run_id, "winner")
-            client.update_run(run.info.run_id, name=plain)
     client.set_tag(record.run_id, "winner", str(number))
-    if delivered is not None:
+    if delivered:
         _mark_delivered(client, record.run_id, delivered)
 
 
-def _mark_delivered(client: Client, run_id: str, delivered: str) -> None:
-    """Tags the run whose weights are delivered, takes the tag off others, and tags the parent."""
+def _mark_delivered(client: Client, run_id: str, delivered: Sequence[str]) -> None:
+    """Tags the runs whose weights are delivered, takes the tag off others, and tags the parent."""
     for run in finalists_of(client, [client.get_run(run_id)]):
-        if run.info.run_id == delivered:
-            client.set_tag(delivered, "delivered", "true")
+        if run.info.run_id in delivered:
+            client.set_tag(run.info.run_id, "delivered", "true")
         elif "delivered" in run.data.tags:
             client.delete_tag(run.info.run_id, "delivered")
-    client.set_tag(run_id, DELIVERED_TAG, delivered)
+    client.set_tag(run_id, DELIVERED_TAG, ",".join(delivered))

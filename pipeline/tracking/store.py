@@ -11,7 +11,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.errors import TrackingError
-from pipeline.tracking import deleted, finalist_runs, read, report_run, selection_record, study_run
+from pipeline.tracking import (
+    deleted,
+    finalist_runs,
+    publication,
+    read,
+    report_run,
+    selection_record,
+    study_run,
+)
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
@@ -33,6 +41,8 @@ class Tracking(Client):
     read_study = read.read_study
     deleted_trials = deleted.deleted_trials
     read_finalists = finalist_runs.read_finalists
+    with_probabilities = finalist_runs.with_probabilities
+    read_averages = finalist_runs.read_averages
     read_selection = selection_record.read_selection
     test_reads = selection_record.test_reads
     read_test_result = selection_record.read_test_result
@@ -52,6 +62,7 @@ class Tracking(Client):
     mark_reported_well = report_run.mark_reported_well
     check_registry = registry.check_registry
     register_model = registry.register_model
+    publish = publication.publish
     settle_champion = champion.settle_champion
     promote = champion.promote
     standing_of = champion.standing_of

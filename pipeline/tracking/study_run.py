@@ -20,11 +20,14 @@ from pipeline.errors import TrackingError
 from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import (
-    CURVE_PREFIX,
+    PROBABILITIES_FILE,
+    PROBABILITIES_TAG,
     RESULTS_FILE,
     RESULTS_TAG,
     WEIGHTS_FILE,
+    chance_tags,
     config_params,
+    epoch_metrics,
     outcome_files,
     outcome_tags,
     summary_metrics,
@@ -51,13 +54,18 @@ AT_ONCE_SECONDS = 2.0
 
 
 def open_study(
-    client: Client, study: str, dataset: str, definition: Mapping[str, Any], tags: Mapping[str, str]
+    client: Client,
+    study: str,
+    dataset: str,
+    definition: Mapping[str, Any],
+    tags: Mapping[str, str],
+    params: Mapping[str, str] | None = None,
 ) -> StudyRun:
-    """Returns the study's parent run, RUNNING: continued, ``mlflow run``'s, or a new one.
+    """Returns the study's parent run, RUNNING: continued, or a new one.
 
     See ``StudyDescription`` for the arguments.
     """
-    description = StudyDescription(study, dataset, definition, tags)
+    description = StudyDescription(study, dataset, definition, tags, params or {})
     return StudyRun(client, *open_parent(client.doing(f"open study '{study}'"), description))
 
 
@@ -131,12 +139,10 @@ class StudyRun:
             sizes: Part -> number of examples; for the reader.
         """
         data = dataset_input(self.dataset, split_id, source, sizes or {})
-        values = {"chance_accuracy": chance.accuracy, "chance_ce": chance.ce}
-        if chance.log10_p_all_right is not None:
-            values["chance_log10_p_all_right"] = chance.log10_p_all_right
         client = self._client.doing("log the dataset")
         client.log_inputs(self.run_id, datasets=[data])
-        client.log_in_batches(self.run_id, points(values, step=0), {"split_id": split_id})
+        tags = {"split_id": split_id} | chance_tags(chance)
+        client.log_in_batches(self.run_id, tags=tags)
         self.split_id = split_id
 
     def log_files(self, files: Mapping[str, str | bytes]) -> None:
@@ -200,9 +206,7 @@ class StudyRun:
     def trial_epochs(self, number: int, epoch: int, curves: Mapping[str, float]) -> None:
         """Takes one epoch of a trial's curves, as ``epoch/NAME`` at step ``epoch``; sent later."""
         written = self._of(number)
-        written.epochs += points(
-            {f"{CURVE_PREFIX}{name}": value for name, value in curves.items()}, epoch
-        )
+        written.epochs += points(epoch_metrics(curves), epoch)
         if time.monotonic() - written.sent_at >= FLUSH_SECONDS and not self._channel.unreachable:
             self._send_epochs(number)
 
@@ -234,6 +238,7 @@ class StudyRun:
         tags = dict(written.retry_tags) | outcome_tags(outcome, verdict)
         tags |= {RESULTS_TAG: RESULTS_FILE} if RESULTS_FILE in files else {}
         tags |= {"weights": "kept"} if WEIGHTS_FILE in files else {}
+        tags |= {PROBABILITIES_TAG: "kept"} if PROBABILITIES_FILE in files else {}
         status = _STATUS[outcome.state]
         self._channel.put(
             Message(

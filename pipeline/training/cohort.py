@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Dataset
-from pipeline.records import Cohort, Device, Trial, TrialConfig, TrialOutcome
+from pipeline.records import Cohort, Device, Probabilities, Trial, TrialConfig, TrialOutcome
 from pipeline.training import backend, models
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
 from pipeline.training.device_data import DeviceData
-from pipeline.training.fit import Emit, Inbox, Progress, num_scored_per_epoch, train
+from pipeline.training.fit import Emit, Inbox, Progress, train
 from pipeline.training.measure import ModelSize, TrainingSummary, measure, penalty, per_example
 from pipeline.training.network import NetworkSpec, StackedNetwork
+from pipeline.training.scoring import num_train_scored, validation_per_epoch
 from pipeline.training.techniques import in_use, input_work, usual
 
 KEPT_PARAMETERS = 2e7
@@ -129,7 +130,14 @@ class CohortTrainer:
         examples, steps = self.data.full_batches(config.batch_size)
         own = input_work(config, shape)
         training = steps * (examples * (3.0 * products + own) + 16.0 * self.parameters(config))
-        return training + num_scored_per_epoch(self.data) * products
+        return training + self.num_scored * products
+
+    @property
+    def num_scored(self) -> int:
+        """Examples that are scored after an epoch, in a study that this version begins."""
+        num_train, whole = len(self.data.train), len(self.data.validation)
+        watched = validation_per_epoch(num_train, whole) or whole
+        return watched + num_train_scored(num_train, watched)
 
     def kept_parameters(self) -> int:
         """Returns the number of parameters of all kept networks."""
@@ -142,7 +150,9 @@ class CohortTrainer:
         """Measures the restored network: validation part and measured training examples."""
         data = self.data
         num_validation = len(data.validation)
-        scores = network.score(np.concatenate([data.validation, data.measured]))
+        measured = np.concatenate([data.validation, data.measured])
+        scores = network.score(measured)
+        logs = network.log_probabilities(measured) if cohort.keep_probabilities else None
         weights = network.per_trial()
         penalized = penalized_kernels(network)
         outcomes = []
@@ -166,9 +176,21 @@ class CohortTrainer:
                     measurement=measurement,
                     validation=validation,
                     weights=weights[k] if cohort.keep_weights else None,
+                    probabilities=None if logs is None else self.probabilities(logs[:, k]),
                 )
             outcomes.append(outcome)
         return outcomes
+
+    def probabilities(self, logs: np.ndarray) -> Probabilities:
+        """Returns one trial's log p, [validation and measured examples, num_classes], by part."""
+        num_validation, train = len(self.data.validation), self.dataset.train
+        return Probabilities(
+            validation=logs[:num_validation].copy(),
+            validation_labels=np.asarray(self.dataset.validation.labels, np.int32),
+            train=logs[num_validation:].copy(),
+            train_labels=np.asarray(train.labels, np.int32)[self.dataset.measured],
+            num_train=len(train),
+        )
 
     def parameters(self, config: TrialConfig) -> int:
         """Returns the trainable parameters of one trial, output layer included."""

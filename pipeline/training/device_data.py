@@ -82,6 +82,7 @@ class DeviceData:
         train: int32 [num_train], indices of the training examples, in the table's order.
         validation: int32 [num_validation], indices of the validation examples.
         measured: int32 [m], indices of the training examples that the train side is measured on.
+        validation_order: int64 [num_validation], places in ``validation``; prefixes are stratified.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -98,7 +99,18 @@ class DeviceData:
         indices = np.arange(len(labels), dtype=np.int32)
         self.train, self.validation = np.split(indices, [len(train.labels)])
         self.measured = dataset.measured.astype(np.int32)
+        self.validation_order = dataset.validation_order
         self.host_labels = labels
+
+    def watched(self, count: int | None) -> np.ndarray:
+        """Returns the validation examples that are scored after each epoch, int32 [count].
+
+        Args:
+            count: How many; None for all.
+        """
+        if count is None or count >= len(self.validation):
+            return self.validation
+        return self.validation[self.validation_order[:count]]
 
     def full_batches(self, batch_size: int) -> tuple[int, int]:
         """Returns the examples of a step and the steps of an epoch.

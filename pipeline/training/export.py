@@ -107,19 +107,70 @@ def restore(
     return model
 
 
-def delivered(config: TrialConfig, dataset: Dataset, weights: Sequence[np.ndarray]) -> Any:
-    """Returns the model with a trial's weights that takes the user's raw values.
+def delivered(
+    config: TrialConfig, dataset: Dataset, weights: Sequence[Sequence[np.ndarray]]
+) -> Any:
+    """Returns the model with one or several trainings' weights that takes the user's raw values.
+
+    Args:
+        config: The hyperparameters of all of them.
+        dataset: Their dataset; only shapes and preprocessing are used.
+        weights: Of each training, as in :class:`pipeline.records.TrialOutcome`.
 
     Returns:
-        As :func:`restore`; where the dataset has an encoding, a model with the encoding inside,
-        which takes raw values by the columns' names (``training.raw_inputs``).
+        As :func:`restore`; of several trainings a model whose output is the mean of their
+        probabilities (:func:`ensemble`). Where the dataset has an encoding, it is inside, and the
+        model takes raw values by the columns' names (``training.raw_inputs``).
     """
-    network = restore(config, dataset, weights)
+    networks = [restore(config, dataset, one) for one in weights]
+    if len(networks) == 1 and dataset.encoding is None:
+        return networks[0]
+    # The input and preprocessing are the same ones for all.
+    entrance = preprocessing(config, dataset)
+    branches = [network.layers[len(entrance) - 1 :] for network in networks]
+    layers = branches[0] if len(branches) == 1 else [ensemble(branches, dataset)]
     if dataset.encoding is None:
-        return network
+        return _for_prediction(keras.Sequential([*entrance, *layers]))
     # An encoding gives the numbers themselves, not the token ids that this layer takes.
-    layers = [layer for layer in network.layers if not isinstance(layer, kl.CategoryEncoding)]
-    return _compiled(with_encoding(dataset.encoding, layers), config, "softmax")
+    before = [layer for layer in entrance[1:] if not isinstance(layer, kl.CategoryEncoding)]
+    if len(branches) > 1:
+        # Keras believes that the words of a text have one more axis than they have.
+        layers = [kl.Reshape(dataset.input_shape, name="features"), *layers]
+    model = with_encoding(dataset.encoding, [*before, *layers])
+    return _compiled(model, config, "softmax") if len(branches) == 1 else _for_prediction(model)
+
+
+def ensemble(branches: Sequence[Sequence[Any]], dataset: Dataset) -> Any:
+    """Returns a model of several trained networks: the mean of their probabilities.
+
+    Args:
+        branches: The layers of each network after the preprocessing, output included.
+        dataset: Theirs; only the shape of an example is used.
+    """
+    example = keras.Input(dataset.input_shape, dtype="float32", name="example")
+    # A model of its own for each: their layers have the same names.
+    networks = [
+        keras.Sequential([*layers], name=f"seed_{place}")
+        for place, layers in enumerate(branches, start=1)
+    ]
+    mean = kl.Average(name="mean", dtype="float32")([network(example) for network in networks])
+    return keras.Model(example, mean, name="ensemble")
+
+
+def _for_prediction(model: Any) -> Any:
+    """Returns a model that ``evaluate`` takes; it is not trained on.
+
+    Its optimizer is Keras's simplest one, because that of training would keep two more numbers per
+    weight in the file.
+    """
+    model.compile(
+        optimizer=keras.optimizers.SGD(),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
 def _penalty(config: TrialConfig) -> Any | None:

@@ -2,6 +2,8 @@
 
 A started network and a cohort go in; each trial's summary comes out, the network holds its best
 weights. Early stopping watches plain ``val_ce``, never Keras's ``val_loss`` with the penalty in it.
+Of a large validation part beside little training data it sees a fixed part (``scoring``); what is
+measured at the end is the whole.
 """
 
 from __future__ import annotations
@@ -17,11 +19,10 @@ from keras import ops
 
 from pipeline.records import Cohort, EpochReport, StepTiming
 from pipeline.training.backend import batches
-from pipeline.training.device_data import DeviceData
 from pipeline.training.losses import SCORES
-from pipeline.training.memory_model import MOST_TRAIN_SCORED
 from pipeline.training.network import StackedNetwork
 from pipeline.training.random_layers import along_trials
+from pipeline.training.scoring import num_train_scored
 
 CURVES = ("val_ce", "val_accuracy", "train_ce", "train_accuracy", "running_ce")
 """Per-epoch curves, all in inference mode but ``running_ce`` (Keras's running training mean)."""
@@ -145,7 +146,8 @@ class Supervision(keras.callbacks.Callback):
         model = self.model
         self.epochs += 1
         active = [state for state in self.progress if not state.done]
-        improved = record_epoch(self.network, [self.progress[k] for k in self.members])
+        progress = [self.progress[k] for k in self.members]
+        improved = record_epoch(self.network, progress, self.cohort.validation_per_epoch)
         if improved.any():
             self.best = [
                 ops.where(along_trials(improved, len(v.shape), axis), v.value, b)
@@ -268,16 +270,23 @@ def order(network: StackedNetwork, seed: int, epoch: int) -> np.ndarray:
     return permuted[: network.steps_per_epoch * network.batch_size]
 
 
-def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarray:
+def record_epoch(
+    network: StackedNetwork, progress: list[Progress], validation_per_epoch: int | None = None
+) -> np.ndarray:
     """Scores the network and adds an epoch to every trial that early stopping has not ended.
+
+    Args:
+        network: The network.
+        progress: One per slot that holds a trial.
+        validation_per_epoch: Validation examples that are scored; None for all.
 
     Returns:
         bool [slots], which hold trials that reached their best so far.
     """
-    data = network.data
-    num_validation = len(data.validation)
-    probe = data.measured[: num_scored_per_epoch(data) - num_validation]
-    scores = network.score(np.concatenate([data.validation, probe]))
+    watched = network.data.watched(validation_per_epoch)
+    num_validation = len(watched)
+    probe = network.data.measured[: num_train_scored(len(network.data.train), num_validation)]
+    scores = network.score(np.concatenate([watched, probe]))
     columns = [SCORES.index("nll"), SCORES.index("correct")]
     validation = scores[:num_validation, :, columns].mean(axis=0, dtype=np.float64)
     train = scores[num_validation:, :, columns].mean(axis=0, dtype=np.float64)
@@ -288,13 +297,3 @@ def record_epoch(network: StackedNetwork, progress: list[Progress]) -> np.ndarra
             values = (*validation[k].tolist(), *train[k].tolist(), float(running[k]))
             improved[k] = state.record(dict(zip(CURVES, values, strict=True)))
     return improved
-
-
-def num_scored_per_epoch(data: DeviceData) -> int:
-    """Returns how many examples are scored after an epoch.
-
-    The train curve stands on as many examples as the validation curve, but at most on
-    :data:`MOST_TRAIN_SCORED`: a prefix of the measured ones.
-    """
-    num_validation = len(data.validation)
-    return num_validation + min(num_validation, MOST_TRAIN_SCORED, len(data.measured))

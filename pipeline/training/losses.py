@@ -86,6 +86,14 @@ def cross_entropy(labels: Any, logits: Any) -> Any:
     return ops.sparse_categorical_crossentropy(chosen, logits, from_logits=True)
 
 
+class LogProbabilities(keras.layers.Layer):
+    """Logarithms of every trial's probabilities: logits [B, K, C] -> [B, K, C], nats."""
+
+    def call(self, logits: Any) -> Any:
+        """Returns them as float32."""
+        return ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+
+
 class Scores(keras.layers.Layer):
     """Per-example results of every trial: (logits [B, K, C], labels [B]) -> [B, K, 4]."""
 

@@ -34,9 +34,6 @@ SCORES = 4
 """Columns that scoring gives per example; they exist twice while they are joined."""
 SCORED_ACTIVATIONS = 2**24
 """Values of the widest layer that one scoring batch may take (64 MiB in float32)."""
-MOST_TRAIN_SCORED = 2_000
-"""Training examples that the train curves stand on: two hundredths of a nat are seen. What is
-measured at the end stands on all measured ones."""
 FEWEST_SCORED, MOST_SCORED = 32, 4096
 
 

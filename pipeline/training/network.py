@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -40,7 +41,13 @@ from pipeline.training.layers import (
     glorot_uniform,
     standardization,
 )
-from pipeline.training.losses import AddedLoss, RunningCrossEntropy, Scores, StackedCrossEntropy
+from pipeline.training.losses import (
+    AddedLoss,
+    LogProbabilities,
+    RunningCrossEntropy,
+    Scores,
+    StackedCrossEntropy,
+)
 from pipeline.training.memory_model import scored_at_once, widest_activation
 from pipeline.training.random_layers import StackedRandom
 from pipeline.training.technique_forms import (
@@ -107,6 +114,7 @@ class StackedNetwork:
         self.model = keras.Model(indices, logits)
         scores = Scores(dtype="float32")(logits, data.labels(indices))
         self._scorer = backend.inference(keras.Model(indices, scores))
+        self._indices, self._logits = indices, logits
         self.running = RunningCrossEntropy(spec.trials)
         self.model.compile(
             optimizer=optimizers.stacked_optimizer(spec.config),
@@ -240,6 +248,17 @@ class StackedNetwork:
         """Returns the columns of :data:`SCORES` in inference mode, float32 [n, K, 4]."""
         parts = np.split(indices, range(self.scored, len(indices), self.scored))
         return np.concatenate([self._scorer(part) for part in parts])
+
+    def log_probabilities(self, indices: np.ndarray) -> np.ndarray:
+        """Returns log p of every class in inference mode, float32 [n, K, num_classes], nats."""
+        parts = np.split(indices, range(self.scored, len(indices), self.scored))
+        return np.concatenate([self._log_scorer(part) for part in parts])
+
+    @cached_property
+    def _log_scorer(self) -> Callable[[np.ndarray], np.ndarray]:
+        """What gives log p of every class; compiled for the few cohorts that are asked for it."""
+        logs = LogProbabilities(dtype="float32")(self._logits)
+        return backend.inference(keras.Model(self._indices, logs))
 
 
 def steps_per_execution(steps_per_epoch: int) -> int:

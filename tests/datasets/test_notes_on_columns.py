@@ -12,6 +12,7 @@ def test_a_study_keeps_types_and_gaps_in_sentences(tmp_path):
     (tmp_path / "mine.csv").write_text(f"size,hue,label\n{rows}")
     summary = summarize(DatasetSpec(str(tmp_path / "mine.csv")))
     assert data_notes(summary).about == (
+        "text in UTF-8, columns separated by ',', decimal mark '.'",
         "label 'label' (3 classes); features (2): size, hue",
         "features by type: number 1, category 1",
         "features with gaps: size (7)",

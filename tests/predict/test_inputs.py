@@ -122,6 +122,25 @@ def test_what_does_not_fit_is_one_message(write, name, content, entrance, messag
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "entrance", "bad", "message"),
+    [
+        ("x.txt", "7 3\n\n \n19\n", TOKENS, "7 3\n\nx\n", "line 3 holds more than token ids"),
+        ("x.jsonl", "[7, 3]\n\n\n[19]\n", TOKENS, "[7]\n\n7\n", "line 3 is no list of token ids"),
+        ("x.csv", "a,b,c\n1,2,3\n\n\n4,5,6\n", FEATURES, "1,2,3\n\nx,2,3\n", "example 1 holds 'x'"),
+    ],
+)
+def test_blank_lines_are_told_and_lines_are_counted_with_them(
+    write, name, content, entrance, bad, message
+):
+    notes = []
+    path = write(name, content)
+    assert len(read_inputs(path, entrance, notes.append)) == 2
+    assert notes == [f"{path}: 2 blank lines were passed over; rows are counted without them"]
+    with pytest.raises(InputError, match=message):
+        read_inputs(write(name, bad), entrance)
+
+
 def test_pickles_are_refused(write):
     lists = np.array([[1], [1, 2]], dtype=object)
     with pytest.raises(InputError, match=r"cannot be read as a \.npy array of numbers"):

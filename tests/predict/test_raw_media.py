@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from click.testing import CliRunner
+from mlflow_servers import served_model
 from PIL import Image
 from real_studies import REAL_STUDY
 
@@ -109,6 +112,25 @@ np.save("plain.npy", np.asarray(model({{"said so": texts}})))
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load("plain.npy"), expected, atol=1e-6)
+
+
+def test_mlflow_serves_texts_over_http(text_folder, monkeypatch):
+    new = texts(2, 40)
+    new.loc[[3, 5], "said so"] = ["", "unheard-of"]
+    new.to_csv("served.csv", index=False)
+    expected = predicted("news", "served.csv")[1]
+    split = json.loads(new.to_json(orient="split", index=False))
+    records = json.loads(new[["said so"]].to_json(orient="records"))
+    model = "models:/news-least-overfit@champion"
+    with served_model(text_folder, model, monkeypatch) as address:
+        for body in ({"dataframe_split": split}, {"dataframe_records": records}):
+            answer = requests.post(f"{address}/invocations", json=body, timeout=60)
+            assert answer.ok, answer.text
+            np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-6)
+        wrong = {"dataframe_records": [{"said so": 7}]}
+        answer = requests.post(f"{address}/invocations", json=wrong, timeout=60)
+        assert not answer.ok
+        assert "column 'said so' holds 7 in row 1, no text" in answer.text
 
 
 def test_a_table_without_the_text_is_refused_by_name(text_folder):

@@ -3,14 +3,10 @@
 import contextlib
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from io import StringIO
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -18,7 +14,7 @@ import pandas as pd
 import pytest
 import requests
 from click.testing import CliRunner
-from mlflow_servers import free_port
+from mlflow_servers import served_model
 from real_studies import REAL_STUDY
 
 from pipeline.cli import main
@@ -71,7 +67,7 @@ def folder(tmp_path_factory):
     """A folder with a searched, reported and registered study on the table."""
     path = tmp_path_factory.mktemp("raw tables")
     with contextlib.chdir(path):
-        frame(0).to_csv("mine.csv", index=False)
+        frame(0).to_csv("mine.csv", index=False, sep=";", decimal=",")
         (path / "small.yaml").write_text(SPACE)
         options = ("--label", "size", "--categorical", "code", "--search-space", "small.yaml")
         told = call("search", "--dataset", "mine.csv", *options, "--executor", "inline").stderr
@@ -83,8 +79,8 @@ def folder(tmp_path_factory):
         yield path
 
 
-def predicted(name):
-    result = call("predict", "--model", MODEL, "--input", name, "--probabilities")
+def predicted(name, *options):
+    result = call("predict", "--model", MODEL, "--input", name, "--probabilities", *options)
     rows = list(csv.DictReader(StringIO(result.stdout)))
     found = np.array([[float(row["p(big)"]), float(row["p(small)"])] for row in rows])
     return found, result.stderr
@@ -131,6 +127,27 @@ def test_what_is_new_is_told_and_what_is_wrong_refused_by_name(here):
     assert "less.csv lacks 1 of the model's 6 columns: 'flag'" in result.stderr
 
 
+def test_the_decimal_mark_is_that_of_training_where_a_file_leaves_it_open(here):
+    few = frame(3, 40).astype({"km/h": object})
+    few["km/h"] = "1.061"
+    few.to_csv("open.csv", index=False, sep=";")
+    few.assign(**{"km/h": 1061.0}).to_parquet("said.parquet")
+    found, told = predicted("open.csv")
+    np.testing.assert_array_equal(found, predicted("said.parquet")[0])
+    assert "'1.061' were read with the decimal mark of the training file, ','" in told
+    few.assign(**{"km/h": 1.061}).to_parquet("point.parquet")
+    found, told = predicted("open.csv", "--decimal", ".")
+    np.testing.assert_array_equal(found, predicted("point.parquet")[0])
+    assert "decimal mark" not in told
+    few.loc[0, "km/h"] = "50.5"
+    few.to_csv("clear.csv", index=False, sep=";")
+    assert "have the decimal mark '.', in the training file ','" in predicted("clear.csv")[1]
+    result = CliRunner().invoke(
+        main, ["predict", "--model", MODEL, "--input", "clear.csv", "--decimal", ","]
+    )
+    assert "column 'km/h' holds '50.5' in row 1, no number with a decimal comma" in result.stderr
+
+
 def test_pyfunc_takes_frames_as_pandas_reads_them(folder, here):
     new, expected = here
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
@@ -146,11 +163,14 @@ def test_pyfunc_takes_frames_as_pandas_reads_them(folder, here):
             new.assign(when=pd.to_datetime(new["when"], format="%d.%m.%Y")),
             new.assign(species=new["species"].astype("category"), more=1),
             new.astype({"species": "string"}),
+            new.assign(**{"km/h": new["km/h"].map("{:.2f}".format).str.replace(".", ",")}),
         ]
         for one in frames:
             np.testing.assert_allclose(model.predict(one), expected, atol=1e-6)
         with pytest.raises(mlflow.MlflowException, match=r"Model is missing inputs \['flag'\]"):
             model.predict(new.drop(columns=["flag"]))
+        with pytest.raises(ValueError, match=r"holds '5[.]5' in row 1, no number with"):
+            model.predict(new.assign(**{"km/h": "5.5"}))
         with pytest.raises(ValueError, match="column 'km/h' holds 'fast' in row 1, no number"):
             model.predict(new.assign(**{"km/h": "fast"}))
     finally:
@@ -184,28 +204,7 @@ def test_plain_keras_loads_it_with_the_package_blocked(folder, here):
 
 def test_mlflow_serves_it_in_json_with_gaps(folder, here, monkeypatch):
     new, expected = here
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "mlflow", "models", "serve", "-m", MODEL),
-        *("--env-manager", "local", "--port", str(port), "--workers", "1"),
-    ]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-    # `mlflow` looks for its server there; the model has to do without the package.
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    monkeypatch.setenv("PATH", programs)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    with (folder / "served.log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
-    try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
-        while time.monotonic() < deadline:
-            assert process.poll() is None, (folder / "served.log").read_text()[-2000:]
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{address}/ping", timeout=2).ok:
-                    break
-            time.sleep(0.5)
+    with served_model(folder, MODEL, monkeypatch) as address:
         split = json.loads(new.to_json(orient="split", index=False))
         records = json.loads(new[new.columns[::-1]].to_json(orient="records"))
         assert any(None in row for row in split["data"])
@@ -213,6 +212,3 @@ def test_mlflow_serves_it_in_json_with_gaps(folder, here, monkeypatch):
             answer = requests.post(f"{address}/invocations", json=body, timeout=60)
             assert answer.ok, answer.text
             np.testing.assert_allclose(answer.json()["predictions"], expected, atol=1e-6)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)

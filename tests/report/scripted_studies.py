@@ -102,11 +102,23 @@ def scripted_study(migrated, tmp_path, monkeypatch):
     made = ScriptedStudy()
     made.search()
 
-    def restore(store, dataset, trials):
-        made.restored = [trial.mlflow_run_id for trial in trials]
-        for trial in trials:
-            store.load_weights(trial.mlflow_run_id)
-        return {t.number: test_part.Restored(t.mlflow_run_id, Logits(), np.ones(9)) for t in trials}
+    def restore(store, dataset, models):
+        runs = {run.mlflow_run_id: run for model in models for run in model.all_trainings}
+        made.restored = list(runs)
+        logs = np.full((len(dataset.measured), 10), -1.0)
+        networks = {
+            run_id: test_part.Network(run, Logits(), store.load_weights(run_id), logs)
+            for run_id, run in runs.items()
+        }
+        return {model.number: test_part.Restored(model, networks) for model in models}
+
+    def delivered(restored, dataset):
+        return [network.record.mlflow_run_id for network in restored.averaged]
+
+    def sizes(model, restored, dataset):
+        alone = {"num_parameters": 100, "milliseconds_per_example": 0.5}
+        whole = {name: value * len(model) for name, value in alone.items()}
+        return {"delivered": whole, "one training": alone}
 
     def register(store, run_id, model, example_input, **about_its_input):
         made.registered.append(model)
@@ -126,6 +138,8 @@ def scripted_study(migrated, tmp_path, monkeypatch):
 
     read = SealedTest.read
     monkeypatch.setattr(test_part, "restore", restore)
+    monkeypatch.setattr(test_part, "delivered_model", delivered)
+    monkeypatch.setattr(test_part, "sizes", sizes)
     monkeypatch.setattr(tracking.Tracking, "register_model", register)
     monkeypatch.setattr(SealedTest, "read", counted)
     monkeypatch.setattr(module, "pages_of", lambda report: {"report.json": render(report, "json")})

@@ -31,7 +31,7 @@ def second(scripted_study, monkeypatch):
 
         def changed(*arguments):
             results, examples = measure(*arguments)
-            for result in results.values():
+            for result in filter(None, results.models.values()):
                 object.__setattr__(result, "ce", result.ce + ce)
             if other_part:
                 object.__setattr__(examples, "part_id", "another")

@@ -8,9 +8,9 @@ from pipeline.datasets import load
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
-from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.selection.shortlist import finalist_trainings
 from pipeline.tracking.finalist_runs import CUT_OFF
 
 pytestmark = pytest.mark.filterwarnings(
@@ -77,7 +77,7 @@ def test_a_finalists_run_says_what_it_is_and_is_no_trial(bench):
     number, seed = bench.keys[0]
     (run,) = bench.runs
     expected = {
-        "role": "finalist", "finalist_of": str(number), "trial": str(number), "seed": str(seed),
+        "role": "finalist", "trial": str(number), "seed": str(seed),
         "study": "digits", "dataset": "digits", "split_id": bench.study.split_id,
         "name": f"finalist {number} seed {seed}", "state": "COMPLETE",
         "mlflow.parentRunId": bench.study.run_id,
@@ -108,7 +108,7 @@ def test_what_a_kill_cut_off_is_closed_and_what_had_ended_stays(bench):
     first, second = bench.keys[:2]
     bench.train([first])
     config = bench.study.trials[0].config
-    tags = {"trial": str(second[0]), "finalist_of": str(second[0]), "seed": str(second[1])}
+    tags = {"trial": str(second[0]), "seed": str(second[1])}
     # As a report leaves it that is killed while it trains.
     bench.store.open_finalists(bench.study.run_id).trial_started(0, "cut off", config, tags)
     before = bench.trained[first]

@@ -2,14 +2,20 @@
 
 import hashlib
 import json
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pipeline import tracking
 from pipeline.datasets import SealedTest
 from pipeline.errors import InputError
 from pipeline.report import finalists, test_part
 from pipeline.report import run as module
+from pipeline.report.evidence import evidence_of
+from pipeline.report.finalists import cohort_settings
+from pipeline.report.options import settings_for
 from pipeline.report.render.json import as_json
 from pipeline.report.render.text import as_text
 from pipeline.search.study_lock import study_locked
@@ -48,11 +54,13 @@ TRAINING, LOADING = (finalists, "train"), (module, "load_dataset")
 
 def test_the_first_report_trains_finalists_locks_and_reads_once(scripted_study):
     first, said = scripted_study.report(seeds=3, finalists=3)
+    # The baseline, too, which is always compared with the same seeds.
     assert said[0].startswith(
-        "training 3 finalists again with other seeds: 9 trainings in 1 cohort"
+        "training 4 configurations again with other seeds, the finalists and what they are "
+        "compared with: 12 trainings in 1 cohort (--seeds 1 skips it); their probabilities take "
     )
     assert said[-4:] == [
-        f"restoring {len(first.tested)} models and checking them on validation",
+        f"restoring {3 * len(first.tested) + 1} models and checking them on validation",
         "reading the test part", "registering the model", "writing the pages",
     ]  # fmt: skip
     assert reads_of(scripted_study) == (1, 1)
@@ -66,36 +74,122 @@ def test_the_first_report_trains_finalists_locks_and_reads_once(scripted_study):
     assert first.test == first.tested[first.selection.winner]
 
 
-def test_the_median_seed_is_restored_registered_and_tagged(scripted_study):
+def test_the_mean_of_the_winners_seeds_is_measured_registered_and_tagged(scripted_study):
     first, _ = scripted_study.report(seeds=4, finalists=3)
-    (winner,) = (f for f in first.confirmation.finalists if f.number == first.selection.winner)
-    values = [run.measurement.val_ce for run in winner.runs]
-    assert winner.median != 0, "the script's seeds cannot tell the first from the median"
-    assert (
-        first.delivered.measurement.val_ce == sorted(values)[1]
-    )  # of four, the lower in the middle
-    delivered = first.delivered.mlflow_run_id
-    assert scripted_study.registered == [delivered]
-    assert delivered in scripted_study.restored
-    tagged = [r.info.run_id for r in scripted_study.finalist_runs() if "delivered" in r.data.tags]
-    assert tagged == [delivered]
+    winner = first.finalist(first.selection.winner)
+    runs = [run.mlflow_run_id for run in winner.runs]
+    assert scripted_study.registered == [runs]
+    assert set(runs) <= set(scripted_study.restored)
+    tagged = {r.info.run_id for r in scripted_study.finalist_runs() if "delivered" in r.data.tags}
+    assert tagged == set(runs)
     store, run_id = scripted_study.store, scripted_study.record.run_id
-    assert store.tag(run_id, "delivered_run") == delivered
-    # Of a finalist its median seed is restored, of the baseline (no finalist) its own training.
-    numbers = {f.number for f in first.confirmation.finalists}
-    trials = {t.mlflow_run_id for t in scripted_study.record.trials if t.number not in numbers}
-    assert len(trials & set(scripted_study.restored)) == len(set(first.tested) - numbers)
+    assert store.tag(run_id, "delivered_run") == ",".join(runs)
+    # What it is judged by is that mean, not the mean of the seeds' figures.
+    nll = np.stack([run.validation.nll for run in winner.runs]).astype(float)
+    mean = -np.log(np.exp(-nll).mean(axis=0)).mean()
+    assert first.delivered.measurement.val_ce == pytest.approx(mean, abs=1e-6)
+    assert mean < nll.mean() - 1e-7
+    assert first.delivered.mlflow_run_id is None
+    # Each of its seeds is measured alone in the same reading, and the search's best training.
+    best = evidence_of(first).best_of_search
+    assert {*runs, best.mlflow_run_id} <= set(first.tested_trainings)
+    delivered = as_json(first)["delivered"]
+    assert delivered["deliver"] == "ensemble" and len(delivered["seeds"]) == 4
+    assert delivered["val_ce"] == first.delivered.measurement.val_ce
+    assert (delivered["num_parameters"], delivered["milliseconds_per_example"]) == (400, 2.0)
+    assert delivered["one_training"] == {"num_parameters": 100, "milliseconds_per_example": 0.5}
+
+
+def test_the_seed_with_the_best_validation_is_delivered_where_one_is_asked_for(scripted_study):
+    first, _ = scripted_study.report(seeds=3, finalists=3, deliver="single")
+    winner = first.finalist(first.selection.winner)
+    best = min(winner.runs, key=lambda run: run.measurement.val_ce)
+    assert first.delivered.mlflow_run_id == best.mlflow_run_id
+    assert scripted_study.registered == [[best.mlflow_run_id]]
+    assert locked_of(scripted_study)["delivered_run"] == best.mlflow_run_id
+    delivered = as_json(first)["delivered"]
+    assert delivered["deliver"] == "single"
+    assert delivered["seeds"] == [first.seeds_of(winner)[winner.place]]
+    # It is reported by the means over the seeds: the best of three looks better than it is.
+    means = [run.measurement.val_ce for run in winner.runs]
+    assert delivered["val_ce"] == pytest.approx(np.mean(means))
+    again, said = scripted_study.report()
+    assert said == [] and as_json(again) == as_json(first)
+    other, _ = scripted_study.report(deliver="ensemble")
+    assert "made with --deliver single;" in other.selection.notes[-1]
+
+
+def test_a_choice_that_an_older_version_locked_stands_as_it_was(scripted_study, refuse):
+    """The seed of the median, by the margins of then, from runs without probabilities."""
+    with as_older_versions():
+        first, _ = scripted_study.report(seeds=3, finalists=3)
+    locked = locked_of(scripted_study)
+    assert "deliver" not in locked["rule"] and "deliver" not in locked["asked"]
+    winner = first.finalist(first.selection.winner)
+    median = sorted(winner.runs, key=lambda run: run.measurement.val_ce)[1]
+    assert locked["delivered_run"] == median.mlflow_run_id
+    assert scripted_study.registered == [[median.mlflow_run_id]]
+    refuse(TRAINING, LOADING)
+    again, said = scripted_study.report()
+    assert said == [] and reads_of(scripted_study) == (1, 1)
+    assert again.test == first.test and again.test is not None
+    assert set(again.tested) == set(first.tested) and not again.tested_trainings
+    assert again.delivered.mlflow_run_id == median.mlflow_run_id
+    assert "deliver" not in as_json(again)["rule"]
+    assert as_json(again)["delivered"]["deliver"] == "median"
+    assert again.selection.notes[-1].startswith(
+        "this choice was locked by an older version, which delivered the winner's seed with the "
+        "median validation cross-entropy: it stands as it was. --read-test-again"
+    )
+    other, _ = scripted_study.report(deliver="ensemble")
+    assert other.test is None
+    assert "which delivered the seed with the median val CE;" in other.selection.notes[-1]
+
+
+def test_an_older_versions_finalists_are_trained_again_where_they_are_averaged(scripted_study):
+    with as_older_versions():
+        scripted_study.report(seeds=2, finalists=2)
+    before = len(scripted_study.finalist_runs())
+    report, said = scripted_study.report(seeds=2, finalists=2, read_test_again=True)
+    assert "6 trainings" in said[0] and len(scripted_study.finalist_runs()) == before + 6
+    assert report.test.reads == 2 and len(report.parts(report.selection.winner)) == 2
+
+
+@contextmanager
+def as_older_versions():
+    """Trains, chooses, delivers and keeps as versions did that had no ``--deliver``."""
+
+    def settings(study, limit):
+        return replace(cohort_settings(study, limit), keep_probabilities=False)
+
+    def log(store, run_id, files):
+        if "test.json" in files:
+            files = {**files, "test.json": json.dumps(json.loads(files["test.json"])["models"])}
+        log_files(store, run_id, files)
+
+    log_files = tracking.Tracking.log_files
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finalists, "cohort_settings", settings)
+        patch.setattr(
+            module,
+            "settings_for",
+            lambda options, locked: settings_for(replace(options, deliver="median"), locked),
+        )
+        patch.setattr(tracking.Tracking, "log_files", log)
+        yield
 
 
 def test_the_locked_record_says_what_the_choice_rests_on(scripted_study):
     first, _ = scripted_study.report(seeds=3, finalists=3)
     locked = locked_of(scripted_study)
     assert locked["asked"] == {
-        "k": 1.0, "tau": 0.05, "tau_accuracy": 0.01, "alpha": 0.05, "seeds": 3, "finalists": 3
+        "k": 1.0, "tau": 0.05, "tau_accuracy": 0.01, "alpha": 0.05, "seeds": 3, "finalists": 3,
+        "deliver": "ensemble",
     }  # fmt: skip
     assert locked["seeds"] == list(first.confirmation.seeds)
     assert locked["first_choice"] == first.confirmation.first_choice
-    assert locked["delivered_run"] == first.delivered.mlflow_run_id
+    winner = first.finalist(first.selection.winner)
+    assert locked["delivered_run"] == [run.mlflow_run_id for run in winner.runs]
     assert [entry["number"] for entry in locked["finalists"]] == [
         finalist.number for finalist in first.confirmation.finalists
     ]
@@ -139,7 +233,7 @@ def test_nothing_touches_the_test_part_before_the_lock(scripted_study, monkeypat
     with pytest.raises(RuntimeError, match="the test part was touched"):
         scripted_study.report(seeds=2, finalists=2)
     assert [record is not None for record in touched] == [True]
-    assert len(scripted_study.finalist_runs()) == 4
+    assert len(scripted_study.finalist_runs()) == 6
 
 
 def test_a_report_that_was_killed_while_it_read_ends_what_is_left(scripted_study, refuse):
@@ -244,17 +338,19 @@ def test_a_report_that_was_killed_among_its_finalists_trains_the_missing_ones(sc
     assert locked_of(scripted_study) is None
     kept = {r.info.run_id for r in scripted_study.finalist_runs() if r.info.status == "FINISHED"}
     states = [run.data.tags["state"] for run in scripted_study.finalist_runs()]
-    assert sorted(states) == ["COMPLETE"] * 2 + ["FAIL"] * 4
+    assert sorted(states) == ["COMPLETE"] * 2 + ["FAIL"] * 6
     resumed, said = scripted_study.report(seeds=2, finalists=3)
-    assert "4 trainings in 1 cohort" in said[0]
-    used = {run.mlflow_run_id for f in resumed.confirmation.finalists for run in f.runs}
-    assert kept < used and len(used) == 6
+    assert "6 trainings in 1 cohort" in said[0]
+    confirmation = resumed.confirmation
+    several = (*confirmation.finalists, *confirmation.others)
+    used = {run.mlflow_run_id for f in several for run in f.runs}
+    assert kept < used and len(used) == 8
 
 
 def test_more_seeds_train_only_the_further_ones(scripted_study):
     scripted_study.report(seeds=2, finalists=2)
     _, said = scripted_study.report(seeds=3, finalists=2, read_test_again=True)
-    assert "2 trainings in 1 cohort" in said[0]
+    assert "3 trainings in 1 cohort" in said[0]
     assert reads_of(scripted_study) == (2, 2)
 
 
@@ -310,7 +406,7 @@ def test_where_every_finalist_fails_one_seed_decides_and_it_stays_so(scripted_st
     store.set_tag(scripted_study.record.run_id, "executor", "poisoned")
     first, _ = scripted_study.report(seeds=2, finalists=2)
     assert first.confirmation is None and first.test is not None
-    assert first.selection.notes[-1].startswith("None of the 2 finalists could be used")
+    assert first.selection.notes[-1].startswith("None of the 3 finalists could be used")
     refuse(TRAINING)
     assert as_json(scripted_study.report()[0]) == as_json(first)
 
@@ -344,7 +440,7 @@ def test_finalists_whose_runs_are_gone_are_no_silent_change(scripted_study):
     one_seed, what_if, deleted = report.selection.notes[-3:]
     assert "by one seed each: not all of its finalists were trained" in one_seed
     assert "made with finalists whose runs are no longer in MLflow;" in what_if
-    assert deleted.startswith("4 runs of this study (of trial ")
+    assert deleted.startswith("6 runs of this study (of trial ")
     assert reads_of(scripted_study) == (1, 1)
 
 

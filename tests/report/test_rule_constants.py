@@ -51,7 +51,9 @@ def test_a_rule_of_ones_own_is_reported_with_its_constant(scripted_study, neares
     assert first["rule"]["weight"] == 4.5
     assert "reading the test part" in said
     locked = scripted_study.store.read_selection(scripted_study.record.run_id)
-    assert locked["asked"] == {"weight": 4.5, "alpha": 0.05, "seeds": 1, "finalists": 5}
+    assert locked["asked"] == {
+        "weight": 4.5, "alpha": 0.05, "seeds": 1, "finalists": 5, "deliver": "ensemble"
+    }  # fmt: skip
 
     # Left out, a constant is as locked; another one is a what-if.
     assert reported() == (first, "")
@@ -75,7 +77,9 @@ def test_a_constant_that_no_other_rule_has_is_chosen_by_shown_and_locked(
     assert first.selection.winner == max(gaps, key=gaps.get)
     assert as_json(first)["rule"]["beta"] == 4.5
     locked = scripted_study.store.read_selection(scripted_study.record.run_id)
-    assert locked["asked"] == {"beta": 4.5, "alpha": 0.05, "seeds": 1, "finalists": 5}
+    assert locked["asked"] == {
+        "beta": 4.5, "alpha": 0.05, "seeds": 1, "finalists": 5, "deliver": "ensemble"
+    }  # fmt: skip
     assert locked["rule"]["beta"] == 4.5
     again, said = scripted_study.report(rule="nearest")
     assert (as_json(again), said) == (as_json(first), [])
@@ -125,6 +129,8 @@ def test_a_lock_without_constants_was_made_with_the_defaults(scripted_study):
     store, run_id = scripted_study.store, scripted_study.record.run_id
     record = store.read_selection(run_id)
     record["asked"] = {"seeds": 1, "finalists": 5}
+    del record["rule"]["deliver"]
     store.lock_selection(run_id, record, replace=True)
     again, _ = scripted_study.report()
-    assert again.selection == first.selection
+    older = replace(first.selection.rule, deliver="median")
+    assert again.selection == replace(first.selection, rule=older)

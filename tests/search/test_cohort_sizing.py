@@ -137,3 +137,8 @@ def test_on_a_gpu_its_own_free_memory_counts_and_every_family_is_stacked(monkeyp
     assert cohort_sizing(options, chosen, pictures, Device("gpu: small", 1e9)).largest < (
         stacked.largest
     )
+
+
+def test_a_sampler_that_does_not_learn_is_asked_for_all_trials_at_once():
+    assert automatic(100, 6, SMALL, learns=False).first == 100
+    assert automatic(100, 6, SMALL, learns=False).largest == automatic(100, 6, SMALL).largest

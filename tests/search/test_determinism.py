@@ -18,9 +18,9 @@ from pipeline.report.finalists import setup_of, train
 from pipeline.search import executors
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
-from pipeline.selection.confirm import finalist_trainings
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+from pipeline.selection.shortlist import finalist_trainings
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.

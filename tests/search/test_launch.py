@@ -29,8 +29,8 @@ from pipeline.records import DataOptions, DatasetSpec, TrialConfig, TrialOutcome
 from pipeline.search import executors
 from pipeline.search.interrupts import STOPPING, signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, plan_lines
-from pipeline.search.options import SearchOptions, prepare, source_of
-from pipeline.search.plan import usable_workers
+from pipeline.search.options import SearchOptions, data_size, prepare, source_of
+from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.run import run_search
 from pipeline.search.space import space
 from pipeline.search.study import open_study
@@ -212,6 +212,7 @@ def test_a_plan_says_what_would_be_done(folder):
         "  dropout_rate: 0 to 0.7",
         "references, trained first: baseline",
         "trials: 1 reference + 5 searched = 6 trials of at most 3 epochs, patience 3",
+        "sampler: tpe, pruner: percentile",
         "executor: processes, 2 worker(s), device auto, float32",
         "dry run: nothing was trained or written",
     ]
@@ -252,6 +253,55 @@ def test_a_search_begins_by_saying_how_many_trials_are_references(folder):
     assert lines[0].startswith("study 'digits': 1 reference + 1 searched = 2 trials on digits (")
     assert lines[1].startswith("--trials 2 leaves 1 to the search beside the references: give")
     assert len(record.trials) == 2
+
+
+WATCHED = (
+    "after each epoch 2,000 of the 2,400 validation examples are scored; what a trial is measured "
+    "and chosen by is all of them, at its best epoch"
+)
+
+
+def watched(**changes):
+    """A search whose validation part is large beside its training part."""
+    return options(dataset="large.npz", train_examples=300, **changes)
+
+
+def test_a_part_of_validation_is_told_and_part_of_the_definition(folder):
+    features("large.npz", 12_000)
+    prepared = prepare(watched())
+    assert prepared.definition["validation_per_epoch"] == 2_000
+    assert data_size(prepared.dataset).num_validation == 2_000
+    assert plan_of(watched(), prepared, None).cohort_settings.validation_per_epoch == 2_000
+    assert WATCHED in plan_lines(watched(), prepared)
+    record, lines = launched(dataset="large.npz", train_examples=300)
+    assert WATCHED in lines
+    assert record.validation_per_epoch == 2_000
+    assert tracking.connect().read_study(study="large").validation_per_epoch == 2_000
+    whole = prepare(options(dataset="large.npz"))
+    assert "validation_per_epoch" not in whole.definition
+    assert plan_of(options(), whole, None).cohort_settings.validation_per_epoch is None
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "told"), [(None, "all 2,400"), (2_200, "2,200 of the 2,400")]
+)
+def test_a_study_that_another_version_began_goes_on_as_it_was_begun(
+    folder, monkeypatch, begun_with, told
+):
+    features("large.npz", 12_000)
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.search.options.validation_per_epoch", lambda *_: begun_with)
+        patched.setattr("pipeline.search.opening.validation_per_epoch", lambda *_: begun_with)
+        launched(dataset="large.npz", train_examples=300, trials=3)
+    record, lines = launched(dataset="large.npz", train_examples=300, trials=6)
+    assert len(record.trials) == 6
+    assert (
+        f"this study was begun with another version: after each epoch {told} validation examples "
+        "are scored, as in its earlier trials"
+    ) in lines
+    assert WATCHED not in lines
+    assert record.validation_per_epoch == begun_with
+    assert tracking.connect().read_study(study="large").validation_per_epoch == begun_with
 
 
 def test_a_files_source_is_its_absolute_path_and_a_names_its_name(folder):

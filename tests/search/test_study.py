@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -13,6 +14,8 @@ from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import InputError, StudyChangedError
 from pipeline.records import Measurement, TrialOutcome
+from pipeline.search.space.points import num_points
+from pipeline.search.space.sequences import grid_of
 from pipeline.search.study import Study, open_study, trial_seed
 
 SPACE = small_space()
@@ -440,3 +443,61 @@ def test_a_reference_is_trained_under_its_name_whatever_was_tried(journal):
     study._tried.update(entry.config for entry in SPACE.references)
     study.return_unfinished()
     assert [opened(journal).ask().name] == ["baseline"]
+
+
+NOT_LEARNING = ("random", "grid", "qmc")
+
+
+def sampled_space(sampler, pruner="percentile"):
+    return replace(small_space(NO_REFERENCES), sampler=sampler, pruner=pruner)
+
+
+@pytest.mark.parametrize("sampler", NOT_LEARNING)
+def test_a_sampler_that_does_not_learn_suggests_the_same_whatever_came_out(journal, sampler):
+    first, second = (
+        opened(journal, sampled_space(sampler), name=name, references=False)
+        for name in ("first", "second")
+    )
+    found = [suggestion.config for suggestion in played(first, 20)]
+    asked = [second.ask() for _ in range(20)]
+    for suggestion in asked:
+        second.tell(ended(suggestion.number, 1.0 / (1 + suggestion.number)), {})
+    assert [suggestion.config for suggestion in asked] == found
+    assert len(set(found)) == 20
+
+
+@pytest.mark.parametrize("sampler", ["grid", "qmc"])
+def test_a_killed_search_goes_on_in_the_list_of_points(journal, sampler):
+    chosen = sampled_space(sampler)
+    whole = opened(journal, chosen, name="whole", references=False)
+    points = [suggestion.config for suggestion in played(whole, 12)]
+    killed = opened(journal, chosen, references=False)
+    played(killed, 5)
+    killed.ask(), killed.ask()
+    again = opened(journal, chosen, references=False)
+    assert [suggestion.config for suggestion in played(again, 7)] == points[5:]
+
+
+def test_a_grid_is_gone_through_and_then_repeats_itself_as_any_exhausted_space(journal):
+    chosen = sampled_space("grid")
+    count = int(num_points(grid_of(chosen)))
+    found = [suggestion.config for suggestion in played(opened(journal, chosen), count)]
+    assert len(set(found)) == count
+
+
+def test_a_study_of_another_sampler_is_refused(journal):
+    opened(journal, sampled_space("tpe"))
+    with pytest.raises(StudyChangedError, match=r'space\.sampler was added: "grid"'):
+        opened(journal, sampled_space("grid"))
+
+
+@pytest.mark.parametrize(("pruner", "stops"), [("percentile", True), ("none", False)])
+def test_a_pruner_may_be_none(journal, pruner, stops):
+    study = opened(journal, sampled_space("random", pruner), references=False)
+    for _ in range(10):
+        number = study.ask().number
+        for epoch in range(1, 22):
+            study.report(number, epoch, 0.1)
+        study.tell(ended(number, 0.1), {})
+    number = study.ask().number
+    assert any(study.report(number, epoch, 5.0) for epoch in range(1, 22)) is stops

@@ -23,7 +23,9 @@ from pipeline.selection.rules import (
 
 def test_every_constant_is_a_setting_with_its_default_and_belongs_to_a_rule():
     values = RuleSettings().as_dict()
-    assert ["name", *(one.name for one in constants()), "seeds", "finalists"] == list(values)
+    assert ["name", *(one.name for one in constants()), "seeds", "finalists", "deliver"] == list(
+        values
+    )
     assert all(values[one.name] == one.default for one in constants())
     for one in constants():
         assert one.low <= one.default <= one.high
@@ -80,7 +82,7 @@ def test_a_rule_may_have_a_constant_that_no_other_has(monkeypatch):
     found = rule_settings("nearest", {}, seeds=1, finalists=2)
     assert (found.beta, found.more) == (0.2, (("beta", 0.2),))
     assert rule_settings("nearest", {"beta": 4.0, "alpha": 0.1}, 1, 2).beta == 4.0
-    assert list(found.as_dict())[-4:] == ["epsilon", "beta", "seeds", "finalists"]
+    assert list(found.as_dict())[-5:] == ["epsilon", "beta", "seeds", "finalists", "deliver"]
     assert constants()[-1] == beta
     with pytest.raises(RuleError, match=r"cannot use beta = 9.0; expected a gap in nats, 0 to 5\."):
         rule_settings("nearest", {"beta": 9.0}, seeds=1, finalists=2)

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from tracking_samples import EVERY_FIELD, complete, measured, per_example
+from tracking_samples import CHANCE, EVERY_FIELD, complete, measured, per_example
 
 from pipeline.errors import TrackingError
 from pipeline.records import TrialConfig, TrialOutcome
@@ -108,16 +108,19 @@ def test_weights_round_trip_in_order_as_float32():
         np.testing.assert_array_equal(kept, given)
 
 
-def test_a_definition_is_flattened_and_long_values_are_cut():
-    params = codec.definition_params(
-        {"epochs": 5, "space": {"depth": [1, 2], "max_norm": None, "empty": {}}, "t?": "x" * 9_000}
-    )
-    long = params.pop("t_")
-    assert len(long) <= codec.MAX_PARAM_LENGTH
-    assert long.endswith(" ...")
-    assert params == {
-        "epochs": "5", "space.depth": "[1, 2]", "space.max_norm": "null", "space.empty": "{}",
-    }  # fmt: skip
+@pytest.mark.parametrize("chance", [CHANCE, replace(CHANCE, log10_p_all_right=-1 / 3)])
+def test_the_chance_level_reads_back_from_tags_and_from_an_older_versions_metrics(chance):
+    tags = codec.chance_tags(chance)
+    assert codec.chance_from(tags, {}) == chance
+    metrics = {name: float(text) for name, text in tags.items()}
+    assert codec.chance_from({}, metrics) == chance
+    assert math.isnan(codec.chance_from({}, {}).ce)
+
+
+def test_the_gap_per_epoch_is_that_of_the_two_measured_curves():
+    logged = codec.epoch_metrics({"val_ce": 0.75, "train_ce": 0.5, "running_ce": 9.0})
+    assert logged["epoch/gap_ce"] == 0.25
+    assert codec.epoch_metrics({"val_ce": 0.75}) == {"epoch/val_ce": 0.75}
 
 
 def test_a_cause_is_one_line_of_bounded_length():

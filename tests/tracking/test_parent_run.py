@@ -1,14 +1,17 @@
 import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 from tracking_samples import CHANCE, complete
 
 from pipeline.errors import InputError, TrackingError
 from pipeline.records import TestExamples, TestResult, TrialConfig
 from pipeline.tracking import parent_run
+from pipeline.tracking.experiment_page import describe_experiment
 from pipeline.tracking.queries import children_of
 
 RESULT = TestResult(0.4, 0.3, 0.5, 0.9, 0.85, 0.95, 0.1, 0.05, 0.15, reads=1)
@@ -48,20 +51,73 @@ def test_another_study_is_another_run(open_study):
     assert open_study("one").run_id != open_study("two").run_id
 
 
-def test_the_run_of_mlflow_run_is_adopted_and_its_params_stand(open_study, client, project_run):
-    run_id = project_run(dataset="'digits'", epochs="''")
-    run = open_study(epochs=5, seed=0)
-    assert run.run_id == run_id
+@pytest.fixture
+def second_parent(client, open_study):
+    """Makes what a change of parents left that an older version began: a younger parent."""
+
+    def made():
+        tags = {"role": "study", "study": "first", "dataset": "digits", "opened_at": str(10**14)}
+        return client.create_run("0", tags=tags).info.run_id
+
+    return made
+
+
+def test_the_run_of_mlflow_run_is_a_child_of_the_study(open_study, client, project_run):
+    run_id = project_run(dataset="'digits'", epochs="auto")
+    run = open_study(epochs=5)
+    assert run.run_id != run_id
     assert "MLFLOW_RUN_ID" not in os.environ
-    parent = client.get_run(run_id)
-    assert parent.data.params == {"dataset": "'digits'", "epochs": "''", "seed": "0"}
-    assert parent.info.run_name == "first"
-    run.trial_started(0, None, TrialConfig())
-    child = client.get_run(run.run_ids([0])[0])
-    assert child.info.experiment_id == parent.info.experiment_id == "0"
+    command = client.get_run(run_id)
+    assert command.info.run_name == "command on first"
+    expected = {"role": "command", "study": "first", "mlflow.parentRunId": run.run_id}
+    assert expected.items() <= command.data.tags.items()
+    parent = client.get_run(run.run_id)
+    link = f"#/experiments/{parent.info.experiment_id}/runs/{run.run_id}"
+    assert f"[first]({link})" in command.data.tags["mlflow.note.content"]
+    assert client.get_experiment(parent.info.experiment_id).name == "least-overfit"
+    assert "auto" not in parent.data.params.values()
 
 
-def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_run, tracking):
+@pytest.mark.parametrize("again", [False, True])
+def test_it_says_in_which_experiment_a_new_study_is(open_study, client, project_run, again):
+    mine = client.create_experiment("mine")
+    if again:
+        first = open_study().run_id
+    project_run(mine)
+    run = open_study()
+    name = client.get_experiment(client.get_run(run.run_id).info.experiment_id).name
+    assert name == ("least-overfit" if again else "mine")
+    assert not again or run.run_id == first
+
+
+def test_repeated_commands_of_mlflow_run_leave_one_parent(open_study, project_run, tracking):
+    ids = set()
+    for _ in range(3):
+        project_run()
+        run = open_study()
+        run.trial_started(len(ids), None, TrialConfig())
+        run.study_finished()
+        ids.add(run.run_id)
+    assert len(ids) == 1
+    assert tracking.read_study("first").run_id in ids
+
+
+def test_a_study_that_an_older_version_opened_is_continued_and_read(tracking, client, open_study):
+    """Its times are numbers, its chance level metrics, its params every leaf of the space."""
+    first = open_study()
+    for key in ("opened_at", "chance_accuracy", "chance_ce"):
+        client.delete_tag(first.run_id, key)
+    client.set_tag(first.run_id, "opened_at", "1795719790133")
+    client.log_metric(first.run_id, "chance_accuracy", CHANCE.accuracy)
+    client.log_metric(first.run_id, "chance_ce", CHANCE.ce)
+    client.log_param(first.run_id, "space.family", "mlp")
+    assert tracking.read_study("first").chance == CHANCE
+    again = tracking.open_study("first", "digits", {"epochs": 5}, {}, {"family": "mlp"})
+    assert again.run_id == first.run_id
+    assert client.get_run(first.run_id).data.params == {"space.family": "mlp"}
+
+
+def test_the_parent_opened_last_is_the_parent(open_study, client, second_parent, tracking):
     old = open_study(epochs=5)
     for number in range(3):
         old.trial_started(number, None, TrialConfig())
@@ -71,13 +127,13 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
     tracking.log_test_result(old.run_id, RESULT)
     old.study_finished()
     finalists = tracking.open_finalists(old.run_id)
-    tags = {"trial": "1", "finalist_of": "1", "seed": "77"}
+    tags = {"trial": "1", "seed": "77"}
     finalists.trial_started(0, "finalist 1 seed 77", TrialConfig(), tags)
     finalists.trial_finished(complete(0))
     tracking.log_report(old.run_id, {"report.html": "<html>", "gap.png": b"PNG"})
     tracking.keep_test_examples(old.run_id, TestExamples(np.zeros(3, np.int32), {}, ("a", "b")))
 
-    new_id = project_run(epochs="5")
+    new_id = second_parent()
     new = open_study(epochs=5)
     assert new.run_id == new_id
     record = tracking.read_study("first")
@@ -98,13 +154,13 @@ def test_a_new_run_of_mlflow_run_becomes_the_parent(open_study, client, project_
 
 
 def test_an_interrupted_change_of_parents_is_completed(
-    open_study, client, project_run, tracking, fake_mlflow
+    open_study, client, second_parent, tracking, fake_mlflow
 ):
     old = open_study()
     for number in range(3):
         old.trial_started(number, None, TrialConfig())
     tracking.count_test_read(old.run_id)
-    new_id = project_run()
+    new_id = second_parent()
     calls = []
 
     def dies_at_the_second(call):
@@ -126,7 +182,7 @@ def test_an_interrupted_change_of_parents_is_completed(
     assert tracking.test_reads(new_id) == 1
 
 
-def test_a_run_of_another_study_is_not_adopted(open_study, monkeypatch):
+def test_a_run_of_another_study_is_refused(open_study, monkeypatch):
     other = open_study("other")
     monkeypatch.setenv("MLFLOW_RUN_ID", other.run_id)
     with pytest.raises(
@@ -199,9 +255,10 @@ def test_a_deleted_study_starts_afresh(open_study, client, tracking):
     assert tracking.read_study("first").trials == ()
 
 
-def test_a_definition_of_more_params_than_one_batch_takes(open_study, client):
-    run = open_study(**{f"key{number}": number for number in range(230)})
-    assert len(client.get_run(run.run_id).data.params) == 230
+def test_more_params_than_one_batch_takes(tracking, client):
+    params = {f"key{number}": str(number) for number in range(230)}
+    run = tracking.open_study("first", "digits", {}, {}, params)
+    assert client.get_run(run.run_id).data.params == params
 
 
 def test_names_with_quotes_are_found(open_study, tracking):
@@ -237,3 +294,41 @@ def test_the_page_of_a_new_experiment_opens_on_its_runs(open_study, client):
     open_study()
     tags = client.get_experiment_by_name("least-overfit").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_the_description_of_an_experiment_leads_to_its_views(open_study, client):
+    experiment = client.get_run(open_study().run_id).info.experiment_id
+    note = client.get_experiment(experiment).tags["mlflow.note.content"]
+    address = f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey="
+    assert f"[All trials]({address}leastoverfit1)" in note
+    assert f"[studies]({address}leastoverfit4)" in note
+
+
+def test_a_line_of_a_study_takes_the_place_of_its_earlier_one(open_study, client):
+    experiment = client.get_run(open_study().run_id).info.experiment_id
+    for line in ("**a**: one", "**b**: two", "**a**: three"):
+        describe_experiment(client, experiment, line)
+    describe_experiment(client, experiment)
+    note = client.get_experiment(experiment).tags["mlflow.note.content"]
+    assert note.split("\n")[2:] == ["- **b**: two"]
+    assert note.split("\n")[0].endswith(". **a**: three")
+
+
+def test_a_description_that_somebody_wrote_stays(open_study, client):
+    experiment = client.get_run(open_study().run_id).info.experiment_id
+    client.set_experiment_tag(experiment, "mlflow.note.content", "ours since May")
+    describe_experiment(client, experiment, "**a**: one")
+    assert client.get_experiment(experiment).tags["mlflow.note.content"] == "ours since May"
+
+
+def test_a_place_for_models_that_cannot_be_written_is_an_error_at_once(open_study, client):
+    experiment = client.get_experiment(client.get_run(open_study().run_id).info.experiment_id)
+    folder = Path(local_file_uri_to_path(experiment.artifact_location)) / "models"
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+    folder.write_text("in the way")
+    with pytest.raises(TrackingError) as raised:
+        open_study("second")
+    assert str(raised.value).startswith("MLflow at sqlite:///")
+    place = f"{experiment.artifact_location}/models"
+    assert f"could not write in {place}, where the report will keep its model" in str(raised.value)

@@ -6,7 +6,13 @@ from tracking_samples import EVERY_FIELD, complete, measured
 
 from pipeline.errors import InputError
 from pipeline.records import TrialConfig
-from pipeline.tracking.reproducible_run import read_reproducible_run
+from pipeline.tracking.reproducible_run import read_reproducible_runs
+
+
+def read_reproducible_run(run_id, tracking_uri):
+    (found,) = read_reproducible_runs(run_id, tracking_uri)
+    return found
+
 
 SEED = {"seed": "1234567890"}
 
@@ -46,6 +52,10 @@ def test_a_study_stands_for_what_it_delivered(study, store_uri):
     client.set_tag(study.ids[0], "role", "finalist")
     client.set_tag(study.run_id, "delivered_run", study.ids[0])
     assert read_reproducible_run(study.run_id, store_uri).run_id == study.ids[0]
+    # Of an ensemble each of its seeds.
+    client.set_tag(study.run_id, "delivered_run", ",".join(study.ids))
+    found = read_reproducible_runs(study.run_id, store_uri)
+    assert [one.run_id for one in found] == study.ids
 
 
 def test_what_cannot_be_trained_again_is_told(study, store_uri, tmp_path):

@@ -15,9 +15,11 @@ from pipeline.records import TrialConfig
 from pipeline.tracking.views import (
     KIND,
     KIND_TAG,
+    MADE_AT,
     VIEW_TAG,
     View,
     as_tag,
+    charts,
     offer_views,
     tried,
     views,
@@ -87,6 +89,44 @@ def test_what_a_user_made_of_a_view_stays(study):
     assert (tags[key], tags[KIND_TAG]) == ("mine", "finetuning")
 
 
+def test_a_view_of_an_older_version_is_replaced(study):
+    client, run = study
+    experiment = client.get_run(run.run_id).info.experiment_id
+    key = f"{VIEW_TAG}{next(iter(views([])))}"
+    before = client.get_experiment(experiment).tags[key]
+    older = json.loads(before) | {"state": "deflate;older"}
+    client.set_experiment_tag(experiment, key, json.dumps(older))
+    offer_views(client, experiment)
+    assert client.get_experiment(experiment).tags[key] == before
+    touched = json.dumps(older | {"updatedAt": MADE_AT + 1})
+    client.set_experiment_tag(experiment, key, touched)
+    offer_views(client, experiment)
+    assert client.get_experiment(experiment).tags[key] == touched
+
+
+def test_views_of_trials_tell_studies_and_datasets_apart():
+    for view in views([]).values():
+        assert "tags.`dataset`" in view.columns
+        assert "tags.`study`" in view.columns or view.name == "Studies"
+
+
+def test_the_charts_of_a_view_answer_which_model_overfits_least(tracking, open_study):
+    run = open_study()
+    run.trial_started(0, None, TrialConfig())
+    run.trial_epochs(0, 1, {"val_ce": 0.5, "train_ce": 0.25})
+    run.trial_finished(complete(0))
+    trial = tracking.get_run(run.run_ids([0])[0])
+    shown = {chart["displayName"]: chart for chart in charts()}
+    scatter = shown["gap against quality"]
+    assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("val_ce", "gap_ce")
+    curves = shown["validation and training cross-entropy"]["selectedMetricKeys"]
+    assert curves == ["epoch/val_ce", "epoch/train_ce"]
+    keys = {key for chart in shown.values() for key in chart.get("selectedMetricKeys", [])}
+    keys |= {chart["metricKey"] for chart in shown.values() if "metricKey" in chart}
+    assert keys <= set(trial.data.metrics)
+    assert trial.data.metrics["epoch/gap_ce"] == 0.25
+
+
 def test_the_installed_page_reads_these_tags_and_this_format():
     # The format is the page's own, not MLflow's interface: another version may drop it silently.
     folder = Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js"
@@ -96,7 +136,15 @@ def test_the_installed_page_reads_these_tags_and_this_format():
     words = [f'"{VIEW_TAG}"', "viewStateShareKey", f'"{KIND_TAG}"', f'"{KIND}"', "deflate;"]
     assert [word for word in words if word not in scripts] == []
     _, fields = opened(as_tag(View("a view", "", "", ())))
-    assert [field for field in fields if not re.search(rf"\b{field}\b", scripts)] == []
+    (section,) = fields["compareRunSections"]
+    for known in (fields, section, *fields["compareRunCharts"]):
+        assert [field for field in known if not re.search(rf"\b{field}\b", scripts)] == []
+    kinds = {chart["type"] for chart in fields["compareRunCharts"]}
+    assert [kind for kind in kinds if f'.{kind}="{kind}"' not in scripts] == []
+    assert [
+        word for word in ("workflowType", "machine_learning", "CHART") if word not in scripts
+    ] == []
+    assert 'get("workflowType")' in scripts
 
 
 def test_a_technique_has_a_column_once_a_trial_used_it(tracking, open_study):

@@ -38,6 +38,7 @@ class Dialect:
         names: The header's names.
         delimiter: What separates columns.
         decimal: The decimal mark, ``.`` or ``,``; None where the first rows do not say.
+        unclear: A number of the first rows that was read with the usual mark; empty for none.
         header_bytes: Where the first row begins.
         header_lines: Lines that the header takes.
     """
@@ -45,12 +46,15 @@ class Dialect:
     names: tuple[str, ...]
     delimiter: str
     decimal: str | None
+    unclear: str
     header_bytes: int
     header_lines: int
 
 
-def text_of(path: Path) -> bytes:
-    """Returns a file's text in UTF-8, without a byte order mark; ``.gz`` is unpacked.
+def text_of(path: Path) -> tuple[bytes, str]:
+    """Returns a file's text in UTF-8, without a byte order mark, and the encoding that it had.
+
+    ``.gz`` is unpacked.
 
     Raises:
         DatasetError: It is too large for memory, damaged, or in another encoding.
@@ -60,7 +64,7 @@ def text_of(path: Path) -> bytes:
     content = _unpacked(path) if path.suffix.lower() == ".gz" else path.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return content.decode("utf-16").removeprefix("\ufeff").encode()
+            return content.decode("utf-16").removeprefix("\ufeff").encode(), "UTF-16"
         except UnicodeDecodeError as error:
             raise DatasetError(
                 f"{path} begins as UTF-16 text, but byte {error.start:,} is none; save the file as"
@@ -77,7 +81,7 @@ def text_of(path: Path) -> bytes:
             " encoding it has cannot be told; save the file as UTF-8 (spreadsheets: 'CSV UTF-8';"
             " iconv -f latin1 -t utf-8)."
         ) from error
-    return content
+    return content, "UTF-8"
 
 
 def dialect_of(
@@ -86,6 +90,7 @@ def dialect_of(
     delimiter: str | None,
     decimal: str | None,
     expected: Sequence[str] | None,
+    usual_decimal: str | None = None,
 ) -> Dialect:
     """Returns how a text is written.
 
@@ -96,6 +101,7 @@ def dialect_of(
         decimal: Its decimal mark; None to detect it.
         expected: Columns that are known to be in such a file; None where none are. They may be
             called by numbers, and one of them may stand alone.
+        usual_decimal: The decimal mark where numbers do not say it; None where unknown.
 
     Raises:
         DatasetError: It has no header, or can be read in two ways.
@@ -112,7 +118,8 @@ def dialect_of(
     _check_header(path, names, expected, mark)
     start = sum(len(line.encode()) for line in itertools.islice(_lines(content), num_lines))
     columns = itertools.zip_longest(*sample, fillvalue="")
-    return Dialect(names, mark, decimal or decimal_mark(path, columns), start, num_lines)
+    found, unclear = (decimal, "") if decimal else decimal_mark(path, columns, usual_decimal)
+    return Dialect(names, mark, found, unclear, start, num_lines)
 
 
 def _unpacked(path: Path) -> bytes:

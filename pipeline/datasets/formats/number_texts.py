@@ -20,15 +20,19 @@ _FRACTION = {
 _GROUPED = {mark: re.compile(rf"[-+]?[1-9]\d{{0,2}}(\{mark}\d{{3}})+", re.ASCII) for mark in ".,"}
 
 
-def decimal_mark(path: Path, columns: Iterable[Iterable[str | None]]) -> str | None:
+def decimal_mark(
+    path: Path, columns: Iterable[Iterable[str | None]], usual: str | None = None
+) -> tuple[str | None, str]:
     """Returns the decimal mark of the columns that hold nothing but numbers.
 
     Args:
         path: Their file, for messages.
         columns: The texts of each column.
+        usual: The mark where nothing but numbers such as ``1,061`` has one; None where unknown.
 
     Returns:
-        ``.`` or ``,``; None where no number has one.
+        ``.`` or ``,``, or None where no number has one; and the number that was read with the usual
+        mark, or nothing.
 
     Raises:
         DatasetError: Both marks are used as such, or ``1,061`` may mean either.
@@ -36,23 +40,49 @@ def decimal_mark(path: Path, columns: Iterable[Iterable[str | None]]) -> str | N
     clear: dict[str, str] = {}
     unclear: dict[str, str] = {}
     for column in columns:
-        cells = [text.strip() for text in column if not means_missing(text) and text is not None]
-        if all(map(_LIKE.fullmatch, cells)):
-            for cell in cells:
-                _note_mark(cell, clear, unclear)
+        _note_marks(column, clear, unclear)
     if len(clear) == 2:
         raise DatasetError(
             f"{path} holds numbers such as '{clear['.']}' and '{clear[',']}', one with a decimal"
             " point and one with a decimal comma; say which is meant with --decimal."
         )
     if clear:
-        return next(iter(clear))
+        return next(iter(clear)), ""
+    if unclear and usual is not None:
+        return usual, next(iter(unclear.values()))
     if "," in unclear:
         raise DatasetError(
             f"{path} holds numbers such as '{unclear[',']}', whose comma is a decimal mark or one"
             " of thousands; say which with --decimal , or --decimal ."
         )
-    return None
+    return None, ""
+
+
+def with_another_mark(
+    texts: Iterable[str | None], decimal: str, *, thousands: bool = True
+) -> str | None:
+    """Returns the first text whose decimal mark is not this one; None where there is none.
+
+    Args:
+        texts: What a column holds; nothing is found unless all of it is numbers, or missing.
+        decimal: The decimal mark that numbers are read with.
+        thousands: Whether the other mark may part thousands.
+    """
+    clear: dict[str, str] = {}
+    unclear: dict[str, str] = {}
+    _note_marks(texts, clear, unclear)
+    found = clear if thousands else unclear | clear
+    return found.get(_OTHER[decimal])
+
+
+def _note_marks(
+    texts: Iterable[str | None], clear: dict[str, str], unclear: dict[str, str]
+) -> None:
+    """Adds what a column says of the decimal mark, where all of it is numbers."""
+    cells = [text.strip() for text in texts if not means_missing(text) and text is not None]
+    if all(map(_LIKE.fullmatch, cells)):
+        for cell in cells:
+            _note_mark(cell, clear, unclear)
 
 
 def _note_mark(cell: str, clear: dict[str, str], unclear: dict[str, str]) -> None:

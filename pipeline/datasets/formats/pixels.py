@@ -103,6 +103,28 @@ def read_size(path: Path) -> Size:
         return _size(path, image)
 
 
+def check_header(path: Path, form: PictureForm) -> None:
+    """Checks by its header that a picture can be turned into a form; its pixels stay unread.
+
+    Raises:
+        DatasetError: It is no picture of a kind that is read, or the form does not convert it.
+    """
+    size = read_size(path)
+    _check_colours(path, size, form)
+    if not form.scaled:
+        _check_sides(path, size, form)
+
+
+def _check_colours(path: Path, found: Size, form: PictureForm) -> None:
+    if found.channels > form.size.channels and not form.to_grey:
+        raise DatasetError(f"{path} is a colour picture; expected grey ones like the others.")
+
+
+def _check_sides(path: Path, found: Size, form: PictureForm) -> None:
+    if (found.height, found.width) != (form.size.height, form.size.width):
+        raise DatasetError(f"{path} is {found} pixels; expected {form.size} like the others.")
+
+
 def read_pixels(path: Path, form: PictureForm) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns a picture in a form, and what had to be done for it.
 
@@ -115,9 +137,9 @@ def read_pixels(path: Path, form: PictureForm) -> tuple[np.ndarray, tuple[str, .
     from PIL import Image
 
     with _opened(path) as image:
-        size, channels = form.size, _size(path, image).channels
-        if channels > size.channels and not form.to_grey:
-            raise DatasetError(f"{path} is a colour picture; expected grey ones like the others.")
+        size, own = form.size, _size(path, image)
+        channels = own.channels
+        _check_colours(path, own, form)
         done, turned = _kinds(image), _orientation(image)
         image.load()
         if image.format == "PNG":  # may say it behind its pixels
@@ -131,8 +153,7 @@ def read_pixels(path: Path, form: PictureForm) -> tuple[np.ndarray, tuple[str, .
             done.add("grey" if size.channels == 1 else "rgb")
         if upright.size != (size.width, size.height):
             if not form.scaled:
-                found = Size(upright.height, upright.width, channels)
-                raise DatasetError(f"{path} is {found} pixels; expected {size} like the others.")
+                _check_sides(path, Size(upright.height, upright.width, channels), form)
             done.add("scaled")
             upright = upright.resize((size.width, size.height), Image.Resampling.BILINEAR)
         pixels = np.array(upright, dtype=np.uint8)

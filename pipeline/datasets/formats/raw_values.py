@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,14 @@ MISSING = frozenset(
 BOOLEANS = {"true": 1.0, "false": 0.0}
 LARGEST = 1e150
 """Of a number: its square is still one in float64."""
+_WITH_COMMA = re.compile(
+    r"[-+]?(([1-9]\d{0,2}(\.\d{3})+|\d+)(,\d*)?|,\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE
+)
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
+_CLOCK = re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
+_MOMENT = re.compile(rf"\d{{4}}-\d\d-\d\d[ T]{_CLOCK.pattern}(Z|[-+]\d\d(:?\d\d)?)?", re.ASCII)
+EXACT = 2.0**53
+"""From here on float64 does not hold every whole number."""
 TIMES = ("%H:%M:%S", "%H:%M")
 
 
@@ -60,20 +67,26 @@ def _is_gap(value: Any) -> bool:
     )
 
 
-def numbers(values: pd.Series) -> np.ndarray:
+def numbers(values: pd.Series, decimal: str = "") -> np.ndarray:
     """Returns a column of numbers or booleans, float64 ``[n]``, NaN where they are missing.
+
+    Args:
+        values: Numbers, booleans or texts.
+        decimal: ``,`` where texts have a decimal comma, and points between thousands if any.
 
     Raises:
         ColumnError: One is no number, or not finite.
     """
+    read = _number_with_comma if decimal == "," else _number
     if values.dtype.kind in "biuf" and isinstance(values.dtype, np.dtype):
         found = values.to_numpy().astype(np.float64)
     else:
         codes, distinct = _distinct(values)
-        found = np.array([*map(_number, distinct), np.nan])[codes]
+        found = np.array([*map(read, distinct), np.nan])[codes]
         if (wrong := np.isnan(found) & (codes >= 0) & ~_missing(distinct)[codes]).any():
             row = int(np.argmax(wrong))
-            raise ColumnError(f"holds {_shown(values.iloc[row])} in row {row + 1}, no number")
+            kind = "number with a decimal comma" if decimal == "," else "number"
+            raise ColumnError(f"holds {_shown(values.iloc[row])} in row {row + 1}, no {kind}")
     if (wrong := np.abs(found) > LARGEST).any():
         row = int(np.argmax(wrong))
         raise ColumnError(
@@ -129,8 +142,18 @@ def words(values: pd.Series, form: str = "") -> tuple[np.ndarray, list[str]]:
     Returns:
         int32 ``[n]``, and the distinct words without blanks around them; the empty one stands for
         a missing value.
+
+    Raises:
+        ColumnError: One is of a type that does not say how its word is written.
     """
     codes, distinct = _distinct(values)
+    for place, value in enumerate(distinct):
+        if not means_missing(value) and (why := _no_word(value, form)):
+            row = int(np.argmax(codes == place)) + 1
+            raise ColumnError(
+                f"holds {_shown(value)} in row {row}, {why}; give the words as texts, as they are"
+                " written in the data (pandas: dtype=str)"
+            )
     said = ["" if means_missing(value) else _word(value, form) for value in distinct] + [""]
     unique, positions = np.unique(np.array(said, dtype=object), return_inverse=True)
     used, positions = np.unique(positions[codes], return_inverse=True)
@@ -164,7 +187,11 @@ def model_input(kind: str, form: str, values: pd.Series) -> np.ndarray:
     if kind == "date":
         return seconds(values, form)[:, None]
     if kind in ("number", "boolean"):
-        return numbers(values)[:, None]
+        found = numbers(values, form)
+        if kind == "boolean" and (wrong := ~(np.isnan(found) | (found == 0) | (found == 1))).any():
+            row = int(np.argmax(wrong))
+            raise ColumnError(f"holds {found[row]:g} in row {row + 1}, no boolean")
+        return found[:, None]
     if kind == "text":
         return texts(values)[:, None]
     codes, distinct = words(values, form)
@@ -227,35 +254,68 @@ def _number(value: Any) -> float:
         return BOOLEANS.get(text.lower(), np.nan)
 
 
+def _number_with_comma(value: Any) -> float:
+    if not isinstance(value, str) or means_missing(value):
+        return _number(value)
+    text = value.strip()
+    if not _WITH_COMMA.fullmatch(text):
+        return BOOLEANS.get(text.lower(), np.nan)
+    return float(text.replace(".", "").replace(",", "."))
+
+
 def _word(value: Any, form: str) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
-    if isinstance(value, datetime.date):
+    if isinstance(value, datetime.datetime):
+        return _moment(value)
+    if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, str) and form != "number":
         return _plain_word(value.replace("\0", "").strip())
     return _number_word(value)
 
 
-def _plain_word(text: str) -> str:
-    """Returns a word as it is, but for what readers of files take for a truth value or a time.
+def _no_word(value: Any, form: str) -> str:
+    """Returns why a value does not say how its word is written; nothing where it does."""
+    boolean = isinstance(value, bool | np.bool_)
+    if form == "number":
+        if boolean:
+            return "a truth value where training had numbers"
+        large = isinstance(value, float) and abs(value) >= EXACT
+        return "a float that may have lost digits" if large else ""
+    if boolean or isinstance(value, str | datetime.date | datetime.time):
+        return ""
+    return "while training had words, which may be written in several ways ('7', '007', '7.0')"
 
-    Whether they do depends on the other rows, and what a row is must not.
+
+def _plain_word(text: str) -> str:
+    """Returns a word in Unicode's form NFC, as readers of files write a truth value or a time.
+
+    Whether they take it for one depends on the other rows, and what a row is must not.
     """
     if text.lower() in BOOLEANS:
         return text.lower()
-    if _TIME.fullmatch(text):
-        try:
-            return datetime.datetime.fromisoformat(text).isoformat()
-        except ValueError:
-            return text
-    return text
+    try:
+        if _MOMENT.fullmatch(text):
+            return _moment(datetime.datetime.fromisoformat(text))
+        if _CLOCK.fullmatch(text):
+            return datetime.time.fromisoformat(text).isoformat()
+    except ValueError:
+        return text
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _moment(value: datetime.datetime) -> str:
+    """Returns a moment in UTC; one at midnight is a day, because data frames make no difference."""
+    if value.tzinfo is not None:
+        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return value.date().isoformat() if value.time() == datetime.time() else value.isoformat()
 
 
 def _number_word(value: Any) -> str:
     number, text = _number(value), str(value).strip()
-    if np.isnan(number):
-        return text
+    if np.isnan(number) or text.lower() in BOOLEANS:
+        return text.lower() if text.lower() in BOOLEANS else text
     if _WHOLE.fullmatch(text):
         return str(int(text))  # float64 makes one of neighbours beyond 2^53
     return str(int(number)) if number.is_integer() and abs(number) < 2**63 else repr(number)

@@ -9,14 +9,33 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.formats.raw_values import EXACT
 from pipeline.errors import DatasetError, printable
 
 MAX_COLUMNS = 100_000
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """How a text file of a table is written.
+
+    Attributes:
+        encoding: ``UTF-8`` or ``UTF-16``.
+        delimiter: What separates columns.
+        decimal: The decimal mark, ``.`` or ``,``; None where no number has one.
+        unclear: A number such as ``1,061`` that was read with a mark known from elsewhere.
+    """
+
+    encoding: str
+    delimiter: str
+    decimal: str | None
+    unclear: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +47,14 @@ class Table:
         names: Names of the columns; distinct, printable.
         columns: A pyarrow array per column.
         num_rows: Number of rows, at least 1.
+        written: How a text file is written; None for others.
     """
 
     path: Path
     names: tuple[str, ...]
     columns: tuple[Any, ...]
     num_rows: int
+    written: TextForm | None = None
 
     def numbers(self, name: str) -> np.ndarray:
         """Returns a column of finite numbers, float32 ``[num_rows]``.
@@ -65,7 +86,9 @@ class Table:
 
     def values(self, name: str) -> Any:
         """Returns a column as pandas' ``Series``."""
-        return self.columns[self.names.index(name)].to_pandas()
+        column = self.columns[self.names.index(name)]
+        # Beside gaps pandas would make floats of whole numbers, which may lose digits.
+        return column.to_pandas(integer_object_nulls=column.null_count > 0 and _is_long(column))
 
     def kind(self, name: str) -> str:
         """Returns what a column holds by its type in the file.
@@ -121,7 +144,7 @@ class Table:
         whole = column.unify_dictionaries().combine_chunks()
         if isinstance(whole, pa.ChunkedArray):
             whole = whole.chunk(0)
-        distinct = whole.dictionary.to_pylist()
+        distinct = [_plain(value) for value in whole.dictionary.to_pylist()]
         codes = whole.indices.to_numpy(zero_copy_only=False)
         # A dictionary may hold values twice, or ones that no row has.
         used, codes = np.unique(codes, return_inverse=True)
@@ -155,7 +178,9 @@ class Table:
         return "numbers as text"
 
 
-def checked_table(path: Path, names: tuple[str, ...], table: Any) -> Table:
+def checked_table(
+    path: Path, names: tuple[str, ...], table: Any, written: TextForm | None = None
+) -> Table:
     """Returns pyarrow's table under these names.
 
     Raises:
@@ -166,7 +191,7 @@ def checked_table(path: Path, names: tuple[str, ...], table: Any) -> Table:
             f"{path} has {table.num_rows} rows of {table.num_columns} columns; expected a row per"
             f" example, a value for each of the {len(names)} columns."
         )
-    return Table(path, names, tuple(table.columns), table.num_rows)
+    return Table(path, names, tuple(table.columns), table.num_rows, written)
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
@@ -193,10 +218,28 @@ def check_names(path: Path, names: Sequence[str]) -> None:
         seen.add(name)
 
 
+def _is_long(column: Any) -> bool:
+    """Whether a column holds whole numbers that float64 does not hold exactly."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not pa.types.is_integer(column.type):
+        return False
+    ends = compute.min_max(column).as_py()
+    return ends["min"] is not None and max(-ends["min"], ends["max"]) >= EXACT
+
+
+def _plain(value: Any) -> Any:
+    """Returns a label in Python's own types: a decimal that is whole is a whole number."""
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
 def _is_label(kind: Any) -> bool:
     import pyarrow as pa
 
-    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return text or any(check(kind) for check in checks)
 

@@ -33,6 +33,7 @@ def read_table(
     delimiter: str | None = None,
     decimal: str | None = None,
     words: Collection[str] = (),
+    usual_decimal: str | None = None,
 ) -> Table:
     """Returns the columns of a file whose ending is one of :data:`ENDINGS`.
 
@@ -44,12 +45,13 @@ def read_table(
         delimiter: What separates the columns of a text; None to detect it.
         decimal: The decimal mark of a text; None to detect it.
         words: Columns of a text that are words, whatever their cells look like.
+        usual_decimal: The decimal mark of a text that leaves it open; None where unknown.
 
     Raises:
         DatasetError: It is no such file, or can be read in two ways.
     """
     if ending(path) in TEXTS:
-        return read_csv_table(path, label_of, expected, delimiter, decimal, words)
+        return read_csv_table(path, label_of, expected, delimiter, decimal, words, usual_decimal)
     for option, given in (("delimiter", delimiter), ("decimal", decimal)):
         if given is not None:
             raise DatasetError(

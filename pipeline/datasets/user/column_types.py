@@ -10,29 +10,19 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.formats import raw_values
+from pipeline.datasets.formats.number_texts import with_another_mark
 from pipeline.datasets.formats.raw_values import ColumnError, means_missing
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.raw_rows import RawColumnValues, Words
+from pipeline.datasets.user.date_forms import ISO, date_form
 
-ISO = "ISO8601"
-_DAYS = ("%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
-_EITHER = (("%d/%m/%Y", "%m/%d/%Y"), ("%d/%m/%y", "%m/%d/%y"))
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-FORMS: tuple[tuple[str, ...], ...] = (
-    (ISO,),
-    *((day + clock,) for day in _DAYS for clock in _CLOCKS),
-    *((one + clock, other + clock) for one, other in _EITHER for clock in _CLOCKS),
-    *((time,) for time in raw_values.TIMES),
-)
-"""How dates are written; a pair reads many dates both ways."""
 FIRST_TEXTS = 50
-"""So many distinct texts decide which forms of dates are tried on all."""
+"""So many texts are looked at first."""
 WORDS_OF_TEXT = 4
 LETTERS_OF_TEXT = 100
 """From so many words or letters on, on average, a value is a text and no category."""
@@ -105,12 +95,33 @@ def typed_column(table: Table, name: str, categorical: bool, keep_ids: bool) -> 
     if kind == "boolean":
         return _numbers(name, series, "boolean")
     if kind == "number":
-        return _without_ids(_numbers(name, series, "number"), keep_ids)
-    return _texts(name, series, keep_ids)
+        return _without_ids(_exact_numbers(name, series, keep_ids), keep_ids)
+    return _texts(table, name, series, keep_ids)
 
 
 def _numbers(name: str, series: Any, kind: str) -> TypedColumn:
     return _of_numbers(name, kind, raw_values.numbers(series))
+
+
+def _exact_numbers(name: str, series: Any, keep_ids: bool) -> TypedColumn:
+    """Returns a column of numbers; an id where distinct whole ones are equal in float64.
+
+    Raises:
+        ColumnError: Such numbers come more than once: they are no quantities, and no rows' names.
+    """
+    column = _numbers(name, series, "number")
+    values: Any = column.values
+    if not (np.abs(values) >= raw_values.EXACT).any() or series.dtype.kind == "f":
+        return column
+    exact = len({*raw_values.words(series, "number")[1]} - {""})
+    if exact == column.distinct:
+        return column
+    if exact >= ID_SHARE * (len(values) - column.gaps) and not keep_ids:
+        return TypedColumn(name, "id", None, "", column.gaps, exact)
+    raise ColumnError(
+        f"holds whole numbers beyond 2^53, of which {exact:,} different ones become"
+        f" {column.distinct:,} as decimal numbers of 64 bits (--categorical makes words of them)"
+    )
 
 
 def _of_numbers(name: str, kind: str, values: np.ndarray, form: str = "") -> TypedColumn:
@@ -149,17 +160,35 @@ def _dates(name: str, series: Any, form: str) -> TypedColumn:
     return _of_numbers(name, "date", raw_values.seconds(series, form), form)
 
 
-def _texts(name: str, series: Any, keep_ids: bool) -> TypedColumn:
+def _texts(table: Table, name: str, series: Any, keep_ids: bool) -> TypedColumn:
     """Returns a column of texts: numbers, dates, words, or what is left out."""
+    _check_mark(table, series)
     if _numeric(series):
         if _has_leading_zeros(series):
             return _words(name, series, "number")
-        return _without_ids(_numbers(name, series, "number"), keep_ids)
-    form = _date_form(series)
+        return _without_ids(_exact_numbers(name, series, keep_ids), keep_ids)
+    form = date_form(series)
     if form is not None:
         return _dates(name, series, form)
     _check_numbers(series)
     return _words(name, series, "")
+
+
+def _check_mark(table: Table, series: Any) -> None:
+    """Checks that texts are not numbers with another decimal mark than the table's.
+
+    Raises:
+        ColumnError: They are.
+    """
+    written = table.written
+    decimal = (written.decimal if written is not None else None) or "."
+    # A text file's thousands are numbers by now; other files have no way to say what is meant.
+    if cell := with_another_mark(_present(series), decimal, thousands=written is not None):
+        mark = "comma" if decimal == "." else "point"
+        raise ColumnError(
+            f"holds numbers such as '{cell}', with a decimal {mark}, while '{decimal}' is the"
+            " decimal mark (--categorical makes words of them)"
+        )
 
 
 def _check_numbers(series: Any) -> None:
@@ -233,46 +262,3 @@ def _reads_as_number(text: Any) -> bool:
 
 def _has_leading_zeros(series: Any) -> bool:
     return any(re.fullmatch(r"0\d+", text) for text in _present(series))
-
-
-def _date_form(series: Any) -> str | None:
-    """Returns how texts write dates; None where they are none.
-
-    Raises:
-        ColumnError: Day and month cannot be told apart.
-    """
-    first = list(itertools.islice((t for t in series if not means_missing(t)), FIRST_TEXTS))
-    if not first or not all(re.search(r"\d", str(text)) for text in first):
-        return None
-    for forms in FORMS:
-        fitting = [form for form in forms if _is_date(first[0], form)]
-        if fitting and (fitting := [form for form in fitting if _are_dates(first, form)]):
-            present = _present(series)
-            fitting = [form for form in fitting if _are_dates(present, form)]
-        if len(fitting) > 1:
-            raise ColumnError(
-                f"holds dates such as '{first[0]}', whose day and month cannot be told apart;"
-                " write them as 2024-12-31"
-            )
-        if fitting:
-            return fitting[0]
-    return None
-
-
-def _is_date(text: str, form: str) -> bool:
-    """Whether Python reads a text as a date, which is faster than pandas for a single one."""
-    try:
-        if form == ISO:
-            datetime.fromisoformat(str(text).strip())
-        else:
-            datetime.strptime(str(text).strip(), form)
-    except ValueError:
-        return False
-    return True
-
-
-def _are_dates(texts: Sequence[str], form: str) -> bool:
-    import pandas as pd
-
-    parsed = pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce", utc=True)
-    return bool(parsed.notna().all())

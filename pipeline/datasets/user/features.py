@@ -18,13 +18,17 @@ from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.raw_values import ColumnError
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.limits import check_memory
-from pipeline.datasets.raw_rows import RawRows
+from pipeline.datasets.raw_rows import RawRows, Words
 from pipeline.datasets.table_encoding import MOST_WORDS, fit
 from pipeline.datasets.user.column_types import FEATURES, TypedColumn, typed_column
-from pipeline.errors import DatasetError, listed
+from pipeline.datasets.user.date_forms import CENTURY, TWO_DIGITS
+from pipeline.datasets.user.labels import differing_in_case
+from pipeline.errors import DatasetError, first_ones, listed
 from pipeline.records import DataOptions
 
 SHOWN_COLUMNS = 20
+COMPARED_WORDS = 1_000
+"""Of a column with more words it is not looked for those that are probably one."""
 LEFT_OUT = {
     "constant": "left out, because every row has the same value: {}",
     "id": "left out, because the values name the rows (--ignore id keeps numbers): {}",
@@ -87,11 +91,28 @@ def read_features(table: Table, names: Sequence[str], options: DataOptions) -> F
     if not used:
         told = "; ".join(finding.message for finding in findings)
         raise DatasetError(f"{table.path}: {told}; expected features that vary.")
+    findings += _alike_words(used)
+    if two_digits := [column.name for column in used if TWO_DIGITS in column.form]:
+        findings.append(Finding("century", CENTURY.format(listed(two_digits))))
     inputs, fit_encoding = _inputs(table, used)
     types = tuple(_described(column, fit_encoding is None) for column in typed)
     return Features(
         tuple(column.name for column in used), inputs, fit_encoding, types, tuple(findings)
     )
+
+
+def _alike_words(used: Sequence[TypedColumn]) -> list[Finding]:
+    """Names words of categories that are probably one."""
+    found = []
+    for column in used:
+        if not isinstance(column.values, Words) or column.distinct > COMPARED_WORDS:
+            continue
+        if alike := differing_in_case(column.values.distinct):
+            found.append(f"'{column.name}' ({', '.join(map(repr, alike[:4]))})")
+    if not found:
+        return []
+    told = f"words that differ in capitals, blanks or zeros only stay apart: {first_ones(found)}"
+    return [Finding("case", told)]
 
 
 def _inputs(
@@ -110,7 +131,10 @@ def _inputs(
         f"{table.path}, {rows:,} rows that become {places:,} numbers each,", 4 * rows * places
     )
     raw = RawRows({column.name: column.values for column in used if column.values is not None})
-    return raw, partial(fit, tuple(RawColumn(c.name, c.kind, c.form) for c in used))
+    comma = "," if table.written is not None and table.written.decimal == "," else ""
+    forms = [comma if column.kind == "number" else column.form for column in used]
+    columns = (RawColumn(c.name, c.kind, form) for c, form in zip(used, forms, strict=True))
+    return raw, partial(fit, tuple(columns))
 
 
 def _described(column: TypedColumn, plain: bool) -> ColumnType:

@@ -2,8 +2,8 @@
 
 PNG, JPEG, BMP, WebP, TIFF or GIF; of one size, or of any where ``--image-size`` scales them; grey,
 or all colour where one is, or as ``--color`` says. Inputs are uint8, in the order of class and file
-name. What is converted is counted in a finding. Of a test folder only names are looked at before
-the test part is read.
+name. What is converted is counted in a finding. Of a test folder only names, headers and which
+files are copies of others are looked at before the test part is read.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from pipeline.datasets.formats.pixels import (
     CONVERSIONS,
     PictureForm,
     Size,
+    check_header,
     read_pixels,
     read_size,
     sentence_of,
 )
 from pipeline.datasets.limits import check_memory
-from pipeline.datasets.user.class_folders import ClassFolders, Files, labels_of
+from pipeline.datasets.user.class_folders import ClassFolders, Files, count_copies, labels_of
 from pipeline.datasets.user.labels import Classes
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions
@@ -68,7 +69,13 @@ def read_image_folder(folders: ClassFolders, options: DataOptions = DEFAULT) -> 
     if "test" not in folders.parts:
         return raw()
     test, where = folders.parts["test"], str(folders.homes["test"])
-    return raw(num_test=len(test), read_test=partial(_read_test, test, form, classes, where))
+    for file, _ in test:  # a search later, it is too late
+        check_header(file, form)
+    return raw(
+        num_test=len(test),
+        read_test=partial(_read_test, test, form, classes, where),
+        count_known=partial(count_copies, test, files),
+    )
 
 
 def read_all(files: Sequence[Path], form: PictureForm) -> tuple[np.ndarray, tuple[Finding, ...]]:

@@ -10,6 +10,7 @@ targets of a regression (``regression``).
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -231,10 +232,15 @@ def _spelling(name: str) -> str | Decimal:
     return "".join(name.casefold().split())
 
 
+def plain_text(text: str) -> str:
+    """Returns a text without blanks around it, in Unicode's form NFC: ``ö`` is one sign or two."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
 def _values(distinct: Sequence[Any], where: str, insist: bool = False) -> list[Value]:
     if not all(isinstance(value, str) for value in distinct):
         return _numbers(distinct, where, insist)
-    texts = [value.strip() for value in distinct]
+    texts = [plain_text(value) for value in distinct]
     if {text.lower() for text in texts} <= {"true", "false"}:
         return [text.lower() == "true" for text in texts]
     whole = [_WHOLE.fullmatch(text) for text in texts]
@@ -249,7 +255,7 @@ def _value_among(value: Any, classes: Classes, where: str, texts: bool) -> Value
     """Returns a label as these classes hold it: ``1`` is text beside words, else a number."""
     if not texts:
         return _values([value], where)[0]
-    text = str(value).strip()
+    text = plain_text(str(value))
     return text if text in classes.numbers or isinstance(value, str) else str(float(value))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.dataset import Kind, Part, RawData
+from pipeline.datasets.equal_rows import digests
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.npz import members, read_array, read_header
 from pipeline.datasets.user.column_types import FLOAT32_LOSS
@@ -57,7 +58,16 @@ def read_npz(path: Path, options: DataOptions = DEFAULT) -> RawData:
     read_test = partial(_read_test, path, classes)
     read_test()
     raw = RawData(kind, classes.names, inputs, labels, num_test=num_test, read_test=read_test)
-    return replace(raw, findings=findings)
+    count_known = partial(_count_known, path, inputs)
+    return replace(raw, findings=findings, count_known=count_known)
+
+
+def _count_known(path: Path, inputs: np.ndarray) -> int:
+    """Returns how many test examples equal one of these inputs."""
+    test, _ = _inputs(path, "x_test")
+    kind = np.result_type(test, inputs)
+    known = digests(inputs.astype(kind, copy=False))
+    return int(np.isin(digests(test.astype(kind, copy=False)), known).sum())
 
 
 def _array_names(path: Path) -> tuple[str, ...]:

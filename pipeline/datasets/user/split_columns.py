@@ -21,7 +21,9 @@ from pipeline.datasets.formats.raw_values import ColumnError
 from pipeline.datasets.formats.table import Table
 from pipeline.datasets.splits import PARTS
 from pipeline.datasets.user.column_types import typed_column
-from pipeline.errors import DatasetError, closest
+from pipeline.datasets.user.date_forms import CENTURY, TWO_DIGITS
+from pipeline.datasets.user.labels import differing_in_case, plain_text
+from pipeline.errors import DatasetError, closest, listed
 from pipeline.records import DataOptions
 
 LEAST_GROUPS = 5
@@ -37,6 +39,8 @@ _SUBJECTS = re.compile(
 _NUMBERED = re.compile("id|no|nr|num|number|code|key|index|name")
 LEAST_SUSPECTED = 10
 """A column with fewer different values is a category rather than a name of groups."""
+MOST_SUSPECTED = 0.8
+"""From a larger share of different values on, hardly any rows belong together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +52,14 @@ class SplitColumns:
         groups: int64 ``[num_rows]`` or None, as in ``RawData``.
         order: Sortable ``[num_rows]`` or None.
         given_parts: int8 ``[num_rows]`` or None.
+        findings: What was found in them.
     """
 
     names: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     order: np.ndarray | None = None
     given_parts: np.ndarray | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def split_columns(table: Table, label: str, options: DataOptions) -> SplitColumns:
@@ -82,9 +88,12 @@ def split_columns(table: Table, label: str, options: DataOptions) -> SplitColumn
         where = f"{table.path}: column '{name}' ({option})"
         values = _values(table, name, where)
         if option == "--group":
-            return SplitColumns((name,), groups=_groups(values, where))
+            return SplitColumns(
+                (name,), groups=_groups(values, where), findings=_alike_groups(table, name, values)
+            )
         if option == "--order-by":
-            return SplitColumns((name,), order=_order(table, name, values, where))
+            order, findings = _order(table, name, values, where)
+            return SplitColumns((name,), order=order, findings=findings)
         return SplitColumns((name,), given_parts=_parts(values, where))
     return SplitColumns()
 
@@ -121,7 +130,7 @@ def suspected_groups(table: Table, names: Sequence[str]) -> list[Finding]:
     for name in filter(_names_subjects, names):
         column = table.columns[list(table.names).index(name)]
         distinct, rows = len(column.unique()), len(column)
-        if LEAST_SUSPECTED <= distinct <= rows / 2:
+        if LEAST_SUSPECTED <= distinct <= MOST_SUSPECTED * rows:
             found.append(
                 Finding(
                     "possible_groups",
@@ -156,7 +165,7 @@ def _check(table: Table, name: str, option: str, label: str, options: DataOption
 def _values(table: Table, name: str, where: str) -> list[Any]:
     """Returns the values of a column, in Python's own types, text without blanks around it."""
     column = table.columns[list(table.names).index(name)]
-    values = [value.strip() if isinstance(value, str) else value for value in column.to_pylist()]
+    values = [plain_text(one) if isinstance(one, str) else one for one in column.to_pylist()]
     for row, value in enumerate(values, 1):
         if value is None or value == "" or value != value:
             raise DatasetError(
@@ -186,18 +195,41 @@ def _groups(values: list[Any], where: str) -> np.ndarray:
     return np.array([numbers[value] for value in values], dtype=np.int64)
 
 
-def _order(table: Table, name: str, values: list[Any], where: str) -> np.ndarray:
+def _alike_groups(table: Table, name: str, values: list[Any]) -> tuple[Finding, ...]:
+    """Names groups that are probably one, and those that are taken for one."""
+    names = [str(value) for value in dict.fromkeys(values)]
+    held = table.columns[table.names.index(name)].unique().to_pylist()
+    found = []
+    if alike := differing_in_case(names):
+        found.append(
+            f"groups of '{name}' that differ in capitals, blanks or zeros only stay apart:"
+            f" {listed(alike)}"
+        )
+    if len(held) > len(names):
+        merged = [str(one) for one in held if isinstance(one, str) and plain_text(one) != one]
+        found.append(
+            f"groups of '{name}' that differ in blanks around them only are one: {listed(merged)}"
+        )
+    return tuple(Finding("case", told) for told in found)
+
+
+def _order(
+    table: Table, name: str, values: list[Any], where: str
+) -> tuple[np.ndarray, tuple[Finding, ...]]:
     if all(isinstance(value, str) for value in values):
         return _written_order(table, name, values, where)
     if all(isinstance(value, int | float | Decimal) for value in values):
-        return np.array([float(value) if isinstance(value, Decimal) else value for value in values])
+        numbers = [float(value) if isinstance(value, Decimal) else value for value in values]
+        return np.array(numbers), ()
     if all(isinstance(value, date) for value in values):
-        return np.array([np.datetime64(_without_zone(value)) for value in values])
+        return np.array([np.datetime64(_without_zone(value)) for value in values]), ()
     kinds = sorted({type(value).__name__ for value in values})
     raise DatasetError(f"{where} holds {', '.join(kinds)} values; expected numbers or dates.")
 
 
-def _written_order(table: Table, name: str, values: list[Any], where: str) -> np.ndarray:
+def _written_order(
+    table: Table, name: str, values: list[Any], where: str
+) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """Returns numbers or dates that are written as text."""
     try:
         found = typed_column(table, name, categorical=False, keep_ids=True)
@@ -211,7 +243,10 @@ def _written_order(table: Table, name: str, values: list[Any], where: str) -> np
             " 2024-05-31 or 2024-05-31T12:00:00."
         )
     numbers = np.asarray(found.values)
-    return numbers if found.kind == "number" else numbers.astype("M8[s]")
+    if found.kind == "number":
+        return numbers, ()
+    told = (Finding("century", CENTURY.format(f"'{name}'")),) if TWO_DIGITS in found.form else ()
+    return numbers.astype("M8[s]"), told
 
 
 def _without_zone(value: Any) -> Any:

@@ -75,13 +75,13 @@ def _raw(table: Table, options: DataOptions) -> RawData:
     check_test_classes(split, labels, classes.names, table.path)
     read = read_features if options.text is None else read_text_column
     features = read(table, candidates, options)
-    findings = [*features.findings, *suspected_groups(table, features.names)]
+    findings = [*features.findings, *suspected_groups(table, features.names), *split.findings]
     if options.drop:
         findings.append(Finding("dropped", f"left out by --drop: {listed(options.drop)}"))
     return RawData(
         "features" if options.text is None else "multi_hot",
         *(classes.names, features.inputs, labels),
-        columns=Columns(label, features.names, features.types),
+        columns=Columns(label, features.names, features.types, table.written),
         fit_encoding=features.fit_encoding,
         groups=split.groups,
         order=split.order,

@@ -1,7 +1,8 @@
 """Reads the user's own folder of texts, a subfolder per class, as :class:`RawData`.
 
 A ``.txt`` file in UTF-8 is an example, its words are the features (``datasets.text_encoding``). Of
-a test folder only names are looked at before the test part is read.
+a test folder only names, encodings and which files are copies of others are looked at before the
+test part is read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.texts import read_text
 from pipeline.datasets.limits import check_memory
 from pipeline.datasets.raw_rows import RawRows
-from pipeline.datasets.user.class_folders import ClassFolders, Files, labels_of
+from pipeline.datasets.user.class_folders import ClassFolders, Files, count_copies, labels_of
 from pipeline.datasets.user.labels import Classes
 from pipeline.records import DataOptions
 
@@ -48,7 +49,13 @@ def read_text_folder(folders: ClassFolders, options: DataOptions) -> RawData:
     if "test" not in folders.parts:
         return raw()
     test, where = folders.parts["test"], str(folders.homes["test"])
-    return raw(num_test=len(test), read_test=partial(_read_test, test, classes, where))
+    for file, _ in test:  # a search later, it is too late
+        read_text(file)
+    return raw(
+        num_test=len(test),
+        read_test=partial(_read_test, test, classes, where),
+        count_known=partial(count_copies, test, folders.open_files),
+    )
 
 
 def read_texts(files: Sequence[Path]) -> RawRows:

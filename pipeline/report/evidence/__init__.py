@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.report.evidence.calibration import Calibration, calibration
 from pipeline.report.evidence.class_errors import ClassErrors, class_errors
-from pipeline.report.evidence.differences import Differences, on_test, on_validation
+from pipeline.report.evidence.differences import Differences, Trained, on_test, on_validation
 from pipeline.report.evidence.importance import Importances, importances
 from pipeline.report.evidence.optimism import Optimism, optimism
 from pipeline.report.evidence.place import Place, places
@@ -73,30 +73,56 @@ class Evidence:
 
         Of every other model that was measured there; empty while the test part is unread.
         """
-        report, delivered = self.report, self.report.delivered
+        report, winner = self.report, self.report.selection.winner
+        delivered = self._trained(winner)
         if delivered is None or report.test_examples is None:
             return {}
-        numbers = [n for n in report.test_examples.results if n != delivered.number]
-        models = [model for number in numbers if (model := report.measured(number))]
-        found = {m.number: on_test(delivered, m, report.test_examples) for m in models}
+        others = {n: self._trained(n) for n in report.test_examples.results if n != winner}
+        found = {n: on_test(delivered, m, report.test_examples) for n, m in others.items() if m}
         return {number: one for number, one in found.items() if one is not None}
+
+    @cached_property
+    def one_training_difference(self) -> Differences | None:
+        """The delivered model minus the search's best training, as other tuners deliver it.
+
+        On the test part; None where that training was not measured alone there.
+        """
+        report, best = self.report, self.best_of_search
+        delivered = self._trained(report.selection.winner)
+        examples = report.test_examples
+        if delivered is None or best is None or examples is None:
+            return None
+        if best.mlflow_run_id not in examples.trainings:
+            return None
+        return on_test(delivered, Trained(best, report.seeds_behind(best.number)), examples)
 
     @cached_property
     def validation_differences(self) -> dict[int, Differences]:
         """The same on validation, of the best-validation trial and the baseline."""
-        report, delivered = self.report, self.report.delivered
-        roles = [trial.number for trial in (report.best, report.baseline) if trial is not None]
+        report, winner = self.report, self.report.selection.winner
+        roles = {trial.number for trial in (report.best, report.baseline) if trial is not None}
+        delivered = self._trained(winner)
         if delivered is None:
             return {}
-        numbers = [number for number in roles if number != delivered.number]
-        models = [model for number in numbers if (model := report.measured(number))]
-        found = {m.number: on_validation(delivered, m) for m in models}
+        others = {number: self._trained(number) for number in sorted(roles - {winner})}
+        found = {number: on_validation(delivered, m) for number, m in others.items() if m}
         return {number: one for number, one in found.items() if one is not None}
+
+    def _trained(self, number: int | None) -> Trained | None:
+        """Returns the model that stands for a trial, with the seeds behind it."""
+        record = self.report.measured(number)
+        return None if record is None else Trained(record, self.report.seeds_behind(number))
 
     @cached_property
     def isolation(self) -> Isolation:
-        """What each technique buys on its own."""
-        return isolation(self.report.study, self.report.baseline)
+        """What each technique buys on its own, over the seeds where both were trained so."""
+        report = self.report
+        found = report.confirmation
+        several = (*found.finalists, *found.others) if found else ()
+        means = {
+            one.number: Trained(one.average, one.runs) for one in several if one.average is not None
+        }
+        return isolation(report.study, report.baseline, means)
 
     @cached_property
     def importances(self) -> Importances:

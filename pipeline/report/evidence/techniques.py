@@ -10,11 +10,11 @@ Source: Google's Deep Learning Tuning Playbook (isolation plots).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.records import StudyRecord, TrialConfig, TrialRecord
-from pipeline.report.evidence.differences import Difference, on_validation
+from pipeline.report.evidence.differences import Difference, Trained, on_validation
 from pipeline.selection.baseline import is_measured, quality
 from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
@@ -34,6 +34,8 @@ class Effect:
         accuracy: Validation accuracy minus the baseline's: above 0 is better.
         gap_ce: Generalization gap minus the baseline's, nats: below 0 is less overfitting.
         differs: Other hyperparameters in which the two differ: those have a share in the effect.
+        seeds: Trainings of both, with the same seeds, whose means are compared; 1 for the one
+            training of each in the search.
         missing: Why there is no trial; empty where there is one.
     """
 
@@ -44,6 +46,7 @@ class Effect:
     accuracy: Difference | None = None
     gap_ce: Difference | None = None
     differs: tuple[str, ...] = ()
+    seeds: int = 1
     missing: str = ""
 
 
@@ -54,11 +57,26 @@ class Isolation:
     baseline: TrialRecord | None
     effects: tuple[Effect, ...]
 
+    @property
+    def alone(self) -> tuple[Effect, ...]:
+        """The effects of single techniques."""
+        return tuple(effect for effect in self.effects if effect.technique != COMBINATION)
 
-def isolation(study: StudyRecord, baseline: TrialRecord | None) -> Isolation:
-    """Returns what each technique buys over the baseline."""
-    effects = [_effect(study, name, baseline) for name in (*_listed_techniques(study), COMBINATION)]
-    return Isolation(baseline, tuple(effects))
+
+def isolation(
+    study: StudyRecord,
+    baseline: TrialRecord | None,
+    means: Mapping[int, Trained] | None = None,
+) -> Isolation:
+    """Returns what each technique buys over the baseline.
+
+    Args:
+        study: The study.
+        baseline: Its unregularized baseline.
+        means: Trial number -> the mean of its trainings with several seeds, where there are any.
+    """
+    names = (*_listed_techniques(study), COMBINATION)
+    return Isolation(baseline, tuple(_effect(study, n, baseline, means or {}) for n in names))
 
 
 def _listed_techniques(study: StudyRecord) -> list[str]:
@@ -72,7 +90,12 @@ def _listed_techniques(study: StudyRecord) -> list[str]:
     ]
 
 
-def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) -> Effect:
+def _effect(
+    study: StudyRecord,
+    technique: str,
+    baseline: TrialRecord | None,
+    means: Mapping[int, Trained],
+) -> Effect:
     having = [trial for trial in study.trials if _has_exactly(trial.config, technique)]
     measured = [trial for trial in having if is_measured(trial)]
     if not measured:
@@ -80,7 +103,11 @@ def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) ->
     best = min(measured, key=quality)
     if baseline is None:
         return Effect(technique, len(measured), best, missing="no baseline to compare with")
-    found = on_validation(best, baseline)
+    both = best.number in means and baseline.number in means
+    with_it, without = (
+        means[trial.number] if both else Trained(trial) for trial in (best, baseline)
+    )
+    found = on_validation(with_it, without)
     return Effect(
         technique,
         len(measured),
@@ -89,6 +116,7 @@ def _effect(study: StudyRecord, technique: str, baseline: TrialRecord | None) ->
         accuracy=found.accuracy if found else None,
         gap_ce=found.gap_ce if found else None,
         differs=_other_differences(best.config, baseline.config),
+        seeds=len(with_it.seeds) if both else 1,
     )
 
 

@@ -46,7 +46,10 @@ def draw(report: Report, narrow: bool = False) -> tuple[Any, str]:
     all_axes[0].legend(loc="best")
     epochs = "; ".join(f"{label}: {_best_epoch(trial)}" for label, trial in panels)
     told = "Where train falls on and validation rises, a model overfits."
-    return figure, f"{told} Best epoch of {epochs}."
+    dots = " The dots are of all of them." if report.study.validation_per_epoch else ""
+    if report.seeds_behind(report.selection.winner):
+        told += " Of several seeds the one with the median validation cross-entropy is drawn."
+    return figure, f"{told} Best epoch of {epochs}.{_part_words(report)}{dots}"
 
 
 def draw_overlay(report: Report, narrow: bool = False) -> tuple[Any, str]:
@@ -72,8 +75,14 @@ def draw_overlay(report: Report, narrow: bool = False) -> tuple[Any, str]:
     best = min(curves, key=lambda item: _lowest(item[1]))
     return figure, (
         f"One line per technique, alone at its best setting (its trial in brackets). Lowest is "
-        f"{technique_words(best[0])}: {decimal(_lowest(best[1]))}."
+        f"{technique_words(best[0])}: {decimal(_lowest(best[1]))}.{_part_words(report)}"
     )
+
+
+def _part_words(report: Report) -> str:
+    """Returns what the validation curves stand on, where it is not the whole part."""
+    part = report.study.validation_per_epoch
+    return f" Validation curves are of {part:,} of the validation examples." if part else ""
 
 
 def compared(report: Report) -> list[tuple[str, TrialRecord]]:

@@ -15,9 +15,10 @@ from pipeline.records import TestResult, TrialRecord
 from pipeline.report.evidence import evidence_of
 from pipeline.report.finalist_json import finalist_json
 from pipeline.report.report import Report
+from pipeline.report.sections import comparison
 from pipeline.report.sections.data import findings_json
 from pipeline.report.sections.notes import warnings
-from pipeline.selection.records import Finalist
+from pipeline.selection.records import SINGLE, Finalist
 
 MEASUREMENT_KEYS = (
     "val_ce",
@@ -91,11 +92,13 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "dataset": lambda report: report.study.dataset,
     "study": lambda report: report.study.study,
     "split_id": lambda report: report.study.split_id,
+    "validation_per_epoch": lambda report: report.study.validation_per_epoch,
     "rule": lambda report: report.selection.rule.as_dict(),
     "winner": lambda report: report.selection.winner,
     "reference": lambda report: report.selection.reference,
     "eligible": lambda report: report.selection.eligible,
     "trials": lambda report: [_trial(report, trial) for trial in _by_number(report)],
+    "delivered": lambda report: _delivered(report),
     "test": lambda report: _test(report.test),
     "test_reads_by_other_studies": lambda report: dict(report.other_reads),
     "model_uri": lambda report: report.model_uri,
@@ -107,6 +110,7 @@ REPORT_FIELDS: dict[str, Callable[[Report], Any]] = {
     "frequencies_search": lambda report: evidence_of(report).frequencies_search,
     "optimism": lambda report: _attributes(evidence_of(report).optimism, OPTIMISM_KEYS),
     "compared": lambda report: {n: _test(test) for n, test in sorted(report.tested.items())},
+    "side_by_side": lambda report: _side_by_side(report),
     "warnings": warnings,
     "data_findings": findings_json,
 }
@@ -137,6 +141,55 @@ def _test(test: TestResult | None) -> dict[str, Any] | None:
     return _attributes(test, TEST_KEYS)
 
 
+BESIDE_KEYS = ("val_ce", "val_accuracy", "gap_ce")
+DELIVERED_KEYS = ("val_ce", "val_accuracy", "train_ce", "gap_ce", "gap_ce_se")
+
+
+def _delivered(report: Report) -> dict[str, Any] | None:
+    """Returns what is delivered and what it was judged by; None without a winner."""
+    number = report.selection.winner
+    judged, finalist = report.judged(number), report.several_seeds(number)
+    if number is None or judged is None:
+        return None
+    parts = report.parts(number)
+    seeds: list[int | None] = [None]
+    if finalist is not None:
+        all_seeds = report.seeds_of(finalist)
+        seeds = list(all_seeds) if finalist.place is None else [all_seeds[finalist.place]]
+    size, alone = report.sizes.get("delivered"), report.sizes.get("one training")
+    parameters = sum(run.measurement.num_parameters for run in parts if run.measurement)
+    return {
+        "deliver": finalist.deliver if finalist is not None else SINGLE,
+        "seeds": seeds,
+        **{key: getattr(judged, key) for key in DELIVERED_KEYS},
+        "num_parameters": size.num_parameters if size else parameters,
+        "milliseconds_per_example": size.milliseconds_per_example if size else None,
+        "one_training": alone
+        and {
+            "num_parameters": alone.num_parameters,
+            "milliseconds_per_example": alone.milliseconds_per_example,
+        },
+        "mlflow_run_ids": [run.mlflow_run_id for run in parts],
+    }
+
+
+def _side_by_side(report: Report) -> list[dict[str, Any]]:
+    """Returns the models of the table of that name; none without a winner."""
+    delivered = report.delivered
+    if delivered is None or delivered.measurement is None:
+        return []
+    return [
+        {
+            "model": row.role,
+            "trial": row.model.number,
+            "seeds": row.trainings,
+            **{key: getattr(row.model.measurement, key, None) for key in BESIDE_KEYS},
+            "test": _test(row.test),
+        }
+        for row in comparison.rows(report)
+    ]
+
+
 def _finalists(report: Report) -> Iterable[Finalist]:
     return report.confirmation.finalists if report.confirmation else ()
 
@@ -145,7 +198,7 @@ def _finalist(report: Report, finalist: Finalist) -> dict[str, Any]:
     values = finalist_json(finalist, report.seeds_of(finalist))
     is_winner = finalist.number == report.selection.winner
     values["runs"] = [{key: run[key] for key in RUN_KEYS} for run in values["runs"]]
-    values["delivered"] = finalist.median if is_winner else None
+    values["delivered"] = finalist.place if is_winner else None
     return {key: values[key] for key in FINALIST_KEYS}
 
 

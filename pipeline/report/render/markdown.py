@@ -6,44 +6,51 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.report.content import Content, Figure, Number, Numbers, Table, Text
 from pipeline.report.report import Report
-from pipeline.report.sections.order import page_of
+from pipeline.report.sections.order import HEAD, page_of
 
 
 def as_markdown(report: Report) -> str:
     """Returns the page as Markdown, with a newline at its end."""
     study = report.study
-    parts = [f"# {_escaped(study.dataset)}: study {_escaped(study.study)}"]
+    parts = [f"# {escaped(study.dataset)}: study {escaped(study.study)}"]
     for _, content in page_of(report, "markdown"):
-        parts += [f"## {_escaped(content.title)}"] if content.title else []
+        parts += [f"## {escaped(content.title)}"] if content.title else []
         parts += _blocks(content)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def as_brief_markdown(report: Report) -> str:
+    """Returns the head of the page alone: who wins, how good it is, how much it overfits."""
+    head = [blocks for part, content in page_of(report, "markdown") if part is HEAD
+            for blocks in _blocks(content)]  # fmt: skip
+    return "\n\n".join(block for block in head if block)
 
 
 def _blocks(content: Content) -> Iterator[str]:
     """Yields what stands below a section's title, a paragraph, list or table each."""
     match content:
         case Text(style="headline"):
-            yield from (f"**{_escaped(line)}**" for line in content.lines)
+            yield from (f"**{escaped(line)}**" for line in content.lines)
         case Text(style="list"):
             yield _bullets(content.lines)
         case Numbers():
             yield _bullets(map(_number, content.entries))
-            yield _escaped(content.note)
+            yield escaped(content.note)
         case Text(style="commands"):
             yield from (f"    {line}" for line in content.lines)
         case Text():
-            yield from map(_escaped, content.lines)
+            yield from map(escaped, content.lines)
         case Table() if not any(content.headings):
             yield _bullets(": ".join(row) for row in content.rows)
         case Table():
             yield _table(content.headings, content.rows)
-            yield _escaped(content.note)
+            yield escaped(content.note)
         case Figure():
-            yield _escaped(content.caption)
+            yield escaped(content.caption)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [[_escaped(cell) for cell in row] for row in (columns, *rows)]
+    cells = [[escaped(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(columns))]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
@@ -56,10 +63,11 @@ def _number(number: Number) -> str:
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_escaped(line)}" for line in lines)
+    return "\n".join(f"- {escaped(line)}" for line in lines)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Returns a text with every sign escaped that Markdown would take for markup."""
     # Names with underscores stay readable: inside words they have no meaning in Markdown.
     for sign in ("\\", "|", "*", "<", ">", "["):
         text = text.replace(sign, f"\\{sign}")

@@ -37,6 +37,7 @@ def as_text(report: Report, color: bool = False) -> str:
         color: Whether to use bold type and colors (a terminal that can).
     """
     console = Console(
+        force_jupyter=False,  # in a notebook it would show itself instead of writing here
         file=io.StringIO(),
         width=WIDTH,
         force_terminal=color,

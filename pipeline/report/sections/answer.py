@@ -29,10 +29,15 @@ def conclusion(report: Report) -> Text:
     found = _differences(report)
     parts = [_compared(report, role, model, found[model.number]) for role, model in _named(report)
              if model.number in found]  # fmt: skip
+    if alone := _against_one_training(report):
+        # Last is no regularization, where there is such a model.
+        parts.insert(1 if len(parts) > 1 else len(parts), alone)
     lines = [_same(report)]
     if parts:
         where = "On new data" if new_data else "On validation data"
-        lines.append(f"{where} it overfits {' and '.join(parts)}.")
+        *first, last = parts
+        before = ", ".join(first) + " and " if first else ""
+        lines.append(f"{where} it overfits {before}{last}.")
     worse = [_worse(role, found[m.number]) for role, m in _named(report) if m.number in found]
     if new_data and any(worse):
         lines.append(f"Proven worse: {'; '.join(words for words in worse if words)}.")
@@ -101,6 +106,27 @@ def _compared(report: Report, role: str, model: TrialRecord, found: Differences)
     return f"{amount} {comparison} than {_the(role)} (trial {model.number}{proven})"
 
 
+def _against_one_training(report: Report) -> str:
+    """Returns how the winner compares with what other tuners deliver; empty while unread.
+
+    That is the search's best training on validation, one model of one seed.
+    """
+    evidence = evidence_of(report)
+    found, best = evidence.one_training_difference, evidence.best_of_search
+    if found is None or best is None:
+        return ""
+    tested = report.tested_trainings.get(str(best.mlflow_run_id))
+    amount = f"{decimal(abs(found.gap_ce.value))} nats"
+    if tested is not None and tested.gap_ce > _SMALLEST_SHARED_GAP:
+        amount = f"{abs(found.gap_ce.value) / tested.gap_ce:.0%}"
+    comparison = "less" if found.gap_ce.value <= 0 else "more"
+    proven = "proven" if found.gap_ce.proven else "not proven"
+    return (
+        f"{amount} {comparison} than what other tuners deliver (trial {best.number}'s one "
+        f"training; {proven})"
+    )
+
+
 def _worse(role: str, found: Differences) -> str:
     """Returns by how much the winner is worse than a model, where that is proven; else nothing."""
     worse = []
@@ -163,8 +189,11 @@ def _meaning(report: Report) -> str:
         )
     times = "once" if test.reads == 1 else f"{test.reads} times"
     examples = report.test_examples
+    seeds = "intervals are of these models, not of other seeds"
+    if report.seeds_behind(report.selection.winner):
+        seeds = "intervals of differences contain the luck of the seeds"
     count = f": {examples.labels.size:,} new examples" if examples is not None else ""
     return (
         f"Test part (read {times}){count}. Gap: test minus training cross-entropy, in nats; "
-        "intervals are of these models, not of other seeds."
+        f"{seeds}."
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pipeline.formatting import decimal, with_interval
 from pipeline.report.content import Column, Table, tabulate
 from pipeline.report.report import Report
-from pipeline.selection.records import Finalist
+from pipeline.selection.records import ENSEMBLE, MEDIAN, SINGLE, Finalist
 from pipeline.selection.verdicts import gap_interval_of
 
 
@@ -23,12 +23,22 @@ def table(report: Report) -> Table | None:
     if not finalists:
         return None
     rows = [_Row(entry, entry.number == report.selection.winner) for entry in finalists]
-    note = (
-        "Finalists are configurations trained again with other seeds; means over the seeds. "
-        "> winner, of which the seed with the median val CE is delivered."
-    )
+    how = _HOW[rows[0].finalist.deliver]
+    note = f"Finalists are configurations trained again with other seeds; {how}"
     winner = next((place for place, row in enumerate(rows) if row.is_winner), None)
     return replace(tabulate("Finalists", COLUMNS, rows, note), winner=winner)
+
+
+_HOW = {
+    ENSEMBLE: (
+        "judged is the mean of the seeds' probabilities as one model. > winner, of which that "
+        "model is delivered."
+    ),
+    SINGLE: "means over the seeds. > winner, of which the seed with the best val CE is delivered.",
+    MEDIAN: (
+        "means over the seeds. > winner, of which the seed with the median val CE is delivered."
+    ),
+}
 
 
 def _gap(row: _Row) -> str:

@@ -23,7 +23,11 @@ def headline(report: Report) -> Text:
         name = f" ({winner.name})" if winner.name else ""
         overfits = "overfits least" if selection.rule.name == "least_overfit" else "is chosen"
         config = describe(winner.config, identifying_keys(winner.config))
-        line = f"Trial {winner.number}{name} {overfits} on {dataset}: {config}."
+        finalist = report.finalist(winner.number)
+        delivered = ""
+        if finalist is not None and finalist.place is None:
+            delivered = f" (the mean of {len(finalist.runs)} seeds)"
+        line = f"Trial {winner.number}{name} {overfits} on {dataset}: {config}{delivered}."
     elif selection.status == "ok":
         line = f"No single winner on {dataset}: the rule '{selection.rule.name}' picks none."
     else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.formatting import MISSING, decimal, signed
 from pipeline.report.configurations import in_words, technique_words
-from pipeline.report.content import Column, Table, tabulate
+from pipeline.report.content import LONG_FORMATS, Column, Table, tabulate
 from pipeline.report.evidence import evidence_of
 from pipeline.report.evidence.differences import Difference
 from pipeline.report.evidence.techniques import Effect, Isolation
@@ -36,6 +38,14 @@ def _meaning(view: Isolation, baseline: int) -> str:
         f"Changes against trial {baseline}, no regularization, on validation (cross-entropy and "
         "gap: below 0 is better), of the best of so many settings with this technique alone"
     )
+    several = [effect for effect in view.effects if effect.seeds > 1]
+    if several:
+        alone = [e for e in view.effects if e.seeds == 1 and e.trial is not None]
+        but = f" (but one training each of {_names(alone)})" if alone else ""
+        note += (
+            f". Compared are the means of {several[0].seeds} seeds each{but}: the intervals "
+            "contain the luck of the seeds"
+        )
     differing = [effect for effect in view.effects if effect.differs and effect.trial is not None]
     if not differing:
         return note
@@ -44,6 +54,10 @@ def _meaning(view: Isolation, baseline: int) -> str:
         for e in differing
     )
     return f"{note}. Part of the effect may be due to other differences: {others}"
+
+
+def _names(effects: Sequence[Effect]) -> str:
+    return ", ".join(technique_words(effect.technique) for effect in effects)
 
 
 def _without_numbers(view: Isolation) -> str:
@@ -75,6 +89,11 @@ COLUMNS: tuple[Column[Effect], ...] = (
     Column("technique", lambda effect: technique_words(effect.technique), align="left"),
     Column("trial", _trial),
     Column("settings", _num_settings),
+    Column(
+        "seeds",
+        lambda effect: str(effect.seeds) if effect.trial is not None else MISSING,
+        formats=LONG_FORMATS,
+    ),
     Column("gap change (95%)", lambda effect: _change(effect.gap_ce)),
     Column("CE change (95%)", lambda effect: _change(effect.val_ce)),
     Column(

@@ -20,6 +20,7 @@ def as_yaml(definition: Mapping[str, Any], trials: int, source: Path) -> str:
     lines = [f"# Resolved from {printable(source.stem)}: defaults are written out."]
     lines += [f"{key}: {json.dumps(definition[key])}" for key in ("family", "epochs", "patience")]
     lines.append(f"trials: {trials}")
+    lines += [f"{key}: {definition[key]}" for key in ("sampler", "pruner") if key in definition]
     for section in ("fixed", "search", "references"):
         lines.append(f"{section}:" if definition[section] else f"{section}: {{}}")
         for key, value in definition[section].items():

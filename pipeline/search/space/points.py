@@ -63,7 +63,7 @@ def num_points(space: SearchSpace) -> float:
 def num_trials(space: SearchSpace, references: bool = True) -> float:
     """Returns how many trials a study can have that repeat nothing but what references repeat."""
     named = space.references if references else ()
-    inside = {entry.config for entry in named if entry.in_space}
+    inside = {entry.config for entry in named if space.parameters_of(entry.config) is not None}
     return num_points(space) + len(named) - len(inside)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,7 @@ from pipeline.search.space.hyperparameters import (
 )
 from pipeline.search.space.parameters import Choice, Parameter, parameters_in
 from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
+from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.search.space.yaml_document import Document, KeyPath
 from pipeline.training.techniques import hyperparameters
 
@@ -50,6 +51,12 @@ class File(BaseModel):
     )
     patience: Annotated[int, Field(ge=1, le=100_000)] = Field(
         description="a whole number from 1 to 100000, epochs without a smaller val_ce"
+    )
+    sampler: Literal["tpe", "random", "grid", "qmc"] = Field(
+        "tpe", description=f"one of {', '.join(SAMPLERS)}"
+    )
+    pruner: Literal["percentile", "none"] = Field(
+        "percentile", description=f"one of {', '.join(PRUNERS)}"
     )
     search: Annotated[_Section, Field(min_length=1)] = Field(
         description="a mapping with at least one hyperparameter and how it varies"
@@ -74,6 +81,8 @@ class Checked:
     fixed: Mapping[str, Value]
     parameters: Mapping[str, Parameter]
     references: Mapping[str, TrialConfig]
+    sampler: str
+    pruner: str
 
 
 def check_file(document: Document, families: Collection[str]) -> Checked:
@@ -98,7 +107,15 @@ def check_file(document: Document, families: Collection[str]) -> Checked:
     ordered = {name: parameters[name] for name in hyperparameters() if name in parameters}
     constants = {name: fixed[name] for name in hyperparameters() if name in fixed}
     return Checked(
-        file.family, file.trials, file.epochs, file.patience, constants, ordered, references
+        file.family,
+        file.trials,
+        file.epochs,
+        file.patience,
+        constants,
+        ordered,
+        references,
+        file.sampler,
+        file.pruner,
     )
 
 

@@ -29,6 +29,7 @@ from pipeline.search.space.hyperparameters import (
     taken_by,
 )
 from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
+from pipeline.search.space.strategies import DEFAULTS, PRUNERS, SAMPLERS
 from pipeline.training import models
 from pipeline.training.techniques import further_hyperparameters
 
@@ -96,6 +97,8 @@ class SearchSpace:
         fixed: Hyperparameters that stay, as in the file.
         parameters: Hyperparameters that vary, what they depend on first.
         references: Known systems, in the order of the file.
+        sampler: Name of what suggests trials, of ``strategies.SAMPLERS``.
+        pruner: Name of what stops trials early, of ``strategies.PRUNERS``.
     """
 
     name: str
@@ -107,6 +110,8 @@ class SearchSpace:
     fixed: Mapping[str, Value]
     parameters: Mapping[str, Parameter]
     references: tuple[Reference, ...] = ()
+    sampler: str = SAMPLERS[0]
+    pruner: str = PRUNERS[0]
 
     @property
     def constants(self) -> dict[str, Value]:
@@ -176,7 +181,13 @@ class SearchSpace:
             "fixed": self._values_that_count(self.constants),
             "search": {name: _plain(entry) for name, entry in self.parameters.items()},
             "references": {entry.name: self._settings(entry.config) for entry in self.references},
+            **self._strategy(),
         }
+
+    def _strategy(self) -> dict[str, str]:
+        """Returns sampler and pruner where they are not the default: older studies name none."""
+        given = {"sampler": self.sampler, "pruner": self.pruner}
+        return {key: name for key, name in given.items() if name != DEFAULTS[key]}
 
     @property
     def text(self) -> str:
@@ -245,6 +256,8 @@ def parse(content: bytes, path: Path, families: Collection[str] | None = None) -
         trials=checked.trials,
         epochs=checked.epochs,
         patience=checked.patience,
+        sampler=checked.sampler,
+        pruner=checked.pruner,
         fixed=MappingProxyType(dict(checked.fixed)),
         parameters=MappingProxyType(dict(checked.parameters)),
     )

@@ -25,6 +25,7 @@ from pipeline.tracking.models.keras_archive import check_archive
 from pipeline.tracking.models.registry import (
     CLASSES_KEY,
     COLUMNS_KEY,
+    DECIMAL_KEY,
     FEATURES_KEY,
     PICTURES_KEY,
     as_mlflows_default,
@@ -49,6 +50,7 @@ class SavedFiles:
         feature_names: A name per column of a table; empty where the model does not know them.
         columns: What the columns hold that the model takes by name; empty where it takes none.
         pictures: What pictures were turned into for training; empty where it saw no picture files.
+        decimal: The decimal mark of the text file of training, ``.`` or ``,``; None where unknown.
     """
 
     address: str
@@ -57,6 +59,7 @@ class SavedFiles:
     feature_names: tuple[str, ...] = ()
     columns: tuple[RawColumn, ...] = ()
     pictures: Mapping[str, Any] = field(default_factory=dict)
+    decimal: str | None = None
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -179,7 +182,9 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
     names, pictures = _names(metadata, FEATURES_KEY), metadata.get(PICTURES_KEY)
     columns = _columns(metadata, address)
     pictures = pictures if isinstance(pictures, dict) else {}
-    return SavedFiles(address, file, classes, names, columns, pictures)
+    decimal = metadata.get(DECIMAL_KEY)
+    decimal = decimal if decimal in (".", ",") else None
+    return SavedFiles(address, file, classes, names, columns, pictures, decimal)
 
 
 def _describe_folder(folder: Path, address: str) -> Any:

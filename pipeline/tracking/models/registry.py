@@ -36,6 +36,8 @@ COLUMNS_KEY = "columns"
 """Key of a logged model's metadata: what each column holds that it takes by name, raw."""
 PICTURES_KEY = "pictures"
 """Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
+DECIMAL_KEY = "decimal"
+"""Key of a logged model's metadata: the decimal mark of the text file that it was trained on."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -58,6 +60,7 @@ def register_model(
     feature_names: Sequence[str] = (),
     columns: Sequence[RawColumn] = (),
     pictures: Mapping[str, Any] | None = None,
+    decimal: str | None = None,
 ) -> str:
     """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
 
@@ -77,6 +80,7 @@ def register_model(
             takes them in any order.
         columns: What the columns hold, where the model takes raw values by name.
         pictures: What pictures are turned into, in plain values, where it was trained on files.
+        decimal: The decimal mark of the text file that it was trained on; None where it says none.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
@@ -88,6 +92,7 @@ def register_model(
             FEATURES_KEY: list(feature_names),
             COLUMNS_KEY: described_columns(columns),
             PICTURES_KEY: dict(pictures or {}),
+            DECIMAL_KEY: decimal,
         }
         model_id = _log_model(client, run, model, signature, described)
         version = _register(client, name, model_id, run_id)

@@ -155,16 +155,50 @@ def test_the_proposed_size_keeps_proportions_and_is_small():
 def test_a_test_folder_stays_sealed_until_the_lock(parted):
     broken = parted / "test" / "cat" / "0.png"
     good = broken.read_bytes()
-    broken.write_bytes(b"")
+    broken.write_bytes(good[:44])  # its header is whole
     dataset = load(DatasetSpec(str(parted)))
     assert dataset.split_sizes == {"train": 8, "validation": 2, "test": 4}
-    with pytest.raises(DatasetError, match=r"test/cat/0.png cannot be read as a picture; expected"):
+    with pytest.raises(DatasetError, match=r"test/cat/0.png cannot be read as a picture \(.+\); e"):
         dataset.test.read(LOCK)
     broken.write_bytes(good)
     assert dataset.test.read(LOCK).labels.tolist() == [0, 0, 1, 1]
     broken.unlink()
     with pytest.raises(DatasetError, match=r"test/cat/0.png cannot be read: No such file"):
         dataset.test.read(LOCK)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cat: paint(cat, size=(7, 5)), r"0.png is 7x5 pixels; expected 6x5 like the others"),
+        (
+            lambda cat: paint(cat, (1, 2, 3), mode="RGB"),
+            r"0.png is a colour picture; expected grey",
+        ),
+        (lambda cat: cat.write_bytes(b""), r"0.png cannot be read as a picture; expected PNG"),
+        (
+            lambda cat: Image.new("F", (6, 5)).save(cat, "TIFF"),
+            r"0.png has pixels of the kind F, who",
+        ),
+    ],
+)
+def test_a_test_picture_that_does_not_fit_is_refused_before_a_search(parted, change, message):
+    change(parted / "test" / "cat" / "0.png")
+    with pytest.raises(DatasetError, match=message):
+        load(DatasetSpec(str(parted)))
+
+
+def test_test_pictures_of_other_sizes_are_scaled_where_all_are(parted):
+    paint(parted / "test" / "cat" / "0.png", size=(9, 9))
+    dataset = load(DatasetSpec(str(parted), options=DataOptions(image_size=(5, 6))))
+    assert dataset.test.read(LOCK).inputs.shape == (4, 5, 6, 1)
+
+
+def test_copies_of_training_pictures_in_the_test_folder_are_told(parted):
+    paint(parted / "test" / "cat" / "0.png", 77)
+    dataset = load(DatasetSpec(str(parted)))
+    (found,) = [one.message for one in dataset.findings if one.code == "repeated_test"]
+    assert found.startswith("3 of 4 test examples equal training or validation examples in every")
 
 
 @pytest.mark.parametrize(

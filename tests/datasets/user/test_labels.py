@@ -1,6 +1,7 @@
 """Label values become the same classes from every file; missing ones and quantities are refused."""
 
 import csv
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from sklearn.datasets import load_diabetes
 
 from pipeline.datasets import load
 from pipeline.datasets.user.labels import differing_in_case, read_labels
+from pipeline.datasets.user.tables import read_table
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
 
@@ -186,3 +188,28 @@ def test_spellings_of_one_number_are_counted_together():
 )
 def test_names_that_are_probably_one(names, alike):
     assert differing_in_case(names) == alike
+
+
+def test_decimals_of_parquet_are_classes_where_they_are_whole(tmp_path):
+    x = np.arange(24.0) ** 2
+    for kind in (pa.decimal128(5, 2), pa.decimal256(40, 1)):
+        labels = pa.array([Decimal(i % 3) for i in range(24)]).cast(kind)
+        parquet.write_table(pa.table({"a": x, "label": labels}), tmp_path / "mine.parquet")
+        raw = read_table(tmp_path / "mine.parquet")
+        assert raw.class_names == ("0", "1", "2")
+        np.testing.assert_array_equal(raw.labels, np.arange(24) % 3)
+    doses = pa.array([Decimal("1.5"), Decimal("2.0")] * 12)
+    parquet.write_table(pa.table({"a": x, "label": doses}), tmp_path / "mine.parquet")
+    assert read_table(tmp_path / "mine.parquet").class_names == ("1.5", "2.0")
+    prices = pa.array([Decimal(i) / 4 for i in range(24)])
+    parquet.write_table(pa.table({"a": x, "label": prices}), tmp_path / "mine.parquet")
+    with pytest.raises(DatasetError, match="look like targets of a regression"):
+        read_table(tmp_path / "mine.parquet")
+
+
+def test_a_letter_of_two_code_points_is_the_letter(tmp_path):
+    names = ["ka\u0308fer" if i % 4 else "k\u00e4fer" for i in range(24)]
+    labels = [name if i % 2 else "bug" for i, name in enumerate(names)]
+    rows = "".join(f"{i * i},{label}\n" for i, label in enumerate(labels))
+    (tmp_path / "mine.csv").write_text(f"a,label\n{rows}", "utf-8")
+    assert read_table(tmp_path / "mine.csv").class_names == ("bug", "k\u00e4fer")

@@ -94,10 +94,20 @@ def test_what_is_wrong_with_the_test_part_is_refused_before_a_search(save, chang
 
 
 def test_checking_the_test_part_keeps_nothing_of_it(save):
-    dataset = load(DatasetSpec(str(save(**TEST))))
+    dataset = load(DatasetSpec(str(save(**TEST | {"x_test": X[:7] + 0.5}))))
     with pytest.raises(SealedTestError):
         len(dataset.test)
     assert not [finding for finding in dataset.findings if "test" in finding.message]
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int16])
+def test_test_examples_that_training_has_are_told(save, kind):
+    whole = np.arange(X.size).reshape(X.shape).astype(np.float32)
+    held = {"x_train": whole, "y_train": Y, "x_test": whole[:7].astype(kind), "y_test": Y[:7]}
+    held["x_test"][:3] += kind(500)
+    dataset = load(DatasetSpec(str(save(**held))))
+    (found,) = [one.message for one in dataset.findings if one.code == "repeated_test"]
+    assert found.startswith("4 of 7 test examples equal training or validation examples in every")
 
 
 @pytest.mark.parametrize(

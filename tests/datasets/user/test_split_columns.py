@@ -133,6 +133,46 @@ def test_equal_rows_in_the_given_parts_are_told(table):
     )
 
 
+def test_test_rows_that_training_has_are_told(table):
+    columns = BASE | {"fold": ["train", "val", "test"] * 40, "a": BASE["a"].copy()}
+    columns["b"] = BASE["b"].copy()
+    for name in "ab":
+        columns[name][2:32:3] = columns[name][:30:3]
+    dataset = table(columns=columns, split="fold")
+    assert told(dataset)["repeated_test"].startswith(
+        "10 of 40 test examples equal training or validation examples in every input; the given"
+        " parts hold equal ones, so that test figures look better"
+    )
+    assert "repeated_test" not in told(
+        table(columns=BASE | {"fold": columns["fold"]}, split="fold")
+    )
+    ignored = table(columns=columns, split="fold", ignore=("repeated_test",))
+    assert "repeated_test" not in told(ignored)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_groups_that_are_probably_one_are_told(table, suffix):
+    patients = [f"{'Pp'[i % 2]}{i // 12}{' ' * (i % 3 == 0)}" for i in range(ROWS)]
+    dataset = table(suffix, columns=BASE | {"patient": patients}, group="patient")
+    found = [one.message for one in dataset.findings if one.code == "case"]
+    assert len(found) == 2
+    assert (
+        "groups of 'patient' that differ in capitals, blanks or zeros only stay apart" in found[0]
+    )
+    assert "'P0', 'P1'" in found[0]
+    assert "groups of 'patient' that differ in blanks around them only are one: 'P0 '" in found[1]
+    decomposed = [("ka\u0308", "k\u00e4")[i % 2] + str(i // 12) for i in range(ROWS)]
+    dataset = table(suffix, columns=BASE | {"patient": decomposed}, group="patient")
+    assert "train 6, validation 2, test 2" in told(dataset)["groups"]
+    assert "'ka\u03080'" in told(dataset)["case"]
+
+
+def test_an_order_by_years_of_two_digits_is_told(table):
+    days = [f"{i % 28 + 1:02}.{i % 12 + 1:02}.{60 + i // 6}" for i in range(ROWS)]
+    dataset = table(columns=BASE | {"when": days}, order_by="when")
+    assert told(dataset)["century"].endswith("others 2000 to 2068: 'when'")
+
+
 def test_equal_rows_at_other_times_are_told(table):
     columns = BASE | {"when": np.arange(ROWS), "a": BASE["a"].copy(), "b": BASE["b"].copy()}
     columns["a"][72:84], columns["b"][72:84] = columns["a"][:12], columns["b"][:12]
@@ -176,6 +216,12 @@ def test_no_feature_left_is_refused(table):
     with pytest.raises(DatasetError, match="no feature is left beside 'b', 'label', 'patient'"):
         table(columns={"b": BASE["b"], "label": BASE["label"], "patient": GROUPS},
               group="patient", drop=("b",))  # fmt: skip
+
+
+def test_penguins_that_come_twice_are_suspected(table):
+    pairs = np.concatenate([np.arange(80), np.arange(40)])
+    found = told(table(columns=BASE | {"Individual ID": [f"N{i}" for i in pairs]}))
+    assert found["possible_groups"].startswith("'Individual ID' has 80 values in 120 rows")
 
 
 @pytest.mark.parametrize(

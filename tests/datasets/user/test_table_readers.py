@@ -1,14 +1,18 @@
 """Tables as people write them: what a spelling means, and what is refused with which option."""
 
 import gzip
+import json
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
 
-from pipeline.datasets import load
+from pipeline.datasets import as_lines, describe, load
+from pipeline.datasets.formats.csv_files import read_csv_table
+from pipeline.datasets.formats.table import TextForm
 from pipeline.datasets.user.tables import read_table
 from pipeline.errors import DatasetError
 from pipeline.records import DataOptions, DatasetSpec
@@ -118,6 +122,69 @@ def test_the_option_says_how_it_is_read(write):
     assert read_table(path, DataOptions("b,c,label", delimiter="|")).columns.features == ("a",)
 
 
+def test_a_column_with_the_other_decimal_mark_is_refused_by_name(write, tmp_path):
+    rows = "".join(f"{i},5;{i / 4 + 0.1:.2f};{'xy'[i % 2]}\n" for i in range(24))
+    for options in (DataOptions(decimal=","), DataOptions(decimal=".")):
+        name, cell = ("b", "0.10") if options.decimal == "," else ("a", "0,5")
+        with pytest.raises(DatasetError, match=f"column '{name}' holds numbers such as '{cell}'"):
+            read_table(write("a;b;label\n" + rows), options)
+    raw = read_table(write("a;b;label\n" + rows), DataOptions(decimal=",", categorical=("b",)))
+    assert raw.columns.features == ("a", "b")
+    late = [f"{i * i % 91};{i / 4};{'ab'[i % 2]}" for i in range(1_200)] + ["3,5;1.0;a"]
+    with pytest.raises(DatasetError, match="column 'x' holds numbers such as '3,5'"):
+        read_table(write("\n".join(["x;z;label", *late])))
+    for cells in (["1,5", "2,25"], ["1,061", "2,500"]):
+        held = pd.DataFrame({"n": cells * 12, "x": range(24), "label": ["a", "b"] * 12})
+        held.to_parquet(tmp_path / "mine.parquet")
+        with pytest.raises(DatasetError, match=f"column 'n' holds numbers such as '{cells[0]}'"):
+            read_table(tmp_path / "mine.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "written"),
+    [
+        (table(";", ","), TextForm("UTF-8", ";", ",")),
+        (table("\t").encode("utf-16"), TextForm("UTF-16", "\t", ".")),
+        ("a|label\n" + "1|x\n2|y\n3|x\n" * 8, TextForm("UTF-8", "|", None)),
+        ("a;b;label\n" + "1.061;7;x\n2.500;3;y\n" * 9, TextForm("UTF-8", ";", ".")),
+    ],
+)
+def test_how_a_text_is_written_is_told(write, content, written):
+    path = write(content)
+    assert read_table(path).columns.written == written
+    shown = describe(load(DatasetSpec(str(path), options=DataOptions(ignore=("constant",)))))
+    assert shown["columns"]["written"] == asdict(written)
+    mark = f", decimal mark '{written.decimal}'" if written.decimal else ""
+    delimiter = "tab" if written.delimiter == "\t" else f"'{written.delimiter}'"
+    told = f"text in {written.encoding}, columns separated by {delimiter}{mark}"
+    assert told in as_lines(json.loads(json.dumps(shown)))
+
+
+@pytest.mark.parametrize(
+    ("cells", "usual", "expected", "unclear"),
+    [
+        (["1.061"], ",", [1061], "1.061"),
+        (["1,061"], ",", [1.061], "1,061"),
+        (["1,061"], ".", [1061], "1,061"),
+        (["1.061"], ".", [1.061], "1.061"),
+        (["1.061", "0.5"], ",", [1.061, 0.5], ""),
+        (["1,061", "0,5"], ".", [1.061, 0.5], ""),
+        (["3", "4"], ",", [3, 4], ""),
+        (["1.061", *["7"] * 1_200, "0.5"], ",", [1.061, 7], ""),
+        ([*["7"] * 1_200, "1.061"], ",", [7], "1.061"),
+    ],
+)
+def test_what_training_wrote_decides_where_a_file_leaves_it_open(
+    write, cells, usual, expected, unclear
+):
+    path = write("n;m\n" + "".join(f"{cell};1\n" for cell in cells))
+    table = read_csv_table(path, lambda _: None, ["n", "m"], usual_decimal=usual)
+    values = table.numbers("n")
+    np.testing.assert_array_equal(values[: len(expected)], np.float32(expected))
+    assert table.written.unclear == unclear
+    assert values[-1] == (1061 if unclear and len(cells) > 9 else values[-1])
+
+
 def test_text_options_are_for_text_files(tmp_path):
     pd.DataFrame({"x": [1.5, 2] * 9, "label": ["a", "b"] * 9}).to_parquet(tmp_path / "mine.parquet")
     with pytest.raises(DatasetError, match=r"--decimal is for text files such as .csv, but"):
@@ -183,3 +250,17 @@ def test_two_hundred_thousand_rows_of_fifty_columns(tmp_path):
     assert time.process_time() - start < 60
     assert psutil.Process().memory_info().rss - before < 2 * 2**30
     assert dataset.split_sizes == {"train": 120_000, "validation": 40_000, "test": 40_000}
+
+
+def test_what_a_feather_file_unpacks_to_is_foreseen(tmp_path, monkeypatch):
+    """Ten million zeros take some kilobytes when they are compressed."""
+    from pipeline.datasets import limits
+    from pipeline.datasets.formats import feather_files
+
+    frame = pd.DataFrame({"x": np.zeros(1_000_000), "label": np.arange(1_000_000) % 2})
+    frame.to_feather(tmp_path / "mine.feather", compression="zstd")
+    assert (tmp_path / "mine.feather").stat().st_size < 2**20
+    monkeypatch.setattr(limits, "available_bytes", lambda: 3 * 2**23)
+    monkeypatch.setattr(feather_files, "checked_table", pytest.fail)
+    with pytest.raises(DatasetError, match=r"1,000,000 rows of 2 columns, needs 15.3 MiB"):
+        read_table(tmp_path / "mine.feather", DataOptions(label="label"))

@@ -193,7 +193,8 @@ def test_a_constant_column_is_left_out_and_told(write):
     rows = "".join(f"7,{i * i},{i % 2}\n" for i in range(20))
     dataset = load(DatasetSpec(str(write(f"one,a,label\n{rows}"))))
     assert (dataset.columns.features, dataset.input_shape) == (("a",), (1,))
-    assert as_lines(describe(dataset))[3:5] == [
+    assert as_lines(describe(dataset))[3:6] == [
+        "text in UTF-8, columns separated by ','",
         "label 'label' (2 classes); features (1): a",
         "left out, because every row has the same value: 'one' [constant]",
     ]

@@ -51,17 +51,18 @@ def test_the_vocabulary_is_that_of_the_training_part(reviews):
     assert test.inputs.shape == (4, *dataset.input_shape)
 
 
-def test_a_test_folder_is_read_only_with_the_lock(reviews, tmp_path):
+def test_a_test_folder_is_checked_before_and_read_only_with_the_lock(reviews, tmp_path):
     root = tmp_path / "parts"
     root.mkdir()
     reviews.rename(root / "train")
     for name in ("good", "bad"):
         write(root / "test" / name / "1.txt", "a fine film")
     (root / "test" / "good" / "1.txt").write_bytes(b"\xff")
+    with pytest.raises(DatasetError, match=r"test/good/1.txt is no text in UTF-8"):
+        load(DatasetSpec(str(root)))
+    write(root / "test" / "good" / "1.txt", "a fine film")
     dataset = load(DatasetSpec(str(root)))
     assert dataset.split_sizes["test"] == 2
-    with pytest.raises(DatasetError, match=r"test/good/1.txt is no text in UTF-8"):
-        dataset.test.read(SelectionLock("r"))
     write(root / "test" / "good" / "1.txt", "fine")
     part = dataset.test.read(SelectionLock("r"))
     assert part.labels.tolist() == [0, 1]

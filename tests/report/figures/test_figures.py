@@ -31,6 +31,12 @@ def on_the_page(report):
     return [figures.draw_figure(report, name) for name in figures.FIGURES]
 
 
+def watched(report):
+    """The same, from a study whose early stopping looked at a part of validation."""
+    definition = {**report.study.definition, "validation_per_epoch": 2_000}
+    return replace(report, study=replace(report.study, definition=definition))
+
+
 def both(picture):
     return picture.svg, picture.narrow_svg
 
@@ -126,6 +132,10 @@ def test_captions_carry_the_numbers(full):
     caption = drawn(full, "tradeoff")[1]
     assert caption.startswith("26 measured trials, a dot each; 3 as good as the best. A cross is ")
     assert "winner, trial 2: 4 of 6" in drawn(full, "curves")[1]
+    for name in ("curves", "overlay"):
+        assert "of the validation examples" not in drawn(full, name)[1]
+        assert "Validation curves are of 2,000 of the validation" in drawn(watched(full), name)[1]
+    assert drawn(watched(full), "curves")[1].endswith("The dots are of all of them.")
     assert "Against trial 0; " in drawn(full, "techniques")[1]
     assert "Expected calibration error 0." in drawn(full, "calibration")[1]
     assert "Macro-F1 0." in drawn(full, "class_errors")[1]

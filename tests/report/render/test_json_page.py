@@ -10,9 +10,20 @@ from pipeline.records import TrialConfig
 from pipeline.report.render import render
 from pipeline.report.render.json import as_json
 
-KEYS = ["status", "dataset", "study", "split_id", "rule", "winner", "reference", "eligible"]
+KEYS = [
+    "status",
+    "dataset",
+    "study",
+    "split_id",
+    "validation_per_epoch",
+    "rule",
+    "winner",
+    "reference",
+    "eligible",
+]
 KEYS += [
     "trials",
+    "delivered",
     "test",
     "test_reads_by_other_studies",
     "model_uri",
@@ -22,8 +33,9 @@ KEYS += [
     "finalists",
     "frequencies",
 ]
-KEYS += ["frequencies_search", "optimism", "compared", "warnings", "data_findings"]
+KEYS += ["frequencies_search", "optimism", "compared", "side_by_side", "warnings", "data_findings"]
 RULE_KEYS = ["name", "k", "tau", "tau_accuracy", "alpha", "weight", "epsilon", "seeds", "finalists"]
+RULE_KEYS += ["deliver"]
 TRIAL_KEYS = ["number", "state", "name", "config", "val_ce", "val_accuracy", "train_ce"]
 TRIAL_KEYS += ["train_accuracy", "gap_ce", "gap_ce_se", "gap_accuracy", "penalty", "best_epoch"]
 TRIAL_KEYS += ["epochs", "num_parameters", "seconds", "verdict", "diverged", "excluded_because"]
@@ -103,7 +115,7 @@ def test_json_lists_the_finalists_with_their_seeds(with_finalists):
         "number", "seeds", "val_ce", "val_accuracy", "gap_ce", "gap_ce_se", "runs", "delivered",
     ]  # fmt: skip
     assert list(winner["runs"][0]) == ["seed", "val_ce", "val_accuracy", "gap_ce", "mlflow_run_id"]
-    assert (winner["seeds"], winner["gap_ce_se"], winner["delivered"]) == (3, 0.0123, 2)
+    assert (winner["seeds"], winner["gap_ce_se"], winner["delivered"]) == (3, 0.0123, None)
     assert [run["seed"] for run in winner["runs"]] == [11, 12, 13]
     assert winner["runs"][2]["mlflow_run_id"] == f"run{page['winner']}-0.001"
     assert {

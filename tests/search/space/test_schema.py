@@ -63,7 +63,8 @@ def test_a_hyperparameter_comes_after_what_it_needs(name):
         (("trials: 4", "trials: many"), "2: trials: 'many' is not valid; expected a whole number"),
         (("trials: 4", "trials: true"), "2: trials: true is not valid; expected a whole number"),
         (("trials: 4", "trails: 4"), "2: trails: unknown key; expected one of family, trials, epoc"
-         "hs, patience, search, fixed, references, reference_defaults (did you mean 'trials'?)"),
+         "hs, patience, sampler, pruner, search, fixed, references, reference_defaults (did you "
+         "mean 'trials'?)"),
         (("epochs: 2", "epochs: -1"), "3: epochs: -1 is not valid; expected a whole number from 1"),
         (("patience: 1", "patience:"), "4: patience: null is not valid; expected a whole number"),
         (("search:\n  depth: [1, 2]", "search: {}"), "5: search: {} is not valid; expected a "

@@ -96,12 +96,16 @@ def test_a_run_whose_answer_was_lost_is_not_made_twice(parent, fake_mlflow):
     assert child.info.status == "FINISHED"
 
 
-def test_what_waits_finds_the_parent_that_took_over(tracking, open_study, tmp_path, monkeypatch):
+def parent_opened_at(client, milliseconds):
+    tags = {"role": "study", "study": "first", "dataset": "digits", "opened_at": str(milliseconds)}
+    return client.create_run("0", tags=tags).info.run_id
+
+
+def test_what_waits_finds_the_parent_that_took_over(tracking, open_study, tmp_path):
     old = open_study()
     client = MlflowClient(tracking.tracking_uri)
     Outbox(tmp_path / "o").put(end_of(client.get_run(old.run_id)), old.run_id)
-    adopted = client.create_run("0").info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", adopted)
+    adopted = parent_opened_at(client, 10**14)
     assert open_study().run_id == adopted
     assert tracking.deliver_waiting(tmp_path / "o") == 1
     (trial,) = tracking.read_study("first").trials
@@ -144,14 +148,14 @@ def test_a_search_killed_while_the_store_was_away_is_delivered_as_if_nothing_had
     assert (tags["seed"], tags["verdict"], tags["name"]) == ("5", "healthy", "baseline")
 
 
-def test_a_parent_that_took_over_and_gave_back_is_found(
-    tracking, open_study, tmp_path, monkeypatch
-):
+def test_a_parent_that_took_over_and_gave_back_is_found(tracking, open_study, tmp_path):
     client = MlflowClient(tracking.tracking_uri)
-    one, two = (client.create_run("0").info.run_id for _ in range(2))
-    for run_id in (one, two, one):
-        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
-        assert open_study().run_id == run_id
+    one = open_study().run_id
+    two = parent_opened_at(client, 10**14)
+    assert open_study().run_id == two
+    client.set_tag(one, "role", "study")
+    client.set_tag(one, "opened_at", str(10**15))
+    assert open_study().run_id == one
     Outbox(tmp_path / "o").put(end_of(client.get_run(two)), two)
     assert tracking.deliver_waiting(tmp_path / "o") == 1
     (trial,) = tracking.read_study("first").trials

@@ -1,0 +1,34 @@
+"""Reads values of options as people write them: durations and sizes of pictures."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+
+
+def parse_duration(text: str) -> float:
+    """Returns the seconds of ``90s``, ``30m`` or ``1h30m``; a plain number means seconds.
+
+    Raises:
+        ValueError: It is no duration, or none at all.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    parts = [float(part or 0) for part in found.groups()] if found else []
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if not seconds:
+        raise ValueError(f"'{text}' is no duration; expected 90s, 30m, 1h30m or seconds")
+    return seconds
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Returns the height and width of ``32x32``, pixels.
+
+    Raises:
+        ValueError: It is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"'{text}' is no size; expected HEIGHTxWIDTH, such as 32x32")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,238 @@
+"""The Python interface: the options of the commands as arguments, data in memory, notebooks."""
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+from real_studies import REAL_STUDY
+
+import pipeline
+from pipeline import api, notebook, report, search
+from pipeline.cli_study import report as report_command
+from pipeline.cli_study import search as search_command
+from pipeline.datasets.given import path_of
+from pipeline.errors import InputError
+from pipeline.records import DataOptions
+from pipeline.search.options import SearchOptions
+from pipeline.search.progress import Snapshot
+from pipeline.selection.rules import constants
+
+ROOT = Path(__file__).parents[1]
+SHOWN_ONLY = {
+    "dry_run", "format_", "output", "max_gap", "min_accuracy", "quiet", "verbose", "classes",
+}  # fmt: skip
+"""What a command shows or checks of a result that a program has in its hands."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    return tmp_path
+
+
+def frame(n=120):
+    values = np.random.default_rng(0).normal(size=(n, 3))
+    table = pd.DataFrame(values, columns=["a", "b", "c"])
+    table["kind"] = pd.Categorical(np.where(values[:, 2] > 0, "u", "v"))
+    return table.assign(label=np.where(values[:, 0] > 0, "yes", "no"))
+
+
+def test_arguments_are_the_options_of_the_commands():
+    for function, command in ((api.search, search_command), (api.report, report_command)):
+        names = set(inspect.signature(function).parameters) - {"progress", "constants", "classes"}
+        options = {option.name for option in command.params} - SHOWN_ONLY
+        assert names == options - {constant.name for constant in constants()}
+
+
+def test_defaults_are_those_of_the_command():
+    given = {
+        name: argument.default
+        for name, argument in inspect.signature(api.search).parameters.items()
+    }
+    assert api.search_options(given) == SearchOptions()
+
+
+def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):
+    from pipeline.search import study  # binds the package's name to the package
+
+    assert study.__name__ == "pipeline.search.study"
+    monkeypatch.setattr(api, "search", lambda *args, **options: ("search", args, options))
+    monkeypatch.setattr(api, "report", lambda *args, **options: ("report", args, options))
+    assert search("digits", trials=3) == ("search", ("digits",), {"trials": 3})
+    assert report(seeds=1) == ("report", (), {"seeds": 1})
+    assert pipeline.load_study is api.load_study
+    with pytest.raises(AttributeError, match="module 'pipeline' has no attribute 'tune'"):
+        pipeline.tune  # noqa: B018
+
+
+def test_a_light_import():
+    code = "import sys, pipeline.api; print({'optuna', 'mlflow', 'keras'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            {"timeout": "soon"},
+            "timeout: 'soon' is no duration; expected 90s, 30m, 1h30m or",
+        ),
+        ({"trial_timeout": 0}, "trial_timeout: '0' is no duration; expected 90s"),
+        ({"image_size": "32"}, "image_size: '32' is no size; expected HEIGHTxWIDTH, such as 32x32"),
+        ({"drop": "a,b"}, "drop='a,b' is a text; expected a list of names"),
+        ({"data_dir": "nowhere"}, "data_dir: nowhere is no folder"),
+        ({"dataset": 3}, "a int is no dataset: expected a dataset's name, a path, a data frame"),
+        ({"dataset": "digitz"}, "did you mean 'digits'?"),
+        ({"dataset": ([["b", "a"]], [1])}, "'x' has dtype <U1; expected numbers"),
+        (
+            {"dataset": {"x": [None, 2.0], "y": [0, 1]}},
+            "the array 'x' holds objects (None",
+        ),
+        ({"executor": "ray2"}, "ray2"),
+        ({"trials": 0}, "trials=0: expected at least 1"),
+        ({"epochs": 2.5}, "epochs=2.5: expected a whole number"),
+        ({"device": "tpu"}, "device='tpu': expected one of auto, cpu, gpu"),
+        ({"sampler": "cma"}, "sampler='cma': expected one of tpe, random, grid, qmc"),
+        ({"seed": -1}, "seed=-1: expected a number from 0 to 2147483647"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_one_line(folder, wrong, told):
+    with pytest.raises(InputError) as caught:
+        api.search(**wrong, progress=False)
+    assert told in str(caught.value)
+    assert not (folder / "studies.journal").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"seeds": 0}, "seeds=0: expected at least 1"),
+        ({"finalists": 1}, "finalists=1: expected at least 2"),
+        ({"rule": "smallest_gap"}, "smallest_gap"),
+        ({"kappa": 2.0}, "kappa"),
+        ({"trial_timeout": "x"}, "trial_timeout: 'x' is no duration"),
+    ],
+)
+def test_a_wrong_argument_of_a_report_is_refused_in_one_line(folder, wrong, told):
+    with pytest.raises(InputError, match=told):
+        api.report("nothing", **wrong, progress=False)
+
+
+def test_data_in_memory_are_kept_once_and_read_back_the_same(folder):
+    first = path_of(frame(), "my study/1")
+    assert first == path_of(frame(), "my study/1")
+    assert Path(first).name.startswith("my-study-1-")
+    assert path_of(frame(121)) != path_of(frame())
+    assert pd.read_parquet(first).astype({"kind": "category"}).equals(frame())
+    inputs, labels = np.eye(4, dtype=np.float32), np.array(["a", "b", "a", "b"], dtype=object)
+    with np.load(path_of((inputs, labels))) as arrays:
+        assert arrays["x"].tolist() == inputs.tolist()
+        assert arrays["y"].tolist() == ["a", "b", "a", "b"]
+    assert sorted(Path("given-data").glob("*.partial")) == []
+    assert path_of("digits") == "digits"
+    assert path_of(Path("my.csv")) == "my.csv"
+
+
+def test_a_frame_of_mixed_objects_is_refused(folder):
+    with pytest.raises(InputError, match="the data frame cannot be kept as Parquet"):
+        path_of(pd.DataFrame({"a": [1, "b", 2.0]}))
+
+
+class Display:
+    """Stands in for IPython's: keeps what was shown."""
+
+    def __call__(self, page, display_id):
+        assert display_id
+        self.shown = [page._repr_html_()]
+        return self
+
+    def update(self, page):
+        self.shown.append(page._repr_html_())
+
+
+def test_a_notebook_shows_a_bar_and_the_newest_lines():
+    display = Display()
+    view = notebook.NotebookView(display, lines=2)
+    for line in ("one", "<b>two</b>", "three"):
+        view.note(line)
+    view.show(Snapshot(8, 3, 0, 1, (), "trial 2 <l2>", 20.0, None))
+    shown = display.shown[-1]
+    assert '<progress max="8" value="3"></progress> <b>3/8 trials, 1 failed</b>, 20 s' in shown
+    assert "best so far: trial 2 &lt;l2&gt;" in shown
+    assert "&lt;b&gt;two&lt;/b&gt;<br>three" in shown
+    assert "one" not in shown
+
+
+def test_no_notebook_no_display():
+    assert notebook.display_of() is None
+
+
+def test_a_page_in_a_frame_stays_apart():
+    framed = notebook.framed('<p title="x">&</p>')
+    assert 'srcdoc="&lt;p title=&quot;x&quot;&gt;&amp;&lt;/p&gt;"' in framed
+
+
+def outputs(cell):
+    return [entry["data"] for entry in cell.outputs if "data" in entry]
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The notebook of the docs after all its cells ran, and the folder that it ran in."""
+    where = tmp_path_factory.mktemp("notebook")
+    document = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("IPYTHONDIR", str(where / "ipython"))
+        client = NotebookClient(document, timeout=600, resources={"metadata": {"path": str(where)}})
+        client.execute()
+    return document, where
+
+
+class TestNotebook:
+    pytestmark = REAL_STUDY
+
+    def test_every_cell_shows_what_it_promises(self, executed):
+        document, _ = executed
+        cells = [cell for cell in document.cells if cell.cell_type == "code"]
+        shown = "".join(str(data.get("text/html", "")) for data in outputs(cells[1]))
+        assert "<progress" in shown
+        assert "12/12 trials" in shown
+        assert "study &#x27;wine&#x27; on wine-" in shown
+        (page,) = [data for data in outputs(cells[3]) if "<iframe" in data.get("text/html", "")]
+        assert "overfits least" in page["text/plain"]
+        assert "'ok'" in outputs(cells[4])[0]["text/plain"]
+        assert outputs(cells[6])[-1]["text/plain"] == "True"
+
+    def test_the_study_continues_on_the_command_line(self, executed):
+        _, where = executed
+
+        def pipeline_says(*words):
+            command = [sys.executable, "-m", "pipeline", *words]
+            done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        found = json.loads(pipeline_says("report", "--study", "wine", "--format", "json"))
+        assert (found["status"], found["test"]["reads"]) == ("ok", 1)
+        (data,) = (where / "given-data").glob("wine-*.parquet")
+        continued = ("--study", "wine", "--label", "target", "--epochs", "12", "--trials", "13")
+        pipeline_says("search", "--dataset", str(data.relative_to(where)), *continued)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(where)
+            assert len(api.load_study("wine").trials) == 13
+
+
+def test_the_fields_of_data_are_arguments():
+    names = set(inspect.signature(api.search).parameters)
+    assert {field.name for field in fields(DataOptions)} <= names
