@@ -30,7 +30,7 @@ from test_mlflow_project import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(SQLALCHEMY_NOLOAD)]
 
-ENDED = r"(?m)^trial (\d+)(?: \([^)]*\))?: val accuracy"
+ENDED = r"(?m)^trial (\d+)(?: \([^)]*\))?: .* -> \w+, gap"
 PATIENCE_SECONDS = 1_800.0
 
 
