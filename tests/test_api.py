@@ -53,7 +53,7 @@ def test_arguments_are_the_options_of_the_commands():
         assert names == options - {constant.name for constant in constants()}
 
 
-def test_defaults_are_those_of_the_command():
+def test_defaults_are_those_of_the_command(folder):
     given = {
         name: argument.default
         for name, argument in inspect.signature(api.search).parameters.items()

@@ -85,8 +85,9 @@ def test_after_ctrl_c_what_trains_is_kept_and_nothing_is_left_running(way, termi
     assert terminal.text.endswith(PROMPT)
     assert terminal.status() == (1 if way == "mlflow" else 130)
     found = states(terminal.folder, study)
+    assert ("study", "KILLED") in found
     # MLflow itself says of every command that did not end well that it failed.
-    assert found[0] == ("study", "FAILED" if way == "mlflow" else "KILLED")
+    assert (("command", "FAILED") in found) is (way == "mlflow")
     assert ("trial", "FINISHED") in found
     assert ("trial", "RUNNING") not in found
     assert "Traceback" not in terminal.text
@@ -106,7 +107,7 @@ def test_after_the_second_ctrl_c_all_ends_at_once(way, terminal):
     assert terminal.text.endswith(PROMPT), terminal.text
     assert terminal.status() == (1 if way == "mlflow" else 130)
     found = states(terminal.folder, study)
-    assert found[0][0] == "study"
+    assert [role for role, _ in found].count("study") == 1
     assert "RUNNING" not in {status for _, status in found}
 
 

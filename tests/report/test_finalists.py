@@ -54,7 +54,8 @@ def bench(scripted_study):
 def test_finalists_of_one_structure_train_in_one_cohort_and_are_kept_as_trials_are(bench):
     said = bench.train(bench.keys)
     assert said[0].startswith(
-        "training 3 finalists again with other seeds: 6 trainings in 1 cohort"
+        "training 3 configurations again with other seeds, the finalists and what they are "
+        "compared with: 6 trainings in 1 cohort"
     )
     assert len(said) == 1 + 6
     found = bench.trained

@@ -87,6 +87,12 @@ def validation(report: Report) -> Text:
     return Text(tuple(line for line in lines if line), style="paragraphs")
 
 
+def size_alone(report: Report) -> Text:
+    """Returns size and speed for a page whose numbers and tables have the validation figures."""
+    line = size(report)
+    return Text((line,) if line else (), style="paragraphs")
+
+
 def size(report: Report) -> str:
     """Returns size and speed of the delivered model and of one training; empty while unknown."""
     whole, alone = report.sizes.get("delivered"), report.sizes.get("one training")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.report.render.text import as_text
 from pipeline.report.sections import class_errors
 
 
@@ -18,3 +19,16 @@ def test_the_heading_names_the_worst_class_or_that_there_is_no_error(with_finali
     }
     report = replace(with_finalists, test_examples=replace(examples, results=right))
     assert class_errors.finding(report) == "on no test example"
+
+
+def test_short_pages_show_the_classes_where_they_are_unbalanced(with_finalists):
+    assert class_errors.short_table(with_finalists) is None
+    examples = with_finalists.test_examples
+    labels = np.array(examples.labels)
+    labels[: len(labels) * 3 // 4] = 0
+    report = replace(with_finalists, test_examples=replace(examples, labels=labels))
+    table = class_errors.short_table(report)
+    assert max(int(row[1]) for row in table.rows) >= 2 * min(int(row[1]) for row in table.rows)
+    assert table.note.startswith("Macro-F1, the mean over the classes that the test part has: 0.")
+    assert "Macro-F1" in as_text(report)
+    assert "Macro-F1" not in as_text(with_finalists)

@@ -10,7 +10,7 @@ from pipeline.report.render.markdown import as_markdown
 from pipeline.report.render.text import as_text
 from pipeline.report.sections import comparison
 
-ROLE = "best single training of the search"
+ROLE = "best of the search"
 
 
 def overtaken(report, finalists):
@@ -26,7 +26,7 @@ def test_winner_best_and_baseline_stand_side_by_side_with_their_test_figures(wit
         ("winner", 2, 3),
         ("its seeds alone, on average", 2, 1),
         ("best score", 1, 3),
-        (f"{ROLE} alone", 1, 1),
+        (f"{ROLE}, one training", 1, 1),
         ("no regularization", 0, 3),
     ]
     trainings = with_finalists.tested_trainings
@@ -52,7 +52,7 @@ def test_what_the_choice_costs_is_paired_on_the_test_examples(with_finalists):
     assert [row[:2] for row in table.rows] == [
         ("no regularization", "0"),
         ("best score", "1"),
-        (f"{ROLE} alone", "1"),
+        (f"{ROLE}, one training", "1"),
     ]
     alone = with_finalists.test_examples.trainings["run1"]
     change = results[2].nll.mean() - alone.nll.mean()
