@@ -101,7 +101,7 @@ def test_after_the_second_ctrl_c_all_ends_at_once(way, terminal):
     terminal.type(CTRL_C)
     terminal.wait_for(STOPPED)
     terminal.type(CTRL_C)
-    text = terminal.wait_for(PROMPT, 10)
+    text = terminal.wait_for(PROMPT, 20)
     terminal.wait_until_idle(5)
     assert "Traceback" not in text
     assert terminal.text.endswith(PROMPT), terminal.text
