@@ -9,23 +9,34 @@ from pipeline.datasets.summary import DatasetSummary
 from pipeline.errors import InputError
 from pipeline.search.options import every_config
 from pipeline.search.space.space import SearchSpace
+from pipeline.selection.records import SEEDS
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
 from pipeline.training.memory_model import FLOAT_BYTES
 
 KEPT_MODELS = 30
-"""Weights that are on disk at once, usually: of trials that may still win, of the finalists."""
+"""Weights of trials that are on disk at once, usually: of those that may still win."""
+MEASURED = 10_000
+"""Training examples on which a trial is measured, at most, where validation has no more."""
 OTHER_BYTES = 50 * 2**20
 """What a study writes besides: results, pages, MLflow's and Optuna's databases."""
 
 
-def check_disk(chosen: SearchSpace, dataset: DatasetSummary, folders: set[Path]) -> None:
-    """Checks that each of these folders has room for what a study writes.
+def check_disk(
+    chosen: SearchSpace, dataset: DatasetSummary, folders: set[Path], trainings: int = 0
+) -> None:
+    """Checks that each of these folders has room for what a study and its report write.
+
+    Args:
+        chosen: The search space.
+        dataset: What its networks take.
+        folders: Where the stores keep their files.
+        trainings: Of the report that follows, each of which keeps weights and probabilities.
 
     Raises:
         InputError: One has not; the message says how much is needed.
     """
-    needed = needed_bytes(chosen, dataset)
+    needed = needed_bytes(chosen, dataset, trainings)
     for folder in sorted(folders):
         existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         free = shutil.disk_usage(existing).free
@@ -37,10 +48,16 @@ def check_disk(chosen: SearchSpace, dataset: DatasetSummary, folders: set[Path])
             )
 
 
-def needed_bytes(chosen: SearchSpace, dataset: DatasetSummary) -> int:
-    """Returns about how much a study writes, by the largest network that may be suggested."""
+def needed_bytes(chosen: SearchSpace, dataset: DatasetSummary, trainings: int = 0) -> int:
+    """Returns about how much study and report write, by the largest network that may be suggested.
+
+    The registered model, which has the weights of several seeds, is counted beside them.
+    """
     configs = every_config(chosen)
     shape = dataset.input_shape
     largest = max(num_parameters(models.layers_of(config, shape), shape) for config in configs)
-    kept = min(chosen.trials, KEPT_MODELS)
-    return FLOAT_BYTES * largest * kept + OTHER_BYTES
+    sizes = dataset.split_sizes
+    examples = sizes["validation"] + min(sizes["train"], max(sizes["validation"], MEASURED))
+    probabilities = trainings * examples * (dataset.num_classes + 1)
+    kept = min(chosen.trials, KEPT_MODELS) + trainings + min(trainings, SEEDS)
+    return FLOAT_BYTES * (largest * kept + probabilities) + OTHER_BYTES

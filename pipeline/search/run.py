@@ -31,10 +31,18 @@ from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
-from pipeline.search.foreseen import remember
+from pipeline.search.foreseen import finalist_trainings, remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
-from pipeline.search.options import Prepared, SearchOptions, data_size, source_of, worker_spec
+from pipeline.search.options import (
+    Prepared,
+    SearchOptions,
+    data_size,
+    source_of,
+    trained_space,
+    typical_trials,
+    worker_spec,
+)
 from pipeline.search.plan import plan_of, usable_workers
 from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
@@ -78,7 +86,9 @@ def run_search(
         options = replace(options, workers=workers)
         view.warn(fewer)
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
-    check_disk(prepared.space, prepared.dataset, folders_of(addresses))
+    typical = typical_trials(trained_space(options, prepared.space))
+    trainings = finalist_trainings(options.seeds, options.finalists, typical)
+    check_disk(prepared.space, prepared.dataset, folders_of(addresses), trainings)
     spec = worker_spec(options, prepared)
     with (
         study_locked(prepared.study, addresses),
