@@ -83,7 +83,7 @@ def test_after_ctrl_c_what_trains_is_kept_and_nothing_is_left_running(way, termi
     assert text.endswith(PROMPT)
     terminal.wait_until_idle(0.5)
     assert terminal.text.endswith(PROMPT)
-    assert terminal.status() == (1 if way == "mlflow" else 130)
+    assert terminal.status() == (1 if way == "mlflow" else 130), text
     found = states(terminal.folder, study)
     assert ("study", "KILLED") in found
     # MLflow itself says of every command that did not end well that it failed.
@@ -105,7 +105,7 @@ def test_after_the_second_ctrl_c_all_ends_at_once(way, terminal):
     terminal.wait_until_idle(5)
     assert "Traceback" not in text
     assert terminal.text.endswith(PROMPT), terminal.text
-    assert terminal.status() == (1 if way == "mlflow" else 130)
+    assert terminal.status() == (1 if way == "mlflow" else 130), text
     found = states(terminal.folder, study)
     assert [role for role, _ in found].count("study") == 1
     assert "RUNNING" not in {status for _, status in found}
