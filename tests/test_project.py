@@ -30,6 +30,12 @@ NOT_IN_MLPROJECT = {
     ("run", "data_dir"): "as for search",
     ("run", "format"): "the pages are on the run, in every format",
     ("run", "output"): "the pages are on the run, in every format",
+    ("search", "format"): "what a search says is on its run",
+    **{
+        (command, option): "how much is told changes nothing that is tracked"
+        for command in ("search", "report", "run")
+        for option in ("quiet", "verbose")
+    },
 }
 
 ENTRY_POINTS = {"main": "run", "search": "search", "report": "report"}
