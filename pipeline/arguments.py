@@ -13,7 +13,15 @@ from typing import Any
 
 from pipeline.datasets.given import path_of
 from pipeline.errors import InputError, closest
-from pipeline.option_values import parse_duration, parse_size
+from pipeline.option_values import (
+    COLORS,
+    DECIMAL_MARKS,
+    DEVICES,
+    LARGEST_SEED,
+    PRECISIONS,
+    parse_duration,
+    parse_size,
+)
 from pipeline.records import DataOptions
 from pipeline.search.options import SearchOptions
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
@@ -23,16 +31,15 @@ COUNTS = (
     "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size",
 )  # fmt: skip
 CHOICES = {
-    "device": ("auto", "cpu", "gpu"),
-    "precision": ("float32", "mixed_bfloat16"),
+    "device": DEVICES,
+    "precision": PRECISIONS,
     "sampler": SAMPLERS,
     "pruner": PRUNERS,
-    "decimal": (".", ","),
-    "color": ("grey", "rgb"),
+    "decimal": DECIMAL_MARKS,
+    "color": COLORS,
     "deliver": DELIVERIES,
 }
 LISTS = ("drop", "categorical", "ignore")
-LARGEST_SEED = 2**31 - 1
 
 
 def search_options(given: Mapping[str, Any]) -> SearchOptions:

@@ -25,6 +25,7 @@ from pipeline.cli_completion import (
     complete_study,
 )
 from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
+from pipeline.option_values import COLORS, DECIMAL_MARKS, DEVICES, LARGEST_SEED, PRECISIONS
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES, Constant
 from pipeline.selection.rules import constants
@@ -66,7 +67,7 @@ def _choice(name: str, choices: Sequence[str], text: str, *names: str) -> Decora
 
 def device_option(text: str) -> Decorator:
     """Returns ``--device`` with this help."""
-    return _choice("--device", ["auto", "cpu", "gpu"], text)
+    return _choice("--device", DEVICES, text)
 
 
 def storage_option(text: str) -> Decorator:
@@ -81,7 +82,7 @@ def _constant_option(constant: Constant) -> Decorator:
 
 
 COUNT = click.IntRange(min=1)
-SEED = click.IntRange(0, 2**31 - 1)
+SEED = click.IntRange(0, LARGEST_SEED)
 CONSTANTS = constants()  # of selection rules: each is an option of a report
 
 data_dir_option = click.option(
@@ -98,7 +99,7 @@ TEXT_FILE: tuple[Decorator, ...] = (
         "--delimiter", Separator(), "CHAR", "Separator of columns (tab: \\t). Default: detected."
     ),
     _optional(
-        "--decimal", click.Choice([".", ","]), "CHAR", "Decimal mark, . or , Default: detected."
+        "--decimal", click.Choice(DECIMAL_MARKS), "CHAR", "Decimal mark, . or , Default: detected."
     ),
 )
 DATA: tuple[Decorator, ...] = (
@@ -131,7 +132,7 @@ DATA: tuple[Decorator, ...] = (
         help="Take targets that look like a regression's for classes nevertheless.",
     ),
     _optional("--image-size", ImageSize(), "HxW", "Scale pictures to this height and width."),
-    _optional("--color", click.Choice(["grey", "rgb"]), "grey|rgb", "Convert pictures to this."),
+    _optional("--color", click.Choice(COLORS), "|".join(COLORS), "Convert pictures to this."),
     _optional("--ignore", Names(), "CODE,...", "Findings about the data that are not told."),
 )
 
@@ -239,7 +240,7 @@ SEARCH: tuple[Decorator, ...] = (
     click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
     *VERBOSITY,
     device_option("Where networks train."),
-    _choice("--precision", ["float32", "mixed_bfloat16"], "Arithmetic of the networks."),
+    _choice("--precision", PRECISIONS, "Arithmetic of the networks."),
     data_dir_option,
 )
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.search.options import Prepared, SearchOptions
     from pipeline.search.result import SearchResult
     from pipeline.search.run import Check
+    from pipeline.tracking import Tracking
 
 
 @click.command(
@@ -147,7 +148,10 @@ def run(
         return
     if output is not None or format_ == "html":
         check_folder(output)
-    check = lambda store: check_store(store, prepared.dataset.name)  # noqa: E731
+
+    def check(store: Tracking) -> None:
+        check_store(store, prepared.dataset.name)
+
     result = _search(ctx, chosen, prepared, level, check)
     if not quiet:
         # The result of the command is its report, which follows: what to type stands below that.

@@ -6,8 +6,9 @@ It is an environment variable, so that workers, which are processes of their own
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from pipeline.environment import variables_set
 
 VARIABLE = "PIPELINE_LIBRARY_MESSAGES"
 _SHOWN = {VARIABLE: "1", "PYTHONWARNINGS": "default"}
@@ -18,16 +19,6 @@ def are_shown() -> bool:
     return bool(os.environ.get(VARIABLE))
 
 
-@contextmanager
-def shown() -> Iterator[None]:
-    """Shows them while the context lasts, here and in processes that start meanwhile."""
-    before = {name: os.environ.get(name) for name in _SHOWN}
-    os.environ.update(_SHOWN)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def shown() -> AbstractContextManager[None]:
+    """Returns a context that shows them, here and in processes that start meanwhile."""
+    return variables_set(_SHOWN)

@@ -1,8 +1,15 @@
-"""Reads values of options as people write them: durations and sizes of pictures."""
+"""Says which values options have, for the command and for Python, and reads those people write."""
 
 from __future__ import annotations
 
 import re
+
+DEVICES = ("auto", "cpu", "gpu")
+PRECISIONS = ("float32", "mixed_bfloat16")
+"""Of both the first is the default."""
+DECIMAL_MARKS = (".", ",")
+COLORS = ("grey", "rgb")
+LARGEST_SEED = 2**31 - 1
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")

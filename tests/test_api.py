@@ -32,13 +32,6 @@ SHOWN_ONLY = {
 """What a command shows or checks of a result that a program has in its hands."""
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
-    return tmp_path
-
-
 def frame(n=120):
     values = np.random.default_rng(0).normal(size=(n, 3))
     table = pd.DataFrame(values, columns=["a", "b", "c"])

@@ -44,13 +44,6 @@ search:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
 def call(folder):
     """Calls the command in this process, in a folder of its own."""
     return lambda *arguments: CliRunner().invoke(main, arguments)

@@ -12,13 +12,6 @@ from pipeline.datasets import limits
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
 def backend(monkeypatch):
     """Leaves out the import of the backend, which takes long."""
     ready = doctor.Finding("ok", "backend", "tensorflow, trains on cpu")

@@ -20,6 +20,7 @@ LAYERS = (
     (
         "pipeline",
         "pipeline.callable_module",
+        "pipeline.environment",
         "pipeline.errors",
         "pipeline.formatting",
         "pipeline.library_messages",

@@ -154,8 +154,13 @@ def measured_examples(train_labels: np.ndarray, num_validation: int, seed: int) 
         int64 ``[m]``, m = min(n_train, max(n_validation, 10000)), stratified, and so is every
         prefix.
     """
-    num_measured = min(len(train_labels), max(num_validation, MEASURED_AT_LEAST))
-    return stratified_order(train_labels, _stream(seed, _MEASURED_STREAM))[:num_measured]
+    count = num_measured(len(train_labels), num_validation)
+    return stratified_order(train_labels, _stream(seed, _MEASURED_STREAM))[:count]
+
+
+def num_measured(num_train: int, num_validation: int) -> int:
+    """Returns on how many training examples every trial is measured."""
+    return min(num_train, max(num_validation, MEASURED_AT_LEAST))
 
 
 def validation_order(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -30,12 +30,12 @@ from pipeline.search import executors
 from pipeline.search.cohort_runner import CohortRunner, CohortSettings, RunningCohort
 from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
+from pipeline.search.disk import probabilities_bytes
 from pipeline.search.executors.interface import Event, Executor
 from pipeline.search.interrupts import stopping_softly
 from pipeline.search.options import check_can_end_trials, data_size
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import backend
-from pipeline.training.memory_model import FLOAT_BYTES
 from pipeline.training.worker import WorkerSpec
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def train(
     trials = [Trial(place, configs[number], seed) for place, (number, seed) in enumerate(missing)]
     groups = groups_of(trials, setup.dataset)
     count = len({number for number, _ in missing})
-    megabytes = probabilities_bytes(setup.dataset) * len(missing) / 2**20
+    examples = len(setup.dataset.validation) + len(setup.dataset.measured)
+    kept_bytes = probabilities_bytes(examples, setup.dataset.num_classes)
+    megabytes = kept_bytes * len(missing) / 2**20
     say(
         f"training {count} configuration{'s' if count > 1 else ''} again with other seeds, the "
         "finalists and what they are compared with: "
@@ -131,12 +133,6 @@ def train(
             FinalistTraining(executor, settings, log, say, missing, warn).run(groups)
     finally:
         log.close_stale(cause=STOPPED)
-
-
-def probabilities_bytes(dataset: Dataset) -> int:
-    """Returns how much a training keeps of what it says about every class of its examples."""
-    examples = len(dataset.validation) + len(dataset.measured)
-    return FLOAT_BYTES * examples * (dataset.num_classes + 1)
 
 
 def groups_of(trials: Sequence[Trial], dataset: Dataset) -> list[list[Trial]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from pipeline.datasets.splits import num_measured
 from pipeline.datasets.summary import DatasetSummary
 from pipeline.errors import InputError
 from pipeline.search.options import every_config
@@ -16,8 +17,6 @@ from pipeline.training.memory_model import FLOAT_BYTES
 
 KEPT_MODELS = 30
 """Weights of trials that are on disk at once, usually: of those that may still win."""
-MEASURED = 10_000
-"""Training examples on which a trial is measured, at most, where validation has no more."""
 OTHER_BYTES = 50 * 2**20
 """What a study writes besides: results, pages, MLflow's and Optuna's databases."""
 
@@ -57,7 +56,17 @@ def needed_bytes(chosen: SearchSpace, dataset: DatasetSummary, trainings: int = 
     shape = dataset.input_shape
     largest = max(num_parameters(models.layers_of(config, shape), shape) for config in configs)
     sizes = dataset.split_sizes
-    examples = sizes["validation"] + min(sizes["train"], max(sizes["validation"], MEASURED))
-    probabilities = trainings * examples * (dataset.num_classes + 1)
+    examples = sizes["validation"] + num_measured(sizes["train"], sizes["validation"])
+    probabilities = trainings * probabilities_bytes(examples, dataset.num_classes)
     kept = min(chosen.trials, KEPT_MODELS) + trainings + min(trainings, SEEDS)
-    return FLOAT_BYTES * (largest * kept + probabilities) + OTHER_BYTES
+    return FLOAT_BYTES * largest * kept + probabilities + OTHER_BYTES
+
+
+def probabilities_bytes(num_examples: int, num_classes: int) -> int:
+    """Returns how much a finalist's training keeps of what it says about every class.
+
+    Args:
+        num_examples: Of validation, and the measured training examples.
+        num_classes: Classes; beside their log p the label of each example is kept.
+    """
+    return FLOAT_BYTES * num_examples * (num_classes + 1)

@@ -78,7 +78,7 @@ def search_span(
     return Span(LEAST_SHARE * most, SLOWER * most) + beside
 
 
-def finalist_trainings(seeds: int, finalists: int, configs: Sequence[TrialConfig]) -> int:
+def num_finalist_trainings(seeds: int, finalists: int, configs: Sequence[TrialConfig]) -> int:
     """Returns how many trainings a report does at most; 0 for one seed, which trains none.
 
     Finalists, and what they are always compared with: no technique, and each technique alone.

@@ -18,7 +18,7 @@ from pipeline.search.foreseen import (
     UNTIMED,
     Span,
     cohort_size,
-    finalist_trainings,
+    num_finalist_trainings,
     remembered,
     report_span,
     search_span,
@@ -128,7 +128,7 @@ def time_line(options: SearchOptions, prepared: Prepared) -> str:
     together = cohort_size(configs, cohort_sizing(options, chosen, prepared.dataset))
     estimate, timed = remembered(data, chosen.epochs, options.device)
     search = search_span(estimate, configs, options.workers, together) + Span(*START_SECONDS)
-    trainings = finalist_trainings(options.seeds, options.finalists, configs)
+    trainings = num_finalist_trainings(options.seeds, options.finalists, configs)
     report = report_span(estimate, typical, trainings)
     source = "by what earlier searches on this machine took a step"
     if not timed:

@@ -21,7 +21,7 @@ from pipeline.search.cohort_sizing import (
     memory_per_worker,
 )
 from pipeline.search.cost import step_work, typical_configs
-from pipeline.search.foreseen import finalist_trainings
+from pipeline.search.foreseen import num_finalist_trainings
 from pipeline.search.options import (
     Prepared,
     SearchOptions,
@@ -96,7 +96,7 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,
-        finalist_trainings(options.seeds, options.finalists, typical_trials(chosen)),
+        num_finalist_trainings(options.seeds, options.finalists, typical_trials(chosen)),
         prepared.definition.get("validation_per_epoch"),
     )
 

@@ -31,7 +31,7 @@ from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
-from pipeline.search.foreseen import finalist_trainings, remember
+from pipeline.search.foreseen import num_finalist_trainings, remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import (
@@ -87,7 +87,7 @@ def run_search(
         view.warn(fewer)
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
     typical = typical_trials(trained_space(options, prepared.space))
-    trainings = finalist_trainings(options.seeds, options.finalists, typical)
+    trainings = num_finalist_trainings(options.seeds, options.finalists, typical)
     check_disk(prepared.space, prepared.dataset, folders_of(addresses), trainings)
     spec = worker_spec(options, prepared)
     with (

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline.datasets.splits import MEASURED_AT_LEAST
+from pipeline.datasets.splits import num_measured
 from pipeline.datasets.summary import DatasetSummary
 from pipeline.datasets.user.image_folders import proposed_size
 from pipeline.errors import InputError
@@ -33,8 +33,8 @@ def may_use_gpu(device: str) -> bool:
 def memory_needs(configs: Iterable[TrialConfig], dataset: DatasetSummary) -> tuple[MemoryNeed, ...]:
     """Returns what trials of these configs take while they train."""
     sizes = dataset.split_sizes
-    num_measured = min(sizes["train"], max(sizes["validation"], MEASURED_AT_LEAST))
-    num_scored = sizes["validation"] + num_measured
+    measured = num_measured(sizes["train"], sizes["validation"])
+    num_scored = sizes["validation"] + measured
     shape = DataShape(dataset.input_shape, dataset.num_classes, num_scored)
     return tuple(memory_need(config, shape) for config in configs)
 

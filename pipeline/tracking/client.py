@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.environment import variables_set
 from pipeline.errors import AddressError, TrackingError
 from pipeline.redaction import masked
 from pipeline.tracking import artifacts
@@ -236,9 +237,8 @@ def is_permanent(error: TrackingError) -> bool:
     return _PERMANENT_STATUS.search(str(cause)) is not None or error_code(error) in _PERMANENT
 
 
-@contextmanager
-def request_limits(retries: int, timeout_seconds: int) -> Iterator[None]:
-    """Keeps MLflow from retrying for minutes a server that is not there.
+def request_limits(retries: int, timeout_seconds: int) -> AbstractContextManager[None]:
+    """Returns a context that keeps MLflow from retrying for minutes a server that is not there.
 
     Args:
         retries: How often a request is repeated.
@@ -248,13 +248,4 @@ def request_limits(retries: int, timeout_seconds: int) -> Iterator[None]:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
     }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return variables_set(settings)
