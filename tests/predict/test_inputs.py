@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +67,23 @@ def test_images_are_read_from_arrays_with_or_without_the_grey_channel(write):
         np.testing.assert_array_equal(
             read_inputs(write("x.npy", stored), GREY), images[..., None].astype(np.float32)
         )
+
+
+def test_images_of_another_scale_than_trainings_are_refused(write):
+    bytes_ = {"kind": "image", "dtype": "uint8", "lowest": 0.0, "highest": 255.0}
+    images, taken = pixels(2, 4, 5), replace(GREY, trained=bytes_)
+    for dtype in ("uint8", "int64", "float64"):
+        found = read_inputs(write("x.npy", images.astype(dtype)), taken)
+        np.testing.assert_array_equal(found, images[..., None])
+    with pytest.raises(
+        InputError, match=r"x\.npy: no value is above 1, as if the images were scal"
+    ):
+        read_inputs(write("x.npy", images / images.max()), taken)
+    shares = {"kind": "image", "dtype": "float32", "lowest": 0.0, "highest": 1.0}
+    with pytest.raises(
+        InputError, match=r"x\.npy: the values are whole numbers up to 2\d\d, but the"
+    ):
+        read_inputs(write("x.npy", images), replace(GREY, trained=shares))
 
 
 @pytest.mark.parametrize(
