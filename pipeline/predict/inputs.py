@@ -200,6 +200,11 @@ def _read_csv(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
     header = rows[0] if rows and not all(map(_is_number, rows[0])) else []
     if rows and not header:
         note(f"{path}: the first line holds numbers alone and was taken as an example, no header")
+    if unnamed := [place for place, name in enumerate(header, 1) if not name.strip()]:
+        raise InputError(
+            f"{path}: column {unnamed[0]} has no name in the header: it may be the row numbers of"
+            f" pandas, or the labels; remove it (the model expects {entrance}), or name it 'label'"
+        )
     labels = [place for place, name in enumerate(header) if name.strip().lower() in LABEL_NAMES]
     table = []
     for number, row in enumerate(rows[bool(header) :]):

@@ -204,6 +204,29 @@ def test_columns_are_taken_by_name(write):
     assert notes == [f"{path}: columns that the model does not take were ignored: 'label'"]
 
 
+@pytest.mark.parametrize(
+    ("content", "entrance", "message"),
+    [
+        ("a,b,1,\n0,1,2,yes\n", NAMED, "the header ends in a trailing comma, which makes a col"),
+        (",a,b,1\n0,0,1,2\n", NAMED, "column 1 has the name ''; .* Row numbers of pandas?"),
+        ("a,b,\n0,1,2\n", FEATURES, r"column 3 has no name in the header: .* name it 'label'"),
+        (",a,b,c\n0,1,2,3\n", FEATURES, "column 1 has no name in the header: it may be the row"),
+        ("a,b,c,\n0,1,2,yes\n", FEATURES, r"column 4 .* \(the model expects features \[n, 3\]"),
+    ],
+)
+def test_a_label_or_an_index_without_a_name_is_no_feature(write, content, entrance, message):
+    with pytest.raises(InputError, match=message):
+        read_inputs(write("x.csv", content), entrance)
+
+
+def test_a_label_that_pandas_named_is_ignored_by_name(write):
+    notes = []
+    path = write("x.csv", "Unnamed: 0,1,b,a,Unnamed: 4\n0,2,true,0,yes\n1,5,false,3,no\n")
+    np.testing.assert_array_equal(read_inputs(path, NAMED, notes.append), [[0, 1, 2], [3, 0, 5]])
+    told = "columns that the model does not take were ignored: 'Unnamed: 0', 'Unnamed: 4'"
+    assert notes == [f"{path}: {told}"]
+
+
 def test_a_column_that_is_missing_is_named(write):
     with pytest.raises(InputError, match=r"lacks 1 of the model's 3 columns: '1'; it has 'a', 'b'"):
         read_inputs(write("x.csv", "a,b\n1,2\n"), NAMED)

@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.datasets.dataset import RawColumn
 from pipeline.datasets.formats import raw_tensors, raw_values
 from pipeline.datasets.raw_rows import input_names
+from pipeline.native_stderr import native_chatter_off
 from pipeline.tracking.models import served_table, served_tensor
 
 OWN = "least_overfit_"
@@ -54,7 +55,9 @@ class CheckedInputs:
 
     def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
         """Saves a model as the flavor does; called by ``Model.log``."""
-        self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
+        # Under another backend Keras imports TensorFlow to save a model.
+        with native_chatter_off():
+            self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
         signature = self._signature(mlflow_model.signature.outputs)
         if signature is None:
             return
