@@ -21,6 +21,7 @@ from pipeline.search.executors.interface import (
     Finished,
     Progressed,
 )
+from pipeline.search.interrupts import was_broken_off
 from pipeline.search.retries import Capacity, cause_of, groups_to_retry, limits_of, program_of
 
 WAIT_SECONDS = 0.5
@@ -141,7 +142,13 @@ class CohortRunner:
             self._submit(first[:count])
 
     def wait(self) -> None:
-        """Handles events until a cohort ended or half a second is over."""
+        """Handles events until a cohort ended or half a second is over.
+
+        Raises:
+            KeyboardInterrupt: The command was broken off, and whatever ran then lost it.
+        """
+        if was_broken_off():
+            raise KeyboardInterrupt
         self._executor.wait(self._handle, WAIT_SECONDS)
 
     def prune(self, cohort: Cohort, trial: int) -> None:
