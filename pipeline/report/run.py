@@ -301,6 +301,7 @@ class ReportRun:
                 columns=dataset.encoding.columns if dataset.encoding else (),
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
                 decimal=decimal_of(dataset),
+                locked=digest,
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)
