@@ -304,6 +304,7 @@ class ReportRun:
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
                 decimal=decimal_of(dataset),
                 tensor=dataset.raw_tensor(),
+                locked=digest,
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)
