@@ -1,11 +1,11 @@
 """Trials per minute: this project, the script a user would write, and KerasTuner, side by side.
 
-One command sets the peers up (an environment of their own in .benchmarks/), runs everything in
-turn and prints a table of medians and ranges for each dataset; start-up is included. All get the
-same arrays, space (the shipped one of the dataset, or with ``--one-structure`` the one of fixed
-depth in ``benchmarks/spaces``), epochs, patience and cores, and the same number of trials: as peers
-need the same time for every trial, each is timed with few and with more, and the time for as many
-as ours follows from its start-up and its time a trial. Where there is a GPU, cohorts of 1, 4, 16 and 64 are
+One command sets the peers up (an environment of their own in .benchmarks/), runs everything in turn
+and prints a table of medians and ranges for each dataset; start-up is included. All get the same
+arrays, space (the shipped one of the dataset, or with ``--one-structure`` the one of fixed depth in
+``benchmarks/spaces``), epochs, patience and cores, and the same number of trials: as peers need the
+same time for every trial, each is timed with few and with more, and the time for as many as ours
+follows from its start-up and its time a trial. Where there is a GPU, cohorts of 1, 4, 16 and 64 are
 compared on it, too. Datasets other than digits are read from PIPELINE_DATA_DIR or downloaded.
 
 A second table says where the time of ours went.

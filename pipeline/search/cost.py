@@ -8,6 +8,7 @@ Early stopping and pruning are not foreseen: the estimate is an upper bound.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,8 @@ class Estimate:
     epochs: int
     rates: list[float] = field(default_factory=list)
     setups: list[float] = field(default_factory=list)
+    _costs: dict[TrialConfig, tuple[float, float]] = field(default_factory=dict, repr=False)
+    _kinds: dict[TrialConfig, tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     def add(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
         """Adds the timing of a cohort's step: smaller trials cost what its largest one does."""
@@ -74,22 +77,23 @@ class Estimate:
         self.setups.append(timing.setup_seconds)
 
     def seconds(
-        self, configs: Sequence[TrialConfig], workers: int, together: float = 1.0
+        self, configs: Iterable[TrialConfig], workers: int, together: float = 1.0
     ) -> float | None:
         """Returns the longest that training these trials takes; None before the first timing.
 
         Args:
-            configs: The trials'.
+            configs: The trials'; a ``Counter`` says of each how often.
             workers: Cohorts at once.
             together: Trials in a cohort, on average.
         """
         if not self.rates:
             return None
         rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
-        call = CALL_COST / together
-        trained = program_configs(configs) if together > 1 else configs
-        work = (self._steps(c) * (step_work(c, self.data) + call) for c in trained)
-        return (rate * sum(work) + setup * len(configs) / together) / workers
+        call, times = CALL_COST / together, Counter(configs)
+        programs = self._programs(times) if together > 1 else {config: config for config in times}
+        costs = ((self._cost(programs[config]), count) for config, count in times.items())
+        work = sum(count * steps * (each + call) for (steps, each), count in costs)
+        return (rate * work + setup * times.total() / together) / workers
 
     def num_in_time(self, configs: Sequence[TrialConfig], seconds: float) -> int:
         """Returns how many of these trials of one cohort train together in so much time.
@@ -102,6 +106,22 @@ class Estimate:
         left = seconds - float(np.mean(self.setups)) - rate * CALL_COST
         fitting = left // (rate * step_work(padded(configs), self.data))
         return int(min(max(fitting, 1), len(configs)))
+
+    def _programs(self, configs: Iterable[TrialConfig]) -> dict[TrialConfig, TrialConfig]:
+        """Returns for each config that of the largest network that it may be padded to."""
+        kinds: dict[Any, list[TrialConfig]] = {}
+        for config in configs:
+            if config not in self._kinds:
+                self._kinds[config] = stackable(config)
+            kinds.setdefault(self._kinds[config], []).append(config)
+        largest = {kind: padded(members) for kind, members in kinds.items()}
+        return {config: largest[kind] for kind, members in kinds.items() for config in members}
+
+    def _cost(self, config: TrialConfig) -> tuple[float, float]:
+        """Returns the steps of a training and the work of each; it is asked at every event."""
+        if config not in self._costs:
+            self._costs[config] = self._steps(config), step_work(config, self.data)
+        return self._costs[config]
 
     def _steps(self, config: TrialConfig) -> float:
         """Returns the steps of a whole training, scoring counted as steps."""
@@ -142,6 +162,15 @@ def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) ->
     if max(step_work(config, data) for config in configs) <= ONE_THREAD_WORK:
         return 1
     return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)
+
+
+def repeated(drawn: Sequence[TrialConfig], count: int) -> Counter[TrialConfig]:
+    """Returns how often each of the drawn configurations comes where they are repeated in turn."""
+    rounds, rest = divmod(max(count, 0), len(drawn))
+    times: Counter[TrialConfig] = Counter()
+    for place, config in enumerate(drawn):
+        times[config] += rounds + (place < rest)
+    return times
 
 
 def typical_configs(space: SearchSpace, count: int = SAMPLED_CONFIGS) -> list[TrialConfig]:
