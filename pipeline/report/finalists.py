@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import Dataset, DatasetSummary
 from pipeline.errors import StoppedError
@@ -37,6 +37,8 @@ from pipeline.search.merging import Merging, alike
 from pipeline.search.options import check_can_end_trials, data_size
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import backend
+from pipeline.training.own import registry
+from pipeline.training.own.registry import OwnFamily
 from pipeline.training.padding import padded, stackable
 from pipeline.training.worker import WorkerSpec
 
@@ -92,7 +94,15 @@ def setup_of(
     data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
     check_can_end_trials(name, trial_timeout_seconds)
-    return Setup(dataset, WorkerSpec(spec, device, precision, shared), name, trial_timeout_seconds)
+    own = own_family_of(study.definition)
+    opener = WorkerSpec(spec, device, precision, shared, own)
+    return Setup(dataset, opener, name, trial_timeout_seconds)
+
+
+def own_family_of(definition: Mapping[str, Any]) -> OwnFamily | None:
+    """Returns the user's own family of a study, whose code this process may run."""
+    recorded = registry.of_definition(definition)
+    return registry.known(recorded.name) if recorded else None
 
 
 def train(
@@ -167,6 +177,8 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 
+    if registry.is_own(configs[0].family):
+        return 1
     summary = DatasetSummary.of(dataset)
     shape, data = dataset.input_shape, data_size(summary)
     load = Load(

@@ -38,6 +38,7 @@ from pipeline.search.space.strategies import SAMPLERS
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
+from pipeline.training.own import registry
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,9 @@ def cohort_sizing(
         dataset: What a trial's cost depends on.
         device: What the workers train on; None for this machine's processor.
     """
+    if registry.is_own(chosen.family):
+        # One by one, and as many at once as there are workers.
+        return Sizing(options.workers, options.workers, 1)
     data = data_size(dataset)
     merging = Merging(data, chosen.epochs)
     if options.cohort_size is not None:

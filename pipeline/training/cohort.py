@@ -8,6 +8,7 @@ It knows neither Optuna nor MLflow.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -166,13 +167,7 @@ class CohortTrainer:
                     len(data.train),
                     self.shares,
                     training_summary(state),
-                    ModelSize(
-                        self.parameters(trial.config),
-                        penalty(
-                            [weights[k][place] for place in network.placements[k].penalized()],
-                            trial.config,
-                        ),
-                    ),
+                    self.size(network, trial.config, weights[k]),
                 )
                 outcome = replace(
                     outcome,
@@ -183,6 +178,13 @@ class CohortTrainer:
                 )
             outcomes.append(outcome)
         return outcomes
+
+    def size(
+        self, network: StackedNetwork, config: TrialConfig, weights: Sequence[np.ndarray]
+    ) -> ModelSize:
+        """Returns the parameters and penalties of one trial's restored weights."""
+        kernels = [weights[place] for place in network.placement(config).penalized()]
+        return ModelSize(self.parameters(config), penalty(kernels, config))
 
     def probabilities(self, logs: np.ndarray) -> Probabilities:
         """Returns one trial's log p, [validation and measured examples, num_classes], by part."""

@@ -115,7 +115,7 @@ class StackedNetwork:
         self.layers: list[Any] = []
         self.switches: dict[int, StackedSwitch] = {}
         self.random: dict[str, list[StackedRandom]] = {}
-        self.placements = [self._placement(spec.config)] * spec.trials
+        self.placements = [self.placement(spec.config)] * spec.trials
         self.added_numbers: dict[str, Any] = {}
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
@@ -183,7 +183,7 @@ class StackedNetwork:
         trials = self.filled(trials)
         configs = [trial.config for trial in trials]
         seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
-        self.placements = [self._placement(config) for config in configs]
+        self.placements = [self.placement(config) for config in configs]
         for index, layer in enumerate(self.layers):
             if isinstance(layer, StackedBatchNorm):
                 for weight, value in zip(layer.stacked, (1.0, 0.0, 0.0, 1.0), strict=True):
@@ -205,7 +205,7 @@ class StackedNetwork:
             numbers.assign(vector(name, configs))
         self.model.optimizer.start(configs)
 
-    def _placement(self, config: TrialConfig) -> Placement:
+    def placement(self, config: TrialConfig) -> Placement:
         """Returns where a config's layers are in this network, its output layer included."""
         shape = self.data.dataset.input_shape
         output = Dense(self.data.dataset.num_classes, activation="linear", regularized=False)

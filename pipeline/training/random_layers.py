@@ -36,7 +36,8 @@ def per_trial_weight(
 def along_trials(vector: Any, rank: int, axis: int = 0) -> Any:
     """Returns the vector [K] shaped to broadcast along the trial axis of a tensor of this rank."""
     shape = [1] * rank
-    shape[axis] = -1
+    if rank:  # a number alone has room for one trial only
+        shape[axis] = -1
     return ops.reshape(ops.convert_to_tensor(vector), shape)
 
 
