@@ -144,6 +144,7 @@ def run(
         deliver=deliver,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
+        family=chosen.family,
         promote=promote,
     )
     check_options(asked)
@@ -239,6 +240,8 @@ def _search(
     words = ["pipeline", "report", "--study", prepared.study]
     if ctx.get_parameter_source("data_dir") is click.core.ParameterSource.COMMANDLINE:
         words += ["--data-dir", str(chosen.data_dir)]
+    if chosen.family is not None:
+        words += ["--family", chosen.family]
     return SearchResult(
         study,
         prepared.space,

@@ -50,6 +50,7 @@ from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
 from pipeline.tracking.data_notes import DATA_FILE, as_text
+from pipeline.training.own.registry import read
 
 if TYPE_CHECKING:
     from pipeline.search.study import Study
@@ -266,7 +267,13 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
     )
     notes = as_text(data_notes(dataset))
-    run.log_files({"search_space.yaml": session.prepared.space.text, DATA_FILE: notes})
+    files: dict[str, str | bytes] = {
+        "search_space.yaml": session.prepared.space.text,
+        DATA_FILE: notes,
+    }
+    if (own := session.prepared.own) is not None:
+        files[own.file] = read(Path(own.path))  # a copy for the reader; it is never run
+    run.log_files(files)
     session.study.resume(references=options.references)
     closed = (*run.close_stale(session.study.stale), *run.close_stale())
     # One killed before its first trial may lack its split and chance level until now.

@@ -40,7 +40,9 @@ def open_storage(storage: str, note: Note) -> Any:
     """
     # Here and not above: the doctor looks at addresses without Optuna.
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    from pipeline.search.journal import Journal
 
     if "://" in storage:
         try:
@@ -68,7 +70,7 @@ def open_storage(storage: str, note: Note) -> Any:
         lock: Any = Unbroken(JournalFileSymlinkLock(str(path)))
         if cut := mend(path, lock):
             note(f"--storage {path}: cut off its last record, {cut} bytes that were not whole")
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return optuna.storages.JournalStorage(Journal(path, lock))
     except OSError as error:
         raise InputError(
             f"--storage {path} cannot be read and written ({error.strerror or error}): make it "

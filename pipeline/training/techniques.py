@@ -26,6 +26,7 @@ from pipeline.training.hyperparameters import (
     Hyperparameter,
     penalty_factor,
 )
+from pipeline.training.own import registry
 from pipeline.training.technique_forms import (
     Combination,
     KernelConstraint,
@@ -196,7 +197,9 @@ def hyperparameters() -> dict[str, Hyperparameter]:
     usual = [entry for entry in TECHNIQUES.values() if entry.usual]
     others = [entry for entry in TECHNIQUES.values() if not entry.usual]
     ordered = [*NETWORK, *_of(usual), *TRAINING, *_of(others)]
-    return {entry.name: entry for entry in ordered}
+    ours = {entry.name: entry for entry in ordered}
+    # Where the user's own family reads a name of ours, it is ours.
+    return {**{n: e for n, e in registry.declared().items() if n not in ours}, **ours}
 
 
 def of_techniques() -> dict[str, Hyperparameter]:
@@ -211,7 +214,9 @@ def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
 def further_hyperparameters() -> dict[str, Hyperparameter]:
     """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
     known = {entry.name for entry in fields(TrialConfig)}
-    return {name: entry for name, entry in of_techniques().items() if name not in known}
+    ours = {entry.name for entry in (*NETWORK, *TRAINING)}
+    every = registry.declared() | of_techniques()
+    return {name: entry for name, entry in every.items() if name not in known | ours}
 
 
 declare_hyperparameters(
