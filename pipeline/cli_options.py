@@ -276,7 +276,8 @@ CHOICE: tuple[Decorator, ...] = (
         "--seeds",
         COUNT,
         "K",
-        "Train each finalist with K seeds; 1 trains none. Default: 3, or as locked.",
+        "Train each finalist with K seeds; 1 trains none. 5 take up to 25 trainings instead of 15 "
+        "for about 1% less cross-entropy, at the same gap. Default: 3, or as locked.",
     ),
     _optional(
         "--finalists",

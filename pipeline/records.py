@@ -245,11 +245,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Trials of one structure, trained together.
+    """Trials that are trained together, in one program.
 
     Attributes:
         number: Running number of the cohort in the study; a tag of its trials.
-        trials: At least one; all of one structure.
+        trials: At least one; of one structure, or of sizes that are padded to one.
         epochs: Largest number of epochs.
         patience: Epochs without a smaller ``val_ce`` after which a trial stops.
         order_seed: Seed of the order of examples, common to all trials of a study.

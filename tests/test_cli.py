@@ -364,12 +364,14 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     assert chosen == "Nothing can be recommended so far: no trial is better than guessing."
     assert following == "Next: pipeline report --study 'my study'"
     assert re.search(r"trial 2 \(l1\): .*l1\(.*\) -> no_skill, gap ", result.stderr)
-    assert "Next:" not in result.stderr
+    look = f"MLflow: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db\n"
+    assert result.stderr.endswith(look) and "Next:" not in result.stderr
 
     quiet = scripted("search", *arguments, "--trials", "4", "--quiet", "--format", "json")
     found = json.loads(quiet.stdout)
     assert found["trials"] == {"asked": 4, "complete": 4, "pruned": 0, "failed": 0, "running": 0}
     assert (found["status"], found["preliminary_choice"]) == ("no_skill", None)
+    assert "MLflow:" not in quiet.stderr
     assert found["next"] == "pipeline report --study 'my study'"
     assert not [line for line in quiet.stderr.splitlines() if line.startswith("trial ")]
     talkative = scripted("search", *arguments, "--trials", "5", "--verbose")
@@ -383,6 +385,7 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     assert text.stdout and "Traceback" not in text.stderr
     # The page says what to do; there is no model to use.
     assert "Next:" not in text.stderr + page.stderr
+    assert text.stderr.endswith(look) and "MLflow:" not in page.stderr
     told = json.loads(page.stdout)
     assert (told["status"], told["winner"], told["test"]) == ("no_skill", None, None)
     assert {path.name for path in (folder / "pages").iterdir()} >= {
@@ -567,12 +570,13 @@ def test_gates_judge_the_test_part_and_name_every_failure(real):
     above, below = str(test["gap_ce_high"] + 1e-4), str(test["accuracy_low"] - 1e-4)
     met = command(real["folder"], "report", "--max-gap", above, "--min-accuracy", below)
     following = "Next: pipeline predict --model models:/digits-least-overfit@champion --input FILE"
-    assert (met.returncode, met.stderr) == (0, f"{following}\n")
+    look = f"MLflow: mlflow ui --backend-store-uri sqlite:///{real['folder']}/mlflow.db"
+    assert (met.returncode, met.stderr) == (0, f"{look}\n{following}\n")
     failed = command(real["folder"], "report", "--max-gap", "0", "--min-accuracy", "1")
     assert failed.returncode == 4
     assert failed.stdout == met.stdout
-    told, gap, accuracy = failed.stderr.splitlines()
-    assert told == following
+    *told, gap, accuracy = failed.stderr.splitlines()
+    assert told == [look, following]
     assert gap.startswith("gate not met: --max-gap 0: the gap on the test part may be ")
     assert accuracy.startswith("gate not met: --min-accuracy 1: the accuracy on the test part may")
     assert decimal(test["gap_ce_high"]) in gap and decimal(test["accuracy_low"]) in accuracy

@@ -165,6 +165,8 @@ class ReportRun:
     def lock_and_read(self) -> Report:
         """Confirms a choice that is not locked, locks it, reads the test part and registers."""
         self._check_code()
+        # Before the finalists train: they would be for nothing.
+        self.store.check_report_files(self.run_id)
         dataset = load_dataset(self.study, self.options.data_dir)
         report = self._report_on(self._confirm(dataset))
         if report.selection.status != "ok":
@@ -309,6 +311,8 @@ class ReportRun:
                 columns=dataset.encoding.columns if dataset.encoding else (),
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
                 decimal=decimal_of(dataset),
+                tensor=dataset.raw_tensor(),
+                locked=digest,
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)

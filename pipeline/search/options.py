@@ -271,7 +271,7 @@ def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
     num_train, whole = (dataset.split_sizes[part] for part in ("train", "validation"))
     scored = validation_per_epoch(num_train, whole) or whole
-    return DataSize(dataset.row_size, num_train, scored)
+    return DataSize(dataset.row_size, num_train, scored, dataset.input_shape)
 
 
 def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:

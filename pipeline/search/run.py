@@ -32,7 +32,7 @@ from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
 from pipeline.search.foreseen import num_finalist_trainings, remember
-from pipeline.search.interrupts import signals_end_it, stopping_softly
+from pipeline.search.interrupts import signals_end_it, stopping_softly, was_broken_off
 from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import (
     Prepared,
@@ -252,7 +252,7 @@ def run_closed(run: StudyRun) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | StoppedError)
+        stopped = isinstance(error, KeyboardInterrupt | StoppedError) or was_broken_off()
         with suppress(TrackingError, SpoolError):
             run.close_stale(cause="the search stopped while it ran")
             run.study_finished("KILLED" if stopped else "FAILED", patience=DELIVERY_SECONDS)

@@ -70,6 +70,7 @@ class Study:
         self._asked: dict[int, tuple[optuna.Trial, Suggestion]] = {}
         self._tried: set[TrialConfig] = set()
         self._heartbeat: Heartbeat | None = None
+        self._may_wait = True
         listed = SEQUENCES.get(space.sampler)
         self._points = listed(space, trial_seed(seed, 2**20)) if listed else None
 
@@ -105,6 +106,7 @@ class Study:
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
+        self._may_wait = True
         trials = self._study.get_trials(deepcopy=False)
         all_stale = self._close_running(trials)
         # Those of earlier commands, too: tracking may not have heard of them before the next kill.
@@ -182,7 +184,11 @@ class Study:
         return self._study.ask()
 
     def _is_waiting(self) -> bool:
-        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        """Whether a trial is enqueued; once none is, only this object enqueues one, and asks."""
+        if self._may_wait:
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            self._may_wait = bool(waiting)
+        return self._may_wait
 
     def _suggested(self, trial: optuna.Trial) -> TrialConfig:
         reference = self._references.get(trial.user_attrs.get("name") or "")

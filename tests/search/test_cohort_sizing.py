@@ -7,7 +7,9 @@ import pytest
 from pipeline.datasets import summarize
 from pipeline.records import Device, Trial, TrialConfig
 from pipeline.search import cohort_sizing as sizes
-from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, grouped, memory_per_worker
+from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, memory_per_worker
+from pipeline.search.cost import DataSize
+from pipeline.search.merging import Merging
 from pipeline.search.options import SearchOptions
 from pipeline.search.plan import cohort_sizing
 from pipeline.search.space import space
@@ -26,11 +28,20 @@ def numbers(groups: list[list[Trial]]) -> list[list[int]]:
 
 
 def test_equal_structures_train_together_in_the_order_they_were_asked():
-    assert numbers(grouped(trials(2, 1, 2, 3, 1), 8)) == [[0, 2], [1, 4], [3]]
+    assert numbers(fixed(8).cohorts(trials(2, 1, 2, 3, 1), 0)) == [[0, 2], [1, 4], [3]]
 
 
 def test_no_cohort_is_larger_than_the_largest():
-    assert numbers(grouped(trials(2, 2, 2, 2, 2), 2)) == [[0, 1], [2, 3], [4]]
+    assert numbers(fixed(2).cohorts(trials(2, 2, 2, 2, 2), 0)) == [[0, 1], [2, 3], [4]]
+
+
+def test_trials_of_different_size_train_together_where_that_costs_less():
+    cheap, dear = Merging(DataSize((64,), 1000, 300), 20), Merging(DataSize((64,), 10, 3), 1)
+    mixed = trials(2, 1, 2, 3, 1)
+    assert numbers(fixed(8, cheap).cohorts(mixed, 0)) == [[0, 1, 2, 3, 4]]
+    assert numbers(fixed(3, cheap).cohorts(mixed, 0)) == [[0, 1, 2], [3, 4]]
+    # Even there a compilation costs more than a few larger steps.
+    assert numbers(fixed(8, dear).cohorts(mixed, 0)) == [[0, 1, 2, 3, 4]]
 
 
 def test_regularization_does_not_part_trials():
@@ -39,13 +50,13 @@ def test_regularization_does_not_part_trials():
         TrialConfig(regularizer="l2", lambda_l2=0.1, dropout_rate=0.5, max_norm=2.0),
     ]
     made = [Trial(n, config, n) for n, config in enumerate(configs)]
-    assert numbers(grouped(made, 8)) == [[0, 1]]
+    assert numbers(fixed(8).cohorts(made, 0)) == [[0, 1]]
 
 
-def test_batch_norm_parts_trials():
+def test_batch_norm_parts_trials_that_are_not_padded():
     configs = [TrialConfig(), TrialConfig(batch_norm=True)]
     made = [Trial(n, config, n) for n, config in enumerate(configs)]
-    assert numbers(grouped(made, 8)) == [[0], [1]]
+    assert numbers(fixed(8).cohorts(made, 0)) == [[0], [1]]
 
 
 def test_the_sampler_is_asked_in_several_rounds():

@@ -109,8 +109,17 @@ def without_padding(weights, dataset):
     return [first[1:], *others]
 
 
+SIZES = (
+    (("depth", 1),),
+    (("depth", 3), ("width", 11), ("batch_norm", True)),
+    (("width", 7),),
+    (("depth", 3),),
+)
+"""Networks that are padded to one of three layers of 16 units with batch norm."""
+
+
 @cache
-def trained(structure, names=NAMES, company=()):
+def trained(structure, names=NAMES, company=(), sizes=((),)):
     """Returns the cohort, the initial weights of its trials, the order, and what came of it."""
     load, base = STRUCTURES[structure]
     trainer = CohortTrainer(load())
@@ -118,10 +127,11 @@ def trained(structure, names=NAMES, company=()):
         replace(
             base,
             **SETTINGS[name],
+            **dict(size),
             learning_rate=base.learning_rate * factor,
             learning_rate_decay=base.learning_rate_decay * factor,
         )
-        for name, factor in zip(names, cycle((1.0, 0.5, 1.5)), strict=False)
+        for name, factor, size in zip(names, cycle((1.0, 0.5, 1.5)), cycle(sizes), strict=False)
     ]
     configs += [replace(base, **TECHNIQUES[name].example) for name in company]
     cohort = cohort_of(*configs, epochs=EPOCHS)
@@ -188,6 +198,13 @@ def assert_is_plain_keras(structure, k, trial):
 @pytest.mark.parametrize(("structure", "technique"), CASES)
 def test_a_trial_of_a_mixed_cohort_is_a_plain_keras_model(structure, technique):
     assert_is_plain_keras(structure, NAMES.index(technique), trained(structure))
+
+
+@pytest.mark.parametrize("technique", NAMES)
+@pytest.mark.parametrize("structure", ["mlp-adam", "mlp-words-rmsprop"])
+def test_a_trial_of_a_cohort_of_many_sizes_is_a_plain_keras_model(structure, technique):
+    trial = trained(structure, sizes=SIZES)
+    assert_is_plain_keras(structure, NAMES.index(technique), trial)
 
 
 @pytest.mark.parametrize("structure", ["mlp-adam", "cnn-pool-sgd"])

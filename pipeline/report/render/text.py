@@ -125,8 +125,10 @@ def _rich_table(table: Table, width: int) -> RichTable:
         padding=(0, 1, 0, 0),
         show_header=any(table.headings),
     )
-    for column in table.columns:
-        shown.add_column(column.heading, justify=column.align, no_wrap=shortened)
+    for place, column in enumerate(table.columns):
+        # Rich shares out what is missing, and would cut a word of one column for blanks of another.
+        least = None if shortened else _longest_word(table, place)
+        shown.add_column(column.heading, justify=column.align, no_wrap=shortened, min_width=least)
     for place, row in enumerate(_shortened(table, width)):
         style = "bold green" if place == table.winner else None
         shown.add_row(*map(_printable, row), end_section=place == table.line_after, style=style)
@@ -143,18 +145,26 @@ def _fits(table: Table, width: int) -> bool:
         elif any(other.shortened for other in table.columns):
             needed += max(map(len, cells)) + GAP
         else:
-            needed += max((len(word) for cell in cells for word in cell.split()), default=0) + GAP
+            needed += _longest_word(table, place) + GAP
     return needed - GAP <= width
+
+
+def _longest_word(table: Table, place: int) -> int:
+    """Returns the columns that the longest word of a table's column takes."""
+    cells = [table.headings[place], *(row[place] for row in table.rows)]
+    return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def _stacked(table: Table) -> RenderableType:
     """Returns the rows of a table that is too wide, each as a paragraph of headings and values."""
     grid = RichTable.grid()
     for place, row in enumerate(table.rows):
-        named = zip(table.headings, row, strict=True)
-        pairs = (f"{heading} {cell}".strip() for heading, cell in named if cell.strip())
+        named = list(zip(table.headings, row, strict=True))
+        # A column without a heading marks rows: its sign goes before the first of the others.
+        marks = "".join(f"{cell} " for heading, cell in named if not heading and cell.strip())
+        pairs = (f"{heading} {cell}" for heading, cell in named if heading and cell.strip())
         style = "bold green" if place == table.winner else ""
-        grid.add_row(_printable("; ".join(pairs), style))
+        grid.add_row(_printable(marks + "; ".join(pairs), style))
     return grid
 
 

@@ -3,7 +3,9 @@
 A family is a function ``layers(config, input_shape) -> tuple[Layer, ...]`` that describes the
 network with the nouns of ``training.architecture``; the output layer is added by the caller. Beside
 it, ``HYPERPARAMETERS`` names the hyperparameters of networks that the family takes; those of
-training and of techniques are common to all. It imports no Keras: the same description is stacked
+training and of techniques are common to all. A family may name in ``PADDED`` the ones of which a
+larger value only adds layers that keep their input's shape, or units: trials that differ in them
+train together (``training.padding``). It imports no Keras: the same description is stacked
 for training, unstacked for export, and counted for the time a study will take.
 """
 
@@ -62,6 +64,15 @@ def hyperparameters_of(name: str) -> frozenset[str]:
         if name in technique.not_in:
             lacking |= {entry.name for entry in technique.hyperparameters}
     return frozenset(every.keys() - lacking)
+
+
+def padded_in(name: str) -> tuple[str, ...]:
+    """Returns the hyperparameters in which trials of a family that train together may differ.
+
+    Raises:
+        InputError: There is no such family.
+    """
+    return () if registry.is_own(name) else tuple(getattr(_module(name), "PADDED", ()))
 
 
 def taken_by(name: str) -> frozenset[str]:
