@@ -112,7 +112,7 @@ def test_a_cohort_fits_into_memory(memory, largest):
     load = replace(SMALL, memory_needs=(TEN_BYTES,), memory=memory)
     sizing = automatic(256, 0, load)
     assert sizing.largest == largest
-    assert (sizing.first, sizing.later) == (64, 32), "the sampler is asked as ever"
+    assert (sizing.first, sizing.later) == (64, 64), "the sampler is asked as ever"
 
 
 def test_the_largest_trial_decides():
