@@ -77,7 +77,7 @@ def padded_in(name: str) -> tuple[str, ...]:
     Raises:
         InputError: There is no such family.
     """
-    return () if registry.is_own(name) else tuple(getattr(_module(name), "PADDED", ()))
+    return () if is_own_family(name) else tuple(getattr(_module(name), "PADDED", ()))
 
 
 def taken_by(name: str) -> frozenset[str]:
