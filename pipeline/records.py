@@ -168,6 +168,11 @@ class TrialConfig:
                 raise AttributeError(_no_hyperparameter(name))
             return known[name]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether a file of the user's makes the model."""
+        return is_own_family(self.family)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the hyperparameters by their names; of ``more`` only what is not default."""
         own = [entry.name for entry in fields(self) if entry.name != "more"]
@@ -177,6 +182,11 @@ class TrialConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
         """Returns the config with these hyperparameters; unknown names raise TypeError."""
         return cls(**values)
+
+
+def is_own_family(name: str) -> bool:
+    """Whether a family's name is one of the user's own, ``FILE.py:FUNCTION``: ours are words."""
+    return ".py:" in name
 
 
 def declare_hyperparameters(defaults: Callable[[], Mapping[str, Value]]) -> None:

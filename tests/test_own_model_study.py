@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -93,11 +94,14 @@ def test_the_pages_commands_search_report_and_predict(folder):
     (folder / "my_model.py").write_text("raise RuntimeError('it ran')")
     registry.forget()
     page = call("report", "--study", "digits", "--seeds", "2").stdout
-    assert "my_model.py:build, my rate" in " ".join(page.split())
+    assert "my_model.py:build, my width" in " ".join(page.split())
     assert "depth 2" not in page and "width 64," not in page.replace("my width 64,", "")
-    np.save("new.npy", np.zeros((2, 8, 8, 1), np.float32))
+    np.save("new.npy", np.zeros((2, 8, 8, 1), np.uint8))
     predicted = call("predict", "--model", told["model_uri"], "--input", "new.npy").stdout
     assert len(predicted.splitlines()) == 3
+    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    served = mlflow.pyfunc.load_model(told["model_uri"]).predict(np.load("new.npy"))
+    assert np.asarray(served).shape == (2, 10)
     changed = call(*words[2], *SMALL, code=2)
     assert "study 'digits': my_model.py was changed since the study began" in changed.stderr
     (folder / "my_model.py").write_text(text)

@@ -177,7 +177,7 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 
-    if registry.is_own(configs[0].family):
+    if configs[0].is_own:
         return 1
     summary = DatasetSummary.of(dataset)
     shape, data = dataset.input_shape, data_size(summary)

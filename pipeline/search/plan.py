@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipeline.datasets.summary import DatasetSummary
-from pipeline.records import Device
+from pipeline.records import Device, is_own_family
 from pipeline.search import executors
 from pipeline.search.cohort_runner import CohortSettings
 from pipeline.search.cohort_sizing import (
@@ -38,7 +38,6 @@ from pipeline.search.space.strategies import SAMPLERS
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import models
 from pipeline.training.architecture import num_parameters
-from pipeline.training.own import registry
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def cohort_sizing(
         dataset: What a trial's cost depends on.
         device: What the workers train on; None for this machine's processor.
     """
-    if registry.is_own(chosen.family):
+    if is_own_family(chosen.family):
         # One by one, and as many at once as there are workers.
         return Sizing(options.workers, options.workers, 1)
     data = data_size(dataset)
@@ -160,6 +159,7 @@ def cohort_sizing(
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
         merging=merging,
+        workers=options.workers,
     )
     learns = chosen.sampler == SAMPLERS[0]
     return automatic(chosen.trials, len(chosen.references), load, learns=learns)

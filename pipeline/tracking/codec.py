@@ -34,7 +34,6 @@ from pipeline.records import (
     TrialOutcome,
 )
 from pipeline.training.models import taken_by
-from pipeline.training.own import registry
 from pipeline.training.techniques import further_hyperparameters
 
 MODEL_TAG = "model_uri"
@@ -103,7 +102,7 @@ def config_params(config: TrialConfig) -> dict[str, str]:
     Of a model of the user's own only those that it has: it may know no depth and no width.
     """
     values = config.as_dict()
-    if registry.is_own(config.family):
+    if config.is_own:
         counting = {"family", *taken_by(config.family)}
         values = {name: value for name, value in values.items() if name in counting}
     return {name: param_text(value) for name, value in values.items()}

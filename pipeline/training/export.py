@@ -27,7 +27,6 @@ from pipeline.training.architecture import (
 )
 from pipeline.training.layers import standardization
 from pipeline.training.optimizers import keras_optimizer
-from pipeline.training.own import registry
 from pipeline.training.own.checks import PROBED, check_outputs
 from pipeline.training.own.making import located, made, output_layers
 from pipeline.training.raw_inputs import with_encoding
@@ -75,7 +74,7 @@ def preprocessing(config: TrialConfig, dataset: Dataset) -> list[Any]:
     """Returns the input and the layers that take raw inputs to what the network was trained on."""
     if dataset.kind == "multi_hot":
         encoding = kl.CategoryEncoding(dataset.input_shape[0], "multi_hot")
-        own = without_padding(dataset.input_shape[0]) if registry.is_own(config.family) else []
+        own = without_padding(dataset.input_shape[0]) if config.is_own else []
         return [keras.Input((None,), dtype="int32", name="tokens"), encoding, *own]
     entrance = [keras.Input(dataset.input_shape, dtype="float32", name="inputs")]
     if config.standardize and dataset.mean is not None and dataset.deviation is not None:
@@ -99,7 +98,7 @@ def restore(
     Raises:
         ValueError: The weights are not those of this config.
     """
-    if registry.is_own(config.family):
+    if config.is_own:
         return _compiled(of_own(config, dataset, weights, output), config, output)
     model = build(config, dataset, output)
     remaining = [np.array(weight, dtype=np.float32) for weight in weights]

@@ -29,7 +29,7 @@ def options(folder):
 
 
 def test_what_is_searched_is_prepared_with_the_file_and_what_a_few_tries_say(options, folder):
-    text = TEMPLATE.replace("kernel_regularizer=keras.regularizers.L2(config.my_l2)", "")
+    text = TEMPLATE.replace("kernel_regularizer=keras.regularizers.L2(config.my_l2),", "")
     text = "print('it was run')\n" + text.replace("inputs =", "print('so was this')\n    inputs =")
     asked = options(text, workers=2, executor="processes", device="cpu")
     prepared = prepare(asked)

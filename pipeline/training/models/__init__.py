@@ -16,10 +16,15 @@ from functools import cache
 from typing import Any
 
 from pipeline.errors import InputError, closest
-from pipeline.records import TrialConfig
+from pipeline.records import TrialConfig, is_own_family
 from pipeline.training.architecture import Layer
 from pipeline.training.own import registry
-from pipeline.training.technique_forms import LossTerm, NetworkInput, WeightUpdate
+from pipeline.training.technique_forms import (
+    ExampleWeights,
+    LossTerm,
+    NetworkInput,
+    WeightUpdate,
+)
 from pipeline.training.techniques import TECHNIQUES, hyperparameters
 
 Family = Callable[[TrialConfig, tuple[int, ...]], tuple[Layer, ...]]
@@ -51,7 +56,7 @@ def hyperparameters_of(name: str) -> frozenset[str]:
     Raises:
         InputError: There is no such family, or it does not say what it takes.
     """
-    if registry.is_own(name):
+    if is_own_family(name):
         return _of_own(name)
     every, taken = hyperparameters(), getattr(_module(name), "HYPERPARAMETERS", None)
     if taken is None or not set(taken) <= every.keys():
@@ -72,12 +77,12 @@ def padded_in(name: str) -> tuple[str, ...]:
     Raises:
         InputError: There is no such family.
     """
-    return () if registry.is_own(name) else tuple(getattr(_module(name), "PADDED", ()))
+    return () if is_own_family(name) else tuple(getattr(_module(name), "PADDED", ()))
 
 
 def taken_by(name: str) -> frozenset[str]:
     """Returns the hyperparameters that count in a family; all of them in one that is not there."""
-    if name not in names() and not registry.is_own(name):
+    if name not in names() and not is_own_family(name):
         return frozenset(hyperparameters())
     return hyperparameters_of(name)
 
@@ -87,7 +92,7 @@ def _of_own(name: str) -> frozenset[str]:
     every = hyperparameters()
     networks = {key for key, entry in every.items() if entry.of_family}
     for technique in TECHNIQUES.values():
-        if not isinstance(technique.form, LossTerm | NetworkInput | WeightUpdate):
+        if not isinstance(technique.form, ExampleWeights | LossTerm | NetworkInput | WeightUpdate):
             networks |= {entry.name for entry in technique.hyperparameters}
     return frozenset((every.keys() - networks) | registry.taken_by(name))
 
@@ -98,7 +103,7 @@ def layers_of(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer,
     Raises:
         InputError: There is no such family, or it cannot take such inputs.
     """
-    if registry.is_own(config.family):
+    if config.is_own:
         return (registry.size_of(config.family),)
     return family(config.family)(config, input_shape)
 

@@ -96,7 +96,11 @@ def where(error: BaseException, family: OwnFamily) -> str:
             line = frame.lineno
     place = family.file if line is None else f"{family.file}, line {line}"
     # Keras's own messages go on for a page.
-    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    said: Any = error
+    if isinstance(error, SyntaxError):
+        said = error.msg  # without the place, which is said already
+    elif isinstance(error, KeyError) and error.args:
+        said = error.args[0]  # without quotes
     text = " ".join(str(said).split())[:400]
     return (
         f"{place}: {type(error).__name__}: {text}" if text else f"{place}: {type(error).__name__}"

@@ -80,11 +80,6 @@ class OwnFamily:
         }
 
 
-def is_own(family: str) -> bool:
-    """Whether a family's name is one of the user's own: those of ours are words."""
-    return ".py:" in family
-
-
 def family_of(option: str) -> OwnFamily:
     """Returns the family that ``--family`` names; its file is read and hashed, not run.
 
