@@ -70,7 +70,7 @@ DOORS = {
         "report/figures/names.py",
     },
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/storage.py", "search/samplers.py"},
+    "optuna": {"search/study.py", "search/storage.py", "search/samplers.py", "search/journal.py"},
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
@@ -88,7 +88,7 @@ LAZY = {"PIL", "jax", "keras", "matplotlib", "mlflow", "optuna", "pyarrow", "skl
 AT_ONCE = {
     "keras": {"training/"},
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/samplers.py"},
+    "optuna": {"search/study.py", "search/samplers.py", "search/journal.py"},
 }
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,19 +63,20 @@ class Span:
 
 
 def search_span(
-    estimate: Estimate, configs: Sequence[TrialConfig], workers: int, together: float
+    estimate: Estimate, configs: Iterable[TrialConfig], workers: int, together: float
 ) -> Span:
     """Returns how long training these trials takes, what is done beside it included.
 
     Args:
         estimate: With a timing at least.
-        configs: The trials'.
+        configs: The trials'; a ``Counter`` says of each how often.
         workers: Cohorts at once.
         together: Trials in a cohort, on average.
     """
-    most = estimate.seconds(configs, workers, together)
+    times = Counter(configs)
+    most = estimate.seconds(times, workers, together)
     assert most is not None
-    beside = Span(*(seconds * len(configs) for seconds in TRIAL_SECONDS))
+    beside = Span(*(seconds * times.total() for seconds in TRIAL_SECONDS))
     return Span(LEAST_SHARE * most, SLOWER * most) + beside
 
 

@@ -36,6 +36,31 @@ def pruner_of(name: str) -> optuna.pruners.BasePruner:
     """
     if name == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.PercentilePruner(
-        90, n_startup_trials=5, n_warmup_steps=10, interval_steps=10
-    )
+    return LenientPruner()
+
+
+WARMUP_STEPS, INTERVAL_STEPS = 10, 10
+"""The first epoch at which a trial may be pruned, counted from 0, and how often after it."""
+
+
+class LenientPruner(optuna.pruners.PercentilePruner):
+    """Optuna's, with the project's constants; it reads the study only where it may prune.
+
+    Optuna's reads all trials of a study at every epoch of each, and then looks whether it is one at
+    which it decides.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            90, n_startup_trials=5, n_warmup_steps=WARMUP_STEPS, interval_steps=INTERVAL_STEPS
+        )
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        """Returns whether to prune, as Optuna's does."""
+        step = trial.last_step
+        if step is None or step < WARMUP_STEPS:
+            return False
+        begun = step - (step - WARMUP_STEPS) % INTERVAL_STEPS
+        if any(begun <= earlier < step for earlier in trial.intermediate_values):
+            return False
+        return bool(super().prune(study, trial))

@@ -25,6 +25,8 @@ from pipeline.search.space.points import config_of, untried
 from pipeline.search.space.sequences import SEQUENCES
 from pipeline.search.space.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, Note, notices_off, open_storage, storage_errors
+from pipeline.training.own import registry
+from pipeline.training.own.registry import KEY as OWN
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 KEPT = ("validation_per_epoch",)
@@ -68,6 +70,7 @@ class Study:
         self._asked: dict[int, tuple[optuna.Trial, Suggestion]] = {}
         self._tried: set[TrialConfig] = set()
         self._heartbeat: Heartbeat | None = None
+        self._may_wait = True
         listed = SEQUENCES.get(space.sampler)
         self._points = listed(space, trial_seed(seed, 2**20)) if listed else None
 
@@ -103,6 +106,7 @@ class Study:
             self._resume(references)
 
     def _resume(self, references: bool) -> None:
+        self._may_wait = True
         trials = self._study.get_trials(deepcopy=False)
         all_stale = self._close_running(trials)
         # Those of earlier commands, too: tracking may not have heard of them before the next kill.
@@ -180,7 +184,11 @@ class Study:
         return self._study.ask()
 
     def _is_waiting(self) -> bool:
-        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        """Whether a trial is enqueued; once none is, only this object enqueues one, and asks."""
+        if self._may_wait:
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            self._may_wait = bool(waiting)
+        return self._may_wait
 
     def _suggested(self, trial: optuna.Trial) -> TrialConfig:
         reference = self._references.get(trial.user_attrs.get("name") or "")
@@ -300,6 +308,8 @@ def open_study(
     old = study.user_attrs.get("definition")
     if old is None:
         study.set_user_attr("definition", dict(definition))
+    elif registry.was_changed(old, definition):
+        raise StudyChangedError(f"study '{name}': {registry.changed(definition[OWN]['file'])}")
     elif changed := changes(old, as_begun(old, definition)):
         raise StudyChangedError(
             f"study '{name}' exists with another definition ({'; '.join(changed)}): its trials "

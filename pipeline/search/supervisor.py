@@ -9,6 +9,7 @@ whenever this process is killed.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.formatting import duration
 from pipeline.records import Cohort, EpochReport, StepTiming, StudyRecord, Trial, TrialOutcome
 from pipeline.search.cohort_runner import CohortRunner, RunningCohort
-from pipeline.search.cohort_sizing import grouped
-from pipeline.search.cost import Estimate, typical_configs
+from pipeline.search.cost import SAMPLED_CONFIGS, Estimate, repeated, typical_configs
 from pipeline.search.dashboard import user_attributes
 from pipeline.search.executors.interface import Event, Executor, Finished, Progressed
 from pipeline.search.foreseen import Span, report_span, search_span
@@ -78,7 +78,7 @@ class Supervisor:
         self._pruned: dict[int, int] = {}
         self._started: dict[int, float] = {}
         self._failures = FailureCount(plan.max_failures)
-        self._typical = typical_configs(plan.space, plan.trials)
+        self._typical = typical_configs(plan.space, min(plan.trials, SAMPLED_CONFIGS))
         self._left: Span | None = None
         self._mean_cohort_size = 1.0
 
@@ -113,7 +113,7 @@ class Supervisor:
     @property
     def verdicts(self) -> dict[int, Verdict]:
         """The verdict of every trial, judged by all that ended so far."""
-        return dict(self._leaderboard.selection.verdicts)
+        return self._leaderboard.verdicts()
 
     def _check_time(self) -> None:
         limit = self.plan.timeout_seconds
@@ -153,7 +153,7 @@ class Supervisor:
         suggestions = [self.study.ask() for _ in range(count)]
         self._suggestions |= {suggestion.number: suggestion for suggestion in suggestions}
         trials = [Trial(s.number, s.config, s.seed) for s in suggestions]
-        groups = grouped(trials, sizing.cohort(before))
+        groups = sizing.cohorts(trials, before)
         self._cohorts.add(groups)
         if groups:
             self._mean_cohort_size = len(trials) / len(groups)
@@ -272,7 +272,7 @@ class Supervisor:
 
     def _track_and_tell(self, outcome: TrialOutcome, run_id: str | None) -> None:
         suggestion = self._suggestions.pop(outcome.number)
-        judged = self._leaderboard.selection.verdicts[outcome.number]
+        judged = self._leaderboard.verdict(outcome.number)
         verdict = judged.name
         keep = self._leaderboard.needs_weights(outcome.number)
         self.study_run.trial_finished(outcome, verdict, keep_weights=keep)
@@ -292,11 +292,14 @@ class Supervisor:
             return search_span(estimate, configs, workers, self._mean_cohort_size)
         configs += [trial.config for group in cohorts.waiting for trial in group]
         missing = self.plan.trials - self.study.num_ended - self.study.num_running
-        known = self._leaderboard.names | {s.name for s in self._suggestions.values()}
-        references = [r.config for r in self.plan.space.references if r.name not in known]
+        asked = {s.name for s in self._suggestions.values()}
+        known = self._leaderboard.names
+        every = self.plan.space.references
+        references = [r.config for r in every if r.name not in known and r.name not in asked]
         configs += references[:missing]
-        configs += self._typical[: max(missing - len(references), 0)]
-        return search_span(estimate, configs, workers, self._mean_cohort_size)
+        times = Counter(configs)
+        times.update(repeated(self._typical, missing - len(references)))
+        return search_span(estimate, times, workers, self._mean_cohort_size)
 
     def _show(self) -> None:
         running = tuple(

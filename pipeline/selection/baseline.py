@@ -29,7 +29,8 @@ def baseline_of(
     """Returns the unregularized baseline of a study; None where no trial without techniques is.
 
     It is the reference of the name :data:`BASELINE`, else the best trial without any technique. A
-    reference of that name that uses a technique, or was not measured, is no baseline.
+    reference of that name that uses a technique, or was not measured, is no baseline. What a model
+    of the user's own does to overfit less is not known: only that reference is one there.
 
     Args:
         study: The study.
@@ -38,4 +39,5 @@ def baseline_of(
     # A regularized "baseline" would make every effect of a technique look smaller than it is.
     plain = [trial for trial in study.trials if is_measured(trial) and not used(trial.config)]
     named = [trial for trial in plain if trial.name == BASELINE]
+    plain = [trial for trial in plain if not trial.config.is_own]
     return min(named or plain, key=quality, default=None)

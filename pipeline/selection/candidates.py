@@ -63,7 +63,7 @@ class Candidates:
     @cached_property
     def best(self) -> int:
         """Index of the smallest val_ce; ties: fewer parameters, then the smaller number."""
-        return int(np.lexsort((self.numbers, self.num_parameters, self.val_ce))[0])
+        return best_of(self.numbers, self.num_parameters, self.val_ce)
 
     def drop(self, numbers: Collection[int]) -> Candidates:
         """Returns the candidates but for those of these numbers."""
@@ -83,6 +83,11 @@ class Candidates:
             epochs=self.epochs[rows],
             log10_p_guessing=self.log10_p_guessing[rows],
         )
+
+
+def best_of(numbers: np.ndarray, num_parameters: np.ndarray, val_ce: np.ndarray) -> int:
+    """Returns the index of the smallest val_ce; ties: fewer parameters, then the smaller number."""
+    return int(np.lexsort((numbers, num_parameters, val_ce))[0])
 
 
 def finalist_candidates(finalists: Sequence[Finalist]) -> Candidates:
@@ -122,8 +127,8 @@ def study_candidates(study: StudyRecord) -> tuple[Candidates | None, dict[int, s
     reasons = {trial.number: why_unusable(trial) for trial in trials}
     chosen = [trial for trial in trials if reasons[trial.number] is None]
     excluded = {number: reason for number, reason in reasons.items() if reason is not None}
-    _check_splits(study, chosen)
-    return (_stack(chosen) if chosen else None), excluded
+    check_splits(study, chosen)
+    return (stacked(chosen) if chosen else None), excluded
 
 
 def worse_than_best(candidates: Candidates, settings: RuleSettings) -> dict[int, str]:
@@ -196,7 +201,12 @@ def _not_finite(measured: Measurement) -> str:
     return ", ".join(name for name in names if not np.isfinite(getattr(measured, name)))
 
 
-def _check_splits(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+def check_splits(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    """Checks that usable trials were measured on the study's split.
+
+    Raises:
+        SplitMismatchError: One was not, or a file of its results is damaged.
+    """
     strangers = [trial for trial in trials if trial.split_id != study.split_id]
     if strangers:
         found = ", ".join(f"trial {t.number} on '{t.split_id}'" for t in strangers[:3])
@@ -215,7 +225,8 @@ def _check_splits(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         )
 
 
-def _stack(trials: Sequence[TrialRecord]) -> Candidates:
+def stacked(trials: Sequence[TrialRecord]) -> Candidates:
+    """Returns usable trials as candidates, in the order given."""
     measured = [t.measurement for t in trials if t.measurement is not None]
     parts = [t.validation for t in trials if t.validation is not None]
     return Candidates(

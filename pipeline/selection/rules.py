@@ -311,8 +311,17 @@ def _among_the_best(
 
 def by_gap(candidates: Candidates) -> list[int]:
     """Returns indices, smallest gap first; ties: smaller val_ce, fewer parameters, number."""
-    steps = (candidates.gap_ce.clip(0.0) / GAP_STEP).round()
-    return _sorted_by(candidates.numbers, candidates.num_parameters, candidates.val_ce, steps)
+    return gap_order(
+        candidates.numbers, candidates.num_parameters, candidates.val_ce, candidates.gap_ce
+    )
+
+
+def gap_order(
+    numbers: np.ndarray, num_parameters: np.ndarray, val_ce: np.ndarray, gap_ce: np.ndarray
+) -> list[int]:
+    """Returns the same of trials of which no more is at hand, an entry of each array per trial."""
+    steps = (gap_ce.clip(0.0) / GAP_STEP).round()
+    return _sorted_by(numbers, num_parameters, val_ce, steps)
 
 
 def _by_val_ce(candidates: Candidates) -> list[int]:

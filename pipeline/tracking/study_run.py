@@ -92,6 +92,7 @@ class StudyRun:
         self._runs = ChildRuns(client, parent, children, role)
         self._channel: Channel = Direct(self._runs.deliver)
         self._written = {number: WrittenRun.of(run) for number, run in children.items()}
+        self._kept = {number for number, written in self._written.items() if written.has_weights}
         cohorts = [int(run.data.tags.get("cohort", -1)) for run in children.values()]
         self.next_cohort = 1 + max(cohorts, default=-1)
 
@@ -258,6 +259,8 @@ class StudyRun:
             parcel.delivered = True
         kept = written.has_weights or WEIGHTS_FILE in files
         self._written[number] = WrittenRun(status, kept, written.new_run)
+        if kept:
+            self._kept.add(number)
 
     def close_stale(
         self,
@@ -289,10 +292,11 @@ class StudyRun:
             Message(number, action, tags={"weights": "dropped"}, dropped=(WEIGHTS_FILE,))
         )
         self._written[number].has_weights = False
+        self._kept.discard(number)
 
     def kept_weights(self) -> tuple[int, ...]:
         """Returns the numbers of the trials whose weights are kept."""
-        return tuple(number for number, written in self._written.items() if written.has_weights)
+        return tuple(sorted(self._kept))
 
     def _of(self, number: int) -> WrittenRun:
         """Returns what was written of a trial that was started."""

@@ -25,7 +25,7 @@ from pipeline.datasets.dataset import RawColumn
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import MODEL_TAG
 from pipeline.tracking.models.champion import CHAMPION
-from pipeline.tracking.models.flavor import NamedColumns, described_columns
+from pipeline.tracking.models.flavor import CheckedInputs, described_columns
 from pipeline.tracking.views import offer_views
 
 CLASSES_KEY = "class_names"
@@ -38,6 +38,8 @@ PICTURES_KEY = "pictures"
 """Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
 DECIMAL_KEY = "decimal"
 """Key of a logged model's metadata: the decimal mark of the text file that it was trained on."""
+TENSOR_KEY = "tensor"
+"""Key of a logged model's metadata: kind, shape and range of the one array that it takes."""
 LOCKED_TAG = "locked_choice"
 """Tag of a version: hash of the locked choice that it is delivered for."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
@@ -63,6 +65,7 @@ def register_model(
     columns: Sequence[RawColumn] = (),
     pictures: Mapping[str, Any] | None = None,
     decimal: str | None = None,
+    tensor: Mapping[str, Any] | None = None,
     locked: str = "",
 ) -> str:
     """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
@@ -86,6 +89,8 @@ def register_model(
         columns: What the columns hold, where the model takes raw values by name.
         pictures: What pictures are turned into, in plain values, where it was trained on files.
         decimal: The decimal mark of the text file that it was trained on; None where it says none.
+        tensor: ``Dataset.raw_tensor``, where it takes one array; so what is served is checked
+            against what training saw, and cast.
         locked: Hash of the locked choice that the model is delivered for; empty for none.
     """
     client = client.doing("register the model")
@@ -99,6 +104,7 @@ def register_model(
             COLUMNS_KEY: described_columns(columns),
             PICTURES_KEY: dict(pictures or {}),
             DECIMAL_KEY: decimal,
+            TENSOR_KEY: dict(tensor or {}),
         }
         with as_mlflows_default(client.tracking_uri):
             signature = _signature(model, example_input)
@@ -146,7 +152,9 @@ def _log_model(
         artifact_path=None,
         name="model",
         model_id=entry.model_id,
-        flavor=NamedColumns(flavor, described[FEATURES_KEY], described[COLUMNS_KEY]),
+        flavor=CheckedInputs(
+            flavor, described[FEATURES_KEY], described[COLUMNS_KEY], described[TENSOR_KEY] or None
+        ),
         run_id=run_id,
         model=model,
         signature=signature,
