@@ -20,6 +20,7 @@ LAYERS = (
     (
         "pipeline",
         "pipeline.callable_module",
+        "pipeline.collection",
         "pipeline.environment",
         "pipeline.errors",
         "pipeline.formatting",

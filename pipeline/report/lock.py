@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.datasets import Dataset
 from pipeline.formatting import between, decimal
 from pipeline.records import TestResult, TestResults
 from pipeline.report.finalist_json import finalist_json
+from pipeline.report.render.kept import kept_page
 from pipeline.report.report import Report, Size
 from pipeline.selection.records import MEDIAN, Finalist, RuleSettings
 from pipeline.selection.rules import find_rule
@@ -197,8 +198,18 @@ def locked_report(store: Tracking, report: Report) -> Report:
         sizes=_sizes(store, run_id) if registered else {},
         test_examples=store.read_test_examples(run_id) if tested else None,
         other_reads=store.reads_by_other_studies(run_id) if tested else {},
+        kept=kept_pages(store, run_id),
     )
     return shown if shown.model_uri is None else with_alias(store, shown)
+
+
+def kept_pages(store: Tracking, run_id: str) -> Callable[[Report, str], str | None]:
+    """Returns what finds a page that MLflow keeps of a report, for ``Report.kept``."""
+
+    def kept(report: Report, page: str) -> str | None:
+        return kept_page(report, page, lambda name: store.read_file(run_id, f"report/{name}"))
+
+    return kept
 
 
 def with_alias(store: Tracking, report: Report) -> Report:

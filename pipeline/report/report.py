@@ -6,8 +6,9 @@ themselves, so that every part of a page means the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipeline.records import (
     Measurement,
@@ -56,6 +57,8 @@ class Report:
         test_examples: Their results per test example; None before the test part was read.
         sizes: ``delivered`` and ``one training`` -> size and speed; empty until it is registered.
         other_reads: Other study -> how often it read the same test part.
+        kept: Returns, for a report and a format, the page that was kept of exactly that report;
+            None where there is none. It is no part of what a page shows.
     """
 
     study: StudyRecord
@@ -71,6 +74,7 @@ class Report:
     sizes: Mapping[str, Size] = field(default_factory=dict)
     test_examples: TestExamples | None = None
     other_reads: Mapping[str, int] = field(default_factory=dict)
+    kept: Callable[[Report, str], str | None] | None = field(default=None, compare=False)
 
     @property
     def winner(self) -> TrialRecord | None:
@@ -82,7 +86,7 @@ class Report:
         """The best-validation trial: of the finalists, where there are any, by their means."""
         return self.trial(self.selection.reference)
 
-    @property
+    @cached_property
     def baseline(self) -> TrialRecord | None:
         """The unregularized baseline of the study (``selection.baseline``)."""
         return baseline_of(self.study, used)
@@ -133,4 +137,8 @@ class Report:
 
     def trial(self, number: int | None) -> TrialRecord | None:
         """Returns the trial of this number, or None."""
-        return next((trial for trial in self.study.trials if trial.number == number), None)
+        return None if number is None else self._trials.get(number)
+
+    @cached_property
+    def _trials(self) -> Mapping[int, TrialRecord]:
+        return {trial.number: trial for trial in self.study.trials}

@@ -30,6 +30,7 @@ from pipeline.report.lock import (
 )
 from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
+from pipeline.report.render.kept import KEPT_FILE, record_of
 from pipeline.report.report import Report
 from pipeline.search.study_lock import study_locked
 from pipeline.selection.averages import Average
@@ -268,8 +269,8 @@ class ReportRun:
         keys = finalist_trainings(self.study, self.first, compared_trials(self.study))
         if not keys:
             return keys, {}, ()
-        trained = self.store.read_finalists(self.study)
-        return keys, trained, self.store.with_probabilities(self.study)
+        found = self.store.read_finalists(self.study)
+        return keys, found.trained, found.with_probabilities
 
     def _restore(self, report: Report, dataset: Dataset) -> dict[int, Restored]:
         """Returns the models to measure on the test part, by trial number, checked on validation.
@@ -326,7 +327,8 @@ class ReportRun:
         from pipeline.report.publication import finding
 
         done = locked_report(store, report)
-        store.log_report(run_id, pages_of(done))
+        pages = pages_of(done)
+        store.log_report(run_id, pages | {KEPT_FILE: record_of(done, pages)})
         if (found := finding(done)) is not None:
             store.publish(run_id, found)
         store.set_tag(run_id, REPORTED_TAG, digest)

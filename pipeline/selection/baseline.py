@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
@@ -36,8 +36,14 @@ def baseline_of(
         study: The study.
         used: Returns the techniques that a config uses: ``training.techniques.used``.
     """
+
     # A regularized "baseline" would make every effect of a technique look smaller than it is.
-    plain = [trial for trial in study.trials if is_measured(trial) and not used(trial.config)]
-    named = [trial for trial in plain if trial.name == BASELINE]
-    plain = [trial for trial in plain if not trial.config.is_own]
-    return min(named or plain, key=quality, default=None)
+    def best(trials: Iterable[TrialRecord]) -> TrialRecord | None:
+        plain = (trial for trial in trials if is_measured(trial) and not used(trial.config))
+        return min(plain, key=quality, default=None)
+
+    # Most studies have one of the name: then the techniques of no other trial need a look.
+    named = best(trial for trial in study.trials if trial.name == BASELINE)
+    if named is not None:
+        return named
+    return best(trial for trial in study.trials if not trial.config.is_own)

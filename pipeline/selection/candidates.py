@@ -20,7 +20,11 @@ from pipeline.errors import SplitMismatchError
 from pipeline.formatting import decimal
 from pipeline.records import Measurement, StudyRecord, TrialRecord
 from pipeline.selection.records import Finalist, RuleSettings
-from pipeline.selection.statistics import paired_standard_error
+from pipeline.selection.statistics import paired_standard_errors
+
+TOGETHER = 64
+"""Candidates that are held against the best one at once: their differences per example take memory.
+"""
 
 
 @dataclass(frozen=True)
@@ -140,32 +144,35 @@ def worse_than_best(candidates: Candidates, settings: RuleSettings) -> dict[int,
     """
     best = candidates.best
     ce_floor = settings.tau * float(candidates.val_ce[best])
+    ce = _excesses(candidates.nll, best, settings.k, ce_floor)
+    accuracy = _excesses(-candidates.correct, best, settings.k, settings.tau_accuracy)
+    worse = (ce[0] > ce[1]) | (accuracy[0] > accuracy[1])
+    worse[best] = False
     reasons = {}
-    for index, number in enumerate(candidates.numbers.tolist()):
-        if index == best:
-            continue
+    for index in np.flatnonzero(worse).tolist():
         parts = []
-        excess, margin = _excess(candidates.nll, index, best, settings.k, ce_floor)
-        if excess > margin:
-            parts.append(_worse("cross-entropy", candidates.val_ce, (index, best), margin))
-        excess, margin = _excess(
-            -candidates.correct, index, best, settings.k, settings.tau_accuracy
-        )
-        if excess > margin:
+        if ce[0][index] > ce[1][index]:
+            parts.append(_worse("cross-entropy", candidates.val_ce, (index, best), ce[1][index]))
+        if accuracy[0][index] > accuracy[1][index]:
+            margin = accuracy[1][index]
             parts.append(_worse("accuracy", candidates.val_accuracy, (index, best), margin))
-        if parts:
-            reasons[number] = "; ".join(parts)
+        reasons[int(candidates.numbers[index])] = "; ".join(parts)
     return reasons
 
 
-def _excess(
-    values: np.ndarray, index: int, best: int, k: float, floor: float
-) -> tuple[float, float]:
-    """Returns how much worse ``index`` is than ``best``, and how much is allowed."""
-    error = paired_standard_error(values[index], values[best])
-    # With one example the error is unknown: only the fixed margin counts.
-    margin = max(k * error if np.isfinite(error) else 0.0, floor)
-    return float((values[index] - values[best]).mean()), margin
+def _excesses(
+    values: np.ndarray, best: int, k: float, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how much worse each candidate is than the best, and how much is allowed."""
+    excess, margin = np.zeros(len(values)), np.zeros(len(values))
+    for start in range(0, len(values), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        difference = values[part] - values[best]
+        errors = paired_standard_errors(difference)
+        excess[part] = difference.mean(axis=(1, 2))
+        # With one example the error is unknown: only the fixed margin counts.
+        margin[part] = np.maximum(np.where(np.isfinite(errors), k * errors, 0.0), floor)
+    return excess, margin
 
 
 def _worse(what: str, values: np.ndarray, pair: tuple[int, int], margin: float) -> str:

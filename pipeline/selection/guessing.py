@@ -23,7 +23,6 @@ statistic, 1951). docs/experiments.md (2026-11-26) has its errors and its power.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 
 SURE = 1e-6
@@ -43,6 +42,9 @@ def log10_p_guessing(
         confidence: ``[num_examples]``, its probability.
         shares: ``[num_classes]``, the classes' shares among these examples' labels.
     """
+    # Here: it takes half a second to import, and who only reads a study minimizes nothing.
+    from scipy.optimize import minimize_scalar
+
     sure = np.clip(np.asarray(confidence, dtype=np.float64), SURE, 1.0 - SURE)
     hit, miss = -np.log(sure), np.log(max(len(shares) - 1, 1)) - np.log1p(-sure)
     share = shares[predicted]

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.records import StudyRecord, TrialRecord
 from pipeline.selection.candidates import (
+    TOGETHER,
     Candidates,
     best_of,
     check_splits,
@@ -25,9 +26,6 @@ from pipeline.selection.records import RuleSettings, Verdict
 from pipeline.selection.rules import gap_order
 from pipeline.selection.skill import Evidence, evidence_of
 from pipeline.selection.verdicts import verdict_of
-
-TOGETHER = 64
-"""Trials that are held against the best one at once: their results per example take memory."""
 
 
 class Standings:

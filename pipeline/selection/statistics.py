@@ -128,6 +128,22 @@ def paired_standard_error(first: ArrayLike, second: ArrayLike) -> float:
     return float(np.sqrt(variance))
 
 
+def paired_standard_errors(differences: np.ndarray) -> np.ndarray:
+    """Returns :func:`paired_standard_error` of many models at once: float64 [num_models].
+
+    Args:
+        differences: [num_models, num_seeds, num_examples], of each model's results from those of
+            the one that it is compared with. NaN where there is one example.
+    """
+    _, num_seeds, num_examples = differences.shape
+    if num_examples < 2:
+        return np.full(len(differences), np.nan)
+    variance = differences.mean(axis=1).var(axis=1, ddof=1) / num_examples
+    if num_seeds > 1:
+        variance = variance + differences.mean(axis=2).var(axis=1, ddof=1) / num_seeds
+    return np.asarray(np.sqrt(variance))
+
+
 def normal_interval(mean: float, error: float) -> Interval:
     """The normal 95% interval, mean +- 1.96 standard errors."""
     return Interval(mean - Z_95 * error, mean + Z_95 * error)

@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-import threading
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from io import BytesIO
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -33,6 +33,7 @@ from pipeline.records import (
     TrialConfig,
     TrialOutcome,
 )
+from pipeline.tracking.npz import unpacked
 from pipeline.training.models import taken_by
 from pipeline.training.techniques import further_hyperparameters
 
@@ -116,7 +117,7 @@ def config_from_params(params: Mapping[str, str]) -> TrialConfig:
     Raises:
         TrackingError: A param does not read as its hyperparameter's type.
     """
-    hints = {name: hint for name, hint in get_type_hints(TrialConfig).items() if name != "more"}
+    hints = {name: hint for name, hint in _hints_of(TrialConfig).items() if name != "more"}
     hints |= {name: entry.kind for name, entry in further_hyperparameters().items()}
     values = {}
     for name, hint in hints.items():
@@ -129,6 +130,12 @@ def config_from_params(params: Mapping[str, str]) -> TrialConfig:
                     "this program, or was changed since"
                 ) from None
     return TrialConfig(**values)
+
+
+@cache
+def _hints_of(record: type) -> dict[str, Any]:
+    """Returns the types of a record's fields, which Python reads from their text each time."""
+    return get_type_hints(record)
 
 
 def _value_of(text: str, hint: Any) -> Any:
@@ -224,7 +231,7 @@ def measurement_from(metrics: Mapping[str, float], tags: Mapping[str, str]) -> M
     if "best_epoch" not in metrics:
         return None
     values: dict[str, Any] = {"diverged": tags.get("diverged") == "true"}
-    hints = get_type_hints(Measurement)
+    hints = _hints_of(Measurement)
     for entry in fields(Measurement):
         if entry.name in metrics:
             value = finite_or_infinite(metrics[entry.name])
@@ -256,7 +263,7 @@ def pack_results(outcome: TrialOutcome) -> bytes | None:
 
 def unpack_results(data: bytes) -> tuple[PerExample | None, dict[str, tuple[float, ...]]]:
     """Returns the per-example results (or None) and the curves of a ``validation.npz``."""
-    arrays = _unpacked(data)
+    arrays = unpacked(data)
     curves = {
         name.removeprefix(_CURVE_KEY): tuple(values.tolist())
         for name, values in arrays.items()
@@ -286,7 +293,7 @@ def pack_test_examples(examples: TestExamples) -> bytes:
 
 def unpack_test_examples(data: bytes) -> TestExamples:
     """Returns what such a file holds."""
-    arrays = _unpacked(data)
+    arrays = unpacked(data)
     keys = dict.fromkeys(name.rpartition(":")[0] for name in arrays if ":" in name)
     found = {
         key: PerExample(**{name: arrays[f"{key}:{name}"] for name in _PER_EXAMPLE}) for key in keys
@@ -313,17 +320,6 @@ def _packed(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-_PARSING = threading.Lock()
-
-
-def _unpacked(data: bytes) -> dict[str, np.ndarray]:
-    """Returns the arrays of an npz file; nothing in it is unpickled."""
-    # NumPy parses an array header with ``ast``, which Python 3.11 cannot do in two threads at once
-    # (SystemError: AST constructor recursion depth mismatch); trials are read in several.
-    with _PARSING, np.load(BytesIO(data), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def pack_weights(weights: Sequence[np.ndarray]) -> bytes:
     """Returns weights as an npz file, in their order; floats as float32, not compressed."""
     arrays = {f"{index:04d}": _single(array) for index, array in enumerate(weights)}
@@ -334,7 +330,7 @@ def pack_weights(weights: Sequence[np.ndarray]) -> bytes:
 
 def unpack_weights(data: bytes) -> tuple[np.ndarray, ...]:
     """Returns the weights of such a file, in their order."""
-    arrays = _unpacked(data)
+    arrays = unpacked(data)
     return tuple(arrays[name] for name in sorted(arrays))
 
 
@@ -351,7 +347,7 @@ def pack_probabilities(probabilities: Probabilities) -> bytes:
 
 def unpack_probabilities(data: bytes) -> Probabilities:
     """Returns what such a file holds."""
-    arrays = _unpacked(data)
+    arrays = unpacked(data)
     num_train = int(arrays.pop("num_train"))
     return Probabilities(**arrays, num_train=num_train)
 

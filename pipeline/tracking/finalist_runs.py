@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from pipeline.selection.averages import Average, average
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import PROBABILITIES_FILE, PROBABILITIES_TAG, unpack_probabilities
 from pipeline.tracking.queries import FINALIST_ROLE, finalists_of
-from pipeline.tracking.read import READERS, read_trial
+from pipeline.tracking.read import READERS, read_trials
 from pipeline.tracking.study_run import StudyRun
 
 CUT_OFF = "the report was killed while it ran"
@@ -44,24 +44,33 @@ def open_finalists(client: Client, run_id: str) -> StudyRun:
     return StudyRun(client, parent, {}, role=FINALIST_ROLE)
 
 
-def read_finalists(client: Client, study: StudyRecord) -> Mapping[tuple[int, int], TrialRecord]:
-    """Returns the study's finalists by trial number and seed.
+@dataclass(frozen=True)
+class Finalists:
+    """The trainings with several seeds that a study has.
+
+    Attributes:
+        trained: Trial number and seed -> the training that counts.
+        with_probabilities: Their runs that keep the probabilities of every class; those of older
+            versions do not.
+    """
+
+    trained: Mapping[tuple[int, int], TrialRecord]
+    with_probabilities: frozenset[str] = frozenset()
+
+
+def read_finalists(client: Client, study: StudyRecord) -> Finalists:
+    """Returns the study's finalists, by one query.
 
     Of several trainings of one seed the last complete one counts, and the last where none is. Those
     of another split, and of trials that the study does not have, are left out.
     """
     if study.run_id is None:
-        return {}
+        return Finalists({})
     client = client.doing("read the finalists")
     trials = {trial.number: trial for trial in study.trials}
     runs = finalists_of(client, [client.get_run(study.run_id)])
-    with ThreadPoolExecutor(READERS) as readers:
-        records = list(
-            readers.map(
-                lambda run: read_trial(client, int(run.data.tags["trial"]), run),
-                [run for run in runs if run.data.params],
-            )
-        )
+    described = [(int(run.data.tags["trial"]), run) for run in runs if run.data.params]
+    records = read_trials(client, described)
     seeds = {run.info.run_id: int(run.data.tags["seed"]) for run in runs}
     found: dict[tuple[int, int], TrialRecord] = {}
     for record in records:
@@ -72,17 +81,8 @@ def read_finalists(client: Client, study: StudyRecord) -> Mapping[tuple[int, int
             continue
         if key not in found or (found[key].state, record.state) == ("FAIL", "COMPLETE"):
             found[key] = replace(record, name=trial.name)
-    return found
-
-
-def with_probabilities(client: Client, study: StudyRecord) -> frozenset[str]:
-    """Returns the runs of the study's finalists that keep the probabilities of every class.
-
-    Those of older versions do not.
-    """
-    client = client.doing("look for the finalists' probabilities")
-    runs = finalists_of(client, [client.get_run(str(study.run_id))])
-    return frozenset(run.info.run_id for run in runs if PROBABILITIES_TAG in run.data.tags)
+    kept = frozenset(run.info.run_id for run in runs if PROBABILITIES_TAG in run.data.tags)
+    return Finalists(found, kept)
 
 
 def read_averages(

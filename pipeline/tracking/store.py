@@ -42,7 +42,6 @@ class Tracking(Client):
     read_study = read.read_study
     deleted_trials = deleted.deleted_trials
     read_finalists = finalist_runs.read_finalists
-    with_probabilities = finalist_runs.with_probabilities
     read_averages = finalist_runs.read_averages
     read_selection = selection_record.read_selection
     test_reads = selection_record.test_reads

@@ -38,7 +38,7 @@ def bench(scripted_study):
 
         @property
         def trained(self):
-            return scripted_study.store.read_finalists(self.study)
+            return scripted_study.store.read_finalists(self.study).trained
 
         @property
         def runs(self):

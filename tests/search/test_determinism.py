@@ -132,7 +132,7 @@ def test_finalists_and_their_order_are_the_same_whatever_the_number_of_workers(s
         store, study = tracking.connect(), tracking.connect().read_study(study="digits")
         keys = finalist_trainings(study, select(study, RuleSettings(seeds=2, finalists=3)))
         train(store, study, keys, setup_of(store, study, load(spec), spec), lambda said: None)
-        trained = store.read_finalists(study)
+        trained = store.read_finalists(study).trained
         found.append((choice(record), keys, [repr(trained[key].measurement) for key in keys]))
     assert found[0] == found[1]
     assert len(found[0][1]) == 6 and len(set(found[0][2])) == 6

@@ -13,6 +13,7 @@ from pipeline.selection.statistics import (
     mean_interval,
     normal_interval,
     paired_standard_error,
+    paired_standard_errors,
     standard_error,
     wilson_interval,
 )
@@ -161,3 +162,16 @@ def test_calibration_error_by_hand_over_equal_mass_bins():
 def test_calibration_error_needs_a_thousand_examples():
     assert expected_calibration_error(np.full(999, 0.9), np.ones(999)) is None
     assert expected_calibration_error(np.full(1000, 0.9), np.ones(1000)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("num_seeds", "num_examples"), [(1, 50), (3, 50), (1, 2), (3, 1)])
+def test_paired_errors_of_many_models_are_those_of_each(num_seeds, num_examples):
+    values = np.random.default_rng(0).normal(size=(5, num_seeds, num_examples))
+    found = paired_standard_errors(values - values[2])
+    alone = [paired_standard_error(one, values[2]) for one in values]
+    if num_examples == 1:  # unknown either way
+        assert not np.isfinite(found).any()
+        assert not np.isfinite(alone).any()
+    else:
+        assert found == pytest.approx(alone, rel=1e-12, abs=1e-15)
+        assert found[2] == 0.0

@@ -167,7 +167,7 @@ def test_the_parent_opened_last_is_the_parent(open_study, client, second_parent,
     assert tracking.read_selection(new_id) == {"winner": 1}
     assert client.get_run(new_id).data.tags["selection_locked"] == digest
     assert tracking.read_test_result(new_id) == RESULT
-    assert list(tracking.read_finalists(record)) == [(1, 77)]
+    assert list(tracking.read_finalists(record).trained) == [(1, 77)]
     assert tracking.read_file(new_id, "report/gap.png") == b"PNG"
     assert tracking.read_file(new_id, "report/report.html") == b"<html>"
     assert tracking.read_test_examples(new_id).class_names == ("a", "b")

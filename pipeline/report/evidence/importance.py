@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from pipeline.records import StudyRecord, TrialRecord
 from pipeline.training.techniques import hyperparameters
@@ -135,6 +134,8 @@ def _importances(
     columns: Mapping[str, np.ndarray], values: np.ndarray, trials: Sequence[TrialRecord], seed: int
 ) -> tuple[float, tuple[Importance, ...]]:
     """Returns the forest's R squared on unseen trials, and what shuffling takes from it."""
+    from scipy import stats
+
     names, table = list(columns), np.stack(list(columns.values()), axis=1)
     ranks = stats.rankdata(values) / len(values)
     rng = np.random.default_rng(seed)

@@ -22,7 +22,7 @@ from pipeline.selection.candidates import Candidates, finalist_candidates, study
 from pipeline.selection.records import Confirmation, RuleSettings
 from pipeline.selection.rules import RULES
 from pipeline.selection.skill import no_better_than_chance
-from pipeline.selection.statistics import paired_standard_error
+from pipeline.selection.statistics import paired_standard_errors
 
 REPEATS = 200
 """Resamples: a share of one half is known to +- 0.035."""
@@ -88,7 +88,7 @@ def picks(candidates: Candidates, rule: RuleSettings, repeats: int, seed: int) -
 def _near(candidates: Candidates, rule: RuleSettings) -> Candidates:
     """Returns the candidates that some resample could make eligible: far ones cost memory."""
     nll, best = candidates.nll, candidates.best
-    error = np.array([paired_standard_error(row, nll[best]) for row in nll])
+    error = paired_standard_errors(nll - nll[best])
     margin = 2 * np.maximum(max(rule.k, 1.0) * error, rule.tau * candidates.val_ce[best])
     far = candidates.val_ce - candidates.val_ce[best] > margin + _FAR * error
     return candidates.take(np.flatnonzero(~far).tolist())

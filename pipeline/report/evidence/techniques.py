@@ -10,7 +10,7 @@ Source: Google's Deep Learning Tuning Playbook (isolation plots).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.records import StudyRecord, TrialConfig, TrialRecord
@@ -18,6 +18,8 @@ from pipeline.report.evidence.differences import Difference, Trained, on_validat
 from pipeline.selection.baseline import is_measured, quality
 from pipeline.training.techniques import TECHNIQUES, of_techniques, used
 
+Uses = Mapping[int, frozenset[str]]
+"""Trial number -> the techniques that it uses."""
 COMBINATION = "combination"
 """The row of the best trial with two or more techniques."""
 
@@ -75,14 +77,16 @@ def isolation(
         baseline: Its unregularized baseline.
         means: Trial number -> the mean of its trainings with several seeds, where there are any.
     """
-    names = (*_listed_techniques(study), COMBINATION)
-    return Isolation(baseline, tuple(_effect(study, n, baseline, means or {}) for n in names))
+    uses = {trial.number: used(trial.config) for trial in study.trials}
+    names = (*_listed_techniques(study, uses), COMBINATION)
+    effects = (_effect(study, uses, name, baseline, means or {}) for name in names)
+    return Isolation(baseline, tuple(effects))
 
 
-def _listed_techniques(study: StudyRecord) -> list[str]:
+def _listed_techniques(study: StudyRecord, uses: Uses) -> list[str]:
     """Returns the usual techniques, and others where the study searched or used them."""
     asked = set(study.definition.get("space", {}).get("search", {}))
-    tried = frozenset[str]().union(*(used(trial.config) for trial in study.trials))
+    tried = frozenset[str]().union(*uses.values())
     return [
         name
         for name, entry in TECHNIQUES.items()
@@ -92,14 +96,15 @@ def _listed_techniques(study: StudyRecord) -> list[str]:
 
 def _effect(
     study: StudyRecord,
+    uses: Uses,
     technique: str,
     baseline: TrialRecord | None,
     means: Mapping[int, Trained],
 ) -> Effect:
-    having = [trial for trial in study.trials if _has_exactly(trial.config, technique)]
+    having = [trial for trial in study.trials if _has_exactly(uses[trial.number], technique)]
     measured = [trial for trial in having if is_measured(trial)]
     if not measured:
-        return Effect(technique, missing=_why_missing(study, technique, having))
+        return Effect(technique, missing=_why_missing(uses, technique, having))
     best = min(measured, key=quality)
     if baseline is None:
         return Effect(technique, len(measured), best, missing="no baseline to compare with")
@@ -120,16 +125,15 @@ def _effect(
     )
 
 
-def _has_exactly(config: TrialConfig, technique: str) -> bool:
-    techniques = used(config)
+def _has_exactly(techniques: Collection[str], technique: str) -> bool:
     return len(techniques) > 1 if technique == COMBINATION else techniques == {technique}
 
 
-def _why_missing(study: StudyRecord, technique: str, having: Sequence[TrialRecord]) -> str:
+def _why_missing(uses: Uses, technique: str, having: Sequence[TrialRecord]) -> str:
     if having:
         states = ", ".join(sorted({trial.state.lower() for trial in having}))
         return f"tried alone, but not measured ({states})"
-    if technique != COMBINATION and any(technique in used(t.config) for t in study.trials):
+    if technique != COMBINATION and any(technique in used_by for used_by in uses.values()):
         return "tried only together with others"
     return "not searched"
 

@@ -27,6 +27,8 @@ def render(report: Report, page: str, color: bool = False, width: int = WIDTH) -
     Raises:
         InputError: There is no such format.
     """
+    if report.kept is not None and (kept := report.kept(report, page)) is not None:
+        return kept
     if page == "text":
         return as_text(report, color, width)
     if page == "json":

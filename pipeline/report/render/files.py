@@ -11,10 +11,8 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.report.render import render
+from pipeline.report.render.kept import PAGES
 from pipeline.report.report import Report
-
-PAGES = {"report.json": "json", "report.md": "markdown", "report.html": "html"}
-"""File name -> format of what MLflow keeps; a folder gets the terminal's text, too."""
 
 LONGEST_NAME = 75
 """Characters of a study's name in a file's: file systems take 255 bytes, up to three for each."""
@@ -25,7 +23,7 @@ def pages_of(report: Report) -> dict[str, str | bytes]:
     # It imports matplotlib, which a report that only prints does without.
     from pipeline.report import figures
 
-    pages: dict[str, str | bytes] = {name: render(report, page) for name, page in PAGES.items()}
+    pages: dict[str, str | bytes] = {name: render(report, page) for page, name in PAGES.items()}
     return pages | figures.png_files(report)
 
 
