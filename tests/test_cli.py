@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -21,8 +22,9 @@ from scripted_trainer import write_executor
 
 from pipeline import tracking
 from pipeline.cli import main
+from pipeline.cli_study import _wrapped
 from pipeline.cli_types import Auto, Duration
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, DeviceError
 from pipeline.formatting import decimal
 from pipeline.search import executors
 
@@ -480,6 +482,26 @@ def command(folder, *arguments, **options):
     program = [str(Path(sys.executable).with_name("pipeline")), *arguments]
     settings = {"capture_output": True, "text": True, "timeout": 500} | options
     return subprocess.run(program, cwd=folder, env=environment, **settings)
+
+
+def test_a_gpu_that_is_missing_is_told_alike_by_a_dry_run_and_a_search(scripted, monkeypatch):
+    def prepare(device, precision, num_threads):
+        raise DeviceError(f"--device {device}: there is none")
+
+    monkeypatch.setattr("pipeline.training.backend.prepare", prepare)
+    arguments = ("search", "--dataset", "digits", "--device", "gpu", "--executor", "inline")
+    dry, real = scripted(*arguments, "--dry-run"), scripted(*arguments)
+    fails(dry, 2, "--device gpu: there is none")
+    assert (real.exit_code, real.stdout) == (2, "")
+    assert real.stderr.splitlines()[-1] == dry.stderr.splitlines()[-1]
+
+
+def test_a_terminals_summary_breaks_between_words(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    line = "Best validation cross-entropy: trial 2 (l1), 1.7053; by one training each"
+    shown = _wrapped(line, SimpleNamespace(isatty=lambda: True)).splitlines()
+    assert " ".join(shown) == line and max(map(len, shown)) <= 40
+    assert _wrapped(line, SimpleNamespace(isatty=lambda: False)) == line
 
 
 SEARCH = ("search", "--dataset", "digits", "--trials", "7", "--epochs", "4")

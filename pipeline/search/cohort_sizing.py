@@ -21,11 +21,12 @@ from pipeline.search.merging import Merging, alike
 from pipeline.training.memory_model import MemoryNeed
 from pipeline.training.techniques import structure
 
-BATCHES = 6
+BATCHES = 3
+"""Twice as many give no better pick, and cohorts of half the size (docs/experiments.md)."""
 RANDOM_START = 10
 """Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
-LEAST_HALVED = 16
-"""Smallest batch of which a half still fills a cohort."""
+LEAST_HALVED = 64
+"""Smallest batch of which a half still fills a cohort: 32 trials cost little more than 8."""
 LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
@@ -50,6 +51,7 @@ class Sizing:
         largest: Most trials in one cohort.
         ahead: Trials that may still be training when the next are asked for; 0 for none.
         merging: What decides which trials of different size train together; None where none do.
+        workers: Cohorts that train at once; a batch makes one for each at least.
     """
 
     first: int = 1
@@ -57,6 +59,7 @@ class Sizing:
     largest: int = 1
     ahead: int = 0
     merging: Merging | None = None
+    workers: int = 1
 
     def batch(self, asked: int) -> int:
         """Returns the size of the next batch after so many trials ended or were asked for."""
@@ -65,11 +68,12 @@ class Sizing:
     def cohort(self, asked: int) -> int:
         """Returns the most trials in one cohort of that batch.
 
-        Where the next trials are asked for ahead, a later batch is at least two cohorts: while one
-        trains, the sampler learns of the other. With one worker no more than a batch of trials is
-        unknown to it.
+        Every worker gets a part. Where the next trials are asked for ahead, a later batch is at
+        least two cohorts: while one trains, the sampler learns of the other. With one worker no
+        more than a batch of trials is unknown to it.
         """
-        return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest
+        parts = max(self.workers, 2 if asked and self.ahead else 1)
+        return min(self.largest, -(-self.batch(asked) // parts))
 
     def cohorts(self, trials: Sequence[Trial], asked: int) -> list[list[Trial]]:
         """Returns a batch's trials in cohorts, in the order they were asked.
@@ -97,6 +101,7 @@ class Load:
         memory: Bytes that a cohort may take.
         small_step: Multiply-adds of a step up to which stacking pays.
         merging: What decides which trials of different size train together.
+        workers: Cohorts that train at once.
     """
 
     step_work: float
@@ -105,6 +110,7 @@ class Load:
     memory: float = float("inf")
     small_step: float = SMALL_STEP
     merging: Merging | None = None
+    workers: int = 1
 
 
 def fixed(size: int, merging: Merging | None = None) -> Sizing:
@@ -128,11 +134,11 @@ def automatic(trials: int, references: int, load: Load, *, learns: bool = True) 
     for memory_need in set(load.memory_needs):
         largest = memory_need.most(load.memory, largest)
     if not learns:
-        return Sizing(trials, trials, largest, merging=load.merging)
+        return Sizing(trials, trials, largest, merging=load.merging, workers=load.workers)
     first = min(trials, max(references, RANDOM_START, trials // 4))
     later = max(-(-(trials - first) // BATCHES), 1)
     ahead = later // 2 if later >= LEAST_HALVED else 0
-    return Sizing(first, later, largest, ahead, load.merging)
+    return Sizing(first, later, largest, ahead, load.merging, load.workers)
 
 
 def memory_per_worker(workers: int, device: Device | None = None) -> float:

@@ -159,6 +159,7 @@ def cohort_sizing(
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
         merging=merging,
+        workers=options.workers,
     )
     learns = chosen.sampler == SAMPLERS[0]
     return automatic(chosen.trials, len(chosen.references), load, learns=learns)

@@ -8,7 +8,8 @@ weights, in the order of the ordinary model that ``training.export`` builds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,11 +45,11 @@ from pipeline.training.layers import (
     standardization,
 )
 from pipeline.training.losses import (
-    AddedLoss,
     LogProbabilities,
     RunningCrossEntropy,
     Scores,
     StackedCrossEntropy,
+    changed_loss,
 )
 from pipeline.training.memory_model import scored_at_once, widest_activation
 from pipeline.training.padding import Placement, skippable
@@ -56,8 +57,8 @@ from pipeline.training.random_layers import StackedRandom
 from pipeline.training.technique_forms import (
     KernelConstraint,
     KernelPenalty,
-    LossTerm,
     NetworkInput,
+    WeightAverage,
     WeightUpdate,
 )
 from pipeline.training.techniques import TECHNIQUES, acting, check_inputs, structure, vector
@@ -137,6 +138,7 @@ class StackedNetwork:
             self.model.trainable_variables,
             updates=tuple(acting(WeightUpdate, spec.techniques)),
             num_rates=spec.trials if spec.own_rates else 1,
+            averaging=next(iter(acting(WeightAverage, spec.techniques)), ""),
         )
 
     def _stack(self, indices: Any) -> Any:
@@ -161,12 +163,14 @@ class StackedNetwork:
         self.layers.append(output)
         # Examples first: scores of batches are joined along the first axis.
         logits = ops.transpose(output(tensor), (1, 0, 2))
-        terms = {name: e.form.added for name, e in acting(LossTerm, self.spec.techniques).items()}
-        if not terms:
-            return logits
-        added = AddedLoss(self.spec.trials, terms)
-        self.added_numbers = added.numbers
-        return added(logits, self.data.labels(indices))
+        logits, self.added_numbers = changed_loss(
+            logits,
+            self.data.labels(indices),
+            self.spec.trials,
+            self.spec.techniques,
+            self.data.class_weights,
+        )
+        return logits
 
     def random_layer(self, name: str, build: Callable[[int, int], Any], salt: int) -> Any:
         """Returns a technique's layer, which :meth:`start` gives its numbers and seeds."""
@@ -262,6 +266,18 @@ class StackedNetwork:
     def filled(self, slots: Sequence[Any]) -> list[Any]:
         """Returns one entry per slot of this network: spare ones repeat the last."""
         return [*slots, *[slots[-1]] * (self.spec.trials - len(slots))]
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Puts the moving averages of the weights in their place for a while, where some have."""
+        averages = self.model.optimizer.averages
+        kept = []
+        for variable in self.model.trainable_variables if averages else ():
+            kept.append((variable, ops.copy(variable.value)))
+            variable.assign(averages[id(variable)][0].value)
+        yield
+        for variable, value in kept:
+            variable.assign(value)
 
     @property
     def variables(self) -> list[Any]:

@@ -133,6 +133,56 @@ class StackedGaussianNoise(StackedRandom):
         return inputs + ops.cast(noise, inputs.dtype)
 
 
+class StackedPictures(StackedRandom):
+    """Changes pictures in training: [B, h, w, c] that the trials share, or [K, B, h, w, c].
+
+    Outputs are [K, B, h, w, c] in training and inference.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns each trial's pictures, changed in training."""
+        if len(inputs.shape) == 4:
+            shape = (self.trials, *ops.shape(inputs))
+            inputs = ops.broadcast_to(ops.expand_dims(inputs, 0), shape)
+        return self.changed(inputs) if training else inputs
+
+    def changed(self, inputs: Any) -> Any:
+        """Returns the pictures of a step, changed."""
+        raise NotImplementedError
+
+
+class StackedFlip(StackedPictures):
+    """Mirrors each picture left to right with probability 1/2 where ``numbers`` are 1, not 0."""
+
+    def changed(self, inputs: Any) -> Any:
+        """Returns the pictures, some of them mirrored."""
+        chance = along_trials(self.numbers, 5) / 2.0
+        drawn = uniform(self.streams(), inputs[:, :, :1, :1, :1])
+        return ops.where(drawn < chance, ops.flip(inputs, axis=3), inputs)
+
+
+class StackedShift(StackedPictures):
+    """Moves each picture by whole pixels, up to a share of its sides; its edges are repeated.
+
+    ``numbers`` are the shares. All shifts are alike likely, along both axes apart.
+    """
+
+    def changed(self, inputs: Any) -> Any:
+        """Returns the pictures, moved."""
+        streams = self.streams()
+        for axis, equation in ((2, "kbij,kbjwc->kbiwc"), (3, "kbij,kbhjc->kbhic")):
+            side = int(inputs.shape[axis])
+            most = ops.round(along_trials(self.numbers, 2) * side)
+            drawn = uniform(hash32(streams + ops.cast(axis, "uint32")), inputs[:, :, 0, 0, 0])
+            moved = ops.floor(drawn * (2.0 * most + 1.0)) - most
+            rows = ops.arange(side, dtype="float32") - ops.expand_dims(moved, -1)
+            rows = ops.cast(ops.clip(rows, 0.0, side - 1.0), "int32")
+            # A product with zeros and ones: exact, and as fast as looking rows up one by one.
+            chosen = ops.one_hot(rows, side, dtype=inputs.dtype)
+            inputs = ops.einsum(equation, chosen, inputs)
+        return inputs
+
+
 def uniform(streams: Any, like: Any, lengths: Any = None) -> Any:
     """Returns float32 numbers in [0, 1), a function of stream [K] and position in [K, B, ...].
 

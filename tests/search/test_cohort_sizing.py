@@ -62,23 +62,33 @@ def test_batch_norm_parts_trials_that_are_not_padded():
 def test_the_sampler_is_asked_in_several_rounds():
     sizing = automatic(256, 0, SMALL)
     assert sizing.first == 64
-    assert sizing.later == 32
+    assert sizing.later == 64
     assert sizing.batch(0) == 64
-    assert sizing.batch(64) == 32
+    assert sizing.batch(64) == 64
 
 
 def test_later_rounds_are_halved_where_a_half_still_fills_a_cohort():
     large, small = automatic(256, 0, SMALL), automatic(64, 0, SMALL)
-    assert (large.ahead, large.cohort(0), large.cohort(64)) == (16, 256, 16)
-    assert (small.later, small.ahead, small.cohort(16)) == (8, 0, 256)
+    assert (large.ahead, large.cohort(0), large.cohort(64)) == (32, 64, 32)
+    assert (small.later, small.ahead, small.cohort(16)) == (16, 0, 16)
     assert Sizing(10, 40, 12, 20).cohort(10) == 12
     assert fixed(40).ahead == 0
+
+
+def test_every_worker_gets_a_part_of_a_batch_that_one_program_could_hold():
+    merging = Merging(DataSize((64,), 1000, 300), 20)
+    two = automatic(64, 0, replace(SMALL, merging=merging, workers=2))
+    made = trials(*[1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
+    assert [len(cohort) for cohort in two.cohorts(made, 0)] == [5, 5]
+    assert (two.cohort(0), two.cohort(16)) == (8, 8)
+    five = automatic(256, 0, replace(SMALL, merging=merging, workers=5))
+    assert (five.cohort(0), five.cohort(64)) == (13, 13)
 
 
 def test_the_first_round_is_the_random_start_and_holds_the_references():
     assert automatic(30, 6, SMALL).first == 10
     assert automatic(30, 14, SMALL).first == 14
-    assert automatic(30, 6, SMALL).later == 4
+    assert automatic(30, 6, SMALL).later == 7
 
 
 def test_a_study_smaller_than_its_first_round_is_one_round():
@@ -102,7 +112,7 @@ def test_a_cohort_fits_into_memory(memory, largest):
     load = replace(SMALL, memory_needs=(TEN_BYTES,), memory=memory)
     sizing = automatic(256, 0, load)
     assert sizing.largest == largest
-    assert (sizing.first, sizing.later) == (64, 32), "the sampler is asked as ever"
+    assert (sizing.first, sizing.later) == (64, 64), "the sampler is asked as ever"
 
 
 def test_the_largest_trial_decides():

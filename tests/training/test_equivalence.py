@@ -29,8 +29,9 @@ from training_samples import (
 
 from pipeline.training import export, fit
 from pipeline.training.cohort import CohortTrainer
+from pipeline.training.device_data import balanced_weights
 from pipeline.training.optimizers import keras_optimizer
-from pipeline.training.technique_forms import LossTerm
+from pipeline.training.technique_forms import ExampleWeights, LossTerm
 from pipeline.training.techniques import TECHNIQUES, acting, in_use
 
 EPOCHS = 3
@@ -151,7 +152,15 @@ def plain_model(config, dataset, weights):
     return model
 
 
-def keras_history(model, dataset, order, batch_size):
+def class_weights(config, dataset):
+    """Returns ``class_weight`` of Keras's ``fit``; None where no technique has one."""
+    classes = balanced_weights(dataset.train.labels, dataset.num_classes)
+    for technique in acting(ExampleWeights, in_use([config])).values():
+        return technique.form.keras(technique.number(config), classes)
+    return None
+
+
+def keras_history(model, dataset, order, config):
     """Trains a plain model in the given order; returns plain ``val_ce`` and weights per epoch."""
     curve, weights = [], []
     labels = dataset.train.labels
@@ -161,7 +170,8 @@ def keras_history(model, dataset, order, batch_size):
         model.fit(
             dataset.train.inputs[indices],
             labels[indices],
-            batch_size=batch_size,
+            batch_size=config.batch_size,
+            class_weight=class_weights(config, dataset),
             shuffle=False,
             verbose=0,
         )
@@ -181,7 +191,7 @@ def assert_is_plain_keras(structure, k, trial):
     dataset, start_weights = dense(trained_on), without_padding(initial[k], trained_on)
     model = plain_model(config, dataset, start_weights)
 
-    curve, weights = keras_history(model, dataset, order, config.batch_size)
+    curve, weights = keras_history(model, dataset, order, config)
 
     assert outcome.curves["val_ce"] == pytest.approx(curve, rel=RELATIVE)
     best = int(np.argmin(curve))

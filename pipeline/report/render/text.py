@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 from rich.box import Box
@@ -28,6 +29,10 @@ GAP = 2
 
 SHORTEST = 12
 """Columns that a shortened column keeps at least."""
+
+_INTERVAL = re.compile(r"\([^() ]+ to [^() ]+\)")
+_JOINED = "\ue000"
+"""Stands for the blanks of an interval while lines are broken: none of its numbers goes alone."""
 
 _INDENTED = (0, 0, 0, 2)
 _BELOW_A_BLANK_LINE = (1, 0, 0, 0)
@@ -58,7 +63,7 @@ def as_text(report: Report, color: bool = False, width: int = WIDTH) -> str:
         for part, content in page_of(report, "text"):
             for block in _blocks(content, width, titled=part is not HEAD):
                 console.print(block)
-    lines = (line.rstrip() for line in captured.get().splitlines())
+    lines = (line.rstrip() for line in captured.get().replace(_JOINED, " ").splitlines())
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -125,21 +130,42 @@ def _rich_table(table: Table, width: int) -> RichTable:
         padding=(0, 1, 0, 0),
         show_header=any(table.headings),
     )
-    for place, column in enumerate(table.columns):
-        # Rich shares out what is missing, and would cut a word of one column for blanks of another.
-        least = None if shortened else _longest_word(table, place)
-        shown.add_column(column.heading, justify=column.align, no_wrap=shortened, min_width=least)
-    for place, row in enumerate(_shortened(table, width)):
+    rows = _shortened(table, width)
+    widths = [None] * len(table.columns) if shortened else _widths(table, width)
+    for column, wide in zip(table.columns, widths, strict=True):
+        shown.add_column(column.heading, justify=column.align, no_wrap=shortened, width=wide)
+    for place, row in enumerate(rows):
         style = "bold green" if place == table.winner else None
-        shown.add_row(*map(_printable, row), end_section=place == table.line_after, style=style)
+        cells = (RichText(_joined(_printable(cell).plain)) for cell in row)
+        shown.add_row(*cells, end_section=place == table.line_after, style=style)
     return shown
+
+
+def _widths(table: Table, width: int) -> list[int | None]:
+    """Returns how wide each column is, its longest word at least; None where all fit as they are.
+
+    Rich shares out what is missing instead, and cuts a word of one column for blanks of another.
+    """
+    places = range(len(table.columns))
+    least = [_longest_word(table, place) for place in places]
+    whole = [max(map(len, _cells(table, place)), default=0) for place in places]
+    room = width - GAP * (len(least) - 1) - sum(least)
+    if sum(whole) - sum(least) <= room:
+        return [None] * len(least)
+    # Those that want little get it, so that only the widest break their lines.
+    widths: list[int | None] = [None] * len(least)
+    for left, place in enumerate(sorted(places, key=lambda p: whole[p] - least[p])):
+        share = min(whole[place] - least[place], room // (len(least) - left))
+        widths[place] = least[place] + share
+        room -= share
+    return widths
 
 
 def _fits(table: Table, width: int) -> bool:
     """Whether a table can be shown without tearing its numbers and words apart."""
     needed = 0
     for place, column in enumerate(table.columns):
-        cells = [column.heading, *(row[place] for row in table.rows)]
+        cells = _cells(table, place)
         if column.shortened:
             needed += SHORTEST + GAP
         elif any(other.shortened for other in table.columns):
@@ -150,9 +176,17 @@ def _fits(table: Table, width: int) -> bool:
 
 
 def _longest_word(table: Table, place: int) -> int:
-    """Returns the columns that the longest word of a table's column takes."""
-    cells = [table.headings[place], *(row[place] for row in table.rows)]
-    return max((len(word) for cell in cells for word in cell.split()), default=0)
+    """Returns the columns that the longest word of a table's column takes; an interval is one."""
+    words = (word for cell in _cells(table, place) for word in _joined(cell).split())
+    return max(map(len, words), default=0)
+
+
+def _cells(table: Table, place: int) -> list[str]:
+    return [table.headings[place], *(row[place] for row in table.rows)]
+
+
+def _joined(cell: str) -> str:
+    return _INTERVAL.sub(lambda found: found.group().replace(" ", _JOINED), cell)
 
 
 def _stacked(table: Table) -> RenderableType:

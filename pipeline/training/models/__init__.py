@@ -19,7 +19,12 @@ from pipeline.errors import InputError, closest
 from pipeline.records import TrialConfig, is_own_family
 from pipeline.training.architecture import Layer
 from pipeline.training.own import registry
-from pipeline.training.technique_forms import LossTerm, NetworkInput, WeightUpdate
+from pipeline.training.technique_forms import (
+    ExampleWeights,
+    LossTerm,
+    NetworkInput,
+    WeightUpdate,
+)
 from pipeline.training.techniques import TECHNIQUES, hyperparameters
 
 Family = Callable[[TrialConfig, tuple[int, ...]], tuple[Layer, ...]]
@@ -87,7 +92,7 @@ def _of_own(name: str) -> frozenset[str]:
     every = hyperparameters()
     networks = {key for key, entry in every.items() if entry.of_family}
     for technique in TECHNIQUES.values():
-        if not isinstance(technique.form, LossTerm | NetworkInput | WeightUpdate):
+        if not isinstance(technique.form, ExampleWeights | LossTerm | NetworkInput | WeightUpdate):
             networks |= {entry.name for entry in technique.hyperparameters}
     return frozenset((every.keys() - networks) | registry.taken_by(name))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,19 +24,18 @@ from pipeline.training import backend
 from pipeline.training.device_data import DeviceData
 from pipeline.training.export import preprocessing
 from pipeline.training.losses import (
-    AddedLoss,
     LogProbabilities,
     RunningCrossEntropy,
     Scores,
     StackedCrossEntropy,
+    changed_loss,
 )
 from pipeline.training.memory_model import scored_at_once
 from pipeline.training.network import steps_per_execution
 from pipeline.training.optimizers import keras_optimizer
 from pipeline.training.own.checks import PROBABILITIES, PROBED, check_outputs
 from pipeline.training.own.making import located, log_of, made, penalty_of, seeded, size_of
-from pipeline.training.technique_forms import LossTerm
-from pipeline.training.techniques import acting, check_inputs, in_use, vector
+from pipeline.training.techniques import check_inputs, in_use, vector
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,18 @@ class OwnNetwork:
 
     def _with_terms(self, logits: Any, indices: Any, techniques: frozenset[str]) -> Any:
         """Returns the logits; techniques that add to the training loss do so on the way."""
-        terms = {name: entry.form.added for name, entry in acting(LossTerm, techniques).items()}
-        if not terms:
-            return logits
-        added = AddedLoss(1, terms)
-        for name, numbers in added.numbers.items():
+        labels, classes = self.data.labels(indices), self.data.class_weights
+        logits, added = changed_loss(logits, labels, 1, techniques, classes)
+        for name, numbers in added.items():
             numbers.assign(vector(name, [self.spec.config]))
-        return added(logits, self.data.labels(indices))
+        return logits
 
     def start(self, trials: Sequence[Trial]) -> None:
         """Leaves everything as it is: the network was made for its one trial."""
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Changes nothing: no technique here averages weights."""
+        return nullcontext()
 
     @property
     def stacked(self) -> list[Any]:
