@@ -116,14 +116,14 @@ def usable_workers(options: SearchOptions, prepared: Prepared) -> tuple[int, str
     chosen = trained_space(options, prepared.space)
     few = replace(options, workers=min(asked, cores))
     sizing = cohort_sizing(few, chosen, prepared.dataset)
-    cohorts = max(cohorts_per_batch(typical_trials(chosen), sizing))
+    # Of all batches: a worker without a cohort of this one is given the next.
+    cohorts = sum(cohorts_per_batch(typical_trials(chosen), sizing))
     used = min(asked, cores, cohorts)
     if used == asked:
         return asked, ""
     return used, (
         f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; this machine has {cores} "
-        f"core{'s' * (cores > 1)}, and at most {cohorts} cohort{'s' * (cohorts > 1)} of this study "
-        "train at once"
+        f"core{'s' * (cores > 1)}, and this study makes {cohorts} cohort{'s' * (cohorts > 1)}"
     )
 
 

@@ -490,11 +490,10 @@ def test_workers_that_would_have_nothing_to_do_are_not_started(folder, monkeypat
     chosen = options(executor="processes", workers=6, trials=1)
     assert usable_workers(chosen, prepare(chosen)) == (
         1,
-        "--workers 6: 1 is used; this machine has 16 cores, and at most 1 cohort of this study "
-        "train at once",
+        "--workers 6: 1 is used; this machine has 16 cores, and this study makes 1 cohort",
     )
     one_by_one = replace(chosen, trials=6, cohort_size=1)
-    assert usable_workers(one_by_one, prepare(one_by_one))[0] == 1
+    assert usable_workers(one_by_one, prepare(one_by_one)) == (6, "")
     together = replace(chosen, trials=40, workers=3)
     assert usable_workers(together, prepare(together)) == (3, "")
     # One that is no process here is the executor's own matter.
