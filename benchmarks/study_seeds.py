@@ -15,10 +15,11 @@ from study_runs import Bench, Finished, load, log_probabilities, search_space
 
 from pipeline.datasets import Dataset, Part, SelectionLock
 from pipeline.records import Cohort, Measurement, StudyRecord, Trial, TrialConfig
-from pipeline.search.cohort_sizing import by_structure
+from pipeline.search.merging import alike
 from pipeline.selection.records import MEDIAN, RuleSettings
 from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_seeds, shortlist
+from pipeline.training.techniques import structure
 
 SEEDS = 5
 WIDE = RuleSettings(k=2.0, tau=0.10, tau_accuracy=0.02, finalists=9, deliver=MEDIAN)
@@ -115,7 +116,7 @@ def train(
     keys = [(number, own) for number in numbers for own in finalist_seeds(seed, SEEDS)]
     trials = [Trial(place, configs[key[0]], key[1]) for place, key in enumerate(keys)]
     runs: dict[int, Run] = {}
-    for group in by_structure(trials):
+    for group in alike(trials, lambda trial: structure(trial.config)):
         cohort = Cohort(0, tuple(group), space.epochs, space.patience, seed)
         for outcome in trainer(cohort, lambda _: None, tuple):
             if outcome.measurement is None or outcome.weights is None:

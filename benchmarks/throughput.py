@@ -1,14 +1,18 @@
 """Trials per minute: this project, the script a user would write, and KerasTuner, side by side.
 
-One command sets the peers up (an environment of their own in .benchmarks/), runs everything in
-turn and prints a table of medians and ranges for each dataset; start-up is included. All get the
-same arrays, space, epochs, patience and cores, and the same number of trials: as peers need the
+One command sets the peers up (an environment of their own in .benchmarks/), runs everything in turn
+and prints a table of medians and ranges for each dataset; start-up is included. All get the same
+arrays, space (the shipped one of the dataset, or with ``--one-structure`` the one of fixed depth in
+``benchmarks/spaces``), epochs, patience and cores, and the same number of trials: as peers need the
 same time for every trial, each is timed with few and with more, and the time for as many as ours
 follows from its start-up and its time a trial. Where there is a GPU, cohorts of 1, 4, 16 and 64 are
 compared on it, too. Datasets other than digits are read from PIPELINE_DATA_DIR or downloaded.
 
+A second table says where the time of ours went.
+
 Run: python benchmarks/throughput.py
      python benchmarks/throughput.py --dataset digits --trials 64 --repeats 1
+     python benchmarks/throughput.py --dataset reuters --one-structure
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -64,14 +69,21 @@ CONTESTS = {
 """The most expensive one last: on two cores the whole takes hours."""
 
 
-def export(dataset: str, data_dir: Path | None, train_examples: int | None, folder: Path) -> None:
+def space_of(dataset: str, one_structure: bool) -> Path:
+    """Returns the file of the space that all search."""
+    folder = HERE / "spaces" if one_structure else HERE.parent / "search_spaces"
+    return folder / f"{dataset}.yaml"
+
+
+def export(dataset: str, contest: Contest, path: Path, folder: Path) -> None:
     """Writes the task that the peers read: standardized dense arrays and the space's settings."""
-    loaded = datasets.load(DatasetSpec(dataset, data_dir, 0, train_examples))
-    chosen = space.load(HERE / "spaces" / f"{dataset}.yaml")
+    data_dir = os.environ.get("PIPELINE_DATA_DIR")
+    spec = DatasetSpec(dataset, Path(data_dir) if data_dir else None, 0, contest.train_examples)
+    loaded, chosen = datasets.load(spec), space.load(path)
     arrays = {}
     for name, part in (("train", loaded.train), ("val", loaded.validation)):
         inputs = part.inputs.toarray() if sparse.issparse(part.inputs) else part.inputs
-        if loaded.mean is not None:
+        if loaded.mean is not None and chosen.constants.get("standardize", True):
             inputs = (inputs - loaded.mean) / loaded.deviation
         shape = (len(inputs), -1) if chosen.family == "mlp" else inputs.shape
         arrays[f"x_{name}"] = inputs.astype(np.float32).reshape(shape)
@@ -101,10 +113,10 @@ def kerastuner_python() -> Path:
     return python
 
 
-def ours(dataset: str, contest: Contest) -> dict[tuple[str, int], list[str]]:
+def ours(dataset: str, contest: Contest, path: Path) -> dict[tuple[str, int], list[str]]:
     """Returns our contestants: options and number of trials -> command."""
-    command = [sys.executable, "-m", "pipeline", "search", "--dataset", dataset]
-    command += ["--search-space", str(HERE / "spaces" / f"{dataset}.yaml")]
+    command = [sys.executable, "-m", "pipeline", "search", "-v", "--dataset", dataset]
+    command += ["--search-space", str(path)]
     if contest.train_examples:
         command += ["--train-examples", str(contest.train_examples)]
     return {
@@ -126,7 +138,7 @@ def peer_seconds(peer: str, task: Path, sizes: tuple[int, int]) -> tuple[float, 
 def has_gpu() -> bool:
     """Whether a search would train on a GPU here; asked in a process of its own."""
     code = "from pipeline.training import backend; print(backend.prepare('auto', 'float32', None))"
-    return bool(said([sys.executable, "-c", code]).strip() != "cpu")
+    return bool(said([sys.executable, "-c", code])[0].strip() != "cpu")
 
 
 def timed(command: list[str]) -> float:
@@ -135,13 +147,22 @@ def timed(command: list[str]) -> float:
     Raises:
         SystemExit: It failed; its last lines are printed.
     """
+    return watched(command)[0]
+
+
+def watched(command: list[str]) -> tuple[float, str]:
+    """Returns the same, and what the command wrote to stderr.
+
+    Raises:
+        SystemExit: It failed; its last lines are printed.
+    """
     start = time.perf_counter()
-    said(command)
-    return time.perf_counter() - start
+    written = said(command)[1]
+    return time.perf_counter() - start, written
 
 
-def said(command: list[str]) -> str:
-    """Returns what a command prints, run in a folder of its own.
+def said(command: list[str]) -> tuple[str, str]:
+    """Returns what a command prints and what it writes to stderr, run in a folder of its own.
 
     Raises:
         SystemExit: It failed; its last lines are printed.
@@ -153,7 +174,51 @@ def said(command: list[str]) -> str:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
+    return done.stdout, done.stderr
+
+
+STARTED = re.compile(r"\[ *([\d.]+) s\] cohort \d+ starts: trials ([\d, ]+);")
+SET_UP = re.compile(r"cohort \d+: ([\d.]+) s to its first step")
+ENDED = re.compile(r"\[ *([\d.]+) s\] cohort \d+ ended after ([\d.]+) s")
+COMPILED = 0.3
+"""Seconds to a first step from which a program was compiled for it."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Where the seconds of a search went; with several workers cohorts overlap.
+
+    Attributes:
+        cohorts: How many trained.
+        programs: For how many of them a program was compiled.
+        start: Until the first cohort started: imports, data, stores.
+        compile: Until the cohorts' first steps.
+        train: The cohorts' other time: training and scoring.
+        rest: Asking, tracking, waiting and ending.
+    """
+
+    cohorts: int
+    programs: int
+    start: float
+    compile: float
+    train: float
+    rest: float
+
+    @classmethod
+    def of(cls, written: str, seconds: float) -> Shares:
+        """Reads them from what ``pipeline search -v`` writes."""
+        starts = [float(at) for at, _ in STARTED.findall(written)]
+        setups = [float(setup) for setup in SET_UP.findall(written)]
+        cohorts = [float(took) for _, took in ENDED.findall(written)]
+        first, trained = starts[0], sum(cohorts)
+        return cls(
+            len(cohorts),
+            sum(setup > COMPILED for setup in setups),
+            first,
+            sum(setups),
+            trained - sum(setups),
+            seconds - first - trained,
+        )
 
 
 def main() -> None:
@@ -167,19 +232,21 @@ def main() -> None:
     only.add_argument("--peer-trials", type=int, nargs=2)
     only.add_argument("--train-examples", type=int)
     only.add_argument("--ours", nargs="+", help="options of ours, each a contestant")
+    parser.add_argument("--one-structure", action="store_true", help="spaces of fixed depth")
     options = parser.parse_args()
     chosen = {name: getattr(options, name) for name in Contest.__dataclass_fields__}
     gpu = not options.ours and has_gpu()
     CACHE.mkdir(exist_ok=True)
     for dataset in options.dataset:
         contest = replace(CONTESTS[dataset], **{k: v for k, v in chosen.items() if v is not None})
-        show(dataset, *measured(dataset, contest, options.peers, options.repeats))
+        path = space_of(dataset, options.one_structure)
+        show(dataset, *measured(dataset, contest, path, options.peers, options.repeats))
         if gpu:
             cohorts = tuple(f"--cohort-size {size}" for size in GPU_COHORTS)
             contest = replace(contest, trials=(max(GPU_COHORTS),), ours=cohorts)
-            taken, _ = measured(dataset, contest, [], options.repeats)
+            taken, shares, _ = measured(dataset, contest, path, [], options.repeats)
             first = taken[cohorts[0], max(GPU_COHORTS)]
-            show(dataset, taken, {"one by one": [(seconds, 0.0) for seconds in first]})
+            show(dataset, taken, shares, {"one by one": [(seconds, 0.0) for seconds in first]})
 
 
 Taken = dict[tuple[str, int], list[float]]
@@ -188,28 +255,36 @@ Peers = dict[str, list[tuple[float, float]]]
 """Peer -> seconds of start-up and of a trial, one pair per repeat."""
 
 
-def measured(dataset: str, contest: Contest, peers: list[str], repeats: int) -> tuple[Taken, Peers]:
+Spent = dict[tuple[str, int], list[Shares]]
+"""The same -> where the time went."""
+
+
+def measured(
+    dataset: str, contest: Contest, path: Path, peers: list[str], repeats: int
+) -> tuple[Taken, Spent, Peers]:
     """Runs ours and the peers in turn; every repeat has all of them."""
-    data_dir = os.environ.get("PIPELINE_DATA_DIR")
-    contestants = ours(dataset, contest)
+    contestants = ours(dataset, contest, path)
     taken: Taken = {name: [] for name in contestants}
+    spent: Spent = {name: [] for name in contestants}
     others: Peers = {name: [] for name in peers}
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         task = Path(folder)
-        export(dataset, Path(data_dir) if data_dir else None, contest.train_examples, task)
+        export(dataset, contest, path, task)
         for repeat in range(1, repeats + 1):
             for name, command in contestants.items():
-                taken[name].append(timed(command))
-                print(f"{dataset} {repeat}: ours {name} {taken[name][-1]:.1f} s", file=sys.stderr)
+                seconds, written = watched(command)
+                taken[name].append(seconds)
+                spent[name].append(Shares.of(written, seconds))
+                print(f"{dataset} {repeat}: ours {name} {seconds:.1f} s", file=sys.stderr)
             for peer in peers:
                 others[peer].append(peer_seconds(peer, task, contest.peer_trials))
                 start, each = others[peer][-1]
                 print(f"{dataset} {repeat}: {peer} {start:.1f} + {each:.2f} n s", file=sys.stderr)
-    return taken, others
+    return taken, spent, others
 
 
-def show(dataset: str, taken: Taken, peers: Peers) -> None:
-    """Prints ours in trials per minute, and how many times a peer's with as many trials."""
+def show(dataset: str, taken: Taken, spent: Spent, peers: Peers) -> None:
+    """Prints ours in trials per minute, how many times a peer's, and where our time went."""
     repeats = len(next(iter(taken.values())))
     print(f"{dataset}, {repeats} repeats, whole commands, trials a minute, median (range)")
     print(f"{'':<48}{'ours':>28}" + "".join(f"{'/ ' + peer:>28}" for peer in peers))
@@ -220,6 +295,12 @@ def show(dataset: str, taken: Taken, peers: Peers) -> None:
             ratios = [(start + trials * each) / ours for ours, (start, each) in paired]
             line += f"{spread(ratios):>28}"
         print(line, flush=True)
+    names = ("cohorts", "programs", "start", "compile", "train", "rest")
+    print(f"{'where it went, s (medians)':<48}" + "".join(f"{name:>12}" for name in names))
+    for (more, trials), shares in spent.items():
+        medians = (statistics.median(getattr(one, name) for one in shares) for name in names)
+        figures = "".join(f"{median:>12.1f}" for median in medians)
+        print(f"{f'{trials} trials {more}':<48}{figures}", flush=True)
 
 
 def spread(values: list[float]) -> str:

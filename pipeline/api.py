@@ -37,9 +37,11 @@ class StudyResult:
 
     Attributes:
         record: Everything that is recorded of it, per-example results included.
+        family: The model of your own that :func:`search` was called with; :meth:`report` needs it.
     """
 
     record: StudyRecord
+    family: str | None = None
 
     @property
     def name(self) -> str:
@@ -66,7 +68,7 @@ class StudyResult:
 
     def report(self, **options: Any) -> ReportResult:
         """Reports on the study; the options are those of :func:`report`."""
-        return report(self.name, **options)
+        return report(self.name, **({"family": self.family} | options))
 
     def __repr__(self) -> str:
         best = self.best
@@ -165,6 +167,7 @@ def search(
     color: str | None = None,
     ignore: Sequence[str] = (),
     search_space: str | Path | None = None,
+    family: str | None = None,
     trials: int | None = None,
     timeout: str | float | None = None,
     trial_timeout: str | float | None = None,
@@ -205,6 +208,7 @@ def search(
         color: ``grey`` or ``rgb``.
         ignore: Codes of findings about the data that are not told.
         search_space: Name or path of a search space.
+        family: A Keras model of your own, ``"my_model.py:build"``; the file is run.
         trials: The study's total.
         timeout: No trial starts after this: seconds, or text such as ``"30m"``.
         trial_timeout: Longest wall time of a trial, likewise.
@@ -240,7 +244,7 @@ def search(
     prepared = prepare(chosen)
     with _view(progress) as view:
         run_search(chosen, prepared, view)
-    return load_study(prepared.study)
+    return StudyResult(load_study(prepared.study).record, family)
 
 
 def report(
@@ -253,6 +257,7 @@ def report(
     deliver: str | None = None,
     trial_timeout: str | float | None = None,
     data_dir: str | Path | None = None,
+    family: str | None = None,
     read_test_again: bool = False,
     promote: bool = False,
     progress: bool = True,
@@ -270,6 +275,8 @@ def report(
             seed; None for ``ensemble``, or as locked.
         trial_timeout: Longest wall time of a finalist's training: seconds, or ``"10m"``.
         data_dir: Folder with official dataset files; None for ``PIPELINE_DATA_DIR``.
+        family: The Keras model of your own that the study trained, ``"my_model.py:build"``; its
+            first report runs the file.
         read_test_again: Lock the selection anew and read the test part once more; it is counted.
         promote: Make the model the champion even where it is worse than the one before.
         progress: Whether lines about what is being done are shown.
@@ -293,6 +300,7 @@ def report(
         deliver=choice_of("deliver", deliver),
         trial_timeout=seconds_of("trial_timeout", trial_timeout),
         data_dir=data_dir_of(data_dir),
+        family=family,
         read_test_again=read_test_again,
         promote=promote,
     )

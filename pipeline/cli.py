@@ -22,6 +22,7 @@ from pipeline.cli_options import (
     data_dir_option,
     data_options,
     device_option,
+    family_option,
     format_option,
     storage_option,
     with_options,
@@ -65,11 +66,13 @@ def space() -> None:
     "check", epilog=examples("pipeline space check digits", "pipeline space check my.yaml")
 )
 @click.argument("file", shell_complete=complete_space)
-def check_space(file: str) -> None:
+@family_option("The model of your own that the space is for; its file is read, not run.")
+def check_space(file: str, family: str | None) -> None:
     """Validate a search space (a YAML file or a shipped name) and print what may vary."""
     from pipeline.search.space.space import load
+    from pipeline.training.own.registry import family_of
 
-    checked = load(file)
+    checked = load(file, own=family_of(family) if family else None)
     rows = [("hyperparameter", "", "values", "asked when")]
     rows += [(row.name, row.role, row.values, row.condition) for row in checked.grid()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -81,7 +84,8 @@ def check_space(file: str) -> None:
         f"{checked.path}: valid; {checked.trials} trials of at most {checked.epochs} epochs; "
         f"references: {names}"
     )
-    say_next(["pipeline", "search", "--dataset", "NAME", "--search-space", file])
+    words = ["--family", family] if family else []
+    say_next(["pipeline", "search", "--dataset", "NAME", *words, "--search-space", file])
 
 
 @space.command(
@@ -89,6 +93,8 @@ def check_space(file: str) -> None:
     epilog=examples(
         "pipeline space init --dataset my.csv --output my.yaml",
         "pipeline search --dataset my.csv --search-space my.yaml",
+        "pipeline space init --dataset my.csv \\",
+        "    --family-file my_model.py",
     ),
 )
 @click.option(
@@ -105,8 +111,20 @@ def check_space(file: str) -> None:
     metavar="FILE",
     help="Write the space there; a file that is there is kept. Default: stdout.",
 )
+@click.option(
+    "--family-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.py",
+    help="Write a commented model of your own there, and its search space beside it.",
+)
 @data_dir_option
-def init_space(dataset: str, output: Path | None, data_dir: Path | None, **options: Any) -> None:
+def init_space(
+    dataset: str,
+    output: Path | None,
+    family_file: Path | None,
+    data_dir: Path | None,
+    **options: Any,
+) -> None:
     """Propose a commented search space for your data: family, width, depth and epochs by size.
 
     Every technique stands among its references, each alone. Change what you like, and give it to
@@ -114,9 +132,15 @@ def init_space(dataset: str, output: Path | None, data_dir: Path | None, **optio
     """
     from pipeline.datasets.option_words import option_words
     from pipeline.search.options import SearchOptions
+    from pipeline.search.own_proposal import write_own
     from pipeline.search.proposal import propose, write
 
     chosen = SearchOptions(dataset, data_dir=data_dir, data=data_options(options))
+    if family_file is not None:
+        words, written = write_own(chosen, family_file, output)
+        click.echo(f"model: {family_file}\nsearch space: {written}", err=True)
+        say_next(words)
+        return
     text = propose(chosen, "FILE" if output is None else str(output))
     if output is None:
         click.echo(text, nl=False)
@@ -168,8 +192,9 @@ def predict(
 )
 @click.argument("run_id")
 @device_option("Where the network trains.")
+@family_option("The model of your own that the run trained.")
 @data_dir_option
-def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
+def reproduce(run_id: str, device: str, family: str | None, data_dir: Path | None) -> None:
     """Train a trial again from its record in MLflow, and say whether the numbers agree.
 
     RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered, each of
@@ -179,7 +204,8 @@ def reproduce(run_id: str, device: str, data_dir: Path | None) -> None:
     from pipeline.reproduce import as_text, retrain
 
     backend_chosen()
-    found = retrain(run_id, data_dir, device, lambda line: click.echo(line, err=True))
+    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    found = retrain(run_id, data_dir, device, say, family)
     click.echo("\n".join(as_text(comparison) for comparison in found), nl=False)
     if not all(comparison.agrees for comparison in found):
         raise click.exceptions.Exit(1)

@@ -66,34 +66,45 @@ class Commands(Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
-        from pipeline.errors import PipelineError, StoppedError
-        from pipeline.redaction import mask_logs, mask_tracebacks, redacted, unexpected_error
+        from pipeline.redaction import mask_logs
         from pipeline.search.interrupts import EXIT_CODE, owns_terminal, signals_end_it
+        from pipeline.tracking.command_run import command_run_ended
 
         mask_logs()
         try:
-            with signals_end_it():
-                return super().invoke(ctx)
-        except PipelineError as error:
-            if ctx.params.get("debug"):
-                mask_tracebacks()
-                raise
-            # That it was stopped is no error: the user did it.
-            start = "" if isinstance(error, StoppedError) else "Error: "
-            click.echo(f"{start}{redacted(str(error))}", err=True)
-            ctx.exit(error.exit_code)
-        except click.UsageError as error:
-            raise click.UsageError(redacted(error.format_message()), error.ctx) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except Exception as error:
-            if ctx.params.get("debug"):
-                mask_tracebacks()
-                raise
-            message, code = unexpected_error(error)
-            click.echo(f"Error: {message}", err=True)
-            ctx.exit(code)
+            with signals_end_it(), command_run_ended():
+                return self._invoke(ctx)
         except KeyboardInterrupt:
             if owns_terminal():
                 click.echo("Stopped. What had ended is kept; the same command continues.", err=True)
             ctx.exit(EXIT_CODE)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; says in one line what went wrong."""
+        from pipeline.errors import PipelineError, StoppedError
+        from pipeline.redaction import mask_tracebacks, redacted, unexpected_error
+        from pipeline.search.interrupts import was_broken_off
+
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise
+        except click.UsageError as error:
+            raise click.UsageError(redacted(error.format_message()), error.ctx) from error
+        except Exception as error:
+            if was_broken_off():
+                # An error on the way out, or a library's in place of Ctrl-C: the user did it.
+                raise KeyboardInterrupt from error
+            if isinstance(error, click.ClickException | click.Abort):
+                raise
+            if ctx.params.get("debug"):
+                mask_tracebacks()
+                raise
+            message, code = unexpected_error(error)
+            start = "Error: "
+            if isinstance(error, PipelineError):
+                # That it was stopped is no error: the user did it.
+                start = "" if isinstance(error, StoppedError) else start
+                message, code = redacted(str(error)), error.exit_code
+            click.echo(f"{start}{message}", err=True)
+            ctx.exit(code)

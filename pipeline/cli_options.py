@@ -81,6 +81,11 @@ def _constant_option(constant: Constant) -> Decorator:
     return _optional(constant.option, click.FLOAT, "X", text)
 
 
+def family_option(text: str) -> Decorator:
+    """Returns ``--family`` with this help; the option alone has the user's file run."""
+    return _optional("--family", click.STRING, "FILE.py:FUNCTION", text, complete_file)
+
+
 COUNT = click.IntRange(min=1)
 SEED = click.IntRange(0, LARGEST_SEED)
 CONSTANTS = constants()  # of selection rules: each is an option of a report
@@ -176,6 +181,7 @@ SEARCH: tuple[Decorator, ...] = (
         "Search space (YAML). Default: the dataset's own, else the one for its shape.",
         complete_space,
     ),
+    family_option("Search a Keras model of your own: this function makes it."),
     _optional(
         "--trials",
         COUNT,
@@ -270,7 +276,8 @@ CHOICE: tuple[Decorator, ...] = (
         "--seeds",
         COUNT,
         "K",
-        "Train each finalist with K seeds; 1 trains none. Default: 3, or as locked.",
+        "Train each finalist with K seeds; 1 trains none. 5 take up to 25 trainings instead of 15 "
+        "for about 1% less cross-entropy, at the same gap. Default: 3, or as locked.",
     ),
     _optional(
         "--finalists",
@@ -316,6 +323,7 @@ REPORT: tuple[Decorator, ...] = (
         complete_known_dataset,
     ),
     _study_option("Report on this study."),
+    family_option("The model of your own that the study trained, for its first report."),
     *CHOICE,
     _optional(
         "--trial-timeout",

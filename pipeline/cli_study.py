@@ -7,9 +7,10 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -27,6 +28,7 @@ from pipeline.redaction import redacted
 from pipeline.selection.records import FINALISTS, SEEDS
 
 if TYPE_CHECKING:
+    from pipeline.records import StudyRecord
     from pipeline.report.options import ReportOptions
     from pipeline.search.options import Prepared, SearchOptions
     from pipeline.search.result import SearchResult
@@ -61,7 +63,9 @@ def search(
     if format_ == "json":
         click.echo(json.dumps(result.as_json(), indent=2))
     else:
-        click.echo("\n".join(map(redacted, result.as_lines())))
+        _say_where(result.study)
+        *sentences, following = map(redacted, result.as_lines())
+        click.echo("\n".join([*map(_wrapped, sentences), following]))
 
 
 @click.command(
@@ -140,6 +144,7 @@ def run(
         deliver=deliver,
         trial_timeout=chosen.trial_timeout_seconds,
         data_dir=chosen.data_dir,
+        family=chosen.family,
         promote=promote,
     )
     check_options(asked)
@@ -155,7 +160,8 @@ def run(
     result = _search(ctx, chosen, prepared, level, check)
     if not quiet:
         # The result of the command is its report, which follows: what to type stands below that.
-        click.echo("\n".join(map(redacted, result.as_lines()[:2])), err=True)
+        sentences = map(redacted, result.as_lines()[:2])
+        click.echo("\n".join(_wrapped(line, sys.stderr) for line in sentences), err=True)
     _report(asked, level, format_, output, max_gap, min_accuracy)
 
 
@@ -234,6 +240,8 @@ def _search(
     words = ["pipeline", "report", "--study", prepared.study]
     if ctx.get_parameter_source("data_dir") is click.core.ParameterSource.COMMANDLINE:
         words += ["--data-dir", str(chosen.data_dir)]
+    if chosen.family is not None:
+        words += ["--family", chosen.family]
     return SearchResult(
         study,
         prepared.space,
@@ -270,6 +278,8 @@ def _report(
         click.echo(write_html(finished) if output is None else output / "report.html")
     else:
         click.echo(render(finished, format_, **_page_of_terminal()), nl=False)
+    if format_ != "json":
+        _say_where(finished.study)
     if format_ != "json" and (next_words := next_command(finished)):
         say_next(next_words)
     failures = unmet(finished, max_gap, min_accuracy)
@@ -279,6 +289,23 @@ def _report(
         raise click.exceptions.Exit(3)
     if failures:
         raise click.exceptions.Exit(4)
+
+
+def _say_where(study: StudyRecord) -> None:
+    """Says on stderr where MLflow shows the study; nothing where ``--quiet`` was given."""
+    from pipeline.tracking.address import tracking_address, where_to_look
+
+    line = where_to_look(tracking_address(), study.run_id)
+    if line and not click.get_current_context().params.get("quiet"):
+        click.echo(redacted(line), err=True)
+
+
+def _wrapped(line: str, stream: TextIO | None = None) -> str:
+    """Returns a sentence in lines as wide as the terminal, which would break its words."""
+    if not (stream or sys.stdout).isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _page_of_terminal() -> dict[str, Any]:

@@ -9,6 +9,7 @@
      │    ├── StudyChangedError            a study exists with another definition
      │    ├── DeviceError                  the device asked for is not there
      │    └── RuleError                    a selection rule: unknown, refused, bad constant
+     ├── OwnModelError            exit 1   the user's model file failed: file, line, reason
      ├── StoppedError             exit 130 the user stopped it; it can be continued
      ├── TrackingError            exit 1   MLflow cannot be reached or refuses
      │    └── AddressError   exit 2   its address cannot be used
@@ -52,6 +53,10 @@ class DeviceError(InputError):
 
 class RuleError(InputError):
     """A selection rule is unknown, refused, or has a bad constant."""
+
+
+class OwnModelError(PipelineError):
+    """The user's own function, or the model it made, cannot be used; the message says where."""
 
 
 class StoppedError(PipelineError):

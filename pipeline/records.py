@@ -168,6 +168,11 @@ class TrialConfig:
                 raise AttributeError(_no_hyperparameter(name))
             return known[name]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether a file of the user's makes the model."""
+        return is_own_family(self.family)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the hyperparameters by their names; of ``more`` only what is not default."""
         own = [entry.name for entry in fields(self) if entry.name != "more"]
@@ -177,6 +182,11 @@ class TrialConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
         """Returns the config with these hyperparameters; unknown names raise TypeError."""
         return cls(**values)
+
+
+def is_own_family(name: str) -> bool:
+    """Whether a family's name is one of the user's own, ``FILE.py:FUNCTION``: ours are words."""
+    return ".py:" in name
 
 
 def declare_hyperparameters(defaults: Callable[[], Mapping[str, Value]]) -> None:
@@ -235,11 +245,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Trials of one structure, trained together.
+    """Trials that are trained together, in one program.
 
     Attributes:
         number: Running number of the cohort in the study; a tag of its trials.
-        trials: At least one; all of one structure.
+        trials: At least one; of one structure, or of sizes that are padded to one.
         epochs: Largest number of epochs.
         patience: Epochs without a smaller ``val_ce`` after which a trial stops.
         order_seed: Seed of the order of examples, common to all trials of a study.

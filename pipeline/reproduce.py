@@ -24,6 +24,8 @@ from pipeline.formatting import decimal
 from pipeline.records import Cohort, PerExample, Trial, TrialOutcome
 from pipeline.selection.statistics import standard_error
 from pipeline.training import backend
+from pipeline.training.own import registry
+from pipeline.training.worker import trainer_of
 
 if TYPE_CHECKING:
     from pipeline.datasets import Dataset
@@ -76,7 +78,7 @@ class Comparison:
 
 
 def retrain(
-    run_id: str, data_dir: Path | None, device: str, notify: Notify
+    run_id: str, data_dir: Path | None, device: str, notify: Notify, family: str | None = None
 ) -> tuple[Comparison, ...]:
     """Trains a trial, a finalist or what a study delivered again, and compares.
 
@@ -85,6 +87,7 @@ def retrain(
         data_dir: Folder with official files.
         device: ``auto``, ``cpu`` or ``gpu``.
         notify: Takes a line about what is being done.
+        family: File and function of the user's own model, where the run trained one.
 
     Returns:
         One comparison; of a study one for each training that is in what it delivered.
@@ -100,6 +103,7 @@ def retrain(
     for recorded in runs:
         check_comparable(recorded)
     first = runs[0]
+    registry.checked_for(first.definition, family, f"reproducing run {first.run_id}")
     spec = datasets.spec_of(first.definition, data_dir)
     made = f"run {first.run_id} was measured"
     dataset = datasets.reload(spec, first.trial.split_id, made, "reproduce it")
@@ -133,9 +137,6 @@ def train_again(
 ) -> tuple[str, TrialOutcome]:
     """Returns the device and what comes of the trial as a cohort of its own."""
     used = backend.prepare(device, str(recorded.definition["precision"]), None)
-    # Not before: Keras must find the backend prepared.
-    from pipeline.training.cohort import CohortTrainer
-
     trial, space = recorded.trial, recorded.definition["space"]
     # A pruned trial has nothing to compare beyond the epoch after which it was pruned.
     pruned = trial.state == "PRUNED"
@@ -149,7 +150,8 @@ def train_again(
         keep_weights=False,
     )
     notify(f"training trial {trial.number} again on {used}, at most {cohort.epochs} epochs")
-    (outcome,) = CohortTrainer(dataset, used)(cohort, lambda report: None, lambda: ())
+    own = registry.known(trial.config.family)
+    (outcome,) = trainer_of(dataset, used, own)(cohort, lambda report: None, lambda: ())
     return used, outcome
 
 

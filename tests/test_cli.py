@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -21,8 +22,9 @@ from scripted_trainer import write_executor
 
 from pipeline import tracking
 from pipeline.cli import main
+from pipeline.cli_study import _wrapped
 from pipeline.cli_types import Auto, Duration
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, DeviceError
 from pipeline.formatting import decimal
 from pipeline.search import executors
 
@@ -364,12 +366,14 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     assert chosen == "Nothing can be recommended so far: no trial is better than guessing."
     assert following == "Next: pipeline report --study 'my study'"
     assert re.search(r"trial 2 \(l1\): .*l1\(.*\) -> no_skill, gap ", result.stderr)
-    assert "Next:" not in result.stderr
+    look = f"MLflow: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db\n"
+    assert result.stderr.endswith(look) and "Next:" not in result.stderr
 
     quiet = scripted("search", *arguments, "--trials", "4", "--quiet", "--format", "json")
     found = json.loads(quiet.stdout)
     assert found["trials"] == {"asked": 4, "complete": 4, "pruned": 0, "failed": 0, "running": 0}
     assert (found["status"], found["preliminary_choice"]) == ("no_skill", None)
+    assert "MLflow:" not in quiet.stderr
     assert found["next"] == "pipeline report --study 'my study'"
     assert not [line for line in quiet.stderr.splitlines() if line.startswith("trial ")]
     talkative = scripted("search", *arguments, "--trials", "5", "--verbose")
@@ -383,6 +387,7 @@ def test_a_search_talks_to_stderr_and_a_study_without_skill_is_3(scripted, folde
     assert text.stdout and "Traceback" not in text.stderr
     # The page says what to do; there is no model to use.
     assert "Next:" not in text.stderr + page.stderr
+    assert text.stderr.endswith(look) and "MLflow:" not in page.stderr
     told = json.loads(page.stdout)
     assert (told["status"], told["winner"], told["test"]) == ("no_skill", None, None)
     assert {path.name for path in (folder / "pages").iterdir()} >= {
@@ -479,6 +484,26 @@ def command(folder, *arguments, **options):
     return subprocess.run(program, cwd=folder, env=environment, **settings)
 
 
+def test_a_gpu_that_is_missing_is_told_alike_by_a_dry_run_and_a_search(scripted, monkeypatch):
+    def prepare(device, precision, num_threads):
+        raise DeviceError(f"--device {device}: there is none")
+
+    monkeypatch.setattr("pipeline.training.backend.prepare", prepare)
+    arguments = ("search", "--dataset", "digits", "--device", "gpu", "--executor", "inline")
+    dry, real = scripted(*arguments, "--dry-run"), scripted(*arguments)
+    fails(dry, 2, "--device gpu: there is none")
+    assert (real.exit_code, real.stdout) == (2, "")
+    assert real.stderr.splitlines()[-1] == dry.stderr.splitlines()[-1]
+
+
+def test_a_terminals_summary_breaks_between_words(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    line = "Best validation cross-entropy: trial 2 (l1), 1.7053; by one training each"
+    shown = _wrapped(line, SimpleNamespace(isatty=lambda: True)).splitlines()
+    assert " ".join(shown) == line and max(map(len, shown)) <= 40
+    assert _wrapped(line, SimpleNamespace(isatty=lambda: False)) == line
+
+
 SEARCH = ("search", "--dataset", "digits", "--trials", "7", "--epochs", "4")
 
 
@@ -567,12 +592,13 @@ def test_gates_judge_the_test_part_and_name_every_failure(real):
     above, below = str(test["gap_ce_high"] + 1e-4), str(test["accuracy_low"] - 1e-4)
     met = command(real["folder"], "report", "--max-gap", above, "--min-accuracy", below)
     following = "Next: pipeline predict --model models:/digits-least-overfit@champion --input FILE"
-    assert (met.returncode, met.stderr) == (0, f"{following}\n")
+    look = f"MLflow: mlflow ui --backend-store-uri sqlite:///{real['folder']}/mlflow.db"
+    assert (met.returncode, met.stderr) == (0, f"{look}\n{following}\n")
     failed = command(real["folder"], "report", "--max-gap", "0", "--min-accuracy", "1")
     assert failed.returncode == 4
     assert failed.stdout == met.stdout
-    told, gap, accuracy = failed.stderr.splitlines()
-    assert told == following
+    *told, gap, accuracy = failed.stderr.splitlines()
+    assert told == [look, following]
     assert gap.startswith("gate not met: --max-gap 0: the gap on the test part may be ")
     assert accuracy.startswith("gate not met: --min-accuracy 1: the accuracy on the test part may")
     assert decimal(test["gap_ce_high"]) in gap and decimal(test["accuracy_low"]) in accuracy

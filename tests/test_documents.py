@@ -202,6 +202,45 @@ def test_the_architecture_page_has_the_tree_of_the_sources(request):
     assert page.read_text(encoding="utf-8") == now
 
 
+def as_row(entry) -> str:
+    from pipeline.training import models
+
+    families = [name for name in models.names() if entry.name in models.hyperparameters_of(name)]
+    conditions = [] if set(families) == set(models.names()) else [f"`family: {families[0]}`"]
+    if entry.needs is not None:
+        name, values = entry.needs
+        shown = " or ".join(str(value).lower() for value in values)
+        conditions.append(f"`{name}`: {shown}")
+    default = "null" if entry.default is None else str(entry.default)
+    default = default.lower() if entry.kind is bool else default
+    apart = "no" if entry.per_trial else "yes"
+    cells = (
+        f"`{entry.name}`",
+        entry.expected,
+        default,
+        "; ".join(conditions),
+        apart,
+        entry.meaning,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_page_of_search_spaces_has_a_table_of_every_hyperparameter(request):
+    from pipeline.training.techniques import hyperparameters
+
+    page, head = ROOT / "docs" / "search-spaces.md", "| hyperparameter | values | default |"
+    rows = [as_row(entry) for entry in hyperparameters().values()]
+    assert all(entry.meaning for entry in hyperparameters().values())
+    before, found, after = page.read_text(encoding="utf-8").partition(head)
+    assert found
+    first, rule, *rest = after.splitlines()
+    tail = "\n".join(rest[next(n for n, line in enumerate([*rest, ""]) if line[:1] != "|") :])
+    now = "\n".join([f"{before}{head}{first}", rule, *rows, tail]).rstrip("\n") + "\n"
+    if request.config.getoption("--write-golden"):
+        page.write_text(now, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == now
+
+
 def test_the_documents_name_every_search_space_dataset_and_rule():
     from pipeline.datasets import catalogue
     from pipeline.selection.rules import RULES

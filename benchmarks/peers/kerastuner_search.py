@@ -21,7 +21,12 @@ def suggest(hp: Any, space: dict[str, Any]) -> dict[str, Any]:
         value = hp.Float(name, low, high, sampling="log")
         return float(value) if active else 0.0
 
-    return {
+    size: dict[str, Any] = {}
+    if "depth" in space:
+        size["depth"] = hp.Int("depth", space["depth"]["low"], space["depth"]["high"])
+    if "batch_norm" in space:
+        size["batch_norm"] = hp.Boolean("batch_norm")
+    return size | {
         "lambda_l1": factor("lambda_l1", "l1" in kind.split("_")),
         "lambda_l2": factor("lambda_l2", "l2" in kind.split("_")),
         "dropout_rate": hp.Float("dropout_rate", 0.0, 0.7),

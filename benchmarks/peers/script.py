@@ -31,7 +31,12 @@ def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
     }
     l1 = trial.suggest_float("lambda_l1", *bounds["lambda_l1"], log=True) if "l1" in kind else 0.0
     l2 = trial.suggest_float("lambda_l2", *bounds["lambda_l2"], log=True) if "l2" in kind else 0.0
-    return {
+    size: dict[str, Any] = {}
+    if "depth" in space:
+        size["depth"] = trial.suggest_int("depth", space["depth"]["low"], space["depth"]["high"])
+    if "batch_norm" in space:
+        size["batch_norm"] = trial.suggest_categorical("batch_norm", [False, True])
+    return size | {
         "lambda_l1": l1,
         "lambda_l2": l2,
         "dropout_rate": trial.suggest_float("dropout_rate", 0.0, 0.7),

@@ -363,3 +363,24 @@ class Dataset:
             return self.encoding.as_model_inputs(self.raw_validation[few])
         inputs = self.train.inputs[:num_examples]
         return token_rows(inputs) if sparse.issparse(inputs) else np.array(inputs)
+
+    def raw_tensor(self) -> dict[str, Any] | None:
+        """Returns what the exported model takes where that is one array, in plain values.
+
+        Returns:
+            ``kind`` ``tokens`` and ``num_words``; or ``kind`` ``image`` or ``features``, ``shape``
+            and ``dtype`` of an example, and the ``lowest`` and ``highest`` value in train. None for
+            a table, whose columns are taken by name.
+        """
+        if self.encoding is not None or self.columns is not None:
+            return None
+        inputs = self.train.inputs
+        if sparse.issparse(inputs):
+            return {"kind": "tokens", "num_words": int(self.input_shape[0])}
+        return {
+            "kind": self.kind,
+            "shape": [int(size) for size in self.input_shape],
+            "dtype": str(inputs.dtype),
+            "lowest": float(inputs.min()),
+            "highest": float(inputs.max()),
+        }

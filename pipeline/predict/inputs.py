@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.formats import raw_tensors
 from pipeline.datasets.formats.npz import members, read_array
 from pipeline.datasets.formats.pixels import SUFFIXES
 from pipeline.datasets.formats.table_files import ENDINGS, ending, read_table
@@ -42,12 +43,14 @@ class Entrance:
         shape: Shape of one example; (None,) for tokens, whose lists have any length.
         num_words: Size of the vocabulary; tokens only.
         names: Names of the columns, in the model's order; empty where it knows none.
+        trained: ``dtype``, ``lowest`` and ``highest`` value of training; empty where unknown.
     """
 
     kind: str
     shape: tuple[int | None, ...]
     num_words: int = 0
     names: tuple[str, ...] = ()
+    trained: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Returns it as an error message says it."""
@@ -127,11 +130,17 @@ def _numbers(path: Path, values: np.ndarray, entrance: Entrance) -> np.ndarray:
             f"{path} has shape {list(values.shape)}; the model expects {entrance}"
             + (", so save x[None] for a single example" if single else "")
         )
+    given = values
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0, 0])
         raise InputError(f"{path}: example {row} holds values that are not finite in float32")
+    if entrance.trained:
+        try:
+            raw_tensors.check_scale(entrance.trained, given)
+        except raw_tensors.TensorError as error:
+            raise InputError(f"{path}: {error}") from error
     return values
 
 
@@ -191,6 +200,11 @@ def _read_csv(path: Path, entrance: Entrance, note: Note) -> np.ndarray:
     header = rows[0] if rows and not all(map(_is_number, rows[0])) else []
     if rows and not header:
         note(f"{path}: the first line holds numbers alone and was taken as an example, no header")
+    if unnamed := [place for place, name in enumerate(header, 1) if not name.strip()]:
+        raise InputError(
+            f"{path}: column {unnamed[0]} has no name in the header: it may be the row numbers of"
+            f" pandas, or the labels; remove it (the model expects {entrance}), or name it 'label'"
+        )
     labels = [place for place, name in enumerate(header) if name.strip().lower() in LABEL_NAMES]
     table = []
     for number, row in enumerate(rows[bool(header) :]):

@@ -96,7 +96,7 @@ def predict(
         tell_unseen(path, columns, raw, raw_inputs.vocabularies(model), note)
         outputs = raw_inputs.outputs(model, raw, batch_size)
     else:
-        entrance = entrance_of(model, model_address)
+        entrance = replace(entrance_of(model, model_address), trained=files.tensor)
         if entrance.kind == "features" and len(files.feature_names) == entrance.shape[0]:
             entrance = replace(entrance, names=files.feature_names)
         if is_pictures(path):

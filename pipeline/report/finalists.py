@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import Dataset, DatasetSummary
 from pipeline.errors import StoppedError
@@ -28,14 +28,18 @@ from pipeline.records import (
 )
 from pipeline.search import executors
 from pipeline.search.cohort_runner import CohortRunner, CohortSettings, RunningCohort
-from pipeline.search.cohort_sizing import Load, automatic, by_structure, in_parts, memory_per_worker
+from pipeline.search.cohort_sizing import Load, automatic, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
 from pipeline.search.disk import probabilities_bytes
 from pipeline.search.executors.interface import Event, Executor
 from pipeline.search.interrupts import stopping_softly
+from pipeline.search.merging import Merging, alike
 from pipeline.search.options import check_can_end_trials, data_size
 from pipeline.search.trial_memory import memory_needs
 from pipeline.training import backend
+from pipeline.training.own import registry
+from pipeline.training.own.registry import OwnFamily
+from pipeline.training.padding import padded, stackable
 from pipeline.training.worker import WorkerSpec
 
 if TYPE_CHECKING:
@@ -90,7 +94,15 @@ def setup_of(
     data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
     check_can_end_trials(name, trial_timeout_seconds)
-    return Setup(dataset, WorkerSpec(spec, device, precision, shared), name, trial_timeout_seconds)
+    own = own_family_of(study.definition)
+    opener = WorkerSpec(spec, device, precision, shared, own)
+    return Setup(dataset, opener, name, trial_timeout_seconds)
+
+
+def own_family_of(definition: Mapping[str, Any]) -> OwnFamily | None:
+    """Returns the user's own family of a study, whose code this process may run."""
+    recorded = registry.of_definition(definition)
+    return registry.known(recorded.name) if recorded else None
 
 
 def train(
@@ -111,7 +123,8 @@ def train(
     configs = {trial.number: trial.config for trial in study.trials}
     # Numbered by place: of one trial there are several here.
     trials = [Trial(place, configs[number], seed) for place, (number, seed) in enumerate(missing)]
-    groups = groups_of(trials, setup.dataset)
+    settings = cohort_settings(study, setup.trial_timeout_seconds)
+    groups = groups_of(trials, setup.dataset, settings.epochs)
     count = len({number for number, _ in missing})
     examples = len(setup.dataset.validation) + len(setup.dataset.measured)
     kept_bytes = probabilities_bytes(examples, setup.dataset.num_classes)
@@ -129,19 +142,20 @@ def train(
             if setup.executor == LOCAL:
                 # This process restores the model later; while a worker trains, it has time.
                 threading.Thread(target=backend.preload).start()
-            settings = cohort_settings(study, setup.trial_timeout_seconds)
             FinalistTraining(executor, settings, log, say, missing, warn).run(groups)
     finally:
         log.close_stale(cause=STOPPED)
 
 
-def groups_of(trials: Sequence[Trial], dataset: Dataset) -> list[list[Trial]]:
-    """Returns the trials in groups of equal structure that fit into memory together."""
-    return [
-        part
-        for group in by_structure(trials)
-        for part in in_parts(group, largest_cohort([trial.config for trial in group], dataset))
-    ]
+def groups_of(trials: Sequence[Trial], dataset: Dataset, epochs: int) -> list[list[Trial]]:
+    """Returns the trials in groups that train in one program and fit into memory together."""
+    merging = Merging(data_size(DatasetSummary.of(dataset)), epochs)
+    groups = []
+    for kind in alike(trials, lambda trial: stackable(trial.config)):
+        largest = largest_cohort([padded([trial.config for trial in kind])], dataset)
+        for group in merging.groups(kind, largest):
+            groups += in_parts(group, largest)
+    return groups
 
 
 def cohort_settings(study: StudyRecord, trial_timeout_seconds: float | None) -> CohortSettings:
@@ -163,6 +177,8 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
 
+    if configs[0].is_own:
+        return 1
     summary = DatasetSummary.of(dataset)
     shape, data = dataset.input_shape, data_size(summary)
     load = Load(
@@ -203,7 +219,7 @@ class FinalistTraining:
         self._said_at = time.monotonic()
 
     def run(self, groups: Sequence[list[Trial]]) -> None:
-        """Trains groups of equal structure; the trainings of one that fails are tried again.
+        """Trains groups, each in one program; the trainings of one that fails are tried again.
 
         Raises:
             StoppedError: The user stopped it, and what trained has ended.

@@ -29,6 +29,7 @@ class ReportOptions:
         trial_timeout: Longest wall time of a finalist's training, seconds; None for no limit.
         data_dir: Folder with official files, for training finalists and for the test part.
         read_test_again: Lock the present choice and read the test part once more.
+        family: File and function of the user's own model, where the study trained one.
         promote: Make the registered model the champion, whatever the one before was.
     """
 
@@ -42,6 +43,7 @@ class ReportOptions:
     trial_timeout: float | None = None
     data_dir: Path | None = None
     read_test_again: bool = False
+    family: str | None = None
     promote: bool = False
 
     @property

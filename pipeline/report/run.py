@@ -47,6 +47,7 @@ from pipeline.tracking.codec import (
     TEST_PART_TAG,
     TESTED_TAG,
 )
+from pipeline.training.own import registry
 
 if TYPE_CHECKING:
     from pipeline.report.test_part import Restored
@@ -164,6 +165,9 @@ class ReportRun:
 
     def lock_and_read(self) -> Report:
         """Confirms a choice that is not locked, locks it, reads the test part and registers."""
+        self._check_code()
+        # Before the finalists train: they would be for nothing.
+        self.store.check_report_files(self.run_id)
         dataset = load_dataset(self.study, self.options.data_dir)
         report = self._report_on(self._confirm(dataset))
         if report.selection.status != "ok":
@@ -193,12 +197,18 @@ class ReportRun:
             return what_if_report(self.store, report, locked, change_found)
         digest = str(self.store.tag(self.run_id, LOCK_TAG))
         if self.store.tag(self.run_id, REPORTED_TAG) != digest:
+            self._check_code()
             with self.locked_study():
                 dataset = load_dataset(self.study, self.options.data_dir)
                 restored = self._restore(report, dataset)
                 self._complete(report, dataset, restored, SelectionLock(digest))
         self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
+
+    def _check_code(self) -> None:
+        """Checks that the code of a model of the user's own may be run, where the study has one."""
+        what = f"the report on study '{self.study.study}'"
+        registry.checked_for(self.study.definition, self.options.family, what)
 
     def _report_on(self, selection: Selection) -> Report:
         return Report(self.study, selection, confirmation=selection.confirmation)
@@ -302,6 +312,8 @@ class ReportRun:
                 columns=dataset.encoding.columns if dataset.encoding else (),
                 pictures=dataset.pictures.as_dict() if dataset.pictures else None,
                 decimal=decimal_of(dataset),
+                tensor=dataset.raw_tensor(),
+                locked=digest,
             )
             store.settle_champion(run_id, uri, promote=self.options.promote)
             store.set_tag(run_id, REGISTERED_TAG, digest)

@@ -1,6 +1,6 @@
 """Runs cohorts on an executor and tries those again that failed; the search and finalists use it.
 
-In: groups of trials of one structure. Out: calls of a :class:`CohortOwner`, which says what the
+In: groups of trials that share a program. Out: calls of a :class:`CohortOwner`, which says what the
 epochs and the ends of its trials mean. A cohort that fails is tried again one by one, or in halves
 where memory ran out, so that a single bad trial is found and the others survive.
 """
@@ -21,8 +21,8 @@ from pipeline.search.executors.interface import (
     Finished,
     Progressed,
 )
-from pipeline.search.retries import Capacity, cause_of, groups_to_retry, limits_of
-from pipeline.training.techniques import structure
+from pipeline.search.interrupts import was_broken_off
+from pipeline.search.retries import Capacity, cause_of, groups_to_retry, limits_of, program_of
 
 WAIT_SECONDS = 0.5
 
@@ -142,7 +142,13 @@ class CohortRunner:
             self._submit(first[:count])
 
     def wait(self) -> None:
-        """Handles events until a cohort ended or half a second is over."""
+        """Handles events until a cohort ended or half a second is over.
+
+        Raises:
+            KeyboardInterrupt: The command was broken off, and whatever ran then lost it.
+        """
+        if was_broken_off():
+            raise KeyboardInterrupt
         self._executor.wait(self._handle, WAIT_SECONDS)
 
     def prune(self, cohort: Cohort, trial: int) -> None:
@@ -189,7 +195,7 @@ class CohortRunner:
 
     def _finished(self, cohort: Cohort, outcomes: Sequence[TrialOutcome]) -> None:
         del self.running[cohort.number]
-        self._capacity.fitted(structure(cohort.trials[0].config), len(cohort.trials))
+        self._capacity.fitted(program_of(cohort.trials), len(cohort.trials))
         try:
             # The worker trains on while this process writes.
             self.start_waiting()
@@ -202,7 +208,7 @@ class CohortRunner:
         del self.running[cohort.number]
         trials = list(cohort.trials)
         if event.fault == MEMORY:
-            self._capacity.ran_out(structure(trials[0].config), len(trials))
+            self._capacity.ran_out(program_of(trials), len(trials))
         if len(trials) == 1:
             cause = cause_of(event, self._settings.trial_timeout_seconds)
             self._end([TrialOutcome(trials[0].number, "FAIL", cause=cause)])

@@ -11,21 +11,22 @@ share. Where that was too much, the cohort fails and is tried again in halves
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from pipeline.datasets.limits import available_bytes
 from pipeline.records import Device, Trial, TrialConfig
+from pipeline.search.merging import Merging, alike
 from pipeline.training.memory_model import MemoryNeed
 from pipeline.training.techniques import structure
 
-BATCHES = 6
+BATCHES = 3
+"""Twice as many give no better pick, and cohorts of half the size (docs/experiments.md)."""
 RANDOM_START = 10
 """Trials that the sampler draws at random before it learns (Optuna's ``n_startup_trials``)."""
-LEAST_HALVED = 16
-"""Smallest batch of which a half still fills a cohort."""
+LEAST_HALVED = 64
+"""Smallest batch of which a half still fills a cohort: 32 trials cost little more than 8."""
 LARGEST_COHORT = 256
 SMALL_STEP = 2e8
 """Multiply-adds of one trial's training step up to which stacking pays on a CPU: a dense network's
@@ -49,12 +50,16 @@ class Sizing:
         later: In each later batch.
         largest: Most trials in one cohort.
         ahead: Trials that may still be training when the next are asked for; 0 for none.
+        merging: What decides which trials of different size train together; None where none do.
+        workers: Cohorts that train at once; a batch makes one for each at least.
     """
 
     first: int = 1
     later: int = 1
     largest: int = 1
     ahead: int = 0
+    merging: Merging | None = None
+    workers: int = 1
 
     def batch(self, asked: int) -> int:
         """Returns the size of the next batch after so many trials ended or were asked for."""
@@ -63,11 +68,26 @@ class Sizing:
     def cohort(self, asked: int) -> int:
         """Returns the most trials in one cohort of that batch.
 
-        Where the next trials are asked for ahead, a later batch is at least two cohorts: while one
-        trains, the sampler learns of the other. With one worker no more than a batch of trials is
-        unknown to it.
+        Every worker gets a part. Where the next trials are asked for ahead, a later batch is at
+        least two cohorts: while one trains, the sampler learns of the other. With one worker no
+        more than a batch of trials is unknown to it.
         """
-        return min(self.largest, -(-self.later // 2)) if asked and self.ahead else self.largest
+        parts = max(self.workers, 2 if asked and self.ahead else 1)
+        return min(self.largest, -(-self.batch(asked) // parts))
+
+    def cohorts(self, trials: Sequence[Trial], asked: int) -> list[list[Trial]]:
+        """Returns a batch's trials in cohorts, in the order they were asked.
+
+        Args:
+            trials: The batch.
+            asked: Trials that ended or were asked for before it.
+        """
+        largest = self.cohort(asked)
+        if self.merging is None:
+            groups = alike(trials, lambda trial: structure(trial.config))
+        else:
+            groups = self.merging.groups(trials, largest)
+        return [part for group in groups for part in _even(group, largest)]
 
 
 @dataclass(frozen=True)
@@ -80,6 +100,8 @@ class Load:
         memory_needs: What trials take while they train; each has to fit.
         memory: Bytes that a cohort may take.
         small_step: Multiply-adds of a step up to which stacking pays.
+        merging: What decides which trials of different size train together.
+        workers: Cohorts that train at once.
     """
 
     step_work: float
@@ -87,11 +109,13 @@ class Load:
     memory_needs: tuple[MemoryNeed, ...] = ()
     memory: float = float("inf")
     small_step: float = SMALL_STEP
+    merging: Merging | None = None
+    workers: int = 1
 
 
-def fixed(size: int) -> Sizing:
+def fixed(size: int, merging: Merging | None = None) -> Sizing:
     """Returns the sizing for a cohort size that the user chose."""
-    return Sizing(size, size, size)
+    return Sizing(size, size, size, merging=merging)
 
 
 def automatic(trials: int, references: int, load: Load, *, learns: bool = True) -> Sizing:
@@ -110,10 +134,11 @@ def automatic(trials: int, references: int, load: Load, *, learns: bool = True) 
     for memory_need in set(load.memory_needs):
         largest = memory_need.most(load.memory, largest)
     if not learns:
-        return Sizing(trials, trials, largest)
+        return Sizing(trials, trials, largest, merging=load.merging, workers=load.workers)
     first = min(trials, max(references, RANDOM_START, trials // 4))
     later = max(-(-(trials - first) // BATCHES), 1)
-    return Sizing(first, later, largest, later // 2 if later >= LEAST_HALVED else 0)
+    ahead = later // 2 if later >= LEAST_HALVED else 0
+    return Sizing(first, later, largest, ahead, load.merging, load.workers)
 
 
 def memory_per_worker(workers: int, device: Device | None = None) -> float:
@@ -123,22 +148,9 @@ def memory_per_worker(workers: int, device: Device | None = None) -> float:
     return float("inf") if device.free_bytes is None else MEMORY_SHARE * device.free_bytes / workers
 
 
-def by_structure(trials: Iterable[Trial]) -> list[list[Trial]]:
-    """Returns trials in groups that can train together, in the order given."""
-    groups: dict[tuple[Any, ...], list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault(structure(trial.config), []).append(trial)
-    return list(groups.values())
-
-
 def in_parts(group: list[Trial], size: int) -> list[list[Trial]]:
     """Returns the group in parts of at most this size, in order."""
     return [group[start : start + size] for start in range(0, len(group), size)]
-
-
-def grouped(trials: list[Trial], largest: int) -> list[list[Trial]]:
-    """Returns the trials in cohorts: of equal structure, in the order they were asked."""
-    return [part for group in by_structure(trials) for part in _even(group, largest)]
 
 
 def cohorts_per_batch(configs: Sequence[TrialConfig], sizing: Sizing) -> list[int]:
@@ -148,7 +160,7 @@ def cohorts_per_batch(configs: Sequence[TrialConfig], sizing: Sizing) -> list[in
     while asked < len(configs):
         batch = configs[asked : asked + max(sizing.batch(asked), 1)]
         trials = [Trial(number, config, 0) for number, config in enumerate(batch)]
-        counts.append(len(grouped(trials, sizing.cohort(asked))))
+        counts.append(len(sizing.cohorts(trials, asked)))
         asked += len(batch)
     return counts
 

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from pipeline.records import StepTiming, TrialConfig
 from pipeline.search.space.points import RandomSuggester
 from pipeline.search.space.space import SearchSpace
 from pipeline.training import models
-from pipeline.training.architecture import multiply_adds
+from pipeline.training.architecture import multiply_adds, num_parameters
+from pipeline.training.padding import padded, stackable
 from pipeline.training.scoring import num_train_scored
 from pipeline.training.techniques import input_work
 
@@ -27,6 +29,8 @@ CALL_COST = 2e7
 UNTIMED_TRIALS = 10
 """Trials of a first cohort whose time is limited and not known yet."""
 SAMPLED_CONFIGS = 64
+WEIGHT_COST = 16.0
+"""Multiply-adds that take as long as a step's traffic over one weight and what belongs to it."""
 ONE_THREAD_WORK = 4e6
 """Multiply-adds of a step up to which a second thread costs more than it gives (2 cores)."""
 
@@ -39,11 +43,13 @@ class DataSize:
         input_shape: One example's shape; of multi-hot rows only the ones that are set count.
         num_train: Training examples.
         num_validation: Validation examples that are scored after each epoch.
+        network_shape: What a network takes, where that is more: all words of multi-hot rows.
     """
 
     input_shape: tuple[int, ...]
     num_train: int
     num_validation: int
+    network_shape: tuple[int, ...] = ()
 
 
 @dataclass
@@ -62,10 +68,11 @@ class Estimate:
     rates: list[float] = field(default_factory=list)
     setups: list[float] = field(default_factory=list)
     _costs: dict[TrialConfig, tuple[float, float]] = field(default_factory=dict, repr=False)
+    _kinds: dict[TrialConfig, tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     def add(self, configs: Sequence[TrialConfig], timing: StepTiming) -> None:
-        """Adds the timing of a cohort's step."""
-        work = sum(step_work(config, self.data) for config in configs) + CALL_COST
+        """Adds the timing of a cohort's step: smaller trials cost what its largest one does."""
+        work = len(configs) * step_work(padded(configs), self.data) + CALL_COST
         self.rates.append(timing.seconds_per_step / work)
         self.setups.append(timing.setup_seconds)
 
@@ -83,12 +90,13 @@ class Estimate:
             return None
         rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
         call, times = CALL_COST / together, Counter(configs)
-        costs = ((self._cost(config), count) for config, count in times.items())
+        programs = self._programs(times) if together > 1 else {config: config for config in times}
+        costs = ((self._cost(programs[config]), count) for config, count in times.items())
         work = sum(count * steps * (each + call) for (steps, each), count in costs)
         return (rate * work + setup * times.total() / together) / workers
 
     def num_in_time(self, configs: Sequence[TrialConfig], seconds: float) -> int:
-        """Returns how many of these trials of one structure train together in so much time.
+        """Returns how many of these trials of one cohort train together in so much time.
 
         At least one; :data:`UNTIMED_TRIALS` before the first timing.
         """
@@ -96,8 +104,18 @@ class Estimate:
             return min(len(configs), UNTIMED_TRIALS)
         rate = float(np.median(self.rates)) * self._steps(configs[0])
         left = seconds - float(np.mean(self.setups)) - rate * CALL_COST
-        fitting = left // (rate * step_work(configs[0], self.data))
+        fitting = left // (rate * step_work(padded(configs), self.data))
         return int(min(max(fitting, 1), len(configs)))
+
+    def _programs(self, configs: Iterable[TrialConfig]) -> dict[TrialConfig, TrialConfig]:
+        """Returns for each config that of the largest network that it may be padded to."""
+        kinds: dict[Any, list[TrialConfig]] = {}
+        for config in configs:
+            if config not in self._kinds:
+                self._kinds[config] = stackable(config)
+            kinds.setdefault(self._kinds[config], []).append(config)
+        largest = {kind: padded(members) for kind, members in kinds.items()}
+        return {config: largest[kind] for kind, members in kinds.items() for config in members}
 
     def _cost(self, config: TrialConfig) -> tuple[float, float]:
         """Returns the steps of a training and the work of each; it is asked at every event."""
@@ -118,6 +136,22 @@ def step_work(config: TrialConfig, data: DataSize) -> float:
     hidden = models.layers_of(config, data.input_shape)
     products = 3.0 * multiply_adds(hidden, data.input_shape)
     return config.batch_size * (products + input_work(config, data.input_shape))
+
+
+def program_work(config: TrialConfig, data: DataSize) -> float:
+    """Returns a training step's multiply-adds, and what reading and writing the weights takes."""
+    shape = data.network_shape or data.input_shape
+    weights = num_parameters(models.layers_of(config, shape), shape)
+    return step_work(config, data) + WEIGHT_COST * weights
+
+
+def program_configs(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """Returns for each config that of the largest network that it may be padded to, among these."""
+    kinds: dict[Any, list[TrialConfig]] = {}
+    for config in configs:
+        kinds.setdefault(stackable(config), []).append(config)
+    largest = {kind: padded(members) for kind, members in kinds.items()}
+    return [largest[stackable(config)] for config in configs]
 
 
 def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) -> int | None:

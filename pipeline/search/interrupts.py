@@ -2,8 +2,9 @@
 
 The first signal asks whatever trains to come to its end (:func:`stopping_softly`); where nothing
 trains, and the second time, it raises KeyboardInterrupt; where even that is not over, the next one
-ends the process. A terminal's Ctrl-C reaches every process of the foreground, ``mlflow run`` among
-them, which then sends SIGTERM to its command: that is the same wish, and is not counted.
+ends the process. While a record of Optuna's journal is written it waits until that is whole
+(:func:`hold_back`). A terminal's Ctrl-C reaches every process of the foreground, ``mlflow run``
+among them, which then sends SIGTERM to its command: that is the same wish, and is not counted.
 """
 
 from __future__ import annotations
@@ -40,12 +41,16 @@ class _State:
         before_ending: Called before the command is broken off.
         raised: How often it was broken off.
         ctrl_c_at: When Ctrl-C came last.
+        holding: How many writes hold a signal back.
+        held: Whether one was held back.
     """
 
     stop_softly: Callable[[], None] | None = None
     before_ending: list[Callable[[], None]] = field(default_factory=list)
     raised: int = 0
     ctrl_c_at: float = float("-inf")
+    holding: int = 0
+    held: bool = False
 
 
 _state = _State()
@@ -61,6 +66,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
         stop_softly, _state.stop_softly = _state.stop_softly, None
         stop_softly()
         return
+    if _state.holding and not _state.held:
+        _state.held = True
+        return
+    _break_off()
+
+
+def _break_off() -> None:
+    _state.held = False
     _state.raised += 1
     for prepare in reversed(_state.before_ending):
         _aside(prepare)
@@ -78,6 +91,33 @@ def _aside(draw: Callable[[], None]) -> None:
     thread.join(ASIDE_SECONDS)
 
 
+def hold_back() -> None:
+    """Has a signal that would break the command off wait for :func:`let_go`; one, not the next.
+
+    Broken off in a write, Optuna may report an error of its journal's lock in place of the
+    KeyboardInterrupt, or leave the lock behind.
+    """
+    if threading.current_thread() is threading.main_thread():
+        _state.holding += 1
+
+
+def let_go() -> None:
+    """Ends :func:`hold_back`.
+
+    Raises:
+        KeyboardInterrupt: A signal came meanwhile.
+    """
+    if threading.current_thread() is threading.main_thread():
+        _state.holding -= 1
+        if _state.held and not _state.holding:
+            _break_off()
+
+
+def was_broken_off() -> bool:
+    """Whether a signal broke the command off, whatever was made of its KeyboardInterrupt."""
+    return _state.raised > 0
+
+
 @contextmanager
 def signals_end_it() -> Iterator[None]:
     """Ends what runs in the context on Ctrl-C and SIGTERM, as the file says; may be nested."""
@@ -86,7 +126,7 @@ def signals_end_it() -> Iterator[None]:
     if beside or _handle in before.values():
         yield
         return
-    _state.raised, _state.ctrl_c_at = 0, float("-inf")
+    _state.raised, _state.held, _state.ctrl_c_at = 0, False, float("-inf")
     for number in SIGNALS:
         signal.signal(number, _handle)
     try:

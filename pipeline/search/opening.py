@@ -55,6 +55,7 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         f"dataset: {dataset.name} ({sizes}), split {dataset.split_id}",
         *(f"  {line}" for line in data_lines(dataset)),
         f"search space: {chosen.path}",
+        *own_lines(prepared),
         *rows,
         f"references, trained first: {', '.join(names) or 'none'}",
         *prepared.notes,
@@ -69,6 +70,16 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         *([fewer] if fewer else []),
         "dry run: nothing was trained or written",
     ]
+
+
+def own_lines(prepared: Prepared) -> list[str]:
+    """Returns what is known of the user's own model, where the study has one."""
+    own = prepared.own
+    if own is None:
+        return []
+    count = own.size.num_parameters
+    size = f"{count:,} parameters in the largest of a few tries" if count else "of unknown size"
+    return [f"model: {own.option}, {size}, SHA-256 {own.sha256[:12]}"]
 
 
 def strategy_lines(chosen: SearchSpace) -> list[str]:

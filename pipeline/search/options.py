@@ -21,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
+from pipeline.search.own_family import beside, tried_out
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
 from pipeline.search.space.points import num_points, num_trials
@@ -30,6 +31,8 @@ from pipeline.search.trial_memory import check_each_fits, may_use_gpu
 from pipeline.selection.records import FINALISTS, SEEDS
 from pipeline.training import models, techniques
 from pipeline.training.architecture import num_parameters
+from pipeline.training.own.registry import KEY as OWN_KEY
+from pipeline.training.own.registry import OwnFamily, family_of
 from pipeline.training.scoring import validation_per_epoch
 from pipeline.training.worker import WorkerSpec
 
@@ -44,6 +47,7 @@ class SearchOptions:
     Attributes:
         dataset: Name or path.
         search_space: Name or path of a search space; None for the dataset's own.
+        family: File and function of the user's own model; None for families of ours.
         data_dir: Folder with official files.
         trials: The study's total.
         timeout_seconds: No trial starts after this.
@@ -69,6 +73,7 @@ class SearchOptions:
 
     dataset: str = "digits"
     search_space: str | None = None
+    family: str | None = None
     data_dir: Path | None = None
     trials: int | None = None
     timeout_seconds: float | None = None
@@ -104,6 +109,7 @@ class Prepared:
 
     Attributes:
         notes: Lines for the user on what is done otherwise than asked.
+        own: The user's own family; None for families of ours.
     """
 
     dataset: DatasetSummary
@@ -111,6 +117,7 @@ class Prepared:
     study: str
     definition: dict[str, Any]
     notes: tuple[str, ...] = ()
+    own: OwnFamily | None = None
 
 
 def prepare(options: SearchOptions) -> Prepared:
@@ -121,7 +128,8 @@ def prepare(options: SearchOptions) -> Prepared:
     """
     check_can_end_trials(options.executor, options.trial_timeout_seconds)
     dataset = summarize(options.spec)
-    chosen = choose_space(options, dataset)
+    own = None if options.family is None else family_of(options.family)
+    chosen = choose_space(options, dataset, own)
     changed: dict[str, Any] = {}
     for name in ("trials", "epochs", "sampler", "pruner"):
         if getattr(options, name) is not None:
@@ -130,7 +138,10 @@ def prepare(options: SearchOptions) -> Prepared:
     check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
     chosen, notes = within_points(chosen, options.references)
-    if not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
+    if own is not None:
+        own, said = tried_out(options.cohort_size, chosen, dataset)
+        notes = (*notes, *said)
+    elif not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
         check_trials_fit(options, chosen, dataset, available_bytes())
     definition = {
         "dataset": dataset.name,
@@ -140,6 +151,8 @@ def prepare(options: SearchOptions) -> Prepared:
         "precision": options.precision,
         "space": chosen.definition(),
     }
+    if own is not None:
+        definition[OWN_KEY] = own.as_definition()
     # What is only not told changes no trial: the study goes on.
     keeping = tuple(code for code in options.data.ignore if code in KEEPING)
     if given := replace(options.data, ignore=keeping).given():
@@ -150,7 +163,7 @@ def prepare(options: SearchOptions) -> Prepared:
         definition["validation_per_epoch"] = part  # only where it is not the whole, as before
     study = options.study or dataset.name
     check_name(study)
-    return Prepared(dataset, chosen, study, definition, notes)
+    return Prepared(dataset, chosen, study, definition, notes, own)
 
 
 def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:
@@ -183,8 +196,16 @@ def check_can_end_trials(executor: str, trial_timeout_seconds: float | None) -> 
         )
 
 
-def choose_space(options: SearchOptions, dataset: DatasetSummary) -> SearchSpace:
-    """Returns the search space asked for, the dataset's own, or the default for its kind."""
+def choose_space(
+    options: SearchOptions, dataset: DatasetSummary, own: OwnFamily | None = None
+) -> SearchSpace:
+    """Returns the search space asked for, the dataset's own, or the default for its kind.
+
+    Raises:
+        InputError: There is none for a model of the user's own.
+    """
+    if own is not None:
+        return space.load(options.search_space or beside(own), own=own)
     if options.search_space is not None:
         return space.load(options.search_space)
     if not datasets.is_path(options.dataset) and dataset.name in space.names():
@@ -250,7 +271,7 @@ def data_size(dataset: DatasetSummary) -> DataSize:
     """Returns what a trial's cost depends on."""
     num_train, whole = (dataset.split_sizes[part] for part in ("train", "validation"))
     scored = validation_per_epoch(num_train, whole) or whole
-    return DataSize(dataset.row_size, num_train, scored)
+    return DataSize(dataset.row_size, num_train, scored, dataset.input_shape)
 
 
 def described_configs(chosen: SearchSpace) -> dict[str, TrialConfig]:
@@ -283,4 +304,5 @@ def worker_spec(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
     """Returns what a worker is opened with."""
     data = data_size(prepared.dataset)
     shared = threads(every_config(prepared.space), data, options.workers)
-    return WorkerSpec(options.spec, options.device, options.precision, shared)
+    own = prepared.own
+    return WorkerSpec(options.spec, options.device, options.precision, shared, own)

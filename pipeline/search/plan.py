@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pipeline.datasets.summary import DatasetSummary
-from pipeline.records import Device
+from pipeline.records import Device, is_own_family
 from pipeline.search import executors
 from pipeline.search.cohort_runner import CohortSettings
 from pipeline.search.cohort_sizing import (
@@ -20,8 +20,9 @@ from pipeline.search.cohort_sizing import (
     fixed,
     memory_per_worker,
 )
-from pipeline.search.cost import step_work, typical_configs
+from pipeline.search.cost import program_configs, step_work, typical_configs
 from pipeline.search.foreseen import num_finalist_trainings
+from pipeline.search.merging import Merging
 from pipeline.search.options import (
     Prepared,
     SearchOptions,
@@ -140,16 +141,25 @@ def cohort_sizing(
         dataset: What a trial's cost depends on.
         device: What the workers train on; None for this machine's processor.
     """
+    if is_own_family(chosen.family):
+        # One by one, and as many at once as there are workers.
+        return Sizing(options.workers, options.workers, 1)
+    data = data_size(dataset)
+    merging = Merging(data, chosen.epochs)
     if options.cohort_size is not None:
-        return fixed(options.cohort_size)
-    configs, data = typical_configs(chosen), data_size(dataset)
-    layers = [models.layers_of(config, dataset.input_shape) for config in configs]
+        return fixed(options.cohort_size, merging)
+    configs, every = typical_configs(chosen), every_config(chosen)
+    largest = program_configs(every)
+    usual = program_configs(configs)
+    layers = [models.layers_of(config, dataset.input_shape) for config in usual]
     load = Load(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
-        memory_needs=memory_needs(every_config(chosen), dataset),
+        memory_needs=memory_needs([*every, *largest], dataset),
         memory=memory_per_worker(options.workers, device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
+        merging=merging,
+        workers=options.workers,
     )
     learns = chosen.sampler == SAMPLERS[0]
     return automatic(chosen.trials, len(chosen.references), load, learns=learns)

@@ -120,7 +120,9 @@ class PlainView:
         """Prints the line."""
         self._last = time.monotonic()
         at = f"[{self._last - self._start:6.1f} s] " if self._level >= VERBOSE else ""
-        self._console.print(f"{at}{message}", soft_wrap=True, highlight=False, markup=False)
+        # A terminal would break words; a file's lines are for programs.
+        whole = not self._console.is_terminal or self._console.is_dumb_terminal
+        self._console.print(f"{at}{message}", soft_wrap=whole, highlight=False, markup=False)
 
     def detail(self, message: str) -> None:
         """Prints the line where details are wanted."""

@@ -183,7 +183,11 @@ def _others(base: SearchSpace) -> Iterator[str]:
         "weight_decay": "{low: 1e-4, high: 1e-1, log: true}",
         "label_smoothing": "{low: 0.0, high: 0.2}",
         "input_noise": "{low: 0.0, high: 0.5}",
+        "class_weight": "[none, balanced]",
+        "ema": "[0.0, 0.99]",
     }
+    if base.family == "cnn":
+        ranges |= {"flip": "[false, true]", "shift": "{low: 0.0, high: 0.15}"}
     yield "Off here; to search them, too:"
     standardized = base.constants["standardize"]
     for name, values in ranges.items():

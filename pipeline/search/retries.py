@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.records import Trial, TrialOutcome
 from pipeline.search.cohort_sizing import in_parts
 from pipeline.search.executors.interface import MEMORY, TIMEOUT, Failed, Limits
-from pipeline.training.techniques import structure
+from pipeline.training.padding import program
 
 MAX_FAILURES = 5
 _DEATH = re.compile(r"the worker process died \([^)]*\)")
@@ -101,7 +101,12 @@ class Capacity:
 
     def split(self, group: list[Trial]) -> list[list[Trial]]:
         """Returns a waiting cohort in parts that are to fit."""
-        return in_parts(group, self.largest(structure(group[0].config)) or len(group))
+        return in_parts(group, self.largest(program_of(group)) or len(group))
+
+
+def program_of(trials: Sequence[Trial]) -> tuple[Any, ...]:
+    """Returns the structure of the network in which trials train together."""
+    return program([trial.config for trial in trials])
 
 
 def half(size: int) -> int:

@@ -32,7 +32,7 @@ from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor
 from pipeline.search.foreseen import num_finalist_trainings, remember
-from pipeline.search.interrupts import signals_end_it, stopping_softly
+from pipeline.search.interrupts import signals_end_it, stopping_softly, was_broken_off
 from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import (
     Prepared,
@@ -50,6 +50,7 @@ from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
 from pipeline.tracking.data_notes import DATA_FILE, as_text
+from pipeline.training.own.registry import read
 
 if TYPE_CHECKING:
     from pipeline.search.study import Study
@@ -251,7 +252,7 @@ def run_closed(run: StudyRun) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | StoppedError)
+        stopped = isinstance(error, KeyboardInterrupt | StoppedError) or was_broken_off()
         with suppress(TrackingError, SpoolError):
             run.close_stale(cause="the search stopped while it ran")
             run.study_finished("KILLED" if stopped else "FAILED", patience=DELIVERY_SECONDS)
@@ -266,7 +267,13 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
     )
     notes = as_text(data_notes(dataset))
-    run.log_files({"search_space.yaml": session.prepared.space.text, DATA_FILE: notes})
+    files: dict[str, str | bytes] = {
+        "search_space.yaml": session.prepared.space.text,
+        DATA_FILE: notes,
+    }
+    if (own := session.prepared.own) is not None:
+        files[own.file] = read(Path(own.path))  # a copy for the reader; it is never run
+    run.log_files(files)
     session.study.resume(references=options.references)
     closed = (*run.close_stale(session.study.stale), *run.close_stale())
     # One killed before its first trial may lack its split and chance level until now.

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from pipeline.errors import InputError, StorageError, missing_package
 from pipeline.redaction import masked
+from pipeline.search.interrupts import hold_back, let_go
 
 Note = Callable[[str], None]
 
@@ -66,7 +67,7 @@ def open_storage(storage: str, note: Note) -> Any:
             f"made, or a new path (a database is given as sqlite:///{path})"
         )
     try:
-        lock = JournalFileSymlinkLock(str(path))
+        lock: Any = Unbroken(JournalFileSymlinkLock(str(path)))
         if cut := mend(path, lock):
             note(f"--storage {path}: cut off its last record, {cut} bytes that were not whole")
         return optuna.storages.JournalStorage(Journal(path, lock))
@@ -166,6 +167,33 @@ class Lock(Protocol):
 
     def release(self) -> None:
         """Gives it back."""
+
+
+class Unbroken:
+    """A lock of a journal under which Ctrl-C breaks nothing off: what is written gets whole."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+
+    def acquire(self) -> bool:
+        """Waits until nobody else has it."""
+        hold_back()
+        try:
+            return self._lock.acquire()
+        except BaseException:
+            let_go()
+            raise
+
+    def release(self) -> None:
+        """Gives it back.
+
+        Raises:
+            KeyboardInterrupt: It was to be raised while the lock was held.
+        """
+        try:
+            self._lock.release()
+        finally:
+            let_go()
 
 
 def mend(path: Path, lock: Lock) -> int:

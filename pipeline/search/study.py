@@ -25,6 +25,8 @@ from pipeline.search.space.points import config_of, untried
 from pipeline.search.space.sequences import SEQUENCES
 from pipeline.search.space.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, Note, notices_off, open_storage, storage_errors
+from pipeline.training.own import registry
+from pipeline.training.own.registry import KEY as OWN
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 KEPT = ("validation_per_epoch",)
@@ -306,6 +308,8 @@ def open_study(
     old = study.user_attrs.get("definition")
     if old is None:
         study.set_user_attr("definition", dict(definition))
+    elif registry.was_changed(old, definition):
+        raise StudyChangedError(f"study '{name}': {registry.changed(definition[OWN]['file'])}")
     elif changed := changes(old, as_begun(old, definition)):
         raise StudyChangedError(
             f"study '{name}' exists with another definition ({'; '.join(changed)}): its trials "

@@ -17,7 +17,6 @@ from pipeline.errors import PipelineError
 from pipeline.formatting import duration
 from pipeline.records import Cohort, EpochReport, StepTiming, StudyRecord, Trial, TrialOutcome
 from pipeline.search.cohort_runner import CohortRunner, RunningCohort
-from pipeline.search.cohort_sizing import grouped
 from pipeline.search.cost import SAMPLED_CONFIGS, Estimate, repeated, typical_configs
 from pipeline.search.dashboard import user_attributes
 from pipeline.search.executors.interface import Event, Executor, Finished, Progressed
@@ -154,7 +153,7 @@ class Supervisor:
         suggestions = [self.study.ask() for _ in range(count)]
         self._suggestions |= {suggestion.number: suggestion for suggestion in suggestions}
         trials = [Trial(s.number, s.config, s.seed) for s in suggestions]
-        groups = grouped(trials, sizing.cohort(before))
+        groups = sizing.cohorts(trials, before)
         self._cohorts.add(groups)
         if groups:
             self._mean_cohort_size = len(trials) / len(groups)

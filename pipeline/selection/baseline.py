@@ -29,7 +29,8 @@ def baseline_of(
     """Returns the unregularized baseline of a study; None where no trial without techniques is.
 
     It is the reference of the name :data:`BASELINE`, else the best trial without any technique. A
-    reference of that name that uses a technique, or was not measured, is no baseline.
+    reference of that name that uses a technique, or was not measured, is no baseline. What a model
+    of the user's own does to overfit less is not known: only that reference is one there.
 
     Args:
         study: The study.
@@ -43,4 +44,4 @@ def baseline_of(
 
     # Most studies have one of the name: then the techniques of no other trial need a look.
     named = best(trial for trial in study.trials if trial.name == BASELINE)
-    return best(study.trials) if named is None else named
+    return named or best(trial for trial in study.trials if not trial.config.is_own)

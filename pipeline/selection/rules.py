@@ -166,7 +166,7 @@ RULES: dict[str, Rule] = {
 }
 """Every rule has ``ALPHA``: the guard against chance comes before any of them."""
 
-_ALONE = "No other trial is as good as the best: overfitting could not be traded."
+_ALONE = "No other trial is as good as the best: nothing was there to trade for a smaller gap."
 
 _REFUSED = {"smallest_gap", "gap", "min_gap", "lowest_gap"}
 

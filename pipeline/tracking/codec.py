@@ -34,6 +34,7 @@ from pipeline.records import (
     TrialOutcome,
 )
 from pipeline.tracking.npz import unpacked
+from pipeline.training.models import taken_by
 from pipeline.training.techniques import further_hyperparameters
 
 MODEL_TAG = "model_uri"
@@ -97,8 +98,15 @@ def param_text(value: Any) -> str:
 
 
 def config_params(config: TrialConfig) -> dict[str, str]:
-    """Returns the params of a trial's child run, one per hyperparameter."""
-    return {name: param_text(value) for name, value in config.as_dict().items()}
+    """Returns the params of a trial's child run, one per hyperparameter.
+
+    Of a model of the user's own only those that it has: it may know no depth and no width.
+    """
+    values = config.as_dict()
+    if config.is_own:
+        counting = {"family", *taken_by(config.family)}
+        values = {name: value for name, value in values.items() if name in counting}
+    return {name: param_text(value) for name, value in values.items()}
 
 
 def config_from_params(params: Mapping[str, str]) -> TrialConfig:

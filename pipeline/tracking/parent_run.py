@@ -43,6 +43,7 @@ from pipeline.tracking.codec import (
     TEST_FILE,
     TESTED_TAG,
 )
+from pipeline.tracking.command_run import is_run_of_command
 from pipeline.tracking.delivery.message import points
 from pipeline.tracking.experiment_page import describe_experiment
 from pipeline.tracking.queries import (
@@ -149,6 +150,7 @@ def _command_run(client: Client, study: str) -> Run | None:
             f"MLFLOW_RUN_ID names run {run_id}, which belongs to study '{owner}', not to "
             f"'{study}': unset MLFLOW_RUN_ID"
         )
+    is_run_of_command(client, run_id)
     return run
 
 
@@ -196,7 +198,22 @@ def _check_model_files(client: Client, experiment: str) -> None:
         TrackingError: It cannot be written.
     """
     folder = f"{client.get_experiment(experiment).artifact_location.rstrip('/')}/models"
-    writing = client.doing(f"write in {masked(folder)}, where the report will keep its model")
+    _check_place(client, folder, "the report will keep its model")
+
+
+def check_report_files(client: Client, run_id: str) -> None:
+    """Writes for a moment where a report keeps its files, before it trains and locks anything.
+
+    Raises:
+        TrackingError: One of these places cannot be written; the message says which.
+    """
+    info = client.get_run(run_id).info
+    _check_place(client, info.artifact_uri, "the report keeps its files")
+    _check_model_files(client, info.experiment_id)
+
+
+def _check_place(client: Client, folder: str, what: str) -> None:
+    writing = client.doing(f"write in {masked(folder)}, where {what}")
     writing.write_artifacts(folder, {_PROBE_FILE: ""})
     with suppress(TrackingError):  # a store may let nobody delete
         writing.delete_artifact(folder, _PROBE_FILE)

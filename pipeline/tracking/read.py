@@ -33,6 +33,7 @@ from pipeline.tracking.deleted import deleted_study
 from pipeline.tracking.moved_store import local_path
 from pipeline.tracking.parent_run import DEFINITION_FILE
 from pipeline.tracking.queries import children_of, parents_of
+from pipeline.training.own import registry
 
 READERS = 8
 
@@ -55,6 +56,9 @@ def read_study(client: Client, study: str | None = None, dataset: str | None = N
     with collection_paused():
         children = {n: run for n, run in children_of(client, parents).items() if run.data.params}
         _check_files(client, parent, children)
+        definition = _definition(client, parent)
+        # Before the trials: it tells of hyperparameters that only the user's own model has.
+        registry.register_from(definition)
         trials = read_trials(client, list(children.items()))
     return StudyRecord(
         study=name,
@@ -62,7 +66,7 @@ def read_study(client: Client, study: str | None = None, dataset: str | None = N
         split_id=parent.data.tags.get("split_id", ""),
         run_id=parent.info.run_id,
         chance=chance_from(parent.data.tags, parent.data.metrics),
-        definition=_definition(client, parent),
+        definition=definition,
         trials=trials,
         data=data_notes.from_text(client.read_artifact(parent.info.artifact_uri, DATA_FILE)),
     )

@@ -11,6 +11,7 @@ import os
 from pipeline.errors import TrackingError
 from pipeline.records import StudyRecord
 from pipeline.tracking.client import Client, error_code
+from pipeline.tracking.command_run import is_run_of_command
 from pipeline.tracking.queries import PARENT_TAG, UNKNOWN
 
 REPORT_ROLE = "report"
@@ -37,6 +38,7 @@ def adopt_report_run(client: Client, study: StudyRecord | None = None) -> None:
         os.environ.pop("MLFLOW_RUN_ID")
         return
     if study is None:
+        is_run_of_command(client, run_id)
         client.log_in_batches(run_id, tags={"role": REPORT_ROLE})
         return
     os.environ.pop("MLFLOW_RUN_ID")

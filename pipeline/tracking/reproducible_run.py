@@ -21,6 +21,7 @@ from pipeline.tracking.database import existing_store
 from pipeline.tracking.parent_run import DEFINITION_FILE, environment_text
 from pipeline.tracking.queries import FINALIST_ROLE, PARENT_TAG, TRIAL_ROLE, UNKNOWN, children_of
 from pipeline.tracking.read import read_trial
+from pipeline.training.own import registry
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,15 @@ def read_reproducible_runs(
 def _reproducible(client: Client, run: Run) -> ReproducibleRun:
     parent = client.get_run(run.data.tags[PARENT_TAG])
     text = client.read_artifact(parent.info.artifact_uri, DEFINITION_FILE)
+    definition = json.loads(text) if text else {}
+    registry.register_from(definition)
     tags = run.data.tags
     return ReproducibleRun(
         run_id=run.info.run_id,
         study=tags["study"],
         seed=_seed(run),
         trial=read_trial(client, int(tags["trial"]), run),
-        definition=json.loads(text) if text else {},
+        definition=definition,
         device=tags.get("device", "unknown"),
         versions=_other_versions(parent),
     )

@@ -14,6 +14,7 @@ from pipeline.errors import TrackingError
 from pipeline.tracking import (
     deleted,
     finalist_runs,
+    parent_run,
     publication,
     read,
     report_run,
@@ -48,6 +49,7 @@ class Tracking(Client):
     read_test_examples = selection_record.read_test_examples
 
     # What a report writes.
+    check_report_files = parent_run.check_report_files
     open_finalists = finalist_runs.open_finalists
     lock_selection = selection_record.lock_selection
     count_test_read = selection_record.count_test_read

@@ -151,7 +151,32 @@ class OutputTechnique:
         return prod(shape)
 
 
-Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | OutputTechnique
+@dataclass(frozen=True)
+class Opaque:
+    """All hidden layers of a model that a user's function makes: about how large they are.
+
+    Attributes:
+        num_parameters: Trainable parameters.
+        num_multiply_adds: Of one example's forward pass.
+    """
+
+    num_parameters: int = 0
+    num_multiply_adds: int = 0
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Returns the shape of one value: what is in the model is not known here."""
+        return (1,)
+
+    def parameters(self, shape: Shape) -> int:
+        """Returns the number of trainable parameters."""
+        return self.num_parameters
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Returns the multiply-adds of one example's forward pass."""
+        return self.num_multiply_adds
+
+
+Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | OutputTechnique | Opaque
 
 
 def walk(layers: tuple[Layer, ...], input_shape: Shape) -> Iterator[tuple[Layer, Shape]]:

@@ -4,6 +4,7 @@ Everything else below ``training`` uses Keras's public API alone. TensorFlow is 
 shipped; ``KERAS_BACKEND=jax`` works, too.
 """
 
+import logging
 import os
 import statistics
 import subprocess
@@ -53,6 +54,12 @@ def preload() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with native_chatter_off():
         import keras  # noqa: F401
+
+
+def retracing_untold() -> None:
+    """Keeps TensorFlow from telling that each network is traced anew: each one is another."""
+    if not are_shown():
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def _no_gpu(device: str, backend: str) -> DeviceError:

@@ -8,6 +8,7 @@ It knows neither Optuna nor MLflow.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 
 from pipeline.datasets.dataset import Dataset
 from pipeline.records import Cohort, Device, Probabilities, Trial, TrialConfig, TrialOutcome
-from pipeline.training import backend, models
+from pipeline.training import backend, models, padding
 from pipeline.training.architecture import Dense, Layer, multiply_adds, num_parameters
 from pipeline.training.device_data import DeviceData
 from pipeline.training.fit import Emit, Inbox, Progress, train
 from pipeline.training.measure import ModelSize, TrainingSummary, measure, penalty, per_example
 from pipeline.training.network import NetworkSpec, StackedNetwork
+from pipeline.training.padding import COMPILATION_WORK
 from pipeline.training.scoring import num_train_scored, validation_per_epoch
 from pipeline.training.techniques import in_use, input_work, usual
 
@@ -28,8 +30,6 @@ KEPT_PARAMETERS = 2e7
 """Parameters of the compiled networks that a worker keeps; the least recently used go first."""
 SHARED_PARAMETERS = 2e6
 """Up to this size a network is built with every usual technique, so that more cohorts use it."""
-COMPILATION_WORK = 3e10
-"""Multiply-adds that take as long as compiling a small network: some 2 s on two cores."""
 SLOT_COUNTS = (1, 8, 16, 32, 64, 96, 128, 192, 256)
 """Numbers of slots that such networks are built with, where what the spare ones cost is less than
 compiling another network."""
@@ -58,7 +58,7 @@ class CohortTrainer:
         """Trains and measures one cohort.
 
         Args:
-            cohort: The trials, all of one structure.
+            cohort: The trials, all of one structure, or of sizes that can be padded to one.
             emit: Called with an ``EpochReport`` after each epoch and with one ``StepTiming``.
             inbox: Called once per epoch; returns the numbers of trials to prune.
 
@@ -75,12 +75,14 @@ class CohortTrainer:
     def spec(self, cohort: Cohort) -> NetworkSpec:
         """Returns the program that trains a cohort: for small networks one that others share."""
         configs = [trial.config for trial in cohort.trials]
-        slots = self.slots(configs[0], len(configs), cohort.epochs)
+        largest = padding.padded(configs)
+        slots = self.slots(largest, len(configs), cohort.epochs)
         techniques = in_use(configs)
-        if self.shared(configs[0], slots):
+        if self.shared(largest, slots):
             techniques |= usual()
         rates = {(config.learning_rate, config.learning_rate_decay) for config in configs}
-        return NetworkSpec(configs[0], slots, techniques, own_rates=len(rates) > 1)
+        sizes = padding.differ(configs)
+        return NetworkSpec(largest, slots, techniques, own_rates=len(rates) > 1, own_sizes=sizes)
 
     def slots(self, config: TrialConfig, trials: int, epochs: int) -> int:
         """Returns for how many trials a network is built that trains so many of them so long."""
@@ -154,7 +156,6 @@ class CohortTrainer:
         scores = network.score(measured)
         logs = network.log_probabilities(measured) if cohort.keep_probabilities else None
         weights = network.per_trial()
-        penalized = penalized_kernels(network)
         outcomes = []
         for k, (trial, state) in enumerate(zip(cohort.trials, progress, strict=True)):
             outcome = unmeasured(trial, state)
@@ -166,10 +167,7 @@ class CohortTrainer:
                     len(data.train),
                     self.shares,
                     training_summary(state),
-                    ModelSize(
-                        self.parameters(trial.config),
-                        penalty([weights[k][place] for place in penalized], trial.config),
-                    ),
+                    self.size(network, trial.config, weights[k]),
                 )
                 outcome = replace(
                     outcome,
@@ -180,6 +178,13 @@ class CohortTrainer:
                 )
             outcomes.append(outcome)
         return outcomes
+
+    def size(
+        self, network: StackedNetwork, config: TrialConfig, weights: Sequence[np.ndarray]
+    ) -> ModelSize:
+        """Returns the parameters and penalties of one trial's restored weights."""
+        kernels = [weights[place] for place in network.placement(config).penalized()]
+        return ModelSize(self.parameters(config), penalty(kernels, config))
 
     def probabilities(self, logs: np.ndarray) -> Probabilities:
         """Returns one trial's log p, [validation and measured examples, num_classes], by part."""
@@ -200,12 +205,6 @@ class CohortTrainer:
         """Returns a config's layers, output layer included."""
         hidden = models.layers_of(config, self.dataset.input_shape)
         return (*hidden, Dense(self.dataset.num_classes))
-
-
-def penalized_kernels(network: StackedNetwork) -> list[int]:
-    """Returns which of the stacked variables are kernels that carry a penalty."""
-    kernels = [id(layer.kernel) for layer in network.weighted if layer.techniques]
-    return [place for place, variable in enumerate(network.stacked) if id(variable) in kernels]
 
 
 def unmeasured(trial: Trial, state: Progress) -> TrialOutcome:

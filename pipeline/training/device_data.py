@@ -83,6 +83,7 @@ class DeviceData:
         validation: int32 [num_validation], indices of the validation examples.
         measured: int32 [m], indices of the training examples that the train side is measured on.
         validation_order: int64 [num_validation], places in ``validation``; prefixes are stratified.
+        class_weights: float32 [num_classes], what makes the training part's classes count alike.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -101,6 +102,7 @@ class DeviceData:
         self.measured = dataset.measured.astype(np.int32)
         self.validation_order = dataset.validation_order
         self.host_labels = labels
+        self.class_weights = balanced_weights(train.labels, dataset.num_classes)
 
     def watched(self, count: int | None) -> np.ndarray:
         """Returns the validation examples that are scored after each epoch, int32 [count].
@@ -120,6 +122,17 @@ class DeviceData:
         """
         examples = min(batch_size, len(self.train))
         return examples, len(self.train) // examples
+
+
+def balanced_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Returns a weight per class, float32 [num_classes]: all together weigh alike, 1 on average.
+
+    Source: scikit-learn's ``class_weight="balanced"``; 0 for a class without an example.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    there = max(int((counts > 0).sum()), 1)
+    weights = len(labels) / (there * np.maximum(counts, 1))
+    return np.where(counts > 0, weights, 0.0).astype(np.float32)
 
 
 def padded(rows: sparse.csr_array) -> np.ndarray:

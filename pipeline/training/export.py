@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers as kl
 
 from pipeline.datasets.dataset import Dataset
+from pipeline.datasets.formats.tokens import token_rows
 from pipeline.records import TrialConfig
 from pipeline.training import models
 from pipeline.training.architecture import (
@@ -26,6 +27,8 @@ from pipeline.training.architecture import (
 )
 from pipeline.training.layers import standardization
 from pipeline.training.optimizers import keras_optimizer
+from pipeline.training.own.checks import PROBED, check_outputs
+from pipeline.training.own.making import located, made, output_layers
 from pipeline.training.raw_inputs import with_encoding
 from pipeline.training.technique_forms import (
     Combination,
@@ -71,7 +74,8 @@ def preprocessing(config: TrialConfig, dataset: Dataset) -> list[Any]:
     """Returns the input and the layers that take raw inputs to what the network was trained on."""
     if dataset.kind == "multi_hot":
         encoding = kl.CategoryEncoding(dataset.input_shape[0], "multi_hot")
-        return [keras.Input((None,), dtype="int32", name="tokens"), encoding]
+        own = without_padding(dataset.input_shape[0]) if config.is_own else []
+        return [keras.Input((None,), dtype="int32", name="tokens"), encoding, *own]
     entrance = [keras.Input(dataset.input_shape, dtype="float32", name="inputs")]
     if config.standardize and dataset.mean is not None and dataset.deviation is not None:
         entrance.append(standardization(dataset.mean, dataset.deviation))
@@ -94,6 +98,8 @@ def restore(
     Raises:
         ValueError: The weights are not those of this config.
     """
+    if config.is_own:
+        return _compiled(of_own(config, dataset, weights, output), config, output)
     model = build(config, dataset, output)
     remaining = [np.array(weight, dtype=np.float32) for weight in weights]
     for layer in model.layers:
@@ -105,6 +111,37 @@ def restore(
     if remaining:
         raise ValueError(f"{len(remaining)} arrays more than the model has")
     return model
+
+
+def of_own(
+    config: TrialConfig, dataset: Dataset, weights: Sequence[np.ndarray], output: str
+) -> Any:
+    """Returns the user's own model with a trial's weights, between preprocessing and output."""
+    own, _ = made(config, dataset.input_shape, dataset.num_classes)
+    few = dataset.train.take(dataset.measured[:PROBED]).inputs
+    prepared = token_rows(few) if dataset.kind == "multi_hot" else np.asarray(few, np.float32)
+    for layer in preprocessing(config, dataset)[1:]:
+        prepared = layer(prepared)
+    meaning = check_outputs(own, prepared, dataset.num_classes)
+    with located(config):  # a function that makes another model each time
+        own.set_weights([np.asarray(weight) for weight in weights])
+    own.name = "own_model"
+    return keras.Sequential(
+        [*preprocessing(config, dataset), own, *output_layers(meaning, output == "softmax")]
+    )
+
+
+def without_padding(num_words: int) -> list[Any]:
+    """Returns layers that set the column of padding, the first one, to zero.
+
+    Our own families have a kernel whose row there is zero; the user's may have anything.
+    """
+    return [
+        kl.Reshape((num_words, 1)),
+        kl.Cropping1D((1, 0)),
+        kl.ZeroPadding1D((1, 0)),
+        kl.Reshape((num_words,)),
+    ]
 
 
 def delivered(

@@ -147,14 +147,15 @@ class Supervision(keras.callbacks.Callback):
         self.epochs += 1
         active = [state for state in self.progress if not state.done]
         progress = [self.progress[k] for k in self.members]
-        improved = record_epoch(self.network, progress, self.cohort.validation_per_epoch)
-        if improved.any():
-            self.best = [
-                ops.where(along_trials(improved, len(v.shape), axis), v.value, b)
-                for v, b, axis in zip(
-                    self.network.stacked, self.best, self.network.trial_axes, strict=True
-                )
-            ]
+        with self.network.averaged():
+            improved = record_epoch(self.network, progress, self.cohort.validation_per_epoch)
+            if improved.any():
+                self.best = [
+                    ops.where(along_trials(improved, len(v.shape), axis), v.value, b)
+                    for v, b, axis in zip(
+                        self.network.stacked, self.best, self.network.trial_axes, strict=True
+                    )
+                ]
         seconds, self.epoch_start = time.perf_counter() - self.epoch_start, time.perf_counter()
         self.emit(EpochReport(self.epochs, self.latest(active), seconds))
         pruned = set(self.inbox())

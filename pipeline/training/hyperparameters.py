@@ -37,6 +37,7 @@ class Hyperparameter:
         words: What reports call it; empty for its name without underscores.
         phrase: What reports say of a config in its place; None for words and value.
         phrased_by: Another hyperparameter whose phrase contains this one.
+        meaning: What it does, in a clause; the table of the docs.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Hyperparameter:
     words: str = ""
     phrase: Callable[[TrialConfig], str] | None = None
     phrased_by: str = ""
+    meaning: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -97,21 +99,98 @@ class Hyperparameter:
 
 
 NETWORK = (
-    Hyperparameter("depth", int, 2, least=1, most=64, of_family=True),
-    Hyperparameter("width", int, 64, least=1, most=65_536, of_family=True),
-    Hyperparameter("dense_width", int, 128, least=1, most=65_536, of_family=True),
+    Hyperparameter(
+        "depth",
+        int,
+        2,
+        least=1,
+        most=64,
+        of_family=True,
+        meaning="hidden layers: dense ones of an `mlp`, convolutions of a `cnn`",
+    ),
+    Hyperparameter(
+        "width",
+        int,
+        64,
+        least=1,
+        most=65_536,
+        of_family=True,
+        meaning="units of a dense layer, or filters of a convolution",
+    ),
+    Hyperparameter(
+        "dense_width",
+        int,
+        128,
+        least=1,
+        most=65_536,
+        of_family=True,
+        meaning="units of the dense layer behind the convolutions",
+    ),
 )
 """How large a network is."""
 
 TRAINING = (
-    Hyperparameter("pooling", bool, False, of_family=True),
-    Hyperparameter("placement", str, "dense", options=("dense", "all"), of_family=True),
-    Hyperparameter("standardize", bool, True),
-    Hyperparameter("first_activation", str, "relu", options=("relu", "linear"), of_family=True),
-    Hyperparameter("optimizer", str, "adam", options=("adam", "rmsprop", "sgd")),
-    Hyperparameter("learning_rate", float, 1e-3, above=0, per_trial=True, logarithmic=True),
-    Hyperparameter("learning_rate_decay", float, 0.0, least=0, per_trial=True),
-    Hyperparameter("batch_size", int, 32, least=1, most=65_536),
+    Hyperparameter(
+        "pooling",
+        bool,
+        False,
+        of_family=True,
+        meaning="2x2 max-pooling between convolutions",
+    ),
+    Hyperparameter(
+        "placement",
+        str,
+        "dense",
+        options=("dense", "all"),
+        of_family=True,
+        meaning="where the techniques sit: on the dense layer, or on the convolutions, too",
+    ),
+    Hyperparameter(
+        "standardize",
+        bool,
+        True,
+        meaning="inputs minus their mean, divided by their deviation, both of the training part",
+    ),
+    Hyperparameter(
+        "first_activation",
+        str,
+        "relu",
+        options=("relu", "linear"),
+        of_family=True,
+        meaning="activation of the first hidden layer; all others are ReLU",
+    ),
+    Hyperparameter(
+        "optimizer",
+        str,
+        "adam",
+        options=("adam", "rmsprop", "sgd"),
+        meaning="Keras's optimizer, with its defaults but for the learning rate",
+    ),
+    Hyperparameter(
+        "learning_rate",
+        float,
+        1e-3,
+        above=0,
+        per_trial=True,
+        logarithmic=True,
+        meaning="learning rate of the first step",
+    ),
+    Hyperparameter(
+        "learning_rate_decay",
+        float,
+        0.0,
+        least=0,
+        per_trial=True,
+        meaning="the rate of step t is divided by 1 + decay * t",
+    ),
+    Hyperparameter(
+        "batch_size",
+        int,
+        32,
+        least=1,
+        most=65_536,
+        meaning="examples per step",
+    ),
 )
 """What else a network has, and how it is trained."""
 
@@ -123,8 +202,8 @@ def _penalty_phrase(config: TrialConfig) -> str:
     return f"{config.regularizer}({', '.join(f'{factor:.3g}' for factor in factors)})"
 
 
-def penalty_factor(name: str, *regularizers: str) -> Hyperparameter:
-    """Returns the factor of a penalty, which counts with these regularizers."""
+def penalty_factor(name: str, of: str, *regularizers: str) -> Hyperparameter:
+    """Returns the factor of a penalty on the sum of this, which counts with these regularizers."""
     return Hyperparameter(
         name,
         float,
@@ -135,6 +214,7 @@ def penalty_factor(name: str, *regularizers: str) -> Hyperparameter:
         log_only=True,
         needs=("regularizer", regularizers),
         phrased_by="regularizer",
+        meaning=f"factor of the sum of {of} in the penalty",
     )
 
 
@@ -145,5 +225,6 @@ REGULARIZER = Hyperparameter(
     options=("none", "l1", "l2", "l1_l2"),
     per_trial=True,
     phrase=_penalty_phrase,
+    meaning="penalty on the kernels of regularized layers, part of the training loss only",
 )
 """Which penalty a trial has: the techniques l1 and l2 share it."""

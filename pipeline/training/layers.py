@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.training import backend, convolutions
+from pipeline.training.random_layers import along_trials, per_trial_weight
 
 
 class Weighted(keras.layers.Layer):
@@ -214,6 +215,22 @@ class StackedBatchNorm(keras.layers.Layer):
     def trial_axes(self) -> tuple[int, ...]:
         """The trial axis of each of the stacked variables."""
         return (0, 0, 0, 0)
+
+
+class StackedSwitch(keras.layers.Layer):
+    """What some trials skip: (inputs, outputs) of a layer, [K, B, ...] -> the same shape.
+
+    Attributes:
+        active: The trials that have the layer; the others' inputs pass.
+    """
+
+    def __init__(self, trials: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.active = per_trial_weight(self, "active", trials)
+
+    def call(self, inputs: Any, outputs: Any) -> Any:
+        """Returns each trial's outputs where it has the layer, else its inputs."""
+        return ops.where(along_trials(self.active, len(outputs.shape)) > 0, outputs, inputs)
 
 
 class StackedFlatten(keras.layers.Layer):

@@ -20,7 +20,8 @@ from pipeline.training.architecture import (
     num_parameters,
     walk,
 )
-from pipeline.training.techniques import has_own_inputs
+from pipeline.training.technique_forms import WeightAverage
+from pipeline.training.techniques import acting, has_own_inputs, in_use
 
 FLOAT_BYTES = 4
 SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
@@ -104,7 +105,8 @@ def memory_need(config: TrialConfig, data: DataShape) -> MemoryNeed:
     if own_inputs:  # a trial's noise and its noisy inputs
         kept += 2 * prod(data.input_shape)
         widest = max(widest, prod(data.input_shape))
-    copies = COPIES + 2 * (1 + SLOTS[config.optimizer])
+    averages = len(acting(WeightAverage, in_use([config])))
+    copies = COPIES + 2 * (1 + SLOTS[config.optimizer] + averages)
     return MemoryNeed(
         weights=num_parameters(layers, data.input_shape) * copies * FLOAT_BYTES,
         batch=config.batch_size * (kept + PASSING * widest) * FLOAT_BYTES,

@@ -8,7 +8,8 @@ weights, in the order of the ordinary model that ``training.export`` builds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +28,7 @@ from pipeline.training.architecture import (
     Layer,
     MaxPool,
     OutputTechnique,
+    walk,
 )
 from pipeline.training.device_data import DeviceData
 from pipeline.training.layers import (
@@ -37,24 +39,26 @@ from pipeline.training.layers import (
     StackedDense,
     StackedFlatten,
     StackedMaxPool,
+    StackedSwitch,
     Weighted,
     glorot_uniform,
     standardization,
 )
 from pipeline.training.losses import (
-    AddedLoss,
     LogProbabilities,
     RunningCrossEntropy,
     Scores,
     StackedCrossEntropy,
+    changed_loss,
 )
 from pipeline.training.memory_model import scored_at_once, widest_activation
+from pipeline.training.padding import Placement, skippable
 from pipeline.training.random_layers import StackedRandom
 from pipeline.training.technique_forms import (
     KernelConstraint,
     KernelPenalty,
-    LossTerm,
     NetworkInput,
+    WeightAverage,
     WeightUpdate,
 )
 from pipeline.training.techniques import TECHNIQUES, acting, check_inputs, structure, vector
@@ -71,21 +75,24 @@ class NetworkSpec:
     """What decides a compiled program.
 
     Attributes:
-        config: Any config of the structure.
+        config: Any config of the structure; with padding the one of the largest network.
         trials: Number of trials K.
         techniques: The techniques that at least one trial uses.
         own_rates: Whether the trials' learning rates differ; a common one costs a tenth less.
+        own_sizes: Whether the trials' networks differ in size (``training.padding``).
     """
 
     config: TrialConfig
     trials: int
     techniques: frozenset[str]
     own_rates: bool = False
+    own_sizes: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal keys share one compiled program."""
-        return (structure(self.config), self.trials, self.techniques, self.own_rates)
+        kind = (structure(self.config), self.trials, self.techniques)
+        return (*kind, self.own_rates, self.own_sizes)
 
 
 class StackedNetwork:
@@ -107,7 +114,9 @@ class StackedNetwork:
         widest = widest_activation(spec.config, shape, data.dataset.num_classes, own_inputs)
         self.scored = scored_at_once(widest, spec.trials, math.prod(shape))
         self.layers: list[Any] = []
+        self.switches: dict[int, StackedSwitch] = {}
         self.random: dict[str, list[StackedRandom]] = {}
+        self.placements = [self.placement(spec.config)] * spec.trials
         self.added_numbers: dict[str, Any] = {}
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
@@ -129,6 +138,7 @@ class StackedNetwork:
             self.model.trainable_variables,
             updates=tuple(acting(WeightUpdate, spec.techniques)),
             num_rates=spec.trials if spec.own_rates else 1,
+            averaging=next(iter(acting(WeightAverage, spec.techniques)), ""),
         )
 
     def _stack(self, indices: Any) -> Any:
@@ -139,25 +149,33 @@ class StackedNetwork:
             tensor = standardization(dataset.mean, dataset.deviation)(tensor)
         for place, (name, entry) in enumerate(acting(NetworkInput, self.spec.techniques).items()):
             tensor = self.random_layer(name, entry.form.stacked, INPUT_SALT + place)(tensor)
-        description = models.layers_of(config, dataset.input_shape)
-        for index, layer in enumerate(description):
+        skipped: frozenset[int] = frozenset()
+        if self.spec.own_sizes:
+            skipped = skippable(config, dataset.input_shape)
+        for index, layer in enumerate(models.layers_of(config, dataset.input_shape)):
             built = BUILDERS[type(layer)](layer, self, index)
-            tensor = built(tensor)
+            before, tensor = tensor, built(tensor)
+            if index in skipped and hasattr(built, "stacked"):
+                self.switches[index] = StackedSwitch(self.spec.trials)
+                tensor = self.switches[index](before, tensor)
             self.layers.append(built)
         output = StackedDense(self.spec.trials, dataset.num_classes, dtype="float32", name="output")
         self.layers.append(output)
         # Examples first: scores of batches are joined along the first axis.
         logits = ops.transpose(output(tensor), (1, 0, 2))
-        terms = {name: e.form.added for name, e in acting(LossTerm, self.spec.techniques).items()}
-        if not terms:
-            return logits
-        added = AddedLoss(self.spec.trials, terms)
-        self.added_numbers = added.numbers
-        return added(logits, self.data.labels(indices))
+        logits, self.added_numbers = changed_loss(
+            logits,
+            self.data.labels(indices),
+            self.spec.trials,
+            self.spec.techniques,
+            self.data.class_weights,
+        )
+        return logits
 
     def random_layer(self, name: str, build: Callable[[int, int], Any], salt: int) -> Any:
         """Returns a technique's layer, which :meth:`start` gives its numbers and seeds."""
         layer = build(self.spec.trials, salt)
+        layer.own_lengths = self.spec.own_sizes and salt < INPUT_SALT
         self.random.setdefault(name, []).append(layer)
         return layer
 
@@ -169,26 +187,64 @@ class StackedNetwork:
         trials = self.filled(trials)
         configs = [trial.config for trial in trials]
         seeds = np.array([trial.seed for trial in trials], dtype=np.uint32)
+        self.placements = [self.placement(config) for config in configs]
         for index, layer in enumerate(self.layers):
             if isinstance(layer, StackedBatchNorm):
                 for weight, value in zip(layer.stacked, (1.0, 0.0, 0.0, 1.0), strict=True):
                     weight.assign(np.full(weight.shape, value, dtype=np.float32))
             elif isinstance(layer, Weighted):
-                shape = tuple(np.delete(layer.kernel.shape, layer.trial_axis).tolist())
-                initial = [glorot_uniform(shape, int(seed), index) for seed in seeds]
-                kernel = np.stack(initial, axis=layer.trial_axis)
+                kernel = self._initial_kernels(layer, index, seeds)
                 if isinstance(layer, SharedBag):
                     # Padding sets column 0 in the exported model; no example does. Zeros stay
                     # zero: neither the loss nor a penalty has a gradient there.
                     kernel[0] = 0.0
                 layer.kernel.assign(kernel)
                 layer.bias.assign(np.zeros(layer.bias.shape, dtype=np.float32))
+        for index, switch in self.switches.items():
+            switch.active.assign(self._has(index).astype(np.float32))
         for name, layers in self.random.items():
             for layer in layers:
-                layer.start(vector(name, configs), seeds)
+                self._start_random(name, layer, vector(name, configs), seeds)
         for name, numbers in self.added_numbers.items():
             numbers.assign(vector(name, configs))
         self.model.optimizer.start(configs)
+
+    def placement(self, config: TrialConfig) -> Placement:
+        """Returns where a config's layers are in this network, its output layer included."""
+        shape = self.data.dataset.input_shape
+        output = Dense(self.data.dataset.num_classes, activation="linear", regularized=False)
+        small, large = (models.layers_of(one, shape) for one in (config, self.spec.config))
+        placement = Placement.of(small, large, shape)
+        own = len(small)
+        layers = (*small, output)
+        shapes = tuple(shape for _, shape in walk(layers, shape))
+        return Placement(layers, shapes, (*placement.places, own))
+
+    def _has(self, index: int) -> np.ndarray:
+        """Returns which trials have the layer at a place, bool [K]."""
+        return np.array([placement.places[index] is not None for placement in self.placements])
+
+    def _initial_kernels(self, layer: Weighted, index: int, seeds: np.ndarray) -> np.ndarray:
+        """Returns the kernels that trials begin with, 0 where a smaller network has no weights."""
+        kernels = np.zeros(layer.kernel.shape, dtype=np.float32)
+        by_trial = np.moveaxis(kernels, layer.trial_axis, 0)
+        for kernel, placement, seed in zip(by_trial, self.placements, seeds, strict=True):
+            own = placement.places[index]
+            if own is not None:
+                mine = placement.cut(kernel, index)
+                mine[...] = glorot_uniform(mine.shape, int(seed), own)
+        return kernels
+
+    def _start_random(self, name: str, layer: Any, numbers: np.ndarray, seeds: np.ndarray) -> None:
+        """Gives a random layer its numbers and streams, as each trial's own network has them."""
+        if not layer.own_lengths:
+            layer.start(numbers, seeds)
+            return
+        place, off = layer.salt, TECHNIQUES[name].off
+        numbers = np.where(self._has(place), numbers, np.float32(off))
+        salts = [placement.places[place] or 0 for placement in self.placements]
+        lengths = [placement.length(place) for placement in self.placements]
+        layer.start(numbers, seeds, salts, lengths)
 
     def continue_from(self, other: StackedNetwork, slots: Sequence[int]) -> None:
         """Takes over trials in the middle of their training, optimizer and all.
@@ -211,6 +267,18 @@ class StackedNetwork:
         """Returns one entry per slot of this network: spare ones repeat the last."""
         return [*slots, *[slots[-1]] * (self.spec.trials - len(slots))]
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Puts the moving averages of the weights in their place for a while, where some have."""
+        averages = self.model.optimizer.averages
+        kept = []
+        for variable in self.model.trainable_variables if averages else ():
+            kept.append((variable, ops.copy(variable.value)))
+            variable.assign(averages[id(variable)][0].value)
+        yield
+        for variable, value in kept:
+            variable.assign(value)
+
     @property
     def variables(self) -> list[Any]:
         """Everything that training changes or depends on, in an order common to all sizes."""
@@ -232,12 +300,16 @@ class StackedNetwork:
         return [axis for layer in self.layers for axis in getattr(layer, "trial_axes", ())]
 
     def per_trial(self) -> list[tuple[np.ndarray, ...]]:
-        """Returns every trial's weights, in the order of its ordinary model."""
-        arrays = [
-            np.moveaxis(np.asarray(variable), axis, 0)
-            for variable, axis in zip(self.stacked, self.trial_axes, strict=True)
-        ]
-        return [tuple(array[k].copy() for array in arrays) for k in range(self.spec.trials)]
+        """Returns every trial's weights, in the order and shapes of its ordinary model."""
+        weights: list[list[np.ndarray]] = [[] for _ in self.placements]
+        for index, layer in enumerate(self.layers):
+            axes = zip(getattr(layer, "stacked", ()), getattr(layer, "trial_axes", ()), strict=True)
+            for variable, axis in axes:
+                arrays = np.moveaxis(np.asarray(variable), axis, 0)
+                for array, own, placement in zip(arrays, weights, self.placements, strict=True):
+                    if placement.places[index] is not None:
+                        own.append(placement.cut(array, index).copy())
+        return [tuple(own) for own in weights]
 
     @property
     def stacked(self) -> list[Any]:

@@ -20,7 +20,12 @@ from keras import ops
 from pipeline.records import TrialConfig
 from pipeline.training import backend
 from pipeline.training.random_layers import along_trials
-from pipeline.training.technique_forms import KernelConstraint, KernelPenalty, WeightUpdate
+from pipeline.training.technique_forms import (
+    KernelConstraint,
+    KernelPenalty,
+    WeightAverage,
+    WeightUpdate,
+)
 from pipeline.training.techniques import acting, in_use, vector
 
 FUSED_SIZE = 2**17
@@ -49,11 +54,14 @@ class StackedOptimizer:
         numbers: Technique -> variable [K]; these and the rates are the optimizer's, because with
             JAX no other variable is in reach where weights are updated.
         updates: The techniques that change every variable before its update.
+        averages: A variable's id -> its moving average, and where its trials are; empty where no
+            trial has one.
     """
 
     rates: LearningRates
     numbers: dict[str, Any]
     updates: dict[str, Any]
+    averages: dict[int, tuple[Any, int]]
 
     def __init__(self) -> None:
         rates = LearningRates()
@@ -68,6 +76,7 @@ class StackedOptimizer:
         *,
         updates: Sequence[str],
         num_rates: int,
+        averaging: str = "",
     ) -> None:
         """Builds the optimizer and tells it which variables carry which techniques.
 
@@ -77,12 +86,20 @@ class StackedOptimizer:
             variables: The network's trainable variables.
             updates: Techniques that change every variable before its update.
             num_rates: Learning rates: K, or 1 that all trials share.
+            averaging: The technique that averages weights; empty for none.
         """
         optimizer: Any = self
         optimizer.build(variables)
-        names = sorted({name for layer in kernels for name in layer.techniques} | set(updates))
+        others = {*updates, averaging} - {""}
+        names = sorted({name for layer in kernels for name in layer.techniques} | others)
         self.numbers = {name: optimizer.add_variable((trials,), name=name) for name in names}
         self.updates = acting(WeightUpdate, updates)
+        self.averaging, self.averages = averaging, {}
+        axes = {id(layer.kernel): layer.trial_axis for layer in kernels}
+        for variable in variables if averaging else ():
+            average = optimizer.add_variable_from_reference(variable, name="average")
+            for one in (variable, variable.value):
+                self.averages[id(one)] = average, axes.get(id(variable), 0)
         self.rates.rate = optimizer.add_variable((num_rates,), name="rate")
         self.rates.decay = optimizer.add_variable((num_rates,), name="decay")
         # With TensorFlow an update gets the backend's variable, with JAX Keras's own.
@@ -91,13 +108,24 @@ class StackedOptimizer:
         }
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable by its rule, with the techniques of its kernel around it.
+        """Updates one variable by its rule, with what techniques do around it, and its average.
 
         Args:
             gradient: The loss's.
             variable: Has the trials along its first axis, a kernel along its layer's.
             learning_rate: [K] or [1].
         """
+        self._update_step(gradient, variable, learning_rate)
+        if self.averaging:
+            average, axis = self.averages[id(variable)]
+            momenta = along_trials(self.numbers[self.averaging], len(variable.shape), axis)
+            optimizer: Any = self
+            # As Keras's `use_ema`: the first average is the first weights.
+            kept = momenta * ops.cast(ops.not_equal(optimizer.iterations, 0), momenta.dtype)
+            weights = ops.convert_to_tensor(variable)
+            optimizer.assign(average, kept * average + (1.0 - kept) * weights)
+
+    def _update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         layer = self._layers.get(id(variable))
         if layer is None:
             rate = along_trials(learning_rate, len(variable.shape))
@@ -180,7 +208,9 @@ OPTIMIZERS: Mapping[str, tuple[Any, Any]] = {
 def keras_optimizer(config: TrialConfig) -> Any:
     """Returns the config's optimizer: Keras's defaults but for learning rate and techniques."""
     options: dict[str, Any] = {}
-    for entry in acting(WeightUpdate, in_use([config])).values():
+    techniques = in_use([config])
+    found: list[Any] = [*acting(WeightUpdate, techniques).values()]
+    for entry in [*found, *acting(WeightAverage, techniques).values()]:
         options |= entry.form.keras(entry.number(config))
     return OPTIMIZERS[config.optimizer][0](learning_rate=learning_rate(config), **options)
 

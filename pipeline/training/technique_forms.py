@@ -76,13 +76,27 @@ class LossTerm:
     """A term of the training loss; what is measured stays plain cross-entropy.
 
     Attributes:
-        added: (logits [B, K, C], labels [B], numbers [K]) -> what is added to each trial's mean
-            cross-entropy, [K].
+        added: (logits [B, K, C], labels [B], numbers [K]) -> what is added to each example's
+            cross-entropy, [B, K].
         keras: number -> Keras's loss, of logits and one-hot labels.
     """
 
     added: Callable[[Any, Any, Any], Any]
     keras: Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class ExampleWeights:
+    """Weights of the examples in the training loss, other terms included; none in what is measured.
+
+    Attributes:
+        weights: (labels [B], numbers [K], weights that make all classes count alike [C]) -> each
+            example's weight, [B, K].
+        keras: (number, the same weights of classes) -> ``class_weight`` of Keras's ``fit``.
+    """
+
+    weights: Callable[[Any, Any, Any], Any]
+    keras: Callable[[float, Any], dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,17 @@ class WeightUpdate:
     """
 
     before: Callable[[Any, Any, Any], Any]
+    keras: Callable[[float], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class WeightAverage:
+    """A moving average of every trainable variable: it is what is measured, kept and exported.
+
+    Attributes:
+        keras: momentum -> options of Keras's optimizer.
+    """
+
     keras: Callable[[float], dict[str, Any]]
 
 

@@ -35,7 +35,7 @@ def limited_norms(kernels: Any, limits: Any, axes: tuple[int, ...]) -> Any:
 
 
 def smoothing(logits: Any, labels: Any, shares: Any) -> Any:
-    """Returns what label smoothing adds to the mean cross-entropy, [K].
+    """Returns what label smoothing adds to each example's cross-entropy, [B, K].
 
     Keras's target is (1 - share) * one-hot + share / C, and cross-entropy is linear in the target:
     share * (mean over classes of -log p - cross-entropy).
@@ -45,7 +45,15 @@ def smoothing(logits: Any, labels: Any, shares: Any) -> Any:
     from pipeline.training.losses import cross_entropy
 
     uniform = -ops.mean(ops.log_softmax(ops.cast(logits, "float32"), axis=-1), axis=-1)
-    return shares * ops.mean(uniform - cross_entropy(labels, logits), axis=0)
+    return shares * (uniform - cross_entropy(labels, logits))
+
+
+def balancing(labels: Any, shares: Any, classes: Any) -> Any:
+    """Returns each example's weight, [B, K]: its class's where a trial's share is 1, 1 where 0."""
+    from keras import ops
+
+    weights = ops.take(classes, ops.cast(labels, "int32"))
+    return 1.0 + shares * (ops.expand_dims(weights, 1) - 1.0)
 
 
 def stacked_dropout(trials: int, salt: int) -> Any:
@@ -60,6 +68,20 @@ def stacked_noise(trials: int, salt: int) -> Any:
     from pipeline.training.random_layers import StackedGaussianNoise
 
     return StackedGaussianNoise(trials, salt)
+
+
+def stacked_flip(trials: int, salt: int) -> Any:
+    """Returns mirroring, on or off per trial."""
+    from pipeline.training.random_layers import StackedFlip
+
+    return StackedFlip(trials, salt)
+
+
+def stacked_shift(trials: int, salt: int) -> Any:
+    """Returns shifting by a share of the sides per trial."""
+    from pipeline.training.random_layers import StackedShift
+
+    return StackedShift(trials, salt)
 
 
 def keras_class(path: str) -> Any:

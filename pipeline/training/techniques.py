@@ -26,14 +26,17 @@ from pipeline.training.hyperparameters import (
     Hyperparameter,
     penalty_factor,
 )
+from pipeline.training.own import registry
 from pipeline.training.technique_forms import (
     Combination,
+    ExampleWeights,
     KernelConstraint,
     KernelPenalty,
     LayerOutput,
     LossTerm,
     NetworkInput,
     Structure,
+    WeightAverage,
     WeightUpdate,
 )
 
@@ -86,7 +89,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
             total=lambda kernel, factor: factor * float(np.abs(kernel).sum(dtype=np.float64)),
             keras=lambda factor: functions.keras_class("regularizers.L1L2")(l1=factor, l2=0.0),
         ),
-        (REGULARIZER, penalty_factor("lambda_l1", "l1", "l1_l2")),
+        (REGULARIZER, penalty_factor("lambda_l1", "absolute weights", "l1", "l1_l2")),
         example={"regularizer": "l1", "lambda_l1": 1e-3},
         usual=True,
     ),
@@ -96,7 +99,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
             total=lambda kernel, factor: factor * float(np.square(kernel).sum(dtype=np.float64)),
             keras=lambda factor: functions.keras_class("regularizers.L1L2")(l1=0.0, l2=factor),
         ),
-        (REGULARIZER, penalty_factor("lambda_l2", "l2", "l1_l2")),
+        (REGULARIZER, penalty_factor("lambda_l2", "squared weights", "l2", "l1_l2")),
         example={"regularizer": "l2", "lambda_l2": 1e-2},
         usual=True,
     ),
@@ -115,7 +118,15 @@ TECHNIQUES: dict[str, Technique[Any]] = {
         ),
         (
             Hyperparameter(
-                "dropout_rate", float, 0.0, least=0, below=1, off=0, per_trial=True, words="dropout"
+                "dropout_rate",
+                float,
+                0.0,
+                least=0,
+                below=1,
+                off=0,
+                per_trial=True,
+                words="dropout",
+                meaning="share of the outputs of a regularized layer that are set to 0 in training",
             ),
         ),
         example={"dropout_rate": 0.4},
@@ -129,14 +140,31 @@ TECHNIQUES: dict[str, Technique[Any]] = {
                 limit, axis=axes
             ),
         ),
-        (Hyperparameter("max_norm", float, None, above=0, optional=True, per_trial=True),),
+        (
+            Hyperparameter(
+                "max_norm",
+                float,
+                None,
+                above=0,
+                optional=True,
+                per_trial=True,
+                meaning="largest norm of the weights into one unit of a regularized layer",
+            ),
+        ),
         off=inf,
         example={"max_norm": 0.7},
         usual=True,
     ),
     "batch_norm": Technique(
         Structure(),
-        (Hyperparameter("batch_norm", bool, False),),
+        (
+            Hyperparameter(
+                "batch_norm",
+                bool,
+                False,
+                meaning="batch normalization behind each hidden layer (`cnn`: each convolution)",
+            ),
+        ),
         example={"batch_norm": True},
         usual=True,
     ),
@@ -149,10 +177,35 @@ TECHNIQUES: dict[str, Technique[Any]] = {
         ),
         (
             Hyperparameter(
-                "weight_decay", float, 0.0, least=0, off=0, per_trial=True, logarithmic=True
+                "weight_decay",
+                float,
+                0.0,
+                least=0,
+                off=0,
+                per_trial=True,
+                logarithmic=True,
+                meaning="share, times the learning rate, that every weight loses each step",
             ),
         ),
         example={"weight_decay": 0.3},
+    ),
+    "ema": Technique(
+        WeightAverage(lambda momentum: {"use_ema": True, "ema_momentum": momentum}),
+        (
+            Hyperparameter(
+                "ema",
+                float,
+                0.0,
+                least=0,
+                below=1,
+                off=0,
+                per_trial=True,
+                words="weights averaged with momentum",
+                meaning="momentum of a moving average of the weights, one update a step; the "
+                "average is what is measured and delivered",
+            ),
+        ),
+        example={"ema": 0.9},
     ),
     "label_smoothing": Technique(
         LossTerm(
@@ -161,9 +214,42 @@ TECHNIQUES: dict[str, Technique[Any]] = {
                 from_logits=True, label_smoothing=share
             ),
         ),
-        (Hyperparameter("label_smoothing", float, 0.0, least=0, below=1, off=0, per_trial=True),),
+        (
+            Hyperparameter(
+                "label_smoothing",
+                float,
+                0.0,
+                least=0,
+                below=1,
+                off=0,
+                per_trial=True,
+                meaning="share of the target that is spread over all classes; training loss only",
+            ),
+        ),
         # At 0.2 a test of equivalence meets a kink within rounding, and ends apart with one thread.
         example={"label_smoothing": 0.1},
+    ),
+    "class_weight": Technique(
+        ExampleWeights(
+            functions.balancing,
+            keras=lambda share, classes: {
+                number: float(1.0 + share * (weight - 1.0)) for number, weight in enumerate(classes)
+            },
+        ),
+        (
+            Hyperparameter(
+                "class_weight",
+                str,
+                "none",
+                options=("none", "balanced"),
+                off="none",
+                per_trial=True,
+                meaning="weighs the examples of rare classes more in the training loss, so that "
+                "all classes count alike; what is measured weighs none",
+            ),
+        ),
+        example={"class_weight": "balanced"},
+        value=lambda config: float(dict(config.more).get("class_weight") == "balanced"),
     ),
     "input_noise": Technique(
         # Words that occur or do not are no numbers to add noise to: their rows stay zeros and ones.
@@ -182,9 +268,53 @@ TECHNIQUES: dict[str, Technique[Any]] = {
                 off=0,
                 per_trial=True,
                 needs=("standardize", (True,)),
+                meaning="standard deviation of noise on the standardized inputs, in training",
             ),
         ),
         example={"input_noise": 0.3},
+        random=True,
+    ),
+    "flip": Technique(
+        NetworkInput(
+            functions.stacked_flip,
+            keras=lambda _: functions.keras_class("layers.RandomFlip")("horizontal"),
+            kinds=("image",),
+            work=4,
+        ),
+        (
+            Hyperparameter(
+                "flip",
+                bool,
+                False,
+                per_trial=True,
+                meaning="mirrors every other training picture, left to right",
+            ),
+        ),
+        example={"flip": True},
+        random=True,
+    ),
+    "shift": Technique(
+        NetworkInput(
+            functions.stacked_shift,
+            keras=lambda share: functions.keras_class("layers.RandomTranslation")(
+                share, share, fill_mode="nearest"
+            ),
+            kinds=("image",),
+            work=70,
+        ),
+        (
+            Hyperparameter(
+                "shift",
+                float,
+                0.0,
+                least=0,
+                most=0.5,
+                off=0,
+                per_trial=True,
+                meaning="moves every training picture by up to this share of its sides",
+            ),
+        ),
+        example={"shift": 0.2},
         random=True,
     ),
 }
@@ -196,7 +326,9 @@ def hyperparameters() -> dict[str, Hyperparameter]:
     usual = [entry for entry in TECHNIQUES.values() if entry.usual]
     others = [entry for entry in TECHNIQUES.values() if not entry.usual]
     ordered = [*NETWORK, *_of(usual), *TRAINING, *_of(others)]
-    return {entry.name: entry for entry in ordered}
+    ours = {entry.name: entry for entry in ordered}
+    # Where the user's own family reads a name of ours, it is ours.
+    return {**{n: e for n, e in registry.declared().items() if n not in ours}, **ours}
 
 
 def of_techniques() -> dict[str, Hyperparameter]:
@@ -211,7 +343,9 @@ def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
 def further_hyperparameters() -> dict[str, Hyperparameter]:
     """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
     known = {entry.name for entry in fields(TrialConfig)}
-    return {name: entry for name, entry in of_techniques().items() if name not in known}
+    ours = {entry.name for entry in (*NETWORK, *TRAINING)}
+    every = registry.declared() | of_techniques()
+    return {name: entry for name, entry in every.items() if name not in known | ours}
 
 
 declare_hyperparameters(

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from pipeline import datasets
 from pipeline.records import DatasetSpec
 from pipeline.training import backend
+from pipeline.training.own import registry
+from pipeline.training.own.loading import open_family
+from pipeline.training.own.registry import OwnFamily
 
 if TYPE_CHECKING:
+    from pipeline.datasets import Dataset
     from pipeline.training.cohort import CohortTrainer
 
 
@@ -22,12 +26,14 @@ class WorkerSpec:
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
         num_threads: Threads that share one operation on the CPU; None for one per core.
+        own: The user's own family, whose trials are trained; None for families of ours.
     """
 
     dataset: DatasetSpec
     device: str = "auto"
     precision: str = "float32"
     num_threads: int | None = None
+    own: OwnFamily | None = None
 
     def open(self) -> CohortTrainer:
         """Returns a trainer in this process: sets the backend up, imports Keras, loads the data.
@@ -35,8 +41,22 @@ class WorkerSpec:
         Raises:
             DeviceError: The device that was asked for is not there.
             DatasetError: The dataset cannot be loaded.
+            InputError: The user's file cannot be run, or was changed.
         """
         device = backend.prepare(self.device, self.precision, self.num_threads)
-        from pipeline.training.cohort import CohortTrainer
+        if self.own is not None:
+            # What is wrong with the file is known before any trial.
+            registry.register(self.own)
+            open_family(self.own)
+        return trainer_of(datasets.load(self.dataset, examined=False), device, self.own)
 
-        return CohortTrainer(datasets.load(self.dataset, examined=False), device)
+
+def trainer_of(dataset: Dataset, device: str, own: OwnFamily | None = None) -> CohortTrainer:
+    """Returns what trains trials of the user's own family, or of ours; imports Keras."""
+    if own is not None:
+        from pipeline.training.own.trainer import OwnTrainer
+
+        return OwnTrainer(dataset, device)
+    from pipeline.training.cohort import CohortTrainer
+
+    return CohortTrainer(dataset, device)

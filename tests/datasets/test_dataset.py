@@ -82,6 +82,7 @@ def test_everything_but_read_leaves_the_test_part_alone(two_blobs):
     dataset = two_blobs(num_test=30, read_test=bomb)
     describe(dataset)
     dataset.raw_example()
+    dataset.raw_tensor()
     repr(dataset)
     assert dataset.split_sizes == {"train": 80, "validation": 20, "test": 30}
     assert bomb.calls == 0
@@ -97,6 +98,18 @@ def test_a_split_off_test_part_holds_the_right_examples(two_blobs):
     np.testing.assert_array_equal(part.inputs, inputs[dataset.split.test])
     np.testing.assert_array_equal(dataset.train.inputs, inputs[dataset.split.train])
     np.testing.assert_array_equal(dataset.validation.inputs, inputs[dataset.split.validation])
+
+
+def test_a_raw_tensor_is_described_in_plain_values(two_blobs):
+    dataset = two_blobs()
+    inputs = dataset.train.inputs
+    assert dataset.raw_tensor() == {
+        "kind": dataset.kind,
+        "shape": list(dataset.input_shape),
+        "dtype": "float32",
+        "lowest": float(inputs.min()),
+        "highest": float(inputs.max()),
+    }
 
 
 def test_raw_example_is_raw(two_blobs):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +67,23 @@ def test_images_are_read_from_arrays_with_or_without_the_grey_channel(write):
         np.testing.assert_array_equal(
             read_inputs(write("x.npy", stored), GREY), images[..., None].astype(np.float32)
         )
+
+
+def test_images_of_another_scale_than_trainings_are_refused(write):
+    bytes_ = {"kind": "image", "dtype": "uint8", "lowest": 0.0, "highest": 255.0}
+    images, taken = pixels(2, 4, 5), replace(GREY, trained=bytes_)
+    for dtype in ("uint8", "int64", "float64"):
+        found = read_inputs(write("x.npy", images.astype(dtype)), taken)
+        np.testing.assert_array_equal(found, images[..., None])
+    with pytest.raises(
+        InputError, match=r"x\.npy: no value is above 1, as if the images were scal"
+    ):
+        read_inputs(write("x.npy", images / images.max()), taken)
+    shares = {"kind": "image", "dtype": "float32", "lowest": 0.0, "highest": 1.0}
+    with pytest.raises(
+        InputError, match=r"x\.npy: the values are whole numbers up to 2\d\d, but the"
+    ):
+        read_inputs(write("x.npy", images), replace(GREY, trained=shares))
 
 
 @pytest.mark.parametrize(
@@ -184,6 +202,29 @@ def test_columns_are_taken_by_name(write):
     found = read_inputs(path, NAMED, notes.append)
     np.testing.assert_array_equal(found, [[0, 1, 2], [3, 0, 5]])
     assert notes == [f"{path}: columns that the model does not take were ignored: 'label'"]
+
+
+@pytest.mark.parametrize(
+    ("content", "entrance", "message"),
+    [
+        ("a,b,1,\n0,1,2,yes\n", NAMED, "the header ends in a trailing comma, which makes a col"),
+        (",a,b,1\n0,0,1,2\n", NAMED, "column 1 has the name ''; .* Row numbers of pandas?"),
+        ("a,b,\n0,1,2\n", FEATURES, r"column 3 has no name in the header: .* name it 'label'"),
+        (",a,b,c\n0,1,2,3\n", FEATURES, "column 1 has no name in the header: it may be the row"),
+        ("a,b,c,\n0,1,2,yes\n", FEATURES, r"column 4 .* \(the model expects features \[n, 3\]"),
+    ],
+)
+def test_a_label_or_an_index_without_a_name_is_no_feature(write, content, entrance, message):
+    with pytest.raises(InputError, match=message):
+        read_inputs(write("x.csv", content), entrance)
+
+
+def test_a_label_that_pandas_named_is_ignored_by_name(write):
+    notes = []
+    path = write("x.csv", "Unnamed: 0,1,b,a,Unnamed: 4\n0,2,true,0,yes\n1,5,false,3,no\n")
+    np.testing.assert_array_equal(read_inputs(path, NAMED, notes.append), [[0, 1, 2], [3, 0, 5]])
+    told = "columns that the model does not take were ignored: 'Unnamed: 0', 'Unnamed: 4'"
+    assert notes == [f"{path}: {told}"]
 
 
 def test_a_column_that_is_missing_is_named(write):

@@ -133,7 +133,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         model = export.restore(trial.config, dataset, weights)
         names = [f"digit {number}" for number in range(10)]
         example = dataset.raw_example()
-        store.register_model(str(record.run_id), model, example, "digits", names)
+        store.register_model(
+            str(record.run_id), model, example, "digits", names, tensor=dataset.raw_tensor()
+        )
         model.save(path / "model.keras")
         yield path
 
@@ -237,4 +239,11 @@ def test_the_model_takes_raw_inputs_where_it_is_served(folder, monkeypatch):
     rows = call("--model", "models:/digits@champion", "--input", "x.npy")[:5]
     found = served.predict(parsed).max(axis=1)
     np.testing.assert_allclose(found, [float(row["probability"]) for row in rows], atol=1e-6)
+    np.save("scaled.npy", np.load("x.npy") / 16)
+    arguments = ["predict", "--model", "models:/digits@champion", "--input", "scaled.npy"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "as if the images were scaled to 0 to 1 already, but the model was tr" in result.stderr
+    with pytest.raises(ValueError, match="the model was trained on images from 0 to 16"):
+        served.predict(np.load("scaled.npy"))
     assert served.metadata.metadata["class_names"][3] == "digit 3"

@@ -56,6 +56,11 @@ def test_a_model_that_is_not_worse_takes_its_place(scripted_study, second):
     assert report.alias == "champion"
     assert report.alias_because.startswith("it took the place of version 1: it is better: ")
     assert aliases(scripted_study) == {"champion": "2"}
+    # Settled again, as after a kill behind it, it keeps its reason.
+    run_id = report.study.run_id
+    scripted_study.store.settle_champion(run_id, report.model_uri)
+    again, _ = scripted_study.report(study="second", **QUICK)
+    assert again.alias_because == report.alias_because
     first, _ = scripted_study.report(**QUICK)
     assert (first.alias, first.alias_because) == (None, "version 2 is champion now")
 

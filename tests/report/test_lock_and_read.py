@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import tracking
 from pipeline.datasets import SealedTest
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TrackingError
 from pipeline.report import finalists, test_part
 from pipeline.report import run as module
 from pipeline.report.evidence import evidence_of
@@ -20,6 +20,7 @@ from pipeline.report.render.json import as_json
 from pipeline.report.render.text import as_text
 from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import ONE_SEED
+from pipeline.tracking import artifacts
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
@@ -294,6 +295,57 @@ def test_a_model_that_cannot_be_restored_locks_nothing(scripted_study):
         with pytest.raises(KeyboardInterrupt):
             scripted_study.report(seeds=1)
     assert locked_of(scripted_study) is None and reads_of(scripted_study) == (0, 0)
+
+
+def unwritable(*arguments):
+    raise PermissionError(13, "Permission denied", "mlartifacts")
+
+
+@pytest.mark.parametrize("place", ["the report keeps its files", "the report will keep its model"])
+def test_an_unwritable_folder_is_refused_before_anything_is_done(scripted_study, place, refuse):
+    """As it becomes between search and report; once it is writable, the report is made."""
+    write = artifacts.write
+
+    def partly(artifact_uri, *arguments):
+        return (unwritable if artifact_uri.endswith("models") else write)(artifact_uri, *arguments)
+
+    before = scripted_study.store.tags(scripted_study.record.run_id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "write", partly if place.endswith("model") else unwritable)
+        with pytest.raises(TrackingError) as caught:
+            scripted_study.report(seeds=2, finalists=2)
+    told = str(caught.value)
+    assert "could not write in " in told and "mlartifacts" in told and f", where {place}: " in told
+    assert told.endswith("[Errno 13] Permission denied: 'mlartifacts'") and "\n" not in told
+    assert locked_of(scripted_study) is None and reads_of(scripted_study) == (0, 0)
+    assert scripted_study.finalist_runs() == [] and scripted_study.registered == []
+    assert scripted_study.store.tags(scripted_study.record.run_id) == before
+    again, said = scripted_study.report(seeds=2, finalists=2)
+    assert "reading the test part" in said and again.test.reads == 1
+    run = scripted_study.store.get_run(scripted_study.record.run_id)
+    assert "writable" not in scripted_study.store.artifact_names(run.info.artifact_uri)
+
+
+@pytest.mark.parametrize("step", ["selection", "selection.json", "test.json", "report.json"])
+def test_a_folder_that_becomes_unwritable_amid_a_report_ends_it_in_one_line(scripted_study, step):
+    """What was done before stands: the test part is not read for nothing, and the next goes on."""
+    write = artifacts.write
+
+    def until(artifact_uri, tracking_uri, files):
+        chosen = unwritable if any(step in name for name in files) else write
+        return chosen(artifact_uri, tracking_uri, files)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "write", until)
+        with pytest.raises(TrackingError) as caught:
+            scripted_study.report(seeds=2, finalists=2)
+    assert str(caught.value).endswith("[Errno 13] Permission denied: 'mlartifacts'")
+    assert "\n" not in str(caught.value)
+    assert (locked_of(scripted_study) is None) is (step == "selection")
+    again, _ = scripted_study.report(seeds=2, finalists=2)
+    assert again.test is not None and again.model_uri == "models:/digits/1"
+    assert len(scripted_study.registered) == 1
+    assert scripted_study.report()[1] == []
 
 
 def test_a_second_report_at_the_same_time_is_told(scripted_study):

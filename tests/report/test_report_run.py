@@ -10,10 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import mlflow.keras
 import numpy as np
 import pytest
+import requests
 from click.testing import CliRunner
+from mlflow_servers import served_model
 from real_studies import REAL_STUDY
 from sklearn.datasets import load_digits, load_iris
 from told_lines import Notes
@@ -29,6 +32,7 @@ from pipeline.report.run import make_report
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 from pipeline.tracking.models.load import fetched
+from pipeline.training import export
 
 pytestmark = REAL_STUDY
 
@@ -158,6 +162,35 @@ def test_the_registered_model_is_what_is_delivered(folder, recwarn):
     runs = shown.finalist(shown.selection.winner).runs
     delivered = ",".join(str(run.mlflow_run_id) for run in runs)
     assert store.tag(shown.study.run_id, "delivered_run") == delivered
+
+
+def test_every_way_to_the_ensemble_gives_the_mean_of_its_branches(folder, monkeypatch):
+    """Saved, in MLflow in both its flavors, and from a real scoring server."""
+    shown, _ = report()
+    store, _ = stored()
+    dataset = module.load_dataset(shown.study, None)
+    inputs = dataset.validation.inputs[:60]
+    runs = shown.parts(shown.selection.winner)
+    networks = [
+        export.delivered(run.config, dataset, [store.load_weights(str(run.mlflow_run_id))])
+        for run in runs
+    ]
+    branches = [network.predict(inputs, verbose=0) for network in networks]
+    assert len(branches) == 2 and np.abs(branches[0] - branches[1]).max() > 1e-2
+    address = "models:/digits-least-overfit@champion"
+    with fetched(address) as files:
+        found = {"keras": keras.saving.load_model(files.file).predict(inputs, verbose=0)}
+    with users_mlflow(store.tracking_uri):
+        found["mlflow.keras"] = mlflow.keras.load_model(address).predict(inputs, verbose=0)
+        found["mlflow.pyfunc"] = mlflow.pyfunc.load_model(address).predict(inputs)
+    with served_model(folder, address, monkeypatch) as server:
+        body = {"inputs": inputs.tolist()}
+        answer = requests.post(f"{server}/invocations", json=body, timeout=60)
+    assert answer.ok, answer.text
+    found["mlflow models serve"] = np.array(answer.json()["predictions"])
+    for way, given in found.items():
+        mean = np.mean(branches, axis=0)
+        np.testing.assert_allclose(given, mean, atol=1e-6, rtol=0, err_msg=way)
 
 
 def test_another_rule_is_a_what_if_beside_the_locked_result(folder, reads):

@@ -70,6 +70,15 @@ def test_a_diverged_baseline_is_none(trials, make_trial, make_study):
     assert baseline_of(make_study(*trials), used).number == 1
 
 
+def test_of_a_model_of_the_users_own_only_the_reference_is_a_baseline(make_trial, make_study):
+    """What such a trial does to overfit less is not known, whatever its techniques say."""
+    config = TrialConfig(family="my_model.py:build")
+    mine = [make_trial(number, config=config) for number in range(3)]
+    assert baseline_of(make_study(*mine), used) is None
+    mine[2] = replace(mine[2], name="baseline")
+    assert baseline_of(make_study(*mine), used).number == 2
+
+
 def test_without_a_plain_trial_there_is_no_baseline(trials, report_on):
     report = report_on(*trials[2:])
     assert report.baseline is None

@@ -7,7 +7,9 @@ import pytest
 from pipeline.datasets import summarize
 from pipeline.records import Device, Trial, TrialConfig
 from pipeline.search import cohort_sizing as sizes
-from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, grouped, memory_per_worker
+from pipeline.search.cohort_sizing import Load, Sizing, automatic, fixed, memory_per_worker
+from pipeline.search.cost import DataSize
+from pipeline.search.merging import Merging
 from pipeline.search.options import SearchOptions
 from pipeline.search.plan import cohort_sizing
 from pipeline.search.space import space
@@ -26,11 +28,20 @@ def numbers(groups: list[list[Trial]]) -> list[list[int]]:
 
 
 def test_equal_structures_train_together_in_the_order_they_were_asked():
-    assert numbers(grouped(trials(2, 1, 2, 3, 1), 8)) == [[0, 2], [1, 4], [3]]
+    assert numbers(fixed(8).cohorts(trials(2, 1, 2, 3, 1), 0)) == [[0, 2], [1, 4], [3]]
 
 
 def test_no_cohort_is_larger_than_the_largest():
-    assert numbers(grouped(trials(2, 2, 2, 2, 2), 2)) == [[0, 1], [2, 3], [4]]
+    assert numbers(fixed(2).cohorts(trials(2, 2, 2, 2, 2), 0)) == [[0, 1], [2, 3], [4]]
+
+
+def test_trials_of_different_size_train_together_where_that_costs_less():
+    cheap, dear = Merging(DataSize((64,), 1000, 300), 20), Merging(DataSize((64,), 10, 3), 1)
+    mixed = trials(2, 1, 2, 3, 1)
+    assert numbers(fixed(8, cheap).cohorts(mixed, 0)) == [[0, 1, 2, 3, 4]]
+    assert numbers(fixed(3, cheap).cohorts(mixed, 0)) == [[0, 1, 2], [3, 4]]
+    # Even there a compilation costs more than a few larger steps.
+    assert numbers(fixed(8, dear).cohorts(mixed, 0)) == [[0, 1, 2, 3, 4]]
 
 
 def test_regularization_does_not_part_trials():
@@ -39,35 +50,45 @@ def test_regularization_does_not_part_trials():
         TrialConfig(regularizer="l2", lambda_l2=0.1, dropout_rate=0.5, max_norm=2.0),
     ]
     made = [Trial(n, config, n) for n, config in enumerate(configs)]
-    assert numbers(grouped(made, 8)) == [[0, 1]]
+    assert numbers(fixed(8).cohorts(made, 0)) == [[0, 1]]
 
 
-def test_batch_norm_parts_trials():
+def test_batch_norm_parts_trials_that_are_not_padded():
     configs = [TrialConfig(), TrialConfig(batch_norm=True)]
     made = [Trial(n, config, n) for n, config in enumerate(configs)]
-    assert numbers(grouped(made, 8)) == [[0], [1]]
+    assert numbers(fixed(8).cohorts(made, 0)) == [[0], [1]]
 
 
 def test_the_sampler_is_asked_in_several_rounds():
     sizing = automatic(256, 0, SMALL)
     assert sizing.first == 64
-    assert sizing.later == 32
+    assert sizing.later == 64
     assert sizing.batch(0) == 64
-    assert sizing.batch(64) == 32
+    assert sizing.batch(64) == 64
 
 
 def test_later_rounds_are_halved_where_a_half_still_fills_a_cohort():
     large, small = automatic(256, 0, SMALL), automatic(64, 0, SMALL)
-    assert (large.ahead, large.cohort(0), large.cohort(64)) == (16, 256, 16)
-    assert (small.later, small.ahead, small.cohort(16)) == (8, 0, 256)
+    assert (large.ahead, large.cohort(0), large.cohort(64)) == (32, 64, 32)
+    assert (small.later, small.ahead, small.cohort(16)) == (16, 0, 16)
     assert Sizing(10, 40, 12, 20).cohort(10) == 12
     assert fixed(40).ahead == 0
+
+
+def test_every_worker_gets_a_part_of_a_batch_that_one_program_could_hold():
+    merging = Merging(DataSize((64,), 1000, 300), 20)
+    two = automatic(64, 0, replace(SMALL, merging=merging, workers=2))
+    made = trials(*[1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
+    assert [len(cohort) for cohort in two.cohorts(made, 0)] == [5, 5]
+    assert (two.cohort(0), two.cohort(16)) == (8, 8)
+    five = automatic(256, 0, replace(SMALL, merging=merging, workers=5))
+    assert (five.cohort(0), five.cohort(64)) == (13, 13)
 
 
 def test_the_first_round_is_the_random_start_and_holds_the_references():
     assert automatic(30, 6, SMALL).first == 10
     assert automatic(30, 14, SMALL).first == 14
-    assert automatic(30, 6, SMALL).later == 4
+    assert automatic(30, 6, SMALL).later == 7
 
 
 def test_a_study_smaller_than_its_first_round_is_one_round():
@@ -91,7 +112,7 @@ def test_a_cohort_fits_into_memory(memory, largest):
     load = replace(SMALL, memory_needs=(TEN_BYTES,), memory=memory)
     sizing = automatic(256, 0, load)
     assert sizing.largest == largest
-    assert (sizing.first, sizing.later) == (64, 32), "the sampler is asked as ever"
+    assert (sizing.first, sizing.later) == (64, 64), "the sampler is asked as ever"
 
 
 def test_the_largest_trial_decides():

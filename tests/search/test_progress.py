@@ -50,6 +50,19 @@ def drawn(snapshot):
     return console.file.getvalue()
 
 
+LONG = "finalist 3 seed 2244700824 (8/12): val CE 1.9951, gap -0.0024 of an extraordinary length"
+
+
+def test_a_terminals_lines_break_between_words_and_a_files_do_not_break():
+    narrow = Console(file=io.StringIO(), width=30, force_terminal=True, color_system=None)
+    PlainView(narrow).note(LONG)
+    lines = narrow.file.getvalue().splitlines()
+    assert " ".join(map(str.strip, lines)) == LONG and max(map(len, lines)) <= 30 and lines[1:]
+    file = Console(file=io.StringIO(), width=30)
+    PlainView(file).note(LONG)
+    assert file.file.getvalue() == f"{LONG}\n"
+
+
 def test_counts_leave_out_what_did_not_happen():
     assert SNAPSHOT.counts == "12/30 trials, 3 pruned, 1 failed"
     assert replace(SNAPSHOT, pruned=0, failed=0).counts == "12/30 trials"

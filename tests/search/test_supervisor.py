@@ -20,7 +20,7 @@ from pipeline.records import (
     TrialRecord,
 )
 from pipeline.search import executors, supervisor
-from pipeline.search.cohort_sizing import Sizing, fixed, grouped
+from pipeline.search.cohort_sizing import Sizing, fixed
 from pipeline.search.cost import UNTIMED_TRIALS, DataSize, Estimate
 from pipeline.search.dashboard import user_attributes
 from pipeline.search.plan import SearchPlan
@@ -30,7 +30,7 @@ from pipeline.search.study import Study, Suggestion
 from pipeline.search.supervisor import Supervisor
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
-from pipeline.training.techniques import structure
+from pipeline.training.padding import stackable
 
 EMPTY = StudyRecord("first", "digits", "split-a", "parent", ChanceLevel(0.1, 2.3026), {}, ())
 ONE_DEPTH = ("  depth: {low: 1, high: 3}\n", "")
@@ -218,11 +218,11 @@ def failed_record(number):
     return TrialRecord(number, "FAIL", TrialConfig(), "split-a", cause="killed")
 
 
-def test_cohorts_hold_trials_of_one_structure():
+def test_cohorts_hold_trials_that_share_a_program():
     made = search(space=small_space(("trials: 8", "trials: 15")), cohort_size=6)
     record = made.run()
     assert states(record) == "C" * 15
-    structures = {trial.number: structure(trial.config) for trial in record.trials}
+    structures = {trial.number: stackable(trial.config) for trial in record.trials}
     for cohort in made.cohorts:
         assert len({structures[number] for number in cohort}) == 1
     assert sorted(itertools.chain(*made.cohorts)) == list(range(15))
@@ -265,7 +265,7 @@ def test_groups_keep_the_order_of_asking():
         Suggestion(number, TrialConfig(depth=depth), 0, None)
         for number, depth in enumerate([1, 2, 1, 3, 2])
     ]
-    groups = [[s.number for s in group] for group in grouped(made, 8)]
+    groups = [[s.number for s in group] for group in fixed(8).cohorts(made, 0)]
     assert groups == [[0, 2], [1, 4], [3]]
 
 

@@ -292,7 +292,7 @@ def test_the_best_alone_is_returned_with_a_note(make_trial, pick, other):
     found = pick(make_trial(0, gap_ce=0.05), make_trial(1, **other))
     assert found.eligible == (0,)
     assert found.notes == (
-        "No other trial is as good as the best: overfitting could not be traded.",
+        "No other trial is as good as the best: nothing was there to trade for a smaller gap.",
     )
 
 

@@ -11,6 +11,7 @@ from tracking_samples import CHANCE, complete
 from pipeline.errors import InputError, TrackingError
 from pipeline.records import TestExamples, TestResult, TrialConfig
 from pipeline.tracking import parent_run
+from pipeline.tracking.command_run import command_run_ended
 from pipeline.tracking.experiment_page import describe_experiment
 from pipeline.tracking.queries import children_of
 
@@ -34,6 +35,27 @@ def project_run(client, monkeypatch):
         return run.info.run_id
 
     return made
+
+
+@pytest.mark.parametrize("way", ["search", "report"])
+def test_two_ctrl_c_leave_no_run_of_a_command_running(
+    tracking, open_study, client, project_run, way
+):
+    """The second one ends `mlflow run` while it waits: it no longer says what became of its run."""
+    if way == "report":
+        open_study(epochs=5).study_finished()
+    run_id = project_run()
+    for error, status in ((ValueError, "RUNNING"), (KeyboardInterrupt, "KILLED")):
+        with pytest.raises(error), command_run_ended():
+            os.environ["MLFLOW_RUN_ID"] = run_id
+            if way == "search":
+                open_study(epochs=5)
+            else:
+                tracking.adopt_report_run()
+            raise error
+        assert client.get_run(run_id).info.status == status
+    with pytest.raises(KeyboardInterrupt), command_run_ended():
+        raise KeyboardInterrupt
 
 
 def test_running_again_continues_the_same_run(open_study, client):

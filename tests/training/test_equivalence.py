@@ -29,8 +29,9 @@ from training_samples import (
 
 from pipeline.training import export, fit
 from pipeline.training.cohort import CohortTrainer
+from pipeline.training.device_data import balanced_weights
 from pipeline.training.optimizers import keras_optimizer
-from pipeline.training.technique_forms import LossTerm
+from pipeline.training.technique_forms import ExampleWeights, LossTerm
 from pipeline.training.techniques import TECHNIQUES, acting, in_use
 
 EPOCHS = 3
@@ -109,8 +110,17 @@ def without_padding(weights, dataset):
     return [first[1:], *others]
 
 
+SIZES = (
+    (("depth", 1),),
+    (("depth", 3), ("width", 11), ("batch_norm", True)),
+    (("width", 7),),
+    (("depth", 3),),
+)
+"""Networks that are padded to one of three layers of 16 units with batch norm."""
+
+
 @cache
-def trained(structure, names=NAMES, company=()):
+def trained(structure, names=NAMES, company=(), sizes=((),)):
     """Returns the cohort, the initial weights of its trials, the order, and what came of it."""
     load, base = STRUCTURES[structure]
     trainer = CohortTrainer(load())
@@ -118,10 +128,11 @@ def trained(structure, names=NAMES, company=()):
         replace(
             base,
             **SETTINGS[name],
+            **dict(size),
             learning_rate=base.learning_rate * factor,
             learning_rate_decay=base.learning_rate_decay * factor,
         )
-        for name, factor in zip(names, cycle((1.0, 0.5, 1.5)), strict=False)
+        for name, factor, size in zip(names, cycle((1.0, 0.5, 1.5)), cycle(sizes), strict=False)
     ]
     configs += [replace(base, **TECHNIQUES[name].example) for name in company]
     cohort = cohort_of(*configs, epochs=EPOCHS)
@@ -141,7 +152,15 @@ def plain_model(config, dataset, weights):
     return model
 
 
-def keras_history(model, dataset, order, batch_size):
+def class_weights(config, dataset):
+    """Returns ``class_weight`` of Keras's ``fit``; None where no technique has one."""
+    classes = balanced_weights(dataset.train.labels, dataset.num_classes)
+    for technique in acting(ExampleWeights, in_use([config])).values():
+        return technique.form.keras(technique.number(config), classes)
+    return None
+
+
+def keras_history(model, dataset, order, config):
     """Trains a plain model in the given order; returns plain ``val_ce`` and weights per epoch."""
     curve, weights = [], []
     labels = dataset.train.labels
@@ -151,7 +170,8 @@ def keras_history(model, dataset, order, batch_size):
         model.fit(
             dataset.train.inputs[indices],
             labels[indices],
-            batch_size=batch_size,
+            batch_size=config.batch_size,
+            class_weight=class_weights(config, dataset),
             shuffle=False,
             verbose=0,
         )
@@ -171,7 +191,7 @@ def assert_is_plain_keras(structure, k, trial):
     dataset, start_weights = dense(trained_on), without_padding(initial[k], trained_on)
     model = plain_model(config, dataset, start_weights)
 
-    curve, weights = keras_history(model, dataset, order, config.batch_size)
+    curve, weights = keras_history(model, dataset, order, config)
 
     assert outcome.curves["val_ce"] == pytest.approx(curve, rel=RELATIVE)
     best = int(np.argmin(curve))
@@ -188,6 +208,13 @@ def assert_is_plain_keras(structure, k, trial):
 @pytest.mark.parametrize(("structure", "technique"), CASES)
 def test_a_trial_of_a_mixed_cohort_is_a_plain_keras_model(structure, technique):
     assert_is_plain_keras(structure, NAMES.index(technique), trained(structure))
+
+
+@pytest.mark.parametrize("technique", NAMES)
+@pytest.mark.parametrize("structure", ["mlp-adam", "mlp-words-rmsprop"])
+def test_a_trial_of_a_cohort_of_many_sizes_is_a_plain_keras_model(structure, technique):
+    trial = trained(structure, sizes=SIZES)
+    assert_is_plain_keras(structure, NAMES.index(technique), trial)
 
 
 @pytest.mark.parametrize("structure", ["mlp-adam", "cnn-pool-sgd"])

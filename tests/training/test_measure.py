@@ -8,7 +8,6 @@ from training_samples import SMALL, cohort_of, cross_entropies, digits, raw_inpu
 
 from pipeline.records import EpochReport, PerExample
 from pipeline.training import export, fit, measure
-from pipeline.training.cohort import penalized_kernels
 
 STRONG_L2 = replace(SMALL, regularizer="l2", lambda_l2=1e-2)
 
@@ -130,7 +129,7 @@ def test_heavy_l1_stops_at_the_smallest_plain_cross_entropy(trainer_for):
 
     def note_penalty(event):
         if isinstance(event, EpochReport):
-            kernels = [network.per_trial()[0][place] for place in penalized_kernels(network)]
+            kernels = [network.per_trial()[0][place] for place in network.placements[0].penalized()]
             penalties.append(measure.penalty(kernels, config))
 
     state, _ = fit.train(network, cohort, note_penalty, nobody)

@@ -39,6 +39,10 @@ EVERYTHING = TrialConfig(
     weight_decay=1e-2,
     label_smoothing=0.1,
     input_noise=0.2,
+    class_weight="balanced",
+    ema=0.9,
+    flip=True,
+    shift=0.1,
 )
 NUMBERED = [
     name for name, e in TECHNIQUES.items() if not isinstance(e.form, Structure | Combination)
@@ -54,6 +58,10 @@ def test_each_technique_is_a_number_per_trial_and_off_where_it_is_not_used():
         "weight_decay": [0.0, 1e-2],
         "label_smoothing": [0.0, 0.1],
         "input_noise": [0.0, 0.2],
+        "class_weight": [0.0, 1.0],
+        "ema": [0.0, 0.9],
+        "flip": [0.0, 1.0],
+        "shift": [0.0, 0.1],
     }
     assert set(NUMBERED) == set(expected)
     for name, numbers in expected.items():
@@ -185,7 +193,8 @@ def test_label_smoothing_is_keras_own_loss_per_trial(share):
     shares = np.array([share, 0.3], np.float32)
     plain = np.mean(as_array(cross_entropy(labels, logits)), axis=0)
     form = TECHNIQUES["label_smoothing"].form
-    ours = plain + as_array(form.added(ops.convert_to_tensor(logits), labels, shares))
+    added = as_array(form.added(ops.convert_to_tensor(logits), labels, shares))
+    ours = plain + added.mean(axis=0)
     one_hot = np.eye(5, dtype=np.float32)[labels]
     for k, number in enumerate(shares.tolist()):
         theirs = float(form.keras(number)(one_hot, logits[:, k]))

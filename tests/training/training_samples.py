@@ -13,7 +13,7 @@ from pipeline import datasets
 from pipeline.datasets.formats.tokens import multi_hot
 from pipeline.datasets.preprocessing import assemble
 from pipeline.records import Cohort, DatasetSpec, EpochReport, Trial, TrialConfig
-from pipeline.training.technique_forms import Structure
+from pipeline.training.technique_forms import Structure, WeightAverage
 from pipeline.training.techniques import TECHNIQUES
 
 SMALL = TrialConfig(width=16)
@@ -27,7 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     **{
         name: dict(entry.example)
         for name, entry in TECHNIQUES.items()
-        if not entry.random and not isinstance(entry.form, Structure)
+        if not entry.random and not isinstance(entry.form, Structure | WeightAverage)
     },
     "all": {
         "regularizer": "l1_l2",
@@ -36,6 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "max_norm": 0.8,
         "weight_decay": 0.1,
         "label_smoothing": 0.1,
+        "class_weight": "balanced",
     },
 }
 """Strong enough to show in a few epochs; random ones are apart, and batch norm is a structure."""

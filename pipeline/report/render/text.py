@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 from rich.box import Box
@@ -28,6 +29,10 @@ GAP = 2
 
 SHORTEST = 12
 """Columns that a shortened column keeps at least."""
+
+_INTERVAL = re.compile(r"\([^() ]+ to [^() ]+\)")
+_JOINED = "\ue000"
+"""Stands for the blanks of an interval while lines are broken: none of its numbers goes alone."""
 
 _INDENTED = (0, 0, 0, 2)
 _BELOW_A_BLANK_LINE = (1, 0, 0, 0)
@@ -58,7 +63,7 @@ def as_text(report: Report, color: bool = False, width: int = WIDTH) -> str:
         for part, content in page_of(report, "text"):
             for block in _blocks(content, width, titled=part is not HEAD):
                 console.print(block)
-    lines = (line.rstrip() for line in captured.get().splitlines())
+    lines = (line.rstrip() for line in captured.get().replace(_JOINED, " ").splitlines())
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -125,36 +130,75 @@ def _rich_table(table: Table, width: int) -> RichTable:
         padding=(0, 1, 0, 0),
         show_header=any(table.headings),
     )
-    for column in table.columns:
-        shown.add_column(column.heading, justify=column.align, no_wrap=shortened)
-    for place, row in enumerate(_shortened(table, width)):
+    rows = _shortened(table, width)
+    widths = [None] * len(table.columns) if shortened else _widths(table, width)
+    for column, wide in zip(table.columns, widths, strict=True):
+        shown.add_column(column.heading, justify=column.align, no_wrap=shortened, width=wide)
+    for place, row in enumerate(rows):
         style = "bold green" if place == table.winner else None
-        shown.add_row(*map(_printable, row), end_section=place == table.line_after, style=style)
+        cells = (RichText(_joined(_printable(cell).plain)) for cell in row)
+        shown.add_row(*cells, end_section=place == table.line_after, style=style)
     return shown
+
+
+def _widths(table: Table, width: int) -> list[int | None]:
+    """Returns how wide each column is, its longest word at least; None where all fit as they are.
+
+    Rich shares out what is missing instead, and cuts a word of one column for blanks of another.
+    """
+    places = range(len(table.columns))
+    least = [_longest_word(table, place) for place in places]
+    whole = [max(map(len, _cells(table, place)), default=0) for place in places]
+    room = width - GAP * (len(least) - 1) - sum(least)
+    if sum(whole) - sum(least) <= room:
+        return [None] * len(least)
+    # Those that want little get it, so that only the widest break their lines.
+    widths: list[int | None] = [None] * len(least)
+    for left, place in enumerate(sorted(places, key=lambda p: whole[p] - least[p])):
+        share = min(whole[place] - least[place], room // (len(least) - left))
+        widths[place] = least[place] + share
+        room -= share
+    return widths
 
 
 def _fits(table: Table, width: int) -> bool:
     """Whether a table can be shown without tearing its numbers and words apart."""
     needed = 0
     for place, column in enumerate(table.columns):
-        cells = [column.heading, *(row[place] for row in table.rows)]
+        cells = _cells(table, place)
         if column.shortened:
             needed += SHORTEST + GAP
         elif any(other.shortened for other in table.columns):
             needed += max(map(len, cells)) + GAP
         else:
-            needed += max((len(word) for cell in cells for word in cell.split()), default=0) + GAP
+            needed += _longest_word(table, place) + GAP
     return needed - GAP <= width
+
+
+def _longest_word(table: Table, place: int) -> int:
+    """Returns the columns that the longest word of a table's column takes; an interval is one."""
+    words = (word for cell in _cells(table, place) for word in _joined(cell).split())
+    return max(map(len, words), default=0)
+
+
+def _cells(table: Table, place: int) -> list[str]:
+    return [table.headings[place], *(row[place] for row in table.rows)]
+
+
+def _joined(cell: str) -> str:
+    return _INTERVAL.sub(lambda found: found.group().replace(" ", _JOINED), cell)
 
 
 def _stacked(table: Table) -> RenderableType:
     """Returns the rows of a table that is too wide, each as a paragraph of headings and values."""
     grid = RichTable.grid()
     for place, row in enumerate(table.rows):
-        named = zip(table.headings, row, strict=True)
-        pairs = (f"{heading} {cell}".strip() for heading, cell in named if cell.strip())
+        named = list(zip(table.headings, row, strict=True))
+        # A column without a heading marks rows: its sign goes before the first of the others.
+        marks = "".join(f"{cell} " for heading, cell in named if not heading and cell.strip())
+        pairs = (f"{heading} {cell}" for heading, cell in named if heading and cell.strip())
         style = "bold green" if place == table.winner else ""
-        grid.add_row(_printable("; ".join(pairs), style))
+        grid.add_row(_printable(marks + "; ".join(pairs), style))
     return grid
 
 

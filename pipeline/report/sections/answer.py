@@ -188,15 +188,29 @@ def _meaning(report: Report) -> str:
     if test is None:
         return (
             "Test part: not read for this choice; these are validation figures, which flatter. "
-            "Gap: validation minus training cross-entropy, in nats."
+            "Gap, the generalization gap: validation minus training cross-entropy, in nats; 0 is "
+            f"no overfitting.{_ensemble(report)}"
         )
     times = "once" if test.reads == 1 else f"{test.reads} times"
     examples = report.test_examples
-    seeds = "intervals are of these models, not of other seeds"
+    proven = "Intervals are of these models, not of other seeds."
     if report.seeds_behind(report.selection.winner):
-        seeds = "intervals of differences contain the luck of the seeds"
+        proven = "Intervals of differences contain the luck of the seeds."
     count = f": {examples.labels.size:,} new examples" if examples is not None else ""
     return (
-        f"Test part (read {times}){count}. Gap: test minus training cross-entropy, in nats; "
-        f"{seeds}."
+        f"Test part (read {times}){count}. Gap, the generalization gap: test minus training "
+        "cross-entropy, in nats; 0 is no overfitting. Proven: the 95% interval of the difference "
+        f"excludes 0. {proven}{_ensemble(report)}"
+    )
+
+
+def _ensemble(report: Report) -> str:
+    """Returns what the headline means by a mean of seeds; empty where it names none."""
+    finalist = report.finalist(report.selection.winner)
+    if finalist is None or finalist.place is not None:
+        return ""
+    count = len(finalist.runs)
+    return (
+        f" The mean of {count} seeds is an ensemble: one model that gives the mean of {count} "
+        "trainings' probabilities."
     )

@@ -117,6 +117,8 @@ def table(report: Report) -> Table | None:
     finalist = report.finalist(report.selection.winner)
     if finalist is not None:
         note = f"{_HOW[finalist.deliver]} Verdicts are on the training in the search."
+    if any(row.role == ONE_TRAINING for row in shown):
+        note += f" '{ONE_TRAINING}' is what other tuners deliver."
     tested = any(row.test is not None for row in shown)
     columns = COLUMNS if tested else (*ROLE_COLUMNS, *validation_columns(EVERY_FORMAT))
     return replace(tabulate("Side by side", columns, shown, note), winner=0)

@@ -24,15 +24,15 @@ def table(report: Report) -> Table | None:
         return None
     rows = [_Row(entry, entry.number == report.selection.winner) for entry in finalists]
     how = _HOW[rows[0].finalist.deliver]
-    note = f"Finalists are configurations trained again with other seeds; {how}"
+    note = f"Finalists: {how}"
     winner = next((place for place, row in enumerate(rows) if row.is_winner), None)
     return replace(tabulate("Finalists", COLUMNS, rows, note), winner=winner)
 
 
 _HOW = {
     ENSEMBLE: (
-        "judged is the mean of the seeds' probabilities as one model. > winner, of which that "
-        "model is delivered."
+        "judged is the mean of the seeds' probabilities as one model, an ensemble. > winner, "
+        "whose ensemble is delivered."
     ),
     SINGLE: "means over the seeds. > winner, of which the seed with the best val CE is delivered.",
     MEDIAN: (

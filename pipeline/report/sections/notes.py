@@ -32,5 +32,5 @@ def _limits(report: Report) -> list[str]:
         return []
     return [
         "Each trial was trained once: the luck of its seed is part of its figures and of the "
-        "choice (no finalists with several seeds)."
+        "choice. No finalists were trained."
     ]

@@ -35,6 +35,7 @@ from pipeline.report.sections import (
     techniques,
     trials,
 )
+from pipeline.report.sections.terms import Explained
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Part:
         heading: The heading over its sections; empty for the head of the page.
         finding: Says in a few words what stands in it; an empty string for nothing.
         unfolded: Whether a page that folds shows it at once.
+        explained: Whether terms are explained in it; where users' own words stand they are not.
     """
 
     name: str
     heading: str = ""
     finding: Callable[[Report], str] = lambda report: ""
     unfolded: bool = False
+    explained: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ PARTS = {
         Part("hyperparameters", "What the hyperparameters do", importance.finding),
         Part("errors", "Where it errs", class_errors.finding),
         Part("trials", "All trials", trials.finding),
-        Part("data", "The data"),
+        Part("data", "The data", explained=False),
         Part("again", "How to get it again"),
         MISSING,
     )
@@ -134,9 +137,11 @@ SECTIONS: tuple[Section, ...] = (
 def page_of(report: Report, page: str) -> Iterator[tuple[Part, Content]]:
     """Yields what a report shows in a format, section by section, each with its part.
 
+    Terms are explained where they appear first (``terms``).
+
     Figures that could not be drawn come last, in one text that says why.
     """
-    missing = []
+    missing, explained = [], Explained()
     for section in SECTIONS:
         if page not in section.formats:
             continue
@@ -148,6 +153,7 @@ def page_of(report: Report, page: str) -> Iterator[tuple[Part, Content]]:
             continue
         if isinstance(content, Table):
             content = columns_for(content, page)
-        yield PARTS[section.part], content
+        part = PARTS[section.part]
+        yield part, explained(content) if part.explained else content
     if missing:
         yield MISSING, Text(tuple(missing))

@@ -6,12 +6,14 @@ The first line of every page; ``answer`` says how good the winner is.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from pipeline.formatting import decimal
 from pipeline.report.configurations import identifying_keys
 from pipeline.report.content import Text
 from pipeline.report.report import Report
 from pipeline.report.sections.trials import trial_name
+from pipeline.selection.records import RuleSettings
 from pipeline.selection.rules import RULES
 from pipeline.training.descriptions import describe
 
@@ -75,7 +77,20 @@ def rule_line(report: Report) -> str:
     chosen = f": {summary[0].lower()}{summary[1:].rstrip('.')}" if summary else ""
     names = [constant.name for constant in entry.constants]
     words = ", ".join(f"{name} {getattr(rule, name):g}" for name in names)
-    return f"Rule {rule.name}{chosen} ({words})."
+    return f"Rule {rule.name}{chosen} ({words}).{_margins(rule, names)}"
+
+
+def _margins(rule: RuleSettings, names: Collection[str]) -> str:
+    """Returns what the constants say, for the rules that have those of ``least_overfit``."""
+    if not {"k", "tau", "tau_accuracy"} <= set(names):
+        return ""
+    errors = f"{rule.k:g} standard error{'' if rule.k == 1 else 's'}"
+    points = 100 * rule.tau_accuracy
+    return (
+        f" As good: cross-entropy at most {rule.tau:.0%} worse (tau), and accuracy at most "
+        f"{points:g} point{'' if points == 1 else 's'} (tau_accuracy); or {errors} (k) of the "
+        "difference, where that is more."
+    )
 
 
 def _no_finite_line(report: Report, search: str) -> str:

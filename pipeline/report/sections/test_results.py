@@ -17,9 +17,10 @@ def optimism(report: Report) -> str:
     if found is None:
         return ""
     return (
-        f"Optimism, by which validation flatters it (validation - test): cross-entropy "
-        f"{signed(found.ce)}, standard error {decimal(found.ce_se)}; accuracy "
-        f"{signed(found.accuracy)}, standard error {decimal(found.accuracy_se)}."
+        "Optimism, by which validation flatters: the delivered model's figures there minus those "
+        f"on the test part. Cross-entropy {signed(found.ce)} (below 0 is flattered), standard "
+        f"error {decimal(found.ce_se)}; accuracy {signed(found.accuracy)} (above 0 is), standard "
+        f"error {decimal(found.accuracy_se)}."
     )
 
 

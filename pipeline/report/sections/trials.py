@@ -135,7 +135,10 @@ def _table(report: Report, title: str, trials: Sequence[TrialRecord]) -> Table:
 def _legend(report: Report) -> str:
     """Returns what the first column and the units of the table mean."""
     over = " (of the finalists, over their seeds)" if report.confirmation else ""
-    return f"> winner, b best validation cross-entropy{over}; cross-entropies (CE) and gaps in nats"
+    return (
+        f"> winner, b best validation cross-entropy{over}; cross-entropies (CE) and gaps "
+        "(validation minus training CE) in nats"
+    )
 
 
 def _omissions(report: Report, num_shown: int) -> str:

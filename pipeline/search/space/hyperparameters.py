@@ -53,9 +53,7 @@ def defaults() -> dict[str, Value]:
 
 def taken_by(family: Any) -> frozenset[str]:
     """Returns the hyperparameters that count in a family; all of them in one that is not there."""
-    if family not in models.names():
-        return frozenset(hyperparameters())
-    return models.hyperparameters_of(family)
+    return models.taken_by(str(family))
 
 
 def is_active(name: str, values: Mapping[str, Value]) -> bool:

@@ -27,6 +27,7 @@ from pipeline.search.space.hyperparameters import (
     formatted,
     is_active,
 )
+from pipeline.search.space.own_names import OWN, check_references
 from pipeline.search.space.parameters import Choice, Parameter, parameters_in
 from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
@@ -34,6 +35,10 @@ from pipeline.search.space.yaml_document import Document, KeyPath
 from pipeline.training.techniques import hyperparameters
 
 _Section = dict[str, Any]
+NEEDS_FAMILY = (
+    "the space is for a model of your own; give --family FILE.py:FUNCTION, the file and the "
+    "function that makes it"
+)
 _NAME = re.compile(r"[\w.+-]{1,64}")
 
 
@@ -93,7 +98,11 @@ def check_file(document: Document, families: Collection[str]) -> Checked:
     """
     file = model_of(document, (), File, document.values)
     family = document.values.get("family")
-    if isinstance(family, str) and family not in families:
+    if family == OWN and OWN not in families:
+        document.problem(("family",), NEEDS_FAMILY)
+        # Every name of theirs would be unknown, too.
+        document.raise_problems()
+    elif isinstance(family, str) and family not in families:
         known = ", ".join(sorted(families))
         message = f"unknown model family '{formatted(family)}'; expected one of {known}"
         document.problem(("family",), message + closest(family, families))
@@ -102,6 +111,7 @@ def check_file(document: Document, families: Collection[str]) -> Checked:
     _check_both(document)
     _check_conditions(document, fixed, parameters)
     references = _references(document, fixed)
+    check_references(document)
     document.raise_problems()
     assert file is not None  # a file without a model has problems, raised above
     ordered = {name: parameters[name] for name in hyperparameters() if name in parameters}

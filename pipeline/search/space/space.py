@@ -28,9 +28,11 @@ from pipeline.search.space.hyperparameters import (
     is_active,
     taken_by,
 )
+from pipeline.search.space.own_names import name_family
 from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
 from pipeline.search.space.strategies import DEFAULTS, PRUNERS, SAMPLERS
 from pipeline.training import models
+from pipeline.training.own.registry import OwnFamily
 from pipeline.training.techniques import further_hyperparameters
 
 __all__ = [
@@ -215,12 +217,17 @@ class SearchSpace:
         }
 
 
-def load(path_or_name: str | Path, families: Collection[str] | None = None) -> SearchSpace:
+def load(
+    path_or_name: str | Path,
+    families: Collection[str] | None = None,
+    own: OwnFamily | None = None,
+) -> SearchSpace:
     """Returns the search space in a file, or the one shipped under a name.
 
     Args:
         path_or_name: A name of :func:`names`, or the path of a YAML file.
         families: Valid model families; None for those in ``training/models/``.
+        own: The user's own family, which the space is then for.
 
     Raises:
         SearchSpaceError: There is no such file, or it is not valid; every fault is listed.
@@ -238,16 +245,23 @@ def load(path_or_name: str | Path, families: Collection[str] | None = None) -> S
             f"cannot read the search space '{named}': {reason}; expected the path of a YAML "
             f"file or one of {', '.join(names())}{closest(named, names())}"
         ) from error
-    return parse(content, path, families)
+    return parse(content, path, families, own)
 
 
-def parse(content: bytes, path: Path, families: Collection[str] | None = None) -> SearchSpace:
+def parse(
+    content: bytes,
+    path: Path,
+    families: Collection[str] | None = None,
+    own: OwnFamily | None = None,
+) -> SearchSpace:
     """Returns the search space in these bytes; ``path`` names it and stands in messages.
 
     Raises:
         SearchSpaceError: It is not valid; every fault is listed.
     """
     document = yaml_document.read(content, path)
+    if own is not None:
+        families = (name_family(document, own).name,)
     checked = schema.check_file(document, models.names() if families is None else families)
     space = SearchSpace(
         name=path.stem,

@@ -94,7 +94,9 @@ def _decide(client: Client, run: Any, uri: str, current: Any) -> tuple[str, str]
     """Returns which alias a new version gets, and why."""
     _, version = _parts(uri)
     if current is None or str(current.version) == version:
-        return CHAMPION, "it is the first model of its name"
+        # A report that was killed behind this step settles it again.
+        before = current.tags.get(BECAUSE_TAG) if current is not None else None
+        return CHAMPION, before or "it is the first model of its name"
     stays = f"version {current.version} stays {CHAMPION}: "
     new = _tested(run.data.metrics)
     old, same_part = _figures_of(client, current, run)

@@ -1,7 +1,9 @@
-"""Saves models that take a table's columns by name, in MLflow's Keras flavor.
+"""Saves models in MLflow's Keras flavor with a loader that checks and casts what they take.
 
-A model of raw values is served through the code that is written beside it (``served_table``),
-because MLflow's own Keras flavor gives a model one array; ``pipeline predict`` never runs that.
+A model is served through the code that is written beside it: ``served_table`` where it takes a
+table's columns by name, ``served_tensor`` where it takes one array, because MLflow's own flavor
+takes one type of number alone, and turns JSON into it whatever is lost. ``pipeline predict`` never
+runs that code.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.datasets.dataset import RawColumn
-from pipeline.datasets.formats import raw_values
-from pipeline.datasets.raw_rows import input_names
-from pipeline.tracking.models import served_table
+import numpy as np
 
-SERVED, VALUES = "least_overfit_served_table", "least_overfit_raw_values"
-"""Names of the modules that are written beside a model."""
+from pipeline.datasets.dataset import RawColumn
+from pipeline.datasets.formats import raw_tensors, raw_values
+from pipeline.datasets.raw_rows import input_names
+from pipeline.native_stderr import native_chatter_off
+from pipeline.tracking.models import served_table, served_tensor
+
+OWN = "least_overfit_"
+"""How the names of the modules begin that are written beside a model."""
 
 
 def described_columns(columns: Sequence[RawColumn]) -> list[dict[str, Any]]:
@@ -29,43 +34,64 @@ def described_columns(columns: Sequence[RawColumn]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class NamedColumns:
-    """The flavor, whose signature gets the names of a table's columns, in any order.
+class CheckedInputs:
+    """The flavor, whose signature lets through what the model's own loader checks.
 
-    ``mlflow.keras.save_model`` refuses a signature of columns, so it is put in place afterwards.
-    They have no types: MLflow would refuse whole numbers where it was told of decimal ones.
+    ``mlflow.keras.save_model`` takes a signature of tensors of one type alone, so another is put in
+    place afterwards. A table's columns have names, in any order, and no types: MLflow would refuse
+    whole numbers where it was told of decimal ones.
 
     Attributes:
         keras_flavor: ``mlflow.keras``.
         names: A name per column that the model takes; none where it takes no table.
         columns: :func:`described_columns`; none unless the model takes raw values by name.
+        tensor: ``Dataset.raw_tensor``; None where the model takes a table.
     """
 
     keras_flavor: ModuleType
     names: Sequence[str]
     columns: Sequence[Mapping[str, Any]] = ()
+    tensor: Mapping[str, Any] | None = None
 
     def save_model(self, path: str, mlflow_model: Any, **options: Any) -> None:
         """Saves a model as the flavor does; called by ``Model.log``."""
+        # Under another backend Keras imports TensorFlow to save a model.
+        with native_chatter_off():
+            self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
+        signature = self._signature(mlflow_model.signature.outputs)
+        if signature is None:
+            return
+        mlflow_model.signature = signature
+        data = str(mlflow_model.flavors["keras"]["data"])
+        served = None
+        if self.columns:
+            served = write_table_code(Path(path), data, self.columns)
+        elif self.tensor:
+            served = write_tensor_code(Path(path), data, self.tensor)
+        mlflow_model.flavors["python_function"].update(served or {})
+        mlflow_model.save(str(Path(path) / "MLmodel"))
+
+    def _signature(self, outputs: Any) -> Any:
+        """Returns a signature that is wide enough; None for that of the flavor."""
         from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema
+        from mlflow.types import ColSpec, Schema, TensorSpec
         from mlflow.types.schema import AnyType
 
-        self.keras_flavor.save_model(path=path, mlflow_model=mlflow_model, **options)
         if self.names:
-            columns = Schema([ColSpec(AnyType(), name) for name in self.names])
-            outputs = mlflow_model.signature.outputs
-            mlflow_model.signature = ModelSignature(columns, outputs)
-        if self.columns:
-            served = write_code(
-                Path(path), str(mlflow_model.flavors["keras"]["data"]), self.columns
-            )
-            mlflow_model.flavors["python_function"].update(served)
-        if self.names or self.columns:
-            mlflow_model.save(str(Path(path) / "MLmodel"))
+            taken = Schema([ColSpec(AnyType(), name) for name in self.names])
+            return ModelSignature(taken, outputs)
+        if self.tensor is None:
+            return None
+        if self.tensor["kind"] == "features":
+            # A signature of one tensor refuses data frames, one of columns drops those beyond it.
+            return ModelSignature(outputs=outputs)
+        # MLflow's form for arrays of any type and shape, lists of different lengths among them.
+        return ModelSignature(Schema([TensorSpec(np.dtype(object), (-1,))]), outputs)
 
 
-def write_code(folder: Path, data: str, columns: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def write_table_code(
+    folder: Path, data: str, columns: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
     """Writes what serves a model of raw values beside it.
 
     Args:
@@ -76,15 +102,28 @@ def write_code(folder: Path, data: str, columns: Sequence[Mapping[str, Any]]) ->
     Returns:
         What MLflow's ``python_function`` flavor says of it.
     """
-    code = folder / "code"
-    code.mkdir()
-    source = Path(served_table.__file__).read_text(encoding="utf-8")
-    own = source.replace(
-        "from pipeline.datasets.formats import raw_values", f"import {VALUES} as raw_values"
-    )
-    (code / f"{SERVED}.py").write_text(own, encoding="utf-8")
-    values = Path(raw_values.__file__).read_text(encoding="utf-8")
-    (code / f"{VALUES}.py").write_text(values, encoding="utf-8")
     described = json.dumps(list(columns), indent=1)
     (folder / data / served_table.COLUMNS_FILE).write_text(described, encoding="utf-8")
-    return {"loader_module": SERVED, "code": "code", "data": data}
+    return _write_code(folder, data, served_table, raw_values)
+
+
+def write_tensor_code(folder: Path, data: str, tensor: Mapping[str, Any]) -> dict[str, str]:
+    """Writes what serves a model of one array beside it; as :func:`write_table_code`."""
+    described = json.dumps(dict(tensor), indent=1)
+    (folder / data / served_tensor.TENSOR_FILE).write_text(described, encoding="utf-8")
+    return _write_code(folder, data, served_tensor, raw_tensors)
+
+
+def _write_code(folder: Path, data: str, served: ModuleType, values: ModuleType) -> dict[str, str]:
+    """Writes copies of a loader and of the one module of this package that it imports."""
+    code = folder / "code"
+    code.mkdir()
+    loader, base = (module.__name__.rpartition(".")[2] for module in (served, values))
+    source = Path(str(served.__file__)).read_text(encoding="utf-8")
+    own = source.replace(
+        f"from pipeline.datasets.formats import {base}", f"import {OWN}{base} as {base}"
+    )
+    (code / f"{OWN}{loader}.py").write_text(own, encoding="utf-8")
+    held = Path(str(values.__file__)).read_text(encoding="utf-8")
+    (code / f"{OWN}{base}.py").write_text(held, encoding="utf-8")
+    return {"loader_module": f"{OWN}{loader}", "code": "code", "data": data}

@@ -28,6 +28,7 @@ from pipeline.tracking.models.registry import (
     DECIMAL_KEY,
     FEATURES_KEY,
     PICTURES_KEY,
+    TENSOR_KEY,
     as_mlflows_default,
 )
 
@@ -51,6 +52,8 @@ class SavedFiles:
         columns: What the columns hold that the model takes by name; empty where it takes none.
         pictures: What pictures were turned into for training; empty where it saw no picture files.
         decimal: The decimal mark of the text file of training, ``.`` or ``,``; None where unknown.
+        tensor: What the one array held that it was trained on (``Dataset.raw_tensor``); empty where
+            it takes a table, or where it does not say it.
     """
 
     address: str
@@ -60,6 +63,7 @@ class SavedFiles:
     columns: tuple[RawColumn, ...] = ()
     pictures: Mapping[str, Any] = field(default_factory=dict)
     decimal: str | None = None
+    tensor: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Returns the Keras model; prepare the backend before.
@@ -184,7 +188,8 @@ def _on_disk(path: Path, address: str) -> SavedFiles:
     pictures = pictures if isinstance(pictures, dict) else {}
     decimal = metadata.get(DECIMAL_KEY)
     decimal = decimal if decimal in (".", ",") else None
-    return SavedFiles(address, file, classes, names, columns, pictures, decimal)
+    tensor = _tensor(metadata, address)
+    return SavedFiles(address, file, classes, names, columns, pictures, decimal, tensor)
 
 
 def _describe_folder(folder: Path, address: str) -> Any:
@@ -240,5 +245,25 @@ def _columns(metadata: Any, address: str) -> tuple[RawColumn, ...]:
     except (TypeError, KeyError) as error:
         raise InputError(
             f"{address}: MLmodel does not describe the model's columns ({_one_line(error)});"
+            " register it again"
+        ) from error
+
+
+def _tensor(metadata: Mapping[str, Any], address: str) -> Mapping[str, Any]:
+    """Returns what a model's metadata say of the array that it takes; nothing where they do not.
+
+    Raises:
+        InputError: They are no such description.
+    """
+    said = metadata.get(TENSOR_KEY, {})
+    try:
+        if not said or said["kind"] == "tokens":
+            return {}
+        lowest, highest = float(said["lowest"]), float(said["highest"])
+        kind, dtype = str(said["kind"]), str(said["dtype"])
+        return {"kind": kind, "dtype": dtype, "lowest": lowest, "highest": highest}
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{address}: MLmodel does not describe the model's input ({_one_line(error)});"
             " register it again"
         ) from error

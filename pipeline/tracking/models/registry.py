@@ -25,7 +25,7 @@ from pipeline.datasets.dataset import RawColumn
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import MODEL_TAG
 from pipeline.tracking.models.champion import CHAMPION
-from pipeline.tracking.models.flavor import NamedColumns, described_columns
+from pipeline.tracking.models.flavor import CheckedInputs, described_columns
 from pipeline.tracking.views import offer_views
 
 CLASSES_KEY = "class_names"
@@ -38,6 +38,10 @@ PICTURES_KEY = "pictures"
 """Key of a logged model's metadata: what the pictures were turned into that it was trained on."""
 DECIMAL_KEY = "decimal"
 """Key of a logged model's metadata: the decimal mark of the text file that it was trained on."""
+TENSOR_KEY = "tensor"
+"""Key of a logged model's metadata: kind, shape and range of the one array that it takes."""
+LOCKED_TAG = "locked_choice"
+"""Tag of a version: hash of the locked choice that it is delivered for."""
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow",), "jax": ("jax",), "torch": ("torch",)}
 
 
@@ -61,8 +65,12 @@ def register_model(
     columns: Sequence[RawColumn] = (),
     pictures: Mapping[str, Any] | None = None,
     decimal: str | None = None,
+    tensor: Mapping[str, Any] | None = None,
+    locked: str = "",
 ) -> str:
     """Logs and registers a Keras model; returns ``models:/NAME/VERSION``.
+
+    What a report that was killed has registered for the same locked choice is not registered again.
 
     The first version of a name is the champion; of a later one ``champion.settle_champion`` says
     which alias it gets.
@@ -81,21 +89,28 @@ def register_model(
         columns: What the columns hold, where the model takes raw values by name.
         pictures: What pictures are turned into, in plain values, where it was trained on files.
         decimal: The decimal mark of the text file that it was trained on; None where it says none.
+        tensor: ``Dataset.raw_tensor``, where it takes one array; so what is served is checked
+            against what training saw, and cast.
+        locked: Hash of the locked choice that the model is delivered for; empty for none.
     """
     client = client.doing("register the model")
     run = client.get_run(run_id)
     name = model_name(run.data.tags["dataset"]) if name is None else name
-    with as_mlflows_default(client.tracking_uri):
-        signature = _signature(model, example_input)
+    version = _version_for(client, name, run_id, locked)
+    if version is None:
         described: dict[str, Any] = {
             CLASSES_KEY: list(class_names),
             FEATURES_KEY: list(feature_names),
             COLUMNS_KEY: described_columns(columns),
             PICTURES_KEY: dict(pictures or {}),
             DECIMAL_KEY: decimal,
+            TENSOR_KEY: dict(tensor or {}),
         }
-        model_id = _log_model(client, run, model, signature, described)
-        version = _register(client, name, model_id, run_id)
+        with as_mlflows_default(client.tracking_uri):
+            signature = _signature(model, example_input)
+            model_id = _log_model(client, run, model, signature, described)
+            version = _new_version(client, name, model_id, run_id, locked)
+    _make_the_first_champion(client, name, version)
     offer_views(client, run.info.experiment_id)
     uri = f"models:/{name}/{version}"
     client.set_tag(run_id, MODEL_TAG, uri)
@@ -137,7 +152,9 @@ def _log_model(
         artifact_path=None,
         name="model",
         model_id=entry.model_id,
-        flavor=NamedColumns(flavor, described[FEATURES_KEY], described[COLUMNS_KEY]),
+        flavor=CheckedInputs(
+            flavor, described[FEATURES_KEY], described[COLUMNS_KEY], described[TENSOR_KEY] or None
+        ),
         run_id=run_id,
         model=model,
         signature=signature,
@@ -147,17 +164,37 @@ def _log_model(
     return str(entry.model_id)
 
 
-def _register(client: Client, name: str, model_id: str, run_id: str) -> str:
-    """Makes a logged model the newest version, the first one the champion; returns the version."""
-    known = client.search_registered_models(f"name = '{name}'")
-    if not known:
+def _version_for(client: Client, name: str, run_id: str, locked: str) -> str | None:
+    """Returns the newest version that is registered for a locked choice; None where none is."""
+    found = client.search_model_versions(f"name = '{name}'") if locked else ()
+    numbers = [
+        int(one.version)
+        for one in found
+        if one.run_id == run_id and one.tags.get(LOCKED_TAG) == locked
+    ]
+    return str(max(numbers)) if numbers else None
+
+
+def _new_version(client: Client, name: str, model_id: str, run_id: str, locked: str) -> str:
+    """Makes a logged model the newest version of a name; returns that version."""
+    if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     made = client.create_model_version(
-        name, f"models:/{model_id}", run_id=run_id, model_id=model_id, await_creation_for=0
+        name,
+        f"models:/{model_id}",
+        run_id=run_id,
+        tags={LOCKED_TAG: locked} if locked else None,
+        model_id=model_id,
+        await_creation_for=0,
     )
-    if not known or CHAMPION not in known[0].aliases:
-        client.set_registered_model_alias(name, CHAMPION, made.version)
     return str(made.version)
+
+
+def _make_the_first_champion(client: Client, name: str, version: str) -> None:
+    """Gives a version the alias where no other has it."""
+    (known,) = client.search_registered_models(f"name = '{name}'")
+    if CHAMPION not in known.aliases:
+        client.set_registered_model_alias(name, CHAMPION, version)
 
 
 def _signature(model: Any, example_input: np.ndarray | dict[str, np.ndarray]) -> Any:

@@ -5,6 +5,7 @@ from pipeline.training.architecture import Dense, Flatten, Layer
 from pipeline.training.techniques import regularized_layers
 
 HYPERPARAMETERS = ("depth", "width", "first_activation")
+PADDED = ("depth", "width", "batch_norm")
 
 
 def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:

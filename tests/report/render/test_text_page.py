@@ -92,6 +92,28 @@ def test_text_follows_the_width_of_the_terminal_and_keeps_every_number(with_fina
     assert numbers - set(re.findall(r"\d\.\d{4}", page)) == set()
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_word_and_no_interval_of_a_table_is_broken(with_finalists, width):
+    page = as_text(with_finalists, width=width)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in page and "\ue000" not in page
+    intervals = set(re.findall(r"\([-+\d.]+ to [-+\d.]+\)", as_text(with_finalists, width=140)))
+    # Paragraphs of rows that do not fit wrap as sentences do.
+    assert any(found in page for found in intervals)
+    finalists = page[page.index("\nFinalists\n") :].partition("\nFinalists are")[0]
+    assert finalists.count(" to ") == 3 == len(re.findall(r"\(\S+ to \S+\)", finalists))
+    words = set(re.findall(r"[a-z_]{6,}", as_text(with_finalists, width=140)))
+    assert words - set(re.findall(r"[a-z_]{6,}", page)) == set()
+
+
+def test_a_mark_stands_before_the_row_of_a_table_that_does_not_fit():
+    columns = (Column("", str), Column("trial", str), Column("words", str))
+    table = Table("", columns, ((">", "1", "x"), ("", "2", "y")))
+    console = Console(width=60, file=io.StringIO())
+    console.print(_stacked(table))
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert lines == ["> trial 1; words x", "trial 2; words y"]
+
+
 def test_a_table_that_does_not_fit_is_a_paragraph_per_row():
     columns = tuple(Column(f"heading{place}", str) for place in range(9))
     row = tuple(f"{place}.123456789" for place in range(9))

@@ -27,6 +27,7 @@ SYSTEMS = {
         "max_norm": replace(CIFAR10, max_norm=3.0),
         "dropout": replace(CIFAR10, dropout_rate=0.25),
         "max_norm_dropout": replace(CIFAR10, max_norm=3.0, dropout_rate=0.5),
+        "augmentation": replace(CIFAR10, more=(("flip", True), ("shift", 0.1))),
     },
     "reuters": {
         "baseline": REUTERS,

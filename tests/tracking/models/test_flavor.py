@@ -1,17 +1,16 @@
-"""What is written beside a model that takes a table's raw columns: no import of this package."""
+"""What is written beside a model that checks what it takes: no import of this package."""
 
 import ast
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.datasets.dataset import RawColumn
-from pipeline.tracking.models.flavor import SERVED, described_columns, write_code
+from pipeline.tracking.models.flavor import described_columns, write_table_code, write_tensor_code
 from pipeline.tracking.models.served_table import ServedTable
 
 COLUMNS = (
@@ -61,24 +60,42 @@ def test_a_frame_that_does_not_fit_is_refused_by_name():
         served.predict(wrong)
 
 
-def test_the_code_beside_a_model_does_without_the_package(tmp_path):
-    (tmp_path / "data").mkdir()
-    said = write_code(tmp_path, "data", described_columns(COLUMNS))
-    assert said == {"loader_module": SERVED, "code": "code", "data": "data"}
+TOKENS = {"kind": "tokens", "num_words": 20}
+
+
+def without_the_package(folder, loader, values):
+    """Checks what the modules beside a model import, and that they can be imported."""
     imported = set()
-    for file in (tmp_path / "code").iterdir():
+    for file in (folder / "code").iterdir():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).split(".")[0])
     allowed = {"keras", "numpy", "pandas", *sys.stdlib_module_names}
-    assert imported - allowed == {"least_overfit_raw_values"}
+    assert imported - allowed == {values}
+    script = f"import sys; sys.modules['pipeline'] = None; import {loader} as s; s._load_pyfunc"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder / "code")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_code_beside_a_model_does_without_the_package(tmp_path):
+    (tmp_path / "data").mkdir()
+    said = write_table_code(tmp_path, "data", described_columns(COLUMNS))
+    loader = "least_overfit_served_table"
+    assert said == {"loader_module": loader, "code": "code", "data": "data"}
+    without_the_package(tmp_path, loader, "least_overfit_raw_values")
     columns = json.loads((tmp_path / "data" / "columns.json").read_text())
     assert columns[0] == {
         "name": "km/h", "kind": "number", "form": "", "gaps": True, "input": "km|h",
     }  # fmt: skip
-    script = f"import sys; sys.modules['pipeline'] = None; import {SERVED} as s; s.ServedTable"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(tmp_path) / "code")
-    assert done.returncode == 0, done.stderr
+
+
+def test_the_code_beside_a_model_of_one_array_does_without_the_package(tmp_path):
+    (tmp_path / "data").mkdir()
+    said = write_tensor_code(tmp_path, "data", TOKENS)
+    loader = "least_overfit_served_tensor"
+    assert said == {"loader_module": loader, "code": "code", "data": "data"}
+    without_the_package(tmp_path, loader, "least_overfit_raw_tensors")
+    assert json.loads((tmp_path / "data" / "tensor.json").read_text()) == TOKENS

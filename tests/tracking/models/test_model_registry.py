@@ -43,6 +43,37 @@ def test_a_registration_that_fails_leaves_mlflows_default_alone(tracking, open_s
     assert not mlflow.is_tracking_uri_set()
 
 
+def test_a_version_of_a_locked_choice_is_registered_once_wherever_it_was_cut_off(
+    tracking, open_study, monkeypatch
+):
+    """Killed behind the new version, before its alias or the run's tag: it is that one."""
+    run, logged = open_study("models", "digits"), []
+
+    def log(client, run, *_):
+        logged.append(run.info.run_id)
+        entry = client.create_logged_model(
+            run.info.experiment_id, name="model", source_run_id=run.info.run_id
+        )
+        return entry.model_id
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "_signature", lambda *_: None)
+    monkeypatch.setattr(registry, "_log_model", log)
+    for step in ("set_registered_model_alias", "set_tag"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(MlflowClient, step, killed)
+            tracking.register_model(run.run_id, None, np.ones((2, 3)), locked="first choice")
+    uri = tracking.register_model(run.run_id, None, np.ones((2, 3)), locked="first choice")
+    assert (uri, len(logged)) == ("models:/digits-least-overfit/1", 1)
+    assert tracking.tag(run.run_id, "model_uri") == uri
+    assert len(tracking.search_model_versions("name = 'digits-least-overfit'")) == 1
+    assert tracking.get_model_version_by_alias("digits-least-overfit", "champion").version == 1
+    other = tracking.register_model(run.run_id, None, np.ones((2, 3)), locked="second choice")
+    assert other == "models:/digits-least-overfit/2"
+
+
 # MLflow warns about its own type hints while it is imported.
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 def test_a_signature_has_the_inputs_dtype_and_the_models_shapes():

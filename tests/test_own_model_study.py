@@ -1,0 +1,133 @@
+"""A study of the user's own model, from the template to a prediction: the page's own commands."""
+
+import json
+import re
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import main
+from pipeline.search.space import space
+from pipeline.training.own import registry
+
+PAGE = (Path(__file__).parents[1] / "docs" / "own-model.md").read_text(encoding="utf-8")
+SMALL = ("--epochs", "2", "--train-examples", "300", "--trials", "4", "--device", "cpu")
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",
+    # As in tests/training/conftest.py: Keras 3.15 saves a model by copies that NumPy warns of.
+    "ignore:__array__ implementation:DeprecationWarning",
+)
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten():
+    yield
+    registry.forget()
+
+
+def call(*words, code=0):
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_the_pages_function_makes_a_model_for_each_of_its_references(folder):
+    from pipeline.training.own.making import made
+
+    function, *_ = blocks("python")
+    (text,) = blocks("yaml")
+    (folder / "my_model.py").write_text(function)
+    own = registry.family_of("my_model.py:build")
+    loaded = space.parse(text.encode(), folder / "my_model.yaml", own=own)
+    for reference in loaded.references:
+        model, read = made(reference.config, (8, 8, 1), 10)
+        assert model.output_shape == (None, 10)
+        assert read == {"my_width", "my_l2", "my_rate"}
+
+
+def test_the_template_is_written_once_and_its_space_is_valid(folder):
+    done = call("space", "init", "--dataset", "digits", "--family-file", "my_model.py")
+    assert done.stderr == (
+        "model: my_model.py\nsearch space: my_model.yaml\n"
+        "Next: pipeline search --dataset digits --family my_model.py:build\n"
+    )
+    checked = call("space", "check", "my_model.yaml", "--family", "my_model.py:build")
+    assert "my_model.yaml: valid; 20 trials of at most 100 epochs; references: baseline" in (
+        checked.stdout
+    )
+    again = call("space", "init", "--dataset", "digits", "--family-file", "my_model.py", code=2)
+    assert "my_model.py is there already: give another name, or move it" in again.stderr
+    wrong = call("space", "init", "--dataset", "digits", "--family-file", "model.txt", code=2)
+    assert "--family-file model.txt: expected a name that ends in .py" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_the_pages_commands_search_report_and_predict(folder):
+    (commands,) = blocks("sh")
+    words = [line.split()[1:] for line in commands.splitlines()]
+    assert [line[0] for line in words] == ["space", "search", "search", "report"]
+    call(*words[0])
+    told = call(*words[1], *SMALL).stdout
+    assert f"model: {folder / 'my_model.py'}:build, " in told
+    assert "parameters in the largest of a few tries" in told
+    # In workers, which import the file by its path.
+    found = call(*words[2], *SMALL)
+    assert "4 complete of 4 trials" in found.stdout
+    assert "Next: pipeline report --study digits --family my_model.py:build" in found.stdout
+    refused = call(*words[3][:3], "--seeds", "2", code=2)
+    assert "the report on study 'digits' needs your model's code: give --family" in refused.stderr
+    told = json.loads(call(*words[3], "--seeds", "2", "--format", "json").stdout)
+    assert told["status"] == "ok" and told["model_uri"]
+    assert {trial["config"]["family"] for trial in told["trials"]} == {"my_model.py:build"}
+    assert all("my_rate" in trial["config"] for trial in told["trials"])
+    # Once the choice is locked, no code is needed any more: not even the file.
+    text = (folder / "my_model.py").read_text()
+    (folder / "my_model.py").write_text("raise RuntimeError('it ran')")
+    registry.forget()
+    page = call("report", "--study", "digits", "--seeds", "2").stdout
+    assert "my_model.py:build, my width" in " ".join(page.split())
+    assert "depth 2" not in page and "width 64," not in page.replace("my width 64,", "")
+    np.save("new.npy", np.zeros((2, 8, 8, 1), np.uint8))
+    predicted = call("predict", "--model", told["model_uri"], "--input", "new.npy").stdout
+    assert len(predicted.splitlines()) == 3
+    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    served = mlflow.pyfunc.load_model(told["model_uri"]).predict(np.load("new.npy"))
+    assert np.asarray(served).shape == (2, 10)
+    changed = call(*words[2], *SMALL, code=2)
+    assert "study 'digits': my_model.py was changed since the study began" in changed.stderr
+    (folder / "my_model.py").write_text(text)
+    run = told["trials"][0]["mlflow_run_id"]
+    compared = call("reproduce", run, "--family", "my_model.py:build", "--device", "cpu")
+    assert "The numbers agree." in compared.stdout
+
+
+@pytest.mark.slow
+def test_a_mistake_fails_its_trial_and_the_pages_python_goes_on(folder, capsys):
+    """In this process, through ``search(family=...)``: one trial of three meets the mistake."""
+    *_, python = blocks("python")
+    call("space", "init", "--dataset", "digits", "--family-file", "my_model.py")
+    text = (folder / "my_model.py").read_text()
+    mistake = '    if config.my_rate == 0.4:\n        raise ValueError("my mistake")\n'
+    head, line, rest = text.partition("    inputs = keras.Input(input_shape)\n")
+    (folder / "my_model.py").write_text(head + mistake + line + rest)
+    at = len((head + mistake).splitlines())
+    few = "trials=3, epochs=1, train_examples=300, executor='inline', device='cpu'"
+    code = python.replace("trials=20", few).replace("report()", "report(seeds=1)")
+    names = {}
+    exec(code, names)
+    cause = f"OwnModelError: my_model.py, line {at}: ValueError: my mistake"
+    states = {trial.number: (trial.state, trial.cause) for trial in names["study"].trials}
+    assert states[1] == ("FAIL", cause)
+    assert [states[number][0] for number in (0, 2)] == ["COMPLETE", "COMPLETE"]
+    told = capsys.readouterr().err
+    assert f"trials will fail with: my_model.py, line {at}: ValueError: my mistake" in told
+    assert names["study"].rows()[2]["my_l2"] == 0.01
