@@ -65,6 +65,23 @@ class Terminal:
                     found.append(" ".join(process.cmdline())[:200])
         return found
 
+    def wait_until_running(self, words: str, seconds: float = 60.0) -> None:
+        """Returns once a command with these words works in the folder.
+
+        The echo of what was typed says nothing: the shell may not have made it, and takes what is
+        typed meanwhile for itself.
+        """
+        deadline = time.monotonic() + seconds
+        while not any(words in command for command in self.running()):
+            assert time.monotonic() < deadline, f"no {words!r} runs:\n{self.text[-5000:]}"
+            self._read(0.1)
+
+    def pause(self, seconds: float) -> None:
+        """Waits for so long, and takes what is printed meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._read(left)
+
     def wait_until_idle(self, seconds: float) -> float:
         """Returns after how many seconds nothing works in the folder any more."""
         begun = time.monotonic()

@@ -102,6 +102,7 @@ def test_the_pages_commands_search_report_and_predict(folder):
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     served = mlflow.pyfunc.load_model(told["model_uri"]).predict(np.load("new.npy"))
     assert np.asarray(served).shape == (2, 10)
+    (folder / "my_model.py").write_text(text + "# another one\n")
     changed = call(*words[2], *SMALL, code=2)
     assert "study 'digits': my_model.py was changed since the study began" in changed.stderr
     (folder / "my_model.py").write_text(text)

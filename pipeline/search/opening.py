@@ -223,6 +223,7 @@ def study_params(options: SearchOptions, prepared: Prepared) -> dict[str, str]:
         "patience": str(chosen.patience),
         "seed": str(options.seed),
         "precision": options.precision,
+        **chosen.strategy(),
         **({} if part is None else {"train_examples": str(part)}),
         "references": names if names and options.references else "none",
         **({"fixed": fixed} if fixed else {}),

@@ -44,4 +44,6 @@ def baseline_of(
 
     # Most studies have one of the name: then the techniques of no other trial need a look.
     named = best(trial for trial in study.trials if trial.name == BASELINE)
-    return named or best(trial for trial in study.trials if not trial.config.is_own)
+    if named is not None:
+        return named
+    return best(trial for trial in study.trials if not trial.config.is_own)

@@ -20,6 +20,7 @@ from keras import ops
 
 from pipeline.records import Trial, TrialConfig
 from pipeline.training import backend, models, optimizers
+from pipeline.training.added_loss import changed_loss
 from pipeline.training.architecture import (
     BatchNorm,
     Conv,
@@ -49,7 +50,6 @@ from pipeline.training.losses import (
     RunningCrossEntropy,
     Scores,
     StackedCrossEntropy,
-    changed_loss,
 )
 from pipeline.training.memory_model import scored_at_once, widest_activation
 from pipeline.training.padding import Placement, skippable

@@ -114,8 +114,10 @@ def test_after_the_second_ctrl_c_all_ends_at_once(way, terminal):
 @pytest.mark.parametrize("way", ["search", "mlflow"])
 def test_ctrl_c_before_anything_trains_ends_all(way, terminal):
     terminal.type(ways(f"early-{way}", "short")[way].encode())
-    terminal.wait_for("=== Running command" if way == "mlflow" else r"pipeline search")
-    terminal._read(1.5)
+    if way == "mlflow":
+        terminal.wait_for("=== Running command")
+    terminal.wait_until_running("pipeline run" if way == "mlflow" else "-m pipeline search")
+    terminal.pause(1.5)
     terminal.type(CTRL_C)
     text = terminal.wait_for(PROMPT, 20)
     terminal.wait_until_idle(5)

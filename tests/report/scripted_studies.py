@@ -3,8 +3,11 @@
 Reports on it train finalists by a script, too; what restores, registers and draws is stood in for.
 """
 
+import json
 import shutil
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +16,10 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.datasets import SealedTest
+from pipeline.report import finalists, test_part
 from pipeline.report import run as module
-from pipeline.report import test_part
-from pipeline.report.options import ReportOptions
+from pipeline.report.finalists import cohort_settings
+from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render import render
 from pipeline.report.run import make_report
 from pipeline.search import executors
@@ -146,3 +150,27 @@ def scripted_study(migrated, tmp_path, monkeypatch):
     yield made
     for name in SCRIPTS:
         sys.modules.pop(f"pipeline.search.executors.{name}", None)
+
+
+@contextmanager
+def as_older_versions():
+    """Trains, chooses, delivers and keeps as versions did that had no ``--deliver``."""
+
+    def settings(study, limit):
+        return replace(cohort_settings(study, limit), keep_probabilities=False)
+
+    def log(store, run_id, files):
+        if "test.json" in files:
+            files = {**files, "test.json": json.dumps(json.loads(files["test.json"])["models"])}
+        log_files(store, run_id, files)
+
+    log_files = tracking.Tracking.log_files
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finalists, "cohort_settings", settings)
+        patch.setattr(
+            module,
+            "settings_for",
+            lambda options, locked: settings_for(replace(options, deliver="median"), locked),
+        )
+        patch.setattr(tracking.Tracking, "log_files", log)
+        yield

@@ -2,20 +2,16 @@
 
 import hashlib
 import json
-from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from scripted_studies import as_older_versions
 
-from pipeline import tracking
 from pipeline.datasets import SealedTest
 from pipeline.errors import InputError, TrackingError
 from pipeline.report import finalists, test_part
 from pipeline.report import run as module
 from pipeline.report.evidence import evidence_of
-from pipeline.report.finalists import cohort_settings
-from pipeline.report.options import settings_for
 from pipeline.report.render.json import as_json
 from pipeline.report.render.text import as_text
 from pipeline.search.study_lock import study_locked
@@ -154,30 +150,6 @@ def test_an_older_versions_finalists_are_trained_again_where_they_are_averaged(s
     report, said = scripted_study.report(seeds=2, finalists=2, read_test_again=True)
     assert "6 trainings" in said[0] and len(scripted_study.finalist_runs()) == before + 6
     assert report.test.reads == 2 and len(report.parts(report.selection.winner)) == 2
-
-
-@contextmanager
-def as_older_versions():
-    """Trains, chooses, delivers and keeps as versions did that had no ``--deliver``."""
-
-    def settings(study, limit):
-        return replace(cohort_settings(study, limit), keep_probabilities=False)
-
-    def log(store, run_id, files):
-        if "test.json" in files:
-            files = {**files, "test.json": json.dumps(json.loads(files["test.json"])["models"])}
-        log_files(store, run_id, files)
-
-    log_files = tracking.Tracking.log_files
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finalists, "cohort_settings", settings)
-        patch.setattr(
-            module,
-            "settings_for",
-            lambda options, locked: settings_for(replace(options, deliver="median"), locked),
-        )
-        patch.setattr(tracking.Tracking, "log_files", log)
-        yield
 
 
 def test_the_locked_record_says_what_the_choice_rests_on(scripted_study):

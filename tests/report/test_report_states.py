@@ -68,6 +68,15 @@ def test_a_study_without_a_winner_stays_as_its_search_ended(scripted_study):
     assert scripted_study.store.get_run(run_id).info.status == "FAILED"
 
 
+def test_one_trial_of_one_epoch_is_searched_and_reported(scripted_study):
+    scripted_study.search(study="one", trials=1, epochs=1)
+    report, _ = scripted_study.report(study="one", **QUICK)
+    assert [trial.number for trial in report.study.trials] == [0]
+    assert report.study.trials[0].measurement.epochs == 1
+    assert (report.selection.status, report.selection.winner) == ("ok", 0)
+    assert report.test is not None
+
+
 def test_while_a_trial_trains_a_report_is_preliminary(scripted_study):
     trial = scripted_study.record.trials[3]
     scripted_study.store.update_run(trial.mlflow_run_id, status="RUNNING")

@@ -320,6 +320,14 @@ def test_the_opening_hides_the_storages_password(folder):
 # What is launched
 
 
+def test_sampler_and_pruner_are_params_where_they_are_not_the_default(folder):
+    launched(trials=2)
+    assert not {"sampler", "pruner"} & parent_run().data.params.keys()
+    launched(trials=2, study="other", sampler="random", pruner="none")
+    params = parent_run("other").data.params
+    assert (params["sampler"], params["pruner"]) == ("random", "none")
+
+
 def test_a_search_is_in_mlflow_and_in_optuna(folder):
     record, lines = launched()
     assert [trial.state for trial in record.trials] == ["COMPLETE"] * 6

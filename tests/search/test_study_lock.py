@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.search.storage import outbox_folder
 from pipeline.search.study_lock import lock_path, study_locked
 
 PLACES = ("sqlite:///mlflow.db", "studies.journal")
@@ -72,6 +73,13 @@ def test_the_same_place_is_known_however_it_is_spelled(tmp_path):
     ):
         assert lock_path("digits", spelled) == lock_path("digits", absolute)
     assert lock_path("a", "http://x:1/") != lock_path("a", "http://y:1/")
+
+
+def test_what_waits_for_a_server_is_found_however_its_address_is_spelled():
+    plain, other = (outbox_folder("a.journal", "digits", f"http://{x}:1") for x in "xy")
+    for spelled in ("http://x:1/", "http://me:secret@x:1", "http://me:other@x:1/"):
+        assert outbox_folder("a.journal", "digits", spelled) == plain
+    assert other != plain != outbox_folder("a.journal", "other", "http://x:1")
 
 
 def test_a_killed_search_blocks_nobody(tmp_path):

@@ -43,6 +43,10 @@ def test_a_study_reads_back_exactly_from_a_server(server, capfd):
     np.testing.assert_array_equal(first.validation.nll, complete(0).validation.nll)
     assert third.state == "FAIL"
     assert (record.chance, record.definition) == (CHANCE, {"epochs": 5})
+    # An address that ends in a slash is the same store.
+    slashed = connect(f"{server}/")
+    assert slashed.read_study("s").run_id == record.run_id
+    assert slashed.open_study("s", "digits", {"epochs": 5}, {}).run_id == record.run_id
     assert capfd.readouterr() == ("", "")
 
 

@@ -33,7 +33,7 @@ CNN_SGD = replace(SMALL_CNN, **SGD, batch_size=16, batch_norm=True)
 GROWS, EXPLODES, BEHAVES = 104.0, 1e6, 1e-3
 
 
-EVERYTHING = {**SETTINGS["all"], "dropout_rate": 0.3, "input_noise": 0.2}
+EVERYTHING = {**SETTINGS["all"], "dropout_rate": 0.3, "input_noise": 0.2, "ema": 0.5}
 """Every technique with a number per trial."""
 
 
@@ -241,6 +241,7 @@ def test_cohorts_of_one_structure_and_size_share_a_compiled_network(trainer_for)
 
 def test_nothing_of_an_earlier_cohort_is_left_in_the_network(trainer_for):
     quiet = {"weight_decay": 1e-3, "label_smoothing": 0.01, "input_noise": 0.01}
+    quiet |= {"class_weight": "balanced", "ema": 0.1}
     trainer = trainer_for(digits())
     cohort = cohort_of(SMALL, replace(SMALL, dropout_rate=0.2, **quiet))
     first = run(trainer, cohort).outcomes

@@ -124,6 +124,19 @@ def record_all(progress, *values):
     return [progress.record(epoch_values(*value)) for value in values]
 
 
+def test_a_batch_that_is_larger_than_the_training_part_is_all_of_it(trainer_for):
+    dataset = digits()
+    num_train = len(dataset.train)
+    sizes = (num_train, num_train + 1, 5_000)
+    losses = []
+    for size in sizes:
+        config = replace(SMALL, batch_size=size, learning_rate=1e-2)
+        (outcome,) = run(trainer_for(dataset), cohort_of(config)).outcomes
+        assert (outcome.state, outcome.measurement.epochs) == ("COMPLETE", 3)
+        losses.append(outcome.measurement.val_ce)
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
+
+
 def test_progress_counts_patience_from_the_best_epoch():
     progress = Progress(patience=2)
     assert record_all(progress, (1.0,), (0.8,), (0.9,)) == [True, True, False]

@@ -21,8 +21,9 @@ from training_samples import (
 
 from pipeline.errors import InputError
 from pipeline.training import export, fit
+from pipeline.training.added_loss import AddedLoss
 from pipeline.training.device_data import balanced_weights
-from pipeline.training.losses import AddedLoss, cross_entropy
+from pipeline.training.losses import cross_entropy
 from pipeline.training.random_layers import StackedFlip, StackedShift
 from pipeline.training.techniques import TECHNIQUES
 

@@ -183,10 +183,10 @@ class SearchSpace:
             "fixed": self._values_that_count(self.constants),
             "search": {name: _plain(entry) for name, entry in self.parameters.items()},
             "references": {entry.name: self._settings(entry.config) for entry in self.references},
-            **self._strategy(),
+            **self.strategy(),
         }
 
-    def _strategy(self) -> dict[str, str]:
+    def strategy(self) -> dict[str, str]:
         """Returns sampler and pruner where they are not the default: older studies name none."""
         given = {"sampler": self.sampler, "pruner": self.pruner}
         return {key: name for key, name in given.items() if name != DEFAULTS[key]}

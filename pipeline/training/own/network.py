@@ -21,6 +21,7 @@ from keras import ops
 
 from pipeline.records import Trial, TrialConfig
 from pipeline.training import backend
+from pipeline.training.added_loss import changed_loss
 from pipeline.training.device_data import DeviceData
 from pipeline.training.export import preprocessing
 from pipeline.training.losses import (
@@ -28,7 +29,6 @@ from pipeline.training.losses import (
     RunningCrossEntropy,
     Scores,
     StackedCrossEntropy,
-    changed_loss,
 )
 from pipeline.training.memory_model import scored_at_once
 from pipeline.training.network import steps_per_execution

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -244,6 +245,19 @@ def test_a_byte_order_mark_with_ends_of_lines_of_windows_and_commas_in_quotes(tm
     assert raw.inputs.columns["kind, of it"].distinct == ("0,x", "1,x", "2,x")
     assert raw.class_names == ("u,w", "v,w")
     np.testing.assert_array_equal(raw.labels, np.arange(N) % 2)
+
+
+@pytest.mark.slow
+def test_two_hundred_rows_of_ten_thousand_columns(tmp_path):
+    rng, labels = np.random.default_rng(0), np.arange(200) % 2
+    rows = np.column_stack([rng.normal(size=(200, 10_000)).round(3), labels]).tolist()
+    names = [f"c{place}" for place in range(10_000)]
+    (tmp_path / "wide.csv").write_text(text_of(rows, [*names, "label"]))
+    start = time.process_time()
+    dataset = load(DatasetSpec(str(tmp_path / "wide.csv")))
+    assert time.process_time() - start < 40
+    assert dataset.input_shape == (10_000,)
+    assert dataset.columns.features == tuple(names)
 
 
 @pytest.mark.parametrize("cell", ["007", "1.50", "True", "2020-01-01 10:00", "A12", "1e3", "1.061"])
