@@ -31,6 +31,8 @@ class KernelPenalty:
 class KernelConstraint:
     """A limit on the kernels of regularized layers, applied after each update.
 
+    Weights that are 0 with a gradient of 0 must stay 0: a padded network's further units are.
+
     Attributes:
         project: (kernels, limits that broadcast along them, axes of a unit's weights) -> kernels.
         keras: (limit, axes of a unit's weights) -> Keras's constraint.
