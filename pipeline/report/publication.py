@@ -38,13 +38,17 @@ def _line(report: Report, judged: Measurement) -> str:
     """Returns the experiment's line on a study: the winner, its gap, the best-validation trial."""
     winner, best = report.winner, report.best
     assert winner is not None
-    test = f", test gap {decimal(report.test.gap_ce)}" if report.test is not None else ""
+    test = f", on test {decimal(report.test.gap_ce)}" if report.test is not None else ""
     same = best is None or best.number == winner.number
     other = "same" if same or best is None else _named(best.number, best.name)
+    several = report.several_seeds(winner.number)
+    seeds = len(report.seeds_of(several)) if several is not None else 1
+    # MLflow's table has the trainings of the search, which may be in another order.
+    means = f" (both by the mean of {seeds} seeds, the table by one training)" if seeds > 1 else ""
     return (
         f"**{escaped(report.study.study)}**: {STAR}{_named(winner.number, winner.name)}, gap "
-        f"{decimal(judged.gap_ce)}; {BEST}best score: {other}; accuracy "
-        f"{decimal(judged.val_accuracy)}{test}"
+        f"validation - training {decimal(judged.gap_ce)} nats{test}; {BEST}best score: {other}"
+        f"{means}; validation accuracy {decimal(judged.val_accuracy)}"
     )
 
 

@@ -57,7 +57,7 @@ def test_the_experiment_names_winner_gap_and_best_validation_trial_in_its_first_
     note = store.get_experiment(run.info.experiment_id).tags["mlflow.note.content"]
     first = note.split("\n")[0]
     assert first.startswith("[All trials](#/experiments/")
-    assert f"**digits**: ★ trial {report.winner.number}" in first
+    assert f"**digits**: ★ trial {report.winner.number}, gap validation - training " in first
     same = report.best.number == report.winner.number
     assert "▲ best score: " + ("same" if same else f"trial {report.best.number}") in first
 
