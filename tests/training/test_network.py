@@ -53,6 +53,7 @@ NORMALIZED = [layer for conv in [CONV] * 3 for layer in (conv, "BatchNormalizati
 REUTERS = ("CategoryEncoding", *(DENSE, DROPOUT) * 2, DENSE)
 LAYERS = {
     ("cifar10", "raw"): CIFAR10[1:],
+    ("cifar10", "augmentation"): (CIFAR10[0], "RandomFlip", "RandomTranslation", *CIFAR10[1:]),
     ("cifar10", "batch_norm"): ("Normalization", *NORMALIZED, FLATTEN, DENSE, DROPOUT, DENSE),
     ("reuters", "dropout"): ("CategoryEncoding", *(DENSE, DROPOUT) * 3, DENSE),
     ("reuters", "l1_l2"): ("CategoryEncoding", DENSE, DROPOUT, DENSE),
