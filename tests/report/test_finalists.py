@@ -98,11 +98,12 @@ def test_the_order_of_examples_the_epochs_and_the_patience_are_the_searchs(bench
     assert settings.order_seed == bench.study.definition["seed"]
 
 
-def test_trainings_of_other_structure_train_apart(bench):
+def test_trainings_of_every_depth_train_together_and_of_another_batch_size_apart(bench):
     config = bench.study.trials[0].config
     trials = [Trial(n, replace(config, depth=1 + n % 2, dropout_rate=n / 10), n) for n in range(4)]
-    groups = groups_of(trials, load(SPEC))
-    assert [[trial.number for trial in group] for group in groups] == [[0, 2], [1, 3]]
+    trials += [Trial(4, replace(config, batch_size=config.batch_size + 1), 4)]
+    groups = groups_of(trials, load(SPEC), epochs=20)
+    assert [[trial.number for trial in group] for group in groups] == [[0, 1, 2, 3], [4]]
 
 
 def test_what_a_kill_cut_off_is_closed_and_what_had_ended_stays(bench):
