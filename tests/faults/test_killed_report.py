@@ -20,7 +20,7 @@ from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 
 pytestmark = REAL_STUDY
-# Two structures, hence two cohorts: one has ended where the other has not begun.
+# Two batch sizes, hence two cohorts: one has ended where the other has not begun.
 SPACE = """\
 family: mlp
 trials: 4
@@ -31,7 +31,7 @@ search:
   dropout_rate: {low: 0.0, high: 0.1}
 references:
   baseline: {depth: 1}
-  deep: {depth: 2}
+  deep: {depth: 2, batch_size: 24}
 """
 SEEDS, WAIT_SECONDS = 2, 60
 
