@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Worker:
         self.stuck = False
         self.opened_bytes = 0
         self.process = context.Process(target=serve, args=(other, opener, log), daemon=True)
+        # The first start would start this one, too, and it unblocks the signals blocked below.
+        resource_tracker.ensure_running()
         # Ctrl-C while it starts would show its traceback; what is blocked here arrives afterwards.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
