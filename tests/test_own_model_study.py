@@ -99,8 +99,12 @@ def test_the_pages_commands_search_report_and_predict(folder):
     np.save("new.npy", np.zeros((2, 8, 8, 1), np.uint8))
     predicted = call("predict", "--model", told["model_uri"], "--input", "new.npy").stdout
     assert len(predicted.splitlines()) == 3
-    mlflow.set_tracking_uri("sqlite:///mlflow.db")
-    served = mlflow.pyfunc.load_model(told["model_uri"]).predict(np.load("new.npy"))
+    # MLflow keeps a store of each address, so a relative one would be that of another test.
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    try:
+        served = mlflow.pyfunc.load_model(told["model_uri"]).predict(np.load("new.npy"))
+    finally:
+        mlflow.set_tracking_uri(None)
     assert np.asarray(served).shape == (2, 10)
     (folder / "my_model.py").write_text(text + "# another one\n")
     changed = call(*words[2], *SMALL, code=2)

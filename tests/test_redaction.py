@@ -171,6 +171,13 @@ def test_a_shell_would_be_found(code):
     assert list(shells(ast.parse(code)))
 
 
+ALLOWED = {
+    "loading.py": "runs the user's own model file, because --family names it",
+    "try_out.py": "reads the job that the command itself wrote to a temporary folder",
+}
+"""File -> why one such call is right there."""
+
+
 def test_no_subprocess_gets_a_shell_string_and_nothing_is_evaluated():
     sources = list((PROJECT / "pipeline").rglob("*.py"))
     assert len(sources) > 50
@@ -179,4 +186,4 @@ def test_no_subprocess_gets_a_shell_string_and_nothing_is_evaluated():
         for source in sources
         if (calls := list(shells(ast.parse(source.read_text(encoding="utf-8")))))
     }
-    assert found == {}
+    assert {name: len(calls) for name, calls in found.items()} == dict.fromkeys(ALLOWED, 1), found
