@@ -8,6 +8,7 @@ once. ``cli_study`` has the commands that make a study, ``cli_datasets`` those t
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,7 @@ def reproduce(run_id: str, device: str, family: str | None, data_dir: Path | Non
     from pipeline.reproduce import as_text, retrain
 
     backend_chosen()
-    say = lambda line: click.echo(line, err=True)  # noqa: E731
-    found = retrain(run_id, data_dir, device, say, family)
+    found = retrain(run_id, data_dir, device, partial(click.echo, err=True), family)
     click.echo("\n".join(as_text(comparison) for comparison in found), nl=False)
     if not all(comparison.agrees for comparison in found):
         raise click.exceptions.Exit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,8 +90,8 @@ class Estimate:
             return None
         rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
         call, times = CALL_COST / together, Counter(configs)
-        programs = self._programs(times) if together > 1 else {config: config for config in times}
-        costs = ((self._cost(programs[config]), count) for config, count in times.items())
+        trained = program_configs(list(times), self._kind) if together > 1 else times
+        costs = zip(map(self._cost, trained), times.values(), strict=True)
         work = sum(count * steps * (each + call) for (steps, each), count in costs)
         return (rate * work + setup * times.total() / together) / workers
 
@@ -107,15 +107,11 @@ class Estimate:
         fitting = left // (rate * step_work(padded(configs), self.data))
         return int(min(max(fitting, 1), len(configs)))
 
-    def _programs(self, configs: Iterable[TrialConfig]) -> dict[TrialConfig, TrialConfig]:
-        """Returns for each config that of the largest network that it may be padded to."""
-        kinds: dict[Any, list[TrialConfig]] = {}
-        for config in configs:
-            if config not in self._kinds:
-                self._kinds[config] = stackable(config)
-            kinds.setdefault(self._kinds[config], []).append(config)
-        largest = {kind: padded(members) for kind, members in kinds.items()}
-        return {config: largest[kind] for kind, members in kinds.items() for config in members}
+    def _kind(self, config: TrialConfig) -> tuple[Any, ...]:
+        """Returns what a config shares with those it trains with; it is asked at every event."""
+        if config not in self._kinds:
+            self._kinds[config] = stackable(config)
+        return self._kinds[config]
 
     def _cost(self, config: TrialConfig) -> tuple[float, float]:
         """Returns the steps of a training and the work of each; it is asked at every event."""
@@ -145,13 +141,20 @@ def program_work(config: TrialConfig, data: DataSize) -> float:
     return step_work(config, data) + WEIGHT_COST * weights
 
 
-def program_configs(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
-    """Returns for each config that of the largest network that it may be padded to, among these."""
+def program_configs(
+    configs: Sequence[TrialConfig], kind_of: Callable[[TrialConfig], Any] = stackable
+) -> list[TrialConfig]:
+    """Returns for each config that of the largest network that it may be padded to, among these.
+
+    Args:
+        configs: Any.
+        kind_of: Returns what configs share that may be padded to one network.
+    """
     kinds: dict[Any, list[TrialConfig]] = {}
     for config in configs:
-        kinds.setdefault(stackable(config), []).append(config)
+        kinds.setdefault(kind_of(config), []).append(config)
     largest = {kind: padded(members) for kind, members in kinds.items()}
-    return [largest[stackable(config)] for config in configs]
+    return [largest[kind_of(config)] for config in configs]
 
 
 def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) -> int | None:

@@ -51,7 +51,7 @@ class Merging:
     def _sizes(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """Returns trials by their size, the smallest first."""
         sizes = alike(trials, lambda trial: structure(trial.config))
-        sizes.sort(key=lambda size: self._work([size]))
+        sizes.sort(key=lambda size: self._work(size))
         together = -(-len(sizes) // MOST_SIZES)
         ends = range(0, len(sizes), together)
         return [[trial for size in sizes[end : end + together] for trial in size] for end in ends]
@@ -71,15 +71,14 @@ class Merging:
     def _cost(self, trials: Sequence[Trial], largest: int) -> float:
         """Returns the multiply-adds that training trials in one program takes."""
         cohorts = -(-len(trials) // largest)
-        step = cohorts * CALL_COST + len(trials) * self._work([trials])
+        step = cohorts * CALL_COST + len(trials) * self._work(trials)
         batch_size = trials[0].config.batch_size
         steps = self.epochs * max(self.data.num_train // batch_size, 1)
         return COMPILATION_WORK + steps * step
 
-    def _work(self, groups: Iterable[Sequence[Trial]]) -> float:
+    def _work(self, trials: Sequence[Trial]) -> float:
         """Returns the multiply-adds of a step of one trial in the program of all of these."""
-        config = padded([trial.config for group in groups for trial in group])
-        return program_work(config, self.data)
+        return program_work(padded([trial.config for trial in trials]), self.data)
 
 
 def alike(trials: Iterable[Trial], key: Callable[[Trial], Any]) -> list[list[Trial]]:

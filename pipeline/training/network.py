@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import keras
@@ -19,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.records import Trial, TrialConfig
-from pipeline.training import backend, models, optimizers
+from pipeline.training import models, optimizers
 from pipeline.training.added_loss import changed_loss
 from pipeline.training.architecture import (
     BatchNorm,
@@ -46,14 +45,13 @@ from pipeline.training.layers import (
     standardization,
 )
 from pipeline.training.losses import (
-    LogProbabilities,
     RunningCrossEntropy,
-    Scores,
     StackedCrossEntropy,
 )
 from pipeline.training.memory_model import scored_at_once, widest_activation
 from pipeline.training.padding import Placement, skippable
 from pipeline.training.random_layers import StackedRandom
+from pipeline.training.scored_network import ScoredNetwork
 from pipeline.training.technique_forms import (
     KernelConstraint,
     KernelPenalty,
@@ -95,7 +93,7 @@ class NetworkSpec:
         return (*kind, self.own_rates, self.own_sizes)
 
 
-class StackedNetwork:
+class StackedNetwork(ScoredNetwork):
     """One compiled program, used by cohort after cohort.
 
     Attributes:
@@ -121,9 +119,7 @@ class StackedNetwork:
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
-        scores = Scores(dtype="float32")(logits, data.labels(indices))
-        self._scorer = backend.inference(keras.Model(indices, scores))
-        self._indices, self._logits = indices, logits
+        self.score_by(indices, logits, data.labels(indices))
         self.running = RunningCrossEntropy(spec.trials)
         self.model.compile(
             optimizer=optimizers.stacked_optimizer(spec.config),
@@ -315,22 +311,6 @@ class StackedNetwork:
     def stacked(self) -> list[Any]:
         """Every per-trial variable, layer by layer, in the order of the ordinary model."""
         return [v for layer in self.layers for v in getattr(layer, "stacked", ())]
-
-    def score(self, indices: np.ndarray) -> np.ndarray:
-        """Returns the columns of :data:`SCORES` in inference mode, float32 [n, K, 4]."""
-        parts = np.split(indices, range(self.scored, len(indices), self.scored))
-        return np.concatenate([self._scorer(part) for part in parts])
-
-    def log_probabilities(self, indices: np.ndarray) -> np.ndarray:
-        """Returns log p of every class in inference mode, float32 [n, K, num_classes], nats."""
-        parts = np.split(indices, range(self.scored, len(indices), self.scored))
-        return np.concatenate([self._log_scorer(part) for part in parts])
-
-    @cached_property
-    def _log_scorer(self) -> Callable[[np.ndarray], np.ndarray]:
-        """What gives log p of every class; compiled for the few cohorts that are asked for it."""
-        logs = LogProbabilities(dtype="float32")(self._logits)
-        return backend.inference(keras.Model(self._indices, logs))
 
 
 def steps_per_execution(steps_per_epoch: int) -> int:

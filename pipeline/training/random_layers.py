@@ -124,8 +124,7 @@ class StackedGaussianNoise(StackedRandom):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns each trial's inputs, with noise in training."""
         if self.shared:
-            shape = (self.trials, *ops.shape(inputs))
-            inputs = ops.broadcast_to(ops.expand_dims(inputs, 0), shape)
+            inputs = for_each_trial(inputs, self.trials)
         if not training:
             return inputs
         deviation = along_trials(self.numbers, len(inputs.shape))
@@ -142,8 +141,7 @@ class StackedPictures(StackedRandom):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns each trial's pictures, changed in training."""
         if len(inputs.shape) == 4:
-            shape = (self.trials, *ops.shape(inputs))
-            inputs = ops.broadcast_to(ops.expand_dims(inputs, 0), shape)
+            inputs = for_each_trial(inputs, self.trials)
         return self.changed(inputs) if training else inputs
 
     def changed(self, inputs: Any) -> Any:
@@ -181,6 +179,11 @@ class StackedShift(StackedPictures):
             chosen = ops.one_hot(rows, side, dtype=inputs.dtype)
             inputs = ops.einsum(equation, chosen, inputs)
         return inputs
+
+
+def for_each_trial(inputs: Any, trials: int) -> Any:
+    """Returns inputs [B, ...] that trials share as ones of their own, [K, B, ...]."""
+    return ops.broadcast_to(ops.expand_dims(inputs, 0), (trials, *ops.shape(inputs)))
 
 
 def uniform(streams: Any, like: Any, lengths: Any = None) -> Any:

@@ -127,7 +127,10 @@ class WeightAverage:
 
 @dataclass(frozen=True)
 class Structure:
-    """Layers of their own, which families add: trials that differ in it never share a cohort."""
+    """Layers of their own, which families add.
+
+    Trials that differ in it train apart, but where their family pads it (``training.padding``).
+    """
 
 
 @dataclass(frozen=True)

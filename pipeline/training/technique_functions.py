@@ -5,6 +5,7 @@ They are named in :data:`training.techniques.TECHNIQUES`, which is easier to rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -56,32 +57,15 @@ def balancing(labels: Any, shares: Any, classes: Any) -> Any:
     return 1.0 + shares * (ops.expand_dims(weights, 1) - 1.0)
 
 
-def stacked_dropout(trials: int, salt: int) -> Any:
-    """Returns dropout with a rate per trial."""
-    from pipeline.training.random_layers import StackedDropout
+def stacked(name: str) -> Callable[[int, int], Any]:
+    """Returns what builds a class of ``training.random_layers`` for K trials and a salt."""
 
-    return StackedDropout(trials, salt)
+    def build(trials: int, salt: int) -> Any:
+        from pipeline.training import random_layers
 
+        return getattr(random_layers, name)(trials, salt)
 
-def stacked_noise(trials: int, salt: int) -> Any:
-    """Returns Gaussian noise with a deviation per trial."""
-    from pipeline.training.random_layers import StackedGaussianNoise
-
-    return StackedGaussianNoise(trials, salt)
-
-
-def stacked_flip(trials: int, salt: int) -> Any:
-    """Returns mirroring, on or off per trial."""
-    from pipeline.training.random_layers import StackedFlip
-
-    return StackedFlip(trials, salt)
-
-
-def stacked_shift(trials: int, salt: int) -> Any:
-    """Returns shifting by a share of the sides per trial."""
-    from pipeline.training.random_layers import StackedShift
-
-    return StackedShift(trials, salt)
+    return build
 
 
 def keras_class(path: str) -> Any:

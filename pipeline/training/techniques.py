@@ -113,7 +113,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     ),
     "dropout": Technique(
         LayerOutput(
-            functions.stacked_dropout,
+            functions.stacked("StackedDropout"),
             keras=lambda rate: functions.keras_class("layers.Dropout")(rate),
         ),
         (
@@ -254,7 +254,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     "input_noise": Technique(
         # Words that occur or do not are no numbers to add noise to: their rows stay zeros and ones.
         NetworkInput(
-            functions.stacked_noise,
+            functions.stacked("StackedGaussianNoise"),
             keras=lambda std: functions.keras_class("layers.GaussianNoise")(std),
             work=30,
         ),
@@ -276,7 +276,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     ),
     "flip": Technique(
         NetworkInput(
-            functions.stacked_flip,
+            functions.stacked("StackedFlip"),
             keras=lambda _: functions.keras_class("layers.RandomFlip")("horizontal"),
             kinds=("image",),
             work=4,
@@ -295,7 +295,7 @@ TECHNIQUES: dict[str, Technique[Any]] = {
     ),
     "shift": Technique(
         NetworkInput(
-            functions.stacked_shift,
+            functions.stacked("StackedShift"),
             keras=lambda share: functions.keras_class("layers.RandomTranslation")(
                 share, share, fill_mode="nearest"
             ),

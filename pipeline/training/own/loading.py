@@ -32,10 +32,7 @@ def function_of(name: str) -> Build:
     family = registry.known(name)
     if family is None or not family.path:
         file, _, function = name.rpartition(":")
-        raise InputError(
-            f"this needs your model's code: give --family FILE.py:{function}, the file {file} of "
-            "the search; it is only run where the option names it"
-        )
+        raise registry.code_missing("this", file, function)
     return open_family(family)
 
 

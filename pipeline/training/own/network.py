@@ -9,10 +9,9 @@ so. Penalties of its layers are part of the training loss only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import keras
@@ -20,14 +19,11 @@ import numpy as np
 from keras import ops
 
 from pipeline.records import Trial, TrialConfig
-from pipeline.training import backend
 from pipeline.training.added_loss import changed_loss
 from pipeline.training.device_data import DeviceData
 from pipeline.training.export import preprocessing
 from pipeline.training.losses import (
-    LogProbabilities,
     RunningCrossEntropy,
-    Scores,
     StackedCrossEntropy,
 )
 from pipeline.training.memory_model import scored_at_once
@@ -35,6 +31,7 @@ from pipeline.training.network import steps_per_execution
 from pipeline.training.optimizers import keras_optimizer
 from pipeline.training.own.checks import PROBABILITIES, PROBED, check_outputs
 from pipeline.training.own.making import located, log_of, made, penalty_of, seeded, size_of
+from pipeline.training.scored_network import ScoredNetwork
 from pipeline.training.techniques import check_inputs, in_use, vector
 
 
@@ -70,7 +67,7 @@ class MultiHot(keras.layers.Layer):
         return ops.minimum(hot[:, : self.num_words], 1.0)
 
 
-class OwnNetwork:
+class OwnNetwork(ScoredNetwork):
     """One trial's model of the user's, compiled for ``fit``.
 
     Attributes:
@@ -105,9 +102,7 @@ class OwnNetwork:
             found = self.own(entrance(indices))
             found = log_of(found) if meaning == PROBABILITIES else ops.cast(found, "float32")
             logits = ops.expand_dims(found, 1)
-            scores = Scores(dtype="float32")(logits, data.labels(indices))
-            self._scorer = backend.inference(keras.Model(indices, scores))
-            self._indices, self._logits = indices, logits
+            self.score_by(indices, logits, data.labels(indices))
             self.running = RunningCrossEntropy(1)
             self.model = keras.Model(indices, self._with_terms(logits, indices, techniques))
             self.model.compile(
@@ -163,18 +158,3 @@ class OwnNetwork:
     def penalty(self) -> float:
         """The sum of the penalties of the model's weights."""
         return penalty_of(self.own)
-
-    def score(self, indices: np.ndarray) -> np.ndarray:
-        """Returns the columns of ``SCORES`` in inference mode, float32 [n, 1, 4]."""
-        parts = np.split(indices, range(self.scored, len(indices), self.scored))
-        return np.concatenate([self._scorer(part) for part in parts])
-
-    def log_probabilities(self, indices: np.ndarray) -> np.ndarray:
-        """Returns log p of every class in inference mode, float32 [n, 1, num_classes], nats."""
-        parts = np.split(indices, range(self.scored, len(indices), self.scored))
-        return np.concatenate([self._log_scorer(part) for part in parts])
-
-    @cached_property
-    def _log_scorer(self) -> Callable[[np.ndarray], np.ndarray]:
-        logs = LogProbabilities(dtype="float32")(self._logits)
-        return backend.inference(keras.Model(self._indices, logs))

@@ -203,18 +203,23 @@ def checked_for(definition: Mapping[str, Any], option: str | None, what: str) ->
             raise InputError(f"--family {option}: the study did not train a model of your own")
         return None
     if option is None:
-        raise InputError(
-            f"{what} needs your model's code: give --family FILE.py:{recorded.function}, the file "
-            f"{recorded.file} of the search; it is only run where the option names it"
-        )
+        raise code_missing(what, recorded.file, recorded.function)
     given = family_of(option)
     if given.name != recorded.name:
         raise InputError(f"--family {option}: the study trained {recorded.name}; give that one")
     if given.sha256 != recorded.sha256:
         raise InputError(f"--family {option}: {changed(recorded.file)}")
-    found = OwnFamily(given.file, given.function, given.sha256, given.path, recorded.kinds)
+    found = replace(given, kinds=recorded.kinds)
     register(found)
     return found
+
+
+def code_missing(what: str, file: str, function: str) -> InputError:
+    """Returns the refusal of what needs the user's code where ``--family`` was not given."""
+    return InputError(
+        f"{what} needs your model's code: give --family FILE.py:{function}, the file {file} of the "
+        "search; it is only run where the option names it"
+    )
 
 
 def was_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
