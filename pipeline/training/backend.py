@@ -191,10 +191,25 @@ def seconds_per_call(
     return statistics.median(taken[1:])
 
 
-def inference(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+def may_fuse() -> bool:
+    """Whether XLA makes training steps of dense networks shorter here than TensorFlow's kernels.
+
+    Measured on CPUs in float32 alone (docs/experiments.md, 2026-11-27). JAX compiles by XLA anyway.
+    """
+    import keras
+
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return tensorflow and keras.config.dtype_policy().name == "float32" and not on_gpu()
+
+
+def inference(model: Any, fused: bool = False) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a compiled function that calls the model in inference mode.
 
     ``predict`` builds an input pipeline at every call, which costs more than a small network.
+
+    Args:
+        model: The model.
+        fused: Whether TensorFlow has XLA compile it, anew for each number of examples.
     """
     import keras
 
@@ -214,7 +229,9 @@ def inference(model: Any) -> Callable[[np.ndarray], np.ndarray]:
         )
     import tensorflow as tf
 
-    function = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+    # XLA needs whole shapes: one that is traced for any number of examples would not compile.
+    options = {"jit_compile": True} if fused else {"reduce_retracing": True}
+    function = tf.function(lambda inputs: model(inputs, training=False), **options)
     return lambda inputs: np.asarray(function(tf.constant(inputs)))
 
 

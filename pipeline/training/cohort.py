@@ -30,6 +30,9 @@ KEPT_PARAMETERS = 2e7
 """Parameters of the compiled networks that a worker keeps; the least recently used go first."""
 SHARED_PARAMETERS = 2e6
 """Up to this size a network is built with every usual technique, so that more cohorts use it."""
+FUSED_WORK = 2e10
+"""Multiply-adds of a cohort from which XLA compiles its program: then the first cohort already
+takes no longer for it, later ones half as long (digits, 16 trials of depth 3 in 20 epochs)."""
 SLOT_COUNTS = (1, 8, 16, 32, 64, 96, 128, 192, 256)
 """Numbers of slots that such networks are built with, where what the spare ones cost is less than
 compiling another network."""
@@ -82,13 +85,24 @@ class CohortTrainer:
             techniques |= usual()
         rates = {(config.learning_rate, config.learning_rate_decay) for config in configs}
         sizes = padding.differ(configs)
-        return NetworkSpec(largest, slots, techniques, own_rates=len(rates) > 1, own_sizes=sizes)
+        fused = self.fuses(largest, slots, cohort.epochs)
+        return NetworkSpec(largest, slots, techniques, len(rates) > 1, sizes, fused)
 
     def slots(self, config: TrialConfig, trials: int, epochs: int) -> int:
         """Returns for how many trials a network is built that trains so many of them so long."""
         rung = next((size for size in SLOT_COUNTS if size >= trials), trials)
         spare = (rung - trials) * self.work(config) * epochs
         return rung if self.shared(config, rung) and spare < COMPILATION_WORK else trials
+
+    def fuses(self, config: TrialConfig, slots: int, epochs: int) -> bool:
+        """Whether XLA's longer compilation is earned back by so many trials in so many epochs.
+
+        By counts alone, not by the clock, and not where a step has shapes that depend on values (of
+        multi-hot rows) or convolutions.
+        """
+        dense = config.family == "mlp" and self.dataset.kind != "multi_hot"
+        enough = slots * epochs * self.work(config) >= FUSED_WORK
+        return dense and enough and backend.may_fuse()
 
     def shared(self, config: TrialConfig, slots: int) -> bool:
         """Whether a network for so many trials is small enough to serve other cohorts, too."""
@@ -120,7 +134,8 @@ class CohortTrainer:
         spared = (spec.trials - slots) * self.work(spec.config) * epochs
         if 2 * slots > spec.trials or spared < COMPILATION_WORK:
             return None
-        return self.compiled(replace(spec, trials=slots))
+        fused = self.fuses(spec.config, slots, epochs)
+        return self.compiled(replace(spec, trials=slots, fused=fused))
 
     def work(self, config: TrialConfig) -> float:
         """Returns about how many multiply-adds an epoch of one trial takes, with its scoring."""

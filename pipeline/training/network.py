@@ -78,6 +78,7 @@ class NetworkSpec:
         techniques: The techniques that at least one trial uses.
         own_rates: Whether the trials' learning rates differ; a common one costs a tenth less.
         own_sizes: Whether the trials' networks differ in size (``training.padding``).
+        fused: Whether TensorFlow has XLA compile the steps: half the time each, compiled longer.
     """
 
     config: TrialConfig
@@ -85,12 +86,13 @@ class NetworkSpec:
     techniques: frozenset[str]
     own_rates: bool = False
     own_sizes: bool = False
+    fused: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal keys share one compiled program."""
         kind = (structure(self.config), self.trials, self.techniques)
-        return (*kind, self.own_rates, self.own_sizes)
+        return (*kind, self.own_rates, self.own_sizes, self.fused)
 
 
 class StackedNetwork(ScoredNetwork):
@@ -119,14 +121,14 @@ class StackedNetwork(ScoredNetwork):
         indices = keras.Input(shape=(), dtype="int32", name="indices")
         logits = self._stack(indices)
         self.model = keras.Model(indices, logits)
-        self.score_by(indices, logits, data.labels(indices))
+        self.score_by(indices, logits, data.labels(indices), fused=spec.fused)
         self.running = RunningCrossEntropy(spec.trials)
         self.model.compile(
             optimizer=optimizers.stacked_optimizer(spec.config),
             loss=StackedCrossEntropy(),
             metrics=[self.running],
             steps_per_execution=steps_per_execution(self.steps_per_epoch),
-            jit_compile=keras.backend.backend() == "jax",
+            jit_compile=spec.fused or keras.backend.backend() == "jax",
         )
         self.model.optimizer.build_for(
             spec.trials,

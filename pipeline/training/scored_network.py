@@ -25,10 +25,10 @@ class ScoredNetwork:
 
     scored: int
 
-    def score_by(self, indices: Any, logits: Any, labels: Any) -> None:
+    def score_by(self, indices: Any, logits: Any, labels: Any, *, fused: bool = False) -> None:
         """Makes what scores: from indices [B] by their logits [B, K, C] and labels [B]."""
         scores = Scores(dtype="float32")(logits, labels)
-        self._scorer = backend.inference(keras.Model(indices, scores))
+        self._scorer = backend.inference(keras.Model(indices, scores), fused)
         self._indices, self._logits = indices, logits
 
     def score(self, indices: np.ndarray) -> np.ndarray:
