@@ -33,7 +33,7 @@ from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Param
 from pipeline.search.space.strategies import DEFAULTS, PRUNERS, SAMPLERS
 from pipeline.training import models
 from pipeline.training.own.registry import OwnFamily
-from pipeline.training.techniques import further_hyperparameters
+from pipeline.training.techniques import further_hyperparameters, hyperparameters
 
 __all__ = [
     "Choice",
@@ -166,7 +166,7 @@ class SearchSpace:
         for name, value in self.constants.items():
             if name in self.fixed:
                 rows.append(GridRow(name, "fixed", formatted(value), condition(name)))
-            elif self._values_that_count({name: value}) and not condition(name):
+            elif self._values_that_count({name: value}) and self._always_active(name):
                 rows.append(GridRow(name, "default", formatted(value), ""))
         return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
 
@@ -196,6 +196,19 @@ class SearchSpace:
         """The resolved search space: YAML that loads to the same space, defaults written out."""
         return as_yaml(self.definition(), self.trials, self.path)
 
+    def _always_active(self, name: str) -> bool:
+        constants = self.constants
+        needs = hyperparameters()[name].needs
+        return needs is None or (needs[0] in constants and is_active(name, constants))
+
+    def _may_be_active(self, name: str, values: Mapping[str, Value]) -> bool:
+        """Whether a hyperparameter counts beside these values, or with some that are searched."""
+        needs, known = hyperparameters()[name].needs, {**self.constants, **values}
+        if needs is None or needs[0] in known:
+            return is_active(name, known)
+        searched = self.parameters[needs[0]]
+        return any(searched.contains(value) for value in needs[1])
+
     def _applies(self, name: str) -> bool:
         return name in taken_by(self.family)
 
@@ -212,6 +225,7 @@ class SearchSpace:
             name: value
             for name, value in values.items()
             if self._applies(name)
+            and self._may_be_active(name, values)
             and not (condition(name) and value is None)
             and not (name in further and value == further[name].default)
         }

@@ -201,6 +201,24 @@ def test_the_grid_names_what_varies_then_what_is_fixed_then_defaults():
     )
 
 
+def test_an_activation_is_searched_and_a_space_without_one_is_what_it_was():
+    assert "hidden_activation" not in json.dumps(parsed().definition())
+    choices = "  hidden_activation: [relu, gelu]\n"
+    found = parsed(TEXT.replace("search:\n", f"search:\n{choices}") + "  tanh: {depth: 1}\n")
+    assert found.definition()["search"]["hidden_activation"] == {"choices": ["relu", "gelu"]}
+    assert found.parameters_of(TrialConfig(width=32, learning_rate=1e-2, depth=3)) is not None
+    baseline = found.references[0]
+    assert baseline.in_space and baseline.config.hidden_activation == "relu"
+    fixed = parsed(TEXT.replace("fixed:\n", "fixed:\n  hidden_activation: selu\n"))
+    assert fixed.definition()["fixed"]["hidden_activation"] == "selu"
+    assert {reference.config.hidden_activation for reference in fixed.references} == {"selu"}
+    rows = {row.name: row for row in fixed.grid()}
+    assert "first_activation" not in rows  # it would not count
+    assert rows["hidden_activation"].role == "fixed"
+    again = space.parse(fixed.text.encode(), Path("folder/mine.yaml"), families=("mlp",))
+    assert again.definition() == fixed.definition()
+
+
 def test_the_definition_survives_json_and_the_resolved_text_gives_the_same_space():
     found = parsed()
     assert json.loads(json.dumps(found.definition(), allow_nan=False)) == found.definition()
