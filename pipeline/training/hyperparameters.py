@@ -205,6 +205,26 @@ TRAINING = (
         most=65_536,
         meaning="examples per step",
     ),
+    Hyperparameter(
+        "epochs",
+        int,
+        None,
+        least=1,
+        most=100_000,
+        per_trial=True,
+        meaning="largest number of epochs of this trial; without it, and at most, the `epochs` "
+        "that the file begins with",
+    ),
+    Hyperparameter(
+        "patience",
+        int,
+        None,
+        least=1,
+        most=100_000,
+        per_trial=True,
+        meaning="epochs without a smaller `val_ce` after which this trial stops; without it, and "
+        "at most, the `patience` that the file begins with",
+    ),
 )
 """What else a network has, and how it is trained."""
 

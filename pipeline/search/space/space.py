@@ -29,7 +29,14 @@ from pipeline.search.space.hyperparameters import (
     taken_by,
 )
 from pipeline.search.space.own_names import name_family
-from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
+from pipeline.search.space.parameters import (
+    Choice,
+    FloatRange,
+    IntRange,
+    Parameter,
+    Suggester,
+    largest_of,
+)
 from pipeline.search.space.strategies import DEFAULTS, PRUNERS, SAMPLERS
 from pipeline.training import models
 from pipeline.training.own.registry import OwnFamily
@@ -170,6 +177,13 @@ class SearchSpace:
                 rows.append(GridRow(name, "default", formatted(value), ""))
         return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
 
+    def largest(self, name: str) -> int:
+        """Returns the largest ``epochs`` or ``patience`` that trials have of their own; else 0."""
+        values = [self.fixed.get(name), *(values_of(one.config)[name] for one in self.references)]
+        if name in self.parameters:
+            values.append(largest_of(self.parameters[name]))
+        return max((int(value) for value in values if value is not None), default=0)
+
     def definition(self) -> dict[str, Any]:
         """Returns what makes a study's trials comparable, as JSON values.
 
@@ -184,6 +198,17 @@ class SearchSpace:
             "search": {name: _plain(entry) for name, entry in self.parameters.items()},
             "references": {entry.name: self._settings(entry.config) for entry in self.references},
             **self.strategy(),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns what it says as JSON values; the keys are in docs/command-json.md."""
+        return {
+            "search_space": str(self.path),
+            "family": self.family,
+            **{key: getattr(self, key) for key in ("trials", "epochs", "patience")},
+            **{key: getattr(self, key) for key in ("sampler", "pruner")},
+            "references": [entry.name for entry in self.references],
+            "hyperparameters": [asdict(row) for row in self.grid()],
         }
 
     def strategy(self) -> dict[str, str]:

@@ -139,6 +139,20 @@ def test_faults_of_what_varies(entry, message):
     assert any(part in row for row in rows for part in message.split("|")), rows
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("search:\n  epochs: {low: 1, high: 3}\n", "6: search.epochs: 3 is above `epochs: 2` at the"
+         " top of the file, the largest of all trials; expected at most 2, or `epochs: 3` there"),
+        ("search:\n  patience: [1, 2]\n", "6: search.patience: 2 is above `patience: 1` at the to"),
+        ("fixed: {patience: 5}\n" + SEARCH, "5: fixed.patience: 5 is above `patience: 1`"),
+        (SEARCH + "references:\n  long: {epochs: 9}\n", "8: references.long.epochs: 9 is above `e"),
+    ],
+)  # fmt: skip
+def test_a_trial_has_no_more_epochs_than_the_study(change, told):
+    assert any(f"my.yaml:{told}" in row for row in problems(HEAD + change))
+
+
 def test_a_range_of_a_lambda_is_logarithmic():
     text = f"{HEAD}search:\n  regularizer: [none, l1]\n  lambda_l1: {{low: 1e-6, high: 1e-2}}\n"
     assert problems(text) == [

@@ -219,6 +219,23 @@ def test_an_activation_is_searched_and_a_space_without_one_is_what_it_was():
     assert again.definition() == fixed.definition()
 
 
+def test_epochs_and_patience_of_trials_are_searched_below_the_studys():
+    searched = "  epochs: {low: 1, high: 3}\n  patience: [1, 2]\n"
+    found = parsed(TEXT.replace("search:\n", f"search:\n{searched}"))
+    assert found.definition()["search"]["patience"] == {"choices": [1, 2]}
+    baseline = found.references[0]
+    assert (baseline.config.epochs, baseline.config.patience) == (3, 2)  # the study's
+    assert baseline.in_space
+    again = space.parse(found.text.encode(), Path("folder/mine.yaml"), families=("mlp",))
+    assert again.definition() == found.definition()
+    assert (found.largest("epochs"), found.largest("patience")) == (3, 2)
+    plain = parsed()
+    assert plain.largest("epochs") == 0
+    assert plain.references[0].config.epochs is None
+    assert not {"epochs", "patience"} & {row.name for row in plain.grid()}
+    assert "epochs" not in plain.definition()["fixed"] | plain.definition()["references"]["l2"]
+
+
 def test_the_definition_survives_json_and_the_resolved_text_gives_the_same_space():
     found = parsed()
     assert json.loads(json.dumps(found.definition(), allow_nan=False)) == found.definition()
