@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import notebook
-from pipeline.arguments import choice_of, count_of, data_dir_of, search_options, seconds_of
+from pipeline.arguments import report_options
 from pipeline.formatting import decimal as four_decimals
+from pipeline.prepared_search import PreparedSearch
 from pipeline.records import StudyRecord, TestResult, TrialRecord
 from pipeline.report.options import ReportOptions
-from pipeline.search.options import prepare
 from pipeline.search.space.space import values_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,12 @@ class StudyResult:
         return ranked[0] if ranked else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns a row per trial, for ``pandas.DataFrame(study.rows())``: config and measures."""
-        return [_row(trial) for trial in self.trials]
+        """Returns a row per trial, for ``pandas.DataFrame(study.rows())``: config and measures.
+
+        ``epochs`` and ``patience`` are the limits of the trial: its own, else the study's.
+        """
+        space = self.record.definition.get("space") or {}
+        return [_row(trial) | _limits(trial, space) for trial in self.trials]
 
     def report(self, **options: Any) -> ReportResult:
         """Reports on the study; the options are those of :func:`report`."""
@@ -131,11 +135,16 @@ class ReportResult:
         found: dict[str, Any] = json.loads(self.render("json"))
         return found
 
-    def render(self, page: str = "text") -> str:
-        """Returns a page: ``text``, ``json``, ``markdown`` or ``html``."""
+    def render(self, page: str = "text", **layout: Any) -> str:
+        """Returns a page: ``text``, ``json``, ``markdown`` or ``html``.
+
+        Args:
+            page: Its format.
+            layout: Of ``text``: ``width`` in characters, and ``color``.
+        """
         from pipeline.report.render import render
 
-        return render(self.report, page)
+        return render(self.report, page, **layout)
 
     def save(self, folder: str | Path) -> None:
         """Writes every page and picture into a folder, as ``--output`` does."""
@@ -148,6 +157,17 @@ class ReportResult:
 
     def _repr_html_(self) -> str:
         return notebook.framed(self.render("html"))
+
+
+def made_report(asked: ReportOptions, view: View) -> ReportResult:
+    """Returns the report that was asked for.
+
+    Raises:
+        InputError: There is no such study or rule, or its data cannot be loaded.
+    """
+    from pipeline.report.run import make_report
+
+    return ReportResult(make_report(asked, view.note, view.warn))
 
 
 def search(
@@ -237,14 +257,10 @@ def search(
         InputError: An argument, the dataset or the search space cannot be used.
         StoppedError: Ctrl-C stopped it once, in good order; the same call continues.
     """
-    given = dict(locals())
-    from pipeline.search.run import run_search
-
-    chosen = search_options(given)
-    prepared = prepare(chosen)
+    asked = PreparedSearch.of(locals())
     with _view(progress) as view:
-        run_search(chosen, prepared, view)
-    return StudyResult(load_study(prepared.study).record, family)
+        asked.run(view)
+    return StudyResult(load_study(asked.prepared.study).record, family)
 
 
 def report(
@@ -288,24 +304,10 @@ def report(
     Raises:
         InputError: There is no such study or rule, or its data cannot be loaded.
     """
-    from pipeline.report.run import make_report
-
-    asked = ReportOptions(
-        dataset=None if dataset is None else str(dataset),
-        study=study.name if isinstance(study, StudyResult) else study,
-        rule=rule,
-        constants=constants,
-        seeds=count_of("seeds", seeds),
-        finalists=count_of("finalists", finalists, least=2),
-        deliver=choice_of("deliver", deliver),
-        trial_timeout=seconds_of("trial_timeout", trial_timeout),
-        data_dir=data_dir_of(data_dir),
-        family=family,
-        read_test_again=read_test_again,
-        promote=promote,
-    )
+    study = study.name if isinstance(study, StudyResult) else study
+    asked = report_options(locals())
     with _view(progress) as view:
-        return ReportResult(make_report(asked, view.note, view.warn))
+        return made_report(asked, view)
 
 
 def load_study(study: str | None = None, *, dataset: str | None = None) -> StudyResult:
@@ -352,6 +354,11 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
     for name in ("val_accuracy", "val_ce", "train_ce", "gap_ce", "gap_ce_se", "best_epoch"):
         row[name] = getattr(trial.measurement, name, None)
     return row
+
+
+def _limits(trial: TrialRecord, space: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: space[name] for name in ("epochs", "patience") if name in space}
+    return {name: trial.config.limit(name, int(value)) for name, value in given.items()}
 
 
 def _cell(value: Any) -> str:

@@ -1,10 +1,16 @@
-"""Turns the arguments of ``pipeline.api`` into the options of a search and a report, checked.
+"""Turns what a search and a report are asked for into their options, checked.
 
-The command's options have types that refuse a wrong value; what Python hands over has none.
+In: values by the names of the keyword arguments of ``pipeline.api``, which are those of the
+command's options, too: one way for both. Out: ``SearchOptions`` and ``ReportOptions``. The options
+of the command have types that refuse a wrong value before; what Python hands over has none.
+
+To add an option: a field of ``SearchOptions`` or ``ReportOptions``, an argument of the function in
+``pipeline.api``, and an option in ``pipeline.cli_options``; its checks, if any, are here.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields
@@ -23,13 +29,18 @@ from pipeline.option_values import (
     parse_size,
 )
 from pipeline.records import DataOptions
+from pipeline.redaction import remember
+from pipeline.report.options import ReportOptions
 from pipeline.search.options import SearchOptions
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES
 
 COUNTS = (
-    "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size",
+    "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size", "seeds",
+    "finalists",
 )  # fmt: skip
+LEAST = {"finalists": 2}
+"""The smallest count where that is not 1."""
 CHOICES = {
     "device": DEVICES,
     "precision": PRECISIONS,
@@ -43,7 +54,11 @@ LISTS = ("drop", "categorical", "ignore")
 
 
 def search_options(given: Mapping[str, Any]) -> SearchOptions:
-    """Returns what ``api.search`` was asked for, by the names of its arguments.
+    """Returns what a search was asked for.
+
+    Args:
+        given: Arguments of ``api.search`` by their names; further ones, such as a report's, are
+            left alone. None means the default.
 
     Raises:
         InputError: A value cannot be used.
@@ -52,36 +67,58 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
 
     backend_chosen()
     _check(given)
-    names = {field.name for field in fields(DataOptions)}
-    data = {name: given[name] for name in names}
-    data |= {name: tuple(given[name]) for name in LISTS}
-    data["image_size"] = _size(given["image_size"])
-    space = given["search_space"]
-    converted = {"dataset", "timeout", "trial_timeout", "data_dir", "search_space", "progress"}
-    plain = {
-        name: value
-        for name, value in given.items()
-        if name not in names | converted and value is not None
+    if given.get("storage") is not None:
+        remember(str(given["storage"]))
+    data = _fields_of(DataOptions, given)
+    data |= {name: tuple(data[name]) for name in LISTS if name in data}
+    if "image_size" in data:
+        data["image_size"] = _size(data["image_size"])
+    space = given.get("search_space")
+    converted = {
+        "dataset": path_of(given["dataset"], given["study"]),
+        "search_space": None if space is None else str(space),
+        "timeout_seconds": seconds_of("timeout", given["timeout"]),
+        "trial_timeout_seconds": seconds_of("trial_timeout", given["trial_timeout"]),
+        "data_dir": data_dir_of(given["data_dir"]),
+        "data": DataOptions(**data),
     }
-    return SearchOptions(
-        dataset=path_of(given["dataset"], given["study"]),
-        search_space=None if space is None else str(space),
-        timeout_seconds=seconds_of("timeout", given["timeout"]),
-        trial_timeout_seconds=seconds_of("trial_timeout", given["trial_timeout"]),
-        data_dir=data_dir_of(given["data_dir"]),
-        data=DataOptions(**data),
-        **plain,
-    )
+    return SearchOptions(**_fields_of(SearchOptions, given) | converted)
+
+
+def report_options(given: Mapping[str, Any]) -> ReportOptions:
+    """Returns what a report was asked for.
+
+    Args:
+        given: Arguments of ``api.report`` by their names, the rule's constants as ``constants``;
+            further ones, such as a search's, are left alone. None means the default.
+
+    Raises:
+        InputError: A value cannot be used.
+    """
+    _check(given)
+    dataset = given["dataset"]
+    converted = {
+        "dataset": None if dataset is None else str(dataset),
+        "trial_timeout": seconds_of("trial_timeout", given["trial_timeout"]),
+        "data_dir": data_dir_of(given["data_dir"]),
+    }
+    return ReportOptions(**_fields_of(ReportOptions, given) | converted)
+
+
+def _fields_of(options: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is given of the fields of a class, by their names."""
+    names = {field.name for field in fields(options)} & given.keys()
+    return {name: given[name] for name in names if given[name] is not None}
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    for name in COUNTS:
-        count_of(name, given[name])
-    if not 0 <= _whole("seed", given["seed"]) <= LARGEST_SEED:
+    for name in given.keys() & set(COUNTS):
+        count_of(name, given[name], LEAST.get(name, 1))
+    if "seed" in given and not 0 <= _whole("seed", given["seed"]) <= LARGEST_SEED:
         raise InputError(f"seed={given['seed']}: expected a number from 0 to {LARGEST_SEED}")
     for name in CHOICES.keys() & given.keys():
         choice_of(name, given[name])
-    for name in LISTS:
+    for name in given.keys() & set(LISTS):
         if isinstance(given[name], str):
             raise InputError(f"{name}={given[name]!r} is a text; expected a list of names")
 
@@ -138,6 +175,8 @@ def seconds_of(name: str, value: str | float | None) -> float | None:
     """
     if value is None:
         return None
+    if isinstance(value, float) and 0 < value < math.inf:
+        return value  # as the command's options give it, and not every text of one is a duration
     try:
         return parse_duration(str(value))
     except ValueError as error:

@@ -16,7 +16,7 @@ import click
 
 from pipeline.cli_completion import complete_dataset, complete_space
 from pipeline.cli_datasets import datasets
-from pipeline.cli_group import Commands, Group, examples, say_next
+from pipeline.cli_group import Commands, Group, examples, next_of, say_next, typed
 from pipeline.cli_options import (
     DATA,
     PREDICT,
@@ -51,6 +51,8 @@ def main(debug: bool) -> None:
     """
 
 
+DOCTOR = ["pipeline", "doctor"]
+
 for command in (search, report, run, datasets):
     main.add_command(command)
 
@@ -68,12 +70,20 @@ def space() -> None:
 )
 @click.argument("file", shell_complete=complete_space)
 @family_option("The model of your own that the space is for; its file is read, not run.")
-def check_space(file: str, family: str | None) -> None:
+@format_option
+def check_space(file: str, family: str | None, format_: str) -> None:
     """Validate a search space (a YAML file or a shipped name) and print what may vary."""
+    import json
+
     from pipeline.search.space.space import load
     from pipeline.training.own.registry import family_of
 
     checked = load(file, own=family_of(family) if family else None)
+    words = ["--family", family] if family else []
+    following = ["pipeline", "search", "--dataset", "NAME", *words, "--search-space", file]
+    if format_ == "json":
+        click.echo(json.dumps(checked.as_json() | {"next": next_of(following)}, indent=2))
+        return
     rows = [("hyperparameter", "", "values", "asked when")]
     rows += [(row.name, row.role, row.values, row.condition) for row in checked.grid()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -85,8 +95,7 @@ def check_space(file: str, family: str | None) -> None:
         f"{checked.path}: valid; {checked.trials} trials of at most {checked.epochs} epochs; "
         f"references: {names}"
     )
-    words = ["--family", family] if family else []
-    say_next(["pipeline", "search", "--dataset", "NAME", *words, "--search-space", file])
+    say_next(following)
 
 
 @space.command(
@@ -119,7 +128,9 @@ def check_space(file: str, family: str | None) -> None:
     help="Write a commented model of your own there, and its search space beside it.",
 )
 @data_dir_option
+@click.pass_context
 def init_space(
+    ctx: click.Context,
     dataset: str,
     output: Path | None,
     family_file: Path | None,
@@ -145,6 +156,7 @@ def init_space(
     text = propose(chosen, "FILE" if output is None else str(output))
     if output is None:
         click.echo(text, nl=False)
+        say_next([*typed(ctx), "--output", "my_space.yaml"])
     else:
         write(text, output)
         click.echo(f"search space: {output}", err=True)
@@ -183,31 +195,55 @@ def predict(
     else:
         write(lines, output)
         click.echo(f"predictions: {output}", err=True)
+    say_next(_after_predicting(model, input_, output))
+
+
+def _after_predicting(model: str, input_: Path, output: Path | None) -> list[str]:
+    """Returns the words of the next command: to keep the predictions, then to serve the model."""
+    if output is not None and model.startswith(("models:/", "runs:/")):
+        return ["mlflow", "models", "serve", "--model-uri", model, "--env-manager", "local"]
+    words = ["pipeline", "predict", "--model", model, "--input"]
+    if output is not None:
+        return [*words, "FILE"]
+    return [*words, str(input_), "--output", "predictions.csv"]
 
 
 @main.command(
     epilog=examples(
         "pipeline reproduce 4f1c0d2e9a7b4c5d8e6f7a8b9c0d1e2f",
-        "pipeline reproduce RUN_ID --device cpu",
+        "pipeline reproduce RUN_ID --device cpu --format json",
     )
 )
 @click.argument("run_id")
 @device_option("Where the network trains.")
 @family_option("The model of your own that the run trained.")
 @data_dir_option
-def reproduce(run_id: str, device: str, family: str | None, data_dir: Path | None) -> None:
+@format_option
+def reproduce(
+    run_id: str, device: str, family: str | None, data_dir: Path | None, format_: str
+) -> None:
     """Train a trial again from its record in MLflow, and say whether the numbers agree.
 
     RUN_ID is the run of a trial or of a finalist; a study's stands for what was delivered, each of
     its seeds by itself. Nothing is written. Exit code 0: they agree; 1: they do not.
     """
+    import json
+
     from pipeline.doctor import backend_chosen
-    from pipeline.reproduce import as_text, retrain
+    from pipeline.reproduce import as_json, as_text, retrain
 
     backend_chosen()
     found = retrain(run_id, data_dir, device, partial(click.echo, err=True), family)
-    click.echo("\n".join(as_text(comparison) for comparison in found), nl=False)
-    if not all(comparison.agrees for comparison in found):
+    agrees = all(comparison.agrees for comparison in found)
+    following = ["pipeline", "report", "--study", found[0].study] if agrees else DOCTOR
+    if format_ == "json":
+        compared = [as_json(comparison) for comparison in found]
+        whole = {"study": found[0].study, "agrees": agrees, "comparisons": compared}
+        click.echo(json.dumps(whole | {"next": next_of(following)}, indent=2))
+    else:
+        click.echo("\n".join(as_text(comparison) for comparison in found), nl=False)
+        say_next(following)
+    if not agrees:
         raise click.exceptions.Exit(1)
 
 

@@ -31,6 +31,13 @@ def next_line(words: Sequence[str]) -> str:
     return f"Next: {shlex.join(words)}"
 
 
+def next_of(words: Sequence[str]) -> str:
+    """Returns the next command to type, for JSON."""
+    from pipeline.redaction import redacted
+
+    return redacted(shlex.join(words))
+
+
 class Group(click.Group):
     """A group of commands whose help shows each summary as a whole."""
 

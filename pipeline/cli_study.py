@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,17 +19,15 @@ from pipeline.cli_options import (
     REPORT,
     RUN,
     SEARCH,
-    data_options,
     format_option,
     with_options,
 )
 from pipeline.redaction import redacted
-from pipeline.selection.records import FINALISTS, SEEDS
 
 if TYPE_CHECKING:
+    from pipeline.prepared_search import PreparedSearch
     from pipeline.records import StudyRecord
     from pipeline.report.options import ReportOptions
-    from pipeline.search.options import Prepared, SearchOptions
     from pipeline.search.result import SearchResult
     from pipeline.search.run import Check
     from pipeline.tracking import Tracking
@@ -54,12 +51,14 @@ def search(
 
     Options without a default shown take `auto`, too: as the search space says.
     """
+    from pipeline.prepared_search import PreparedSearch
+
     level = _level(ctx, quiet, verbose)
-    chosen, prepared = _prepared(options)
+    asked = PreparedSearch.of(options)
     if dry_run:
-        _tell_plan(ctx, chosen, prepared, format_)
+        _tell_plan(ctx, asked, format_)
         return
-    result = _search(ctx, chosen, prepared, level)
+    result = _search(asked, level)
     if format_ == "json":
         click.echo(json.dumps(result.as_json(), indent=2))
     else:
@@ -92,11 +91,10 @@ def report(
     The first report on a study trains the finalists again with other seeds, locks the choice and
     reads the test part; every later one shows the same in seconds.
     """
-    from pipeline.report.options import ReportOptions
+    from pipeline.arguments import report_options
 
     level = _level(ctx, quiet, verbose)
-    constants = _constants(options)
-    asked = ReportOptions(constants=constants, **options)
+    asked = report_options(options | {"constants": _constants(options)})
     _report(asked, level, format_, output, max_gap, min_accuracy)
 
 
@@ -117,47 +115,32 @@ def run(
     output: Path | None,
     max_gap: float | None,
     min_accuracy: float | None,
-    rule: str,
-    seeds: int | None,
-    finalists: int | None,
-    deliver: str | None,
-    promote: bool,
     **options: Any,
 ) -> None:
     """Search, then report: what `mlflow run .` does.
 
     What the report needs is checked before the first trial.
     """
+    from pipeline.arguments import report_options
+    from pipeline.prepared_search import PreparedSearch
     from pipeline.report.checks import check_folder, check_options, check_store
-    from pipeline.report.options import ReportOptions
 
     level = _level(ctx, quiet, verbose)
-    constants = _constants(options)
-    options["seeds"], options["finalists"] = seeds or SEEDS, finalists or FINALISTS
-    chosen, prepared = _prepared(options)
-    asked = ReportOptions(
-        study=prepared.study,
-        rule=rule,
-        constants=constants,
-        seeds=seeds,
-        finalists=finalists,
-        deliver=deliver,
-        trial_timeout=chosen.trial_timeout_seconds,
-        data_dir=chosen.data_dir,
-        family=chosen.family,
-        promote=promote,
-    )
+    # A report that follows tells its time in the search's plan: seeds and finalists are of both.
+    searched = PreparedSearch.of(options)
+    found = {"study": searched.prepared.study, "dataset": None, "constants": _constants(options)}
+    asked = report_options(options | found)
     check_options(asked)
     if dry_run:
-        _tell_plan(ctx, chosen, prepared, format_)
+        _tell_plan(ctx, searched, format_)
         return
     if output is not None or format_ == "html":
         check_folder(output)
 
     def check(store: Tracking) -> None:
-        check_store(store, prepared.dataset.name)
+        check_store(store, searched.prepared.dataset.name)
 
-    result = _search(ctx, chosen, prepared, level, check)
+    result = _search(searched, level, check)
     if not quiet:
         # The result of the command is its report, which follows: what to type stands below that.
         sentences = map(redacted, result.as_lines()[:2])
@@ -165,23 +148,9 @@ def run(
     _report(asked, level, format_, output, max_gap, min_accuracy)
 
 
-def _prepared(options: dict[str, Any]) -> tuple[SearchOptions, Prepared]:
-    """Returns what a search was asked for, and what it needs, checked."""
-    from pipeline.doctor import backend_chosen
-    from pipeline.search.options import SearchOptions, prepare
-
-    backend_chosen()
-    options["timeout_seconds"] = options.pop("timeout")
-    options["trial_timeout_seconds"] = options.pop("trial_timeout")
-    data = data_options(options)
-    given = {name: value for name, value in options.items() if value is not None}
-    chosen = SearchOptions(**given, data=data)
-    return chosen, prepare(chosen)
-
-
 def _constants(options: dict[str, Any]) -> dict[str, float]:
-    """Returns the rule's constants that were given, and takes them out of the options."""
-    given = {constant.name: options.pop(constant.name) for constant in CONSTANTS}
+    """Returns the rule's constants that were given."""
+    given = {constant.name: options[constant.name] for constant in CONSTANTS}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -201,10 +170,11 @@ def _level(ctx: click.Context, quiet: bool, verbose: bool) -> int:
     return QUIET if quiet else VERBOSE if verbose else NORMAL
 
 
-def _tell_plan(ctx: click.Context, chosen: SearchOptions, prepared: Prepared, format_: str) -> None:
+def _tell_plan(ctx: click.Context, asked: PreparedSearch, format_: str) -> None:
     """Says what a search would do, after the device that was asked for was found."""
     from pipeline.search.opening import plan_json, plan_lines
 
+    chosen, prepared = asked.options, asked.prepared
     if chosen.device == "gpu":
         from pipeline.training.backend import prepare
 
@@ -218,38 +188,14 @@ def _tell_plan(ctx: click.Context, chosen: SearchOptions, prepared: Prepared, fo
         say_next(words)
 
 
-def _search(
-    ctx: click.Context,
-    chosen: SearchOptions,
-    prepared: Prepared,
-    level: int,
-    check: Check | None = None,
-) -> SearchResult:
+def _search(asked: PreparedSearch, level: int, check: Check | None = None) -> SearchResult:
     """Searches to the end; returns how it ended."""
     from rich.console import Console
 
     from pipeline.search.progress import open_view
-    from pipeline.search.result import SearchResult
-    from pipeline.search.run import run_search
-    from pipeline.search.storage import DEFAULT_STORAGE
-    from pipeline.tracking.address import tracking_address
 
-    begun = time.monotonic()
     with open_view(Console(stderr=True), level) as view:
-        study = run_search(chosen, prepared, view, check)
-    words = ["pipeline", "report", "--study", prepared.study]
-    if ctx.get_parameter_source("data_dir") is click.core.ParameterSource.COMMANDLINE:
-        words += ["--data-dir", str(chosen.data_dir)]
-    if chosen.family is not None:
-        words += ["--family", chosen.family]
-    return SearchResult(
-        study,
-        prepared.space,
-        time.monotonic() - begun,
-        chosen.storage or DEFAULT_STORAGE,
-        tracking_address(),
-        words,
-    )
+        return asked.run(view, check)
 
 
 def _report(
@@ -263,21 +209,20 @@ def _report(
     """Makes a report, prints it and ends with its exit code."""
     from rich.console import Console
 
+    from pipeline.api import made_report
     from pipeline.report.gates import unmet
     from pipeline.report.next_command import next_command
-    from pipeline.report.render import render
-    from pipeline.report.render.files import write_files, write_html
-    from pipeline.report.run import make_report
+    from pipeline.report.render.files import write_html
     from pipeline.search.progress import PlainView
 
-    view = PlainView(Console(stderr=True), level)
-    finished = make_report(asked, view.note, view.warn)
+    made = made_report(asked, PlainView(Console(stderr=True), level))
+    finished = made.report
     if output is not None:
-        write_files(finished, output)
+        made.save(output)
     if format_ == "html":
         click.echo(write_html(finished) if output is None else output / "report.html")
     else:
-        click.echo(render(finished, format_, **_page_of_terminal()), nl=False)
+        click.echo(made.render(format_, **_page_of_terminal()), nl=False)
     if format_ != "json":
         _say_where(finished.study)
     if format_ != "json" and (next_words := next_command(finished)):

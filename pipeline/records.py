@@ -173,6 +173,11 @@ class TrialConfig:
         """Whether a file of the user's makes the model."""
         return is_own_family(self.family)
 
+    def limit(self, name: str, largest: int) -> int:
+        """Returns ``epochs`` or ``patience`` of the trial: its own, or the study's, the largest."""
+        own = dict(self.more).get(name)
+        return largest if own is None else min(int(own), largest)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the hyperparameters by their names; of ``more`` only what is not default."""
         own = [entry.name for entry in fields(self) if entry.name != "more"]
@@ -250,8 +255,8 @@ class Cohort:
     Attributes:
         number: Running number of the cohort in the study; a tag of its trials.
         trials: At least one; of one structure, or of sizes that are padded to one.
-        epochs: Largest number of epochs.
-        patience: Epochs without a smaller ``val_ce`` after which a trial stops.
+        epochs: Largest number of epochs; of a trial that has its own, see :meth:`epochs_of`.
+        patience: Epochs without a smaller ``val_ce`` after which a trial stops, likewise.
         order_seed: Seed of the order of examples, common to all trials of a study.
         validation_per_epoch: Validation examples that are scored after each epoch; None for all.
         keep_weights: Whether outcomes carry the weights of the best epoch.
@@ -266,6 +271,14 @@ class Cohort:
     validation_per_epoch: int | None = None
     keep_weights: bool = True
     keep_probabilities: bool = False
+
+    def epochs_of(self, config: TrialConfig) -> int:
+        """Returns the largest number of epochs of one of its trials."""
+        return config.limit("epochs", self.epochs)
+
+    def patience_of(self, config: TrialConfig) -> int:
+        """Returns the epochs without a smaller ``val_ce`` after which one of its trials stops."""
+        return config.limit("patience", self.patience)
 
 
 @dataclass(frozen=True)

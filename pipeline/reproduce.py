@@ -11,6 +11,7 @@ derived (docs/mlflow-ui.md, "Is it true?").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,12 +65,14 @@ class Comparison:
         rows: The quantities that decide.
         notes: Sentences a reader should know.
         same_end: Whether it ended as before (measured, or diverged).
+        study: Name of its study.
     """
 
     title: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     same_end: bool = True
+    study: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -110,7 +113,8 @@ def retrain(
     found = []
     for recorded in runs:
         used, outcome = train_again(recorded, dataset, device, notify)
-        found.append(compare(recorded, replace(outcome, device=used)))
+        comparison = compare(recorded, replace(outcome, device=used))
+        found.append(replace(comparison, study=recorded.study))
     return tuple(found)
 
 
@@ -140,10 +144,11 @@ def train_again(
     trial, space = recorded.trial, recorded.definition["space"]
     # A pruned trial has nothing to compare beyond the epoch after which it was pruned.
     pruned = trial.state == "PRUNED"
+    epochs = trial.config.limit("epochs", int(space["epochs"]))
     cohort = Cohort(
         number=0,
         trials=(Trial(trial.number, trial.config, recorded.seed),),
-        epochs=len(trial.curves["val_ce"]) if pruned else int(space["epochs"]),
+        epochs=len(trial.curves["val_ce"]) if pruned else epochs,
         patience=int(space["patience"]),
         order_seed=int(recorded.definition["seed"]),
         validation_per_epoch=recorded.definition.get("validation_per_epoch"),
@@ -276,6 +281,29 @@ def same_classes(before: PerExample | None, now: PerExample | None) -> str:
         return ""
     same = int((before.predicted == now.predicted).sum())
     return f"The same class for {same:,} of {len(now.predicted):,} validation examples."
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """Returns a comparison as JSON values; the keys are in docs/command-json.md."""
+
+    def number(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "title": comparison.title,
+        "agrees": comparison.agrees,
+        "quantities": [
+            {
+                "quantity": row.name,
+                "recorded": number(row.recorded),
+                "reproduced": number(row.reproduced),
+                "tolerance": number(row.tolerance),
+                "within": row.agrees,
+            }
+            for row in comparison.rows
+        ],
+        "notes": list(comparison.notes),
+    }
 
 
 def as_text(comparison: Comparison) -> str:

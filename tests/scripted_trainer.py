@@ -63,11 +63,11 @@ class CohortTrainer:
             raise MemoryError(f"no room for {len(cohort.trials)} trials")
         hopeless = self.script.hopeless
         curves = {
-            trial.number: curve(trial, cohort.epochs, trial.number in hopeless)
+            trial.number: curve(trial, cohort.epochs_of(trial.config), trial.number in hopeless)
             for trial in cohort.trials
         }
         told = {}
-        lengths = {trial.number: cohort.epochs for trial in cohort.trials}
+        lengths = {trial.number: len(curves[trial.number]) for trial in cohort.trials}
         for epoch in range(1, cohort.epochs + 1):
             self._stumble(cohort, epoch)
             time.sleep(self.script.epoch_seconds)

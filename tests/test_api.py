@@ -15,21 +15,26 @@ from nbclient import NotebookClient
 from real_studies import REAL_STUDY
 
 import pipeline
-from pipeline import api, notebook, report, search
+from pipeline import api, arguments, notebook, report, search
+from pipeline.cli import main
 from pipeline.cli_study import report as report_command
+from pipeline.cli_study import run as run_command
 from pipeline.cli_study import search as search_command
 from pipeline.datasets.given import path_of
 from pipeline.errors import InputError
 from pipeline.records import DataOptions
+from pipeline.report.options import ReportOptions
 from pipeline.search.options import SearchOptions
 from pipeline.search.progress import Snapshot
 from pipeline.selection.rules import constants
 
 ROOT = Path(__file__).parents[1]
 SHOWN_ONLY = {
-    "dry_run", "format_", "output", "max_gap", "min_accuracy", "quiet", "verbose", "classes",
+    "dry_run", "format_", "output", "max_gap", "min_accuracy", "quiet", "verbose",
 }  # fmt: skip
 """What a command shows or checks of a result that a program has in its hands."""
+OF_RUN = {"seeds", "finalists"}
+"""What a search knows of the report that follows in `pipeline run`, for the time that it tells."""
 
 
 def frame(n=120):
@@ -39,19 +44,110 @@ def frame(n=120):
     return table.assign(label=np.where(values[:, 0] > 0, "yes", "no"))
 
 
-def test_arguments_are_the_options_of_the_commands():
-    for function, command in ((api.search, search_command), (api.report, report_command)):
-        names = set(inspect.signature(function).parameters) - {"progress", "constants", "classes"}
-        options = {option.name for option in command.params} - SHOWN_ONLY
-        assert names == options - {constant.name for constant in constants()}
+@pytest.mark.parametrize(
+    ("function", "command", "record"),
+    [
+        (api.search, search_command, SearchOptions),
+        (api.report, report_command, ReportOptions),
+    ],
+)
+def test_every_option_is_an_argument_and_the_reverse(function, command, record):
+    names = set(inspect.signature(function).parameters) - {"progress", "constants"}
+    options = {option.name for option in command.params} - SHOWN_ONLY
+    assert names == options - {constant.name for constant in constants()}
+    # And each goes into the record that the search or the report is made by, under its name.
+    kept = {field.name.removesuffix("_seconds") for field in fields(record)} - {"constants", "data"}
+    kept |= {field.name for field in fields(DataOptions)} if record is SearchOptions else set()
+    assert names == kept - (OF_RUN if record is SearchOptions else set())
+
+
+def test_run_has_the_options_of_both():
+    names = {option.name for option in run_command.params}
+    both = {option.name for one in (search_command, report_command) for option in one.params}
+    assert both - names == {"read_test_again"}
+    assert names <= both
+
+
+def argument_defaults(function):
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is not one.VAR_KEYWORD}
 
 
 def test_defaults_are_those_of_the_command(folder):
-    given = {
-        name: argument.default
-        for name, argument in inspect.signature(api.search).parameters.items()
-    }
-    assert api.search_options(given) == SearchOptions()
+    assert arguments.search_options(argument_defaults(api.search)) == SearchOptions()
+    asked = arguments.report_options(argument_defaults(api.report) | {"constants": {}})
+    assert asked == ReportOptions()
+
+
+class NotedError(Exception):
+    """Stops a command where it would begin to work."""
+
+
+CASES = {
+    "search": [
+        (
+            "--dataset my.csv --label kind --drop a,b --categorical c --text t --group g "
+            "--order-by o --split s --delimiter ; --decimal , --classes --image-size 8x9 "
+            "--color rgb --ignore x --search-space my.yaml --family my.py:build --trials 3 "
+            "--timeout 1h --trial-timeout 90s --max-failures 2 --epochs 4 --train-examples 50 "
+            "--seed 7 --study first --storage my.journal --no-references --sampler grid "
+            "--pruner none --executor inline --workers 2 --cohort-size 6 --device cpu "
+            "--precision mixed_bfloat16 --data-dir .",
+            {
+                "dataset": Path("my.csv"), "label": "kind", "drop": ["a", "b"],
+                "categorical": ["c"], "text": "t", "group": "g", "order_by": "o", "split": "s",
+                "delimiter": ";", "decimal": ",", "classes": True, "image_size": (8, 9),
+                "color": "rgb", "ignore": ["x"], "search_space": Path("my.yaml"),
+                "family": "my.py:build", "trials": 3, "timeout": 3600, "trial_timeout": "90s",
+                "max_failures": 2, "epochs": 4, "train_examples": 50, "seed": 7,
+                "study": "first", "storage": "my.journal", "references": False,
+                "sampler": "grid", "pruner": "none", "executor": "inline", "workers": 2,
+                "cohort_size": 6, "device": "cpu", "precision": "mixed_bfloat16",
+                "data_dir": ".",
+            },
+        ),
+        ("--epochs auto --study auto --timeout auto", {}),
+    ],
+    "report": [
+        (
+            "--study first --dataset digits --rule best_val --k 2 --epsilon 0.5 --seeds 4 "
+            "--finalists 3 --deliver single --trial-timeout 2m --data-dir . --family my.py:build "
+            "--read-test-again --promote",
+            {
+                "study": "first", "dataset": "digits", "rule": "best_val", "k": 2.0,
+                "epsilon": 0.5, "seeds": 4, "finalists": 3, "deliver": "single",
+                "trial_timeout": 120, "data_dir": Path(), "family": "my.py:build",
+                "read_test_again": True, "promote": True,
+            },
+        ),
+        ("--seeds auto --tau auto", {}),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "given"),
+    [(name, *case) for name, cases in CASES.items() for case in cases],
+)
+def test_a_command_and_its_function_ask_for_the_same(folder, monkeypatch, name, words, given):
+    asked = []
+
+    def note(options, *_):
+        asked.append(options)
+        raise NotedError
+
+    monkeypatch.setattr("pipeline.prepared_search.prepare", note)
+    monkeypatch.setattr("pipeline.report.run.make_report", note)
+    with pytest.raises(NotedError):
+        main(["--debug", name, *words.split()], standalone_mode=False)
+    with pytest.raises(NotedError):
+        getattr(api, name)(**given, progress=False)
+    first, second = asked
+    assert first == second
+    if given:
+        usual = type(first)()
+        same = {o.name for o in fields(first) if getattr(first, o.name) == getattr(usual, o.name)}
+        assert same == (OF_RUN if name == "search" else set())
 
 
 def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):
@@ -224,8 +320,3 @@ class TestNotebook:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(where)
             assert len(api.load_study("wine").trials) == 13
-
-
-def test_the_fields_of_data_are_arguments():
-    names = set(inspect.signature(api.search).parameters)
-    assert {field.name for field in fields(DataOptions)} <= names

@@ -79,6 +79,29 @@ def test_help_imports_nothing_heavy(command):
     assert in_a_new_process(code) == "[]"
 
 
+@pytest.mark.parametrize(
+    ("model", "output", "following"),
+    [
+        ("m.keras", None, "pipeline predict --model m.keras --input x.npy --output "
+         "predictions.csv"),
+        ("m.keras", "y.csv", "pipeline predict --model m.keras --input FILE"),
+        ("models:/m@champion", "y.csv", "mlflow models serve --model-uri models:/m@champion "
+         "--env-manager local"),
+        ("models:/m/1", None, "pipeline predict --model models:/m/1 --input x.npy --output "
+         "predictions.csv"),
+    ],
+)  # fmt: skip
+def test_predictions_are_kept_next_and_then_their_model_is_served(
+    call, folder, monkeypatch, model, output, following
+):
+    monkeypatch.setattr("pipeline.predict.predict.predict", lambda *asked: None)
+    monkeypatch.setattr("pipeline.predict.predict.as_csv", lambda found, every_class: ["row\n"])
+    words = ("--output", output) if output else ()
+    result = call("predict", "--model", model, "--input", "x.npy", *words)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1] == f"Next: {following}"
+
+
 def test_help_names_every_command_and_is_also_h(call):
     result = call("-h")
     assert result.exit_code == 0

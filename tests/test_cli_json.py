@@ -1,13 +1,14 @@
 """One JSON object on stdout, whatever command gives it, and every key of it is documented."""
 
 import json
+import math
 import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from pipeline import datasets, doctor
+from pipeline import datasets, doctor, reproduce
 from pipeline.cli import main
 
 PAGE = (Path(__file__).parents[1] / "docs" / "command-json.md").read_text(encoding="utf-8")
@@ -84,3 +85,42 @@ def test_the_doctor_shows_no_password_as_json(call, monkeypatch):
     result = call("doctor", "--format", "json")
     assert parsed(result, code=1)["problems"] == 1
     assert "secret-word" not in result.output
+
+
+def test_a_search_space_is_checked_as_json(call):
+    found = parsed(result := call("space", "check", "digits", "--format", "json"))
+    *keys, last = found
+    assert [*keys, *found["hyperparameters"][0], last] == documented("`pipeline space check`")
+    assert (found["family"], found["trials"], found["next"]) == (
+        "mlp", 30, "pipeline search --dataset NAME --search-space digits"
+    )  # fmt: skip
+    rows = {row["name"]: row for row in found["hyperparameters"]}
+    assert rows["dropout_rate"]["role"] == "searched"
+    assert rows["lambda_l2"]["condition"] == "regularizer is l2 or l1_l2"
+    assert result.stderr == ""
+
+
+def test_what_is_trained_again_is_compared_as_json(call, monkeypatch):
+    rows = (reproduce.Row("val_ce", 0.5, 0.5, 0.1), reproduce.Row("gap_ce", 0.1, math.nan, 0.1))
+    compared = [reproduce.Comparison("Trial 3", rows[:1], ("Note.",), study="digits")]
+    monkeypatch.setattr(reproduce, "retrain", lambda *asked: tuple(compared))
+    found = parsed(result := call("reproduce", "abc", "--format", "json"))
+    study, agrees, comparisons, last = found
+    keys = [study, agrees, comparisons, *found["comparisons"][0], last]
+    assert keys == documented("`pipeline reproduce`")
+    quantity = {
+        "quantity": "val_ce", "recorded": 0.5, "reproduced": 0.5, "tolerance": 0.1, "within": True,
+    }  # fmt: skip
+    assert found == {
+        "study": "digits", "agrees": True, "next": "pipeline report --study digits",
+        "comparisons": [
+            {"title": "Trial 3", "agrees": True, "quantities": [quantity], "notes": ["Note."]}
+        ],
+    }  # fmt: skip
+    assert result.stderr == ""
+    compared.append(reproduce.Comparison("Trial 4", rows, (), study="digits"))
+    found = parsed(call("reproduce", "abc", "--format", "json"), code=1)
+    assert (found["agrees"], found["next"]) == (False, "pipeline doctor")
+    assert found["comparisons"][1]["quantities"][1]["reproduced"] is None
+    text = call("reproduce", "abc")
+    assert (text.exit_code, text.stderr) == (1, "Next: pipeline doctor\n")

@@ -45,7 +45,7 @@ BLOCKS = {
     ("docs/mlflow.md", "import mlflow"): TESTED + "test_document_blocks.py::"
     "test_the_readme_s_commands_for_a_table_of_one_s_own",
     ("docs/own-model.md", "pipeline space"): TESTED + "test_own_model_study.py::"
-    "test_the_pages_commands_search_report_and_predict",
+    "test_the_pages_commands_search_report_predict_and_serve",
     ("docs/own-model.md", "import keras"): TESTED + "test_own_model_study.py::"
     "test_the_pages_function_makes_a_model_for_each_of_its_references",
     ("docs/own-model.md", "family: own"): TESTED + "test_own_model_study.py::"

@@ -38,7 +38,7 @@ LAYERS = (
     ("pipeline.search",),
     ("pipeline.report",),
     ("pipeline.predict", "pipeline.reproduce", "pipeline.doctor"),
-    ("pipeline.api", "pipeline.arguments", "pipeline.notebook"),
+    ("pipeline.api", "pipeline.arguments", "pipeline.notebook", "pipeline.prepared_search"),
     (
         "pipeline.cli",
         "pipeline.cli_completion",

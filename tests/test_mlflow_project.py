@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import own_models
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -233,6 +234,24 @@ def test_a_file_of_ones_own_is_searched_and_reported(tmp_path):
     done = mlflow_run(folder, "-P", "dataset=mine.npz", *few, **JAX)
     assert done.status == 0, done.output
     assert "overfits least on mine" in done.output
+
+
+def test_a_model_of_ones_own_is_searched_and_reported(tmp_path):
+    folder = copy_of_the_project(tmp_path)
+    (folder / "my_model.py").write_text(own_models.TEMPLATE)
+    (folder / "my_model.yaml").write_text(own_models.SPACE)
+    few = ("-P", "trials=2", "-P", "epochs=2", "-P", "train_examples=300", "-P", "seeds=1")
+    done = mlflow_run(folder, "-P", "family=my_model.py:build", *few, **JAX)
+    assert done.status == 0, done.output
+    assert "digits" in done.output and "my_model.py:build" in done.output
+    assert "Test part (read once)" in done.output
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(done.uri)
+    (parent,) = every_run(client, "tags.role = 'study'")
+    assert parent.data.params["family"] == "my_model.py:build"
+    assert "my_model.py" in [entry.path for entry in client.list_artifacts(parent.info.run_id)]
 
 
 def test_bad_input_fails_the_run_with_one_message(tmp_path):

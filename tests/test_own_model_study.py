@@ -1,5 +1,6 @@
 """A study of the user's own model, from the template to a prediction: the page's own commands."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+import requests
 from click.testing import CliRunner
+from mlflow_servers import served_model
+from own_models import TRANSFORMER
 
 from pipeline.cli import main
 from pipeline.search.space import space
@@ -38,6 +42,28 @@ def call(*words, code=0):
     done = CliRunner().invoke(main, words)
     assert done.exit_code == code, done.output
     return done
+
+
+def assert_served_as_predicted(folder, model, new, monkeypatch):
+    """Compares a scoring server's answers with those of ``predict`` and of MLflow's pyfunc."""
+    np.save("new.npy", new)
+    asked = ("--model", model, "--input", "new.npy", "--probabilities")
+    table = list(csv.reader(call("predict", *asked).stdout.splitlines()))
+    predicted = np.array([row[3:] for row in table[1:]], dtype=float)
+    # MLflow keeps a store of each address, so a relative one would be that of another test.
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    try:
+        loaded = np.asarray(mlflow.pyfunc.load_model(model).predict(new))
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert len(loaded) == len(new) and np.ptp(loaded, axis=0).max() > 0.01
+    with monkeypatch.context() as patch, served_model(folder, model, patch) as server:
+        body = {"inputs": new.tolist()}
+        answer = requests.post(f"{server}/invocations", json=body, timeout=60)
+    assert answer.ok, answer.text
+    served = np.array(answer.json()["predictions"])
+    for way in (predicted, loaded):
+        np.testing.assert_allclose(served, way, atol=1e-6, rtol=0)
 
 
 def test_the_pages_function_makes_a_model_for_each_of_its_references(folder):
@@ -71,7 +97,7 @@ def test_the_template_is_written_once_and_its_space_is_valid(folder):
 
 
 @pytest.mark.slow
-def test_the_pages_commands_search_report_and_predict(folder):
+def test_the_pages_commands_search_report_predict_and_serve(folder, monkeypatch):
     (commands,) = blocks("sh")
     words = [line.split()[1:] for line in commands.splitlines()]
     assert [line[0] for line in words] == ["space", "search", "search", "report"]
@@ -96,16 +122,9 @@ def test_the_pages_commands_search_report_and_predict(folder):
     page = call("report", "--study", "digits", "--seeds", "2").stdout
     assert "my_model.py:build, my width" in " ".join(page.split())
     assert "depth 2" not in page and "width 64," not in page.replace("my width 64,", "")
-    np.save("new.npy", np.zeros((2, 8, 8, 1), np.uint8))
-    predicted = call("predict", "--model", told["model_uri"], "--input", "new.npy").stdout
-    assert len(predicted.splitlines()) == 3
-    # MLflow keeps a store of each address, so a relative one would be that of another test.
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    try:
-        served = mlflow.pyfunc.load_model(told["model_uri"]).predict(np.load("new.npy"))
-    finally:
-        mlflow.set_tracking_uri(None)
-    assert np.asarray(served).shape == (2, 10)
+    new = np.random.default_rng(0).integers(0, 17, (20, 8, 8, 1)).astype(np.uint8)
+    # The file cannot be run now: what is delivered does without it.
+    assert_served_as_predicted(folder, told["model_uri"], new, monkeypatch)
     (folder / "my_model.py").write_text(text + "# another one\n")
     changed = call(*words[2], *SMALL, code=2)
     assert "study 'digits': my_model.py was changed since the study began" in changed.stderr
@@ -136,3 +155,38 @@ def test_a_mistake_fails_its_trial_and_the_pages_python_goes_on(folder, capsys):
     told = capsys.readouterr().err
     assert f"trials will fail with: my_model.py, line {at}: ValueError: my mistake" in told
     assert names["study"].rows()[2]["my_l2"] == 0.01
+
+
+TOKENS = """\
+family: own
+trials: 3
+epochs: 4
+patience: 3
+fixed: {batch_size: 16, learning_rate: 0.01, standardize: false, my_rate: 0.1}
+search:
+  my_width: [8, 12]
+references: {baseline: {my_width: 8}}
+"""
+
+
+@pytest.mark.slow
+def test_a_transformer_on_token_ids_is_searched_confirmed_delivered_and_served(folder, monkeypatch):
+    """Its blocks are in a file beside the model's, which is copied and watched with it."""
+    head, blocks_of_it, rest = TRANSFORMER.partition("def build")
+    (folder / "my_layers.py").write_text(head)
+    (folder / "my_model.py").write_text("from my_layers import *\n\n\n" + blocks_of_it + rest)
+    (folder / "my_model.yaml").write_text(TOKENS)
+    inputs = np.random.default_rng(0).integers(1, 20, (400, 9))
+    np.savez("tokens.npz", x=inputs.astype(np.float32), y=(inputs[:, 0] > inputs[:, 1]).astype(int))
+    words = ("--dataset", "tokens.npz", "--family", "my_model.py:build")
+    assert "3 complete of 3 trials" in call("search", *words, "--device", "cpu").stdout
+    more = ("--seeds", "2", "--finalists", "2", "--format", "json")
+    told = json.loads(call("report", "--study", "tokens", *words[2:], *more).stdout)
+    assert told["status"] == "ok" and len(told["delivered"]["seeds"]) == 2
+    assert_served_as_predicted(folder, told["model_uri"], inputs[:20].astype("f4"), monkeypatch)
+    run = told["trials"][0]["mlflow_run_id"]
+    assert "The numbers agree." in call("reproduce", run, *words[2:], "--device", "cpu").stdout
+    with (folder / "my_layers.py").open("a") as file:
+        file.write("# changed\n")
+    changed = call("search", *words, "--trials", "4", code=2)
+    assert "study 'tokens': my_layers.py was changed since the study began" in changed.stderr

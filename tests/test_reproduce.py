@@ -211,6 +211,67 @@ def test_a_study_that_scores_a_part_of_validation_is_measured_on_all_and_reprodu
     assert told["test"]["reads"] == 1
 
 
+LIMITS = """
+family: mlp
+trials: 6
+epochs: 6
+patience: 4
+fixed: {width: 16, batch_size: 16}
+search:
+  depth: [1, 2]
+  hidden_activation: [relu, gelu]
+  epochs: {low: 1, high: 6}
+  patience: [1, 4]
+references: {baseline: {}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
+def test_activation_epochs_and_patience_are_searched_reported_and_reproduced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "limits.yaml").write_text(LIMITS)
+    save("mine.npz", 0)
+    words = ["--dataset", "mine.npz", "--search-space", "limits.yaml", "--executor", "inline"]
+
+    def called(*words):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert "6 complete of 6 trials" in called("search", *words)
+    assert "7 complete of 7 trials" in called("search", *words, "--trials", "7")
+    store = tracking.connect()
+    study = store.read_study("mine")
+    configs = [trial.config for trial in study.trials]
+    assert (configs[0].epochs, configs[0].patience) == (6, 4)  # the baseline: the study's
+    assert len({config.epochs for config in configs}) > 2
+    assert {config.hidden_activation for config in configs} == {"relu", "gelu"}
+    for trial in study.trials:
+        best, trained = trial.measurement.best_epoch, trial.measurement.epochs
+        assert trained == min(trial.config.epochs, best + trial.config.patience)
+        params = store.get_run(trial.mlflow_run_id).data.params
+        assert params["epochs"] == str(trial.config.epochs)
+    assert store.get_run(study.run_id).data.params["search.epochs"] == "1 to 6"
+    short = min(study.trials, key=lambda trial: trial.config.epochs)
+    gelu = next(trial for trial in study.trials if trial.config.hidden_activation == "gelu")
+    for trial in (short, gelu):
+        assert "The numbers agree." in called("reproduce", trial.mlflow_run_id)
+    command = ("report", "--study", "mine", "--seeds", "2", "--finalists", "3", "--format")
+    told = json.loads(called(*command, "json"))
+    by_number = {trial["number"]: trial for trial in told["trials"]}
+    assert by_number[short.number]["config"]["epochs"] == short.config.epochs
+    finalists = store.read_finalists(study).trained.values()
+    assert len(finalists) >= 4
+    for training in finalists:
+        config = by_number[training.number]["config"]
+        assert training.measurement.epochs <= config["epochs"]
+        assert training.config.hidden_activation == config.get("hidden_activation", "relu")
+    page = " ".join(called(*command, "markdown").split())
+    assert "activation gelu" in page and "patience 1" in page and "epochs 6" in page
+
+
 def reproduce(run_id):
     return CliRunner().invoke(main, ["reproduce", str(run_id)])
 
@@ -232,6 +293,7 @@ def test_a_searched_trial_agrees_and_what_was_changed_does_not(folder):
     assert result.exit_code == 0, result.output
     assert "The numbers agree." in result.stdout
     assert "training trial 0 again on" in result.stderr
+    assert result.stderr.endswith("Next: pipeline report --study mine\n")
     client.set_tag(study.run_id, "winner", str(second.number))
     assert "Trial 1 of study 'mine'" in reproduce(study.run_id).stdout
     assert len(client.search_runs(["0", "1"])) == count

@@ -160,7 +160,8 @@ class CohortRunner:
         cohort = Cohort(
             number=self._next_number,
             trials=tuple(group),
-            epochs=settings.epochs,
+            # Trials may have fewer of their own: the cohort ends with the last of them.
+            epochs=max(trial.config.limit("epochs", settings.epochs) for trial in group),
             patience=settings.patience,
             order_seed=settings.order_seed,
             validation_per_epoch=settings.validation_per_epoch,

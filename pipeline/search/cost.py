@@ -91,8 +91,11 @@ class Estimate:
         rate, setup = float(np.median(self.rates)), float(np.mean(self.setups))
         call, times = CALL_COST / together, Counter(configs)
         trained = program_configs(list(times), self._kind) if together > 1 else times
-        costs = zip(map(self._cost, trained), times.values(), strict=True)
-        work = sum(count * steps * (each + call) for (steps, each), count in costs)
+        # The steps are a trial's own, their work is that of the program that it trains in.
+        steps = [self._cost(config)[0] for config in times]
+        works = [self._cost(config)[1] for config in trained]
+        costs = zip(steps, works, times.values(), strict=True)
+        work = sum(count * own * (each + call) for own, each, count in costs)
         return (rate * work + setup * times.total() / together) / workers
 
     def num_in_time(self, configs: Sequence[TrialConfig], seconds: float) -> int:
@@ -102,7 +105,7 @@ class Estimate:
         """
         if not self.rates:
             return min(len(configs), UNTIMED_TRIALS)
-        rate = float(np.median(self.rates)) * self._steps(configs[0])
+        rate = float(np.median(self.rates)) * max(map(self._steps, configs))
         left = seconds - float(np.mean(self.setups)) - rate * CALL_COST
         fitting = left // (rate * step_work(padded(configs), self.data))
         return int(min(max(fitting, 1), len(configs)))
@@ -124,7 +127,8 @@ class Estimate:
         steps = max(self.data.num_train // config.batch_size, 1)
         num_train, scored = self.data.num_train, self.data.num_validation
         scored += num_train_scored(num_train, scored)
-        return self.epochs * steps * (1.0 + scored / (3.0 * num_train))
+        epochs = config.limit("epochs", self.epochs)
+        return epochs * steps * (1.0 + scored / (3.0 * num_train))
 
 
 def step_work(config: TrialConfig, data: DataSize) -> float:

@@ -73,7 +73,8 @@ class Merging:
         cohorts = -(-len(trials) // largest)
         step = cohorts * CALL_COST + len(trials) * self._work(trials)
         batch_size = trials[0].config.batch_size
-        steps = self.epochs * max(self.data.num_train // batch_size, 1)
+        epochs = max(trial.config.limit("epochs", self.epochs) for trial in trials)
+        steps = epochs * max(self.data.num_train // batch_size, 1)
         return COMPILATION_WORK + steps * step
 
     def _work(self, trials: Sequence[Trial]) -> float:

@@ -135,6 +135,7 @@ def prepare(options: SearchOptions) -> Prepared:
         if getattr(options, name) is not None:
             changed[name] = getattr(options, name)
     chosen = replace(chosen, **changed)
+    check_epochs(chosen)
     check_backend(dataset.raw_columns, os.environ.get("KERAS_BACKEND") or "tensorflow")
     check_fit(chosen, dataset)
     chosen, notes = within_points(chosen, options.references)
@@ -164,6 +165,19 @@ def prepare(options: SearchOptions) -> Prepared:
     study = options.study or dataset.name
     check_name(study)
     return Prepared(dataset, chosen, study, definition, notes, own)
+
+
+def check_epochs(chosen: SearchSpace) -> None:
+    """Checks that ``--epochs`` leaves trials the epochs that they have of their own.
+
+    Raises:
+        InputError: It does not.
+    """
+    if (most := chosen.largest("epochs")) > chosen.epochs:
+        raise InputError(
+            f"--epochs {chosen.epochs}: {chosen.path} gives trials up to {most} epochs of their "
+            f"own; give --epochs {most} or more, or a search space with fewer"
+        )
 
 
 def within_points(chosen: SearchSpace, references: bool) -> tuple[SearchSpace, tuple[str, ...]]:

@@ -50,7 +50,6 @@ from pipeline.search.study_lock import study_locked
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
 from pipeline.tracking.data_notes import DATA_FILE, as_text
-from pipeline.training.own.registry import read
 
 if TYPE_CHECKING:
     from pipeline.search.study import Study
@@ -272,7 +271,7 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
         DATA_FILE: notes,
     }
     if (own := session.prepared.own) is not None:
-        files[own.file] = read(Path(own.path))  # a copy for the reader; it is never run
+        files |= own.contents()  # copies for the reader; they are never run
     run.log_files(files)
     session.study.resume(references=options.references)
     closed = (*run.close_stale(session.study.stale), *run.close_stale())

@@ -27,6 +27,7 @@ from pipeline.search.space.space import SearchSpace, changes
 from pipeline.search.storage import DEFAULT_STORAGE, Note, notices_off, open_storage, storage_errors
 from pipeline.training.own import registry
 from pipeline.training.own.registry import KEY as OWN
+from pipeline.training.own.registry import MODULES
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 KEPT = ("validation_per_epoch",)
@@ -308,15 +309,25 @@ def open_study(
     old = study.user_attrs.get("definition")
     if old is None:
         study.set_user_attr("definition", dict(definition))
-    elif registry.was_changed(old, definition):
-        raise StudyChangedError(f"study '{name}': {registry.changed(definition[OWN]['file'])}")
+    elif file := registry.changed_between(old, definition):
+        raise StudyChangedError(f"study '{name}': {registry.changed(file)}")
     elif changed := changes(old, as_begun(old, definition)):
         raise StudyChangedError(
             f"study '{name}' exists with another definition ({'; '.join(changed)}): its trials "
             "would not be comparable. Use --study NAME to start another study, or the earlier "
             "settings to continue this one"
         )
+    if old is not None and unwatched(old, definition):
+        note(
+            f"study '{name}' was begun with a version that did not remember what its file imports "
+            f"from its folder: a change of {', '.join(definition[OWN][MODULES])} goes unnoticed"
+        )
     return Study(study, space, seed)
+
+
+def unwatched(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the user's model file imports modules that a study does not remember."""
+    return MODULES in new.get(OWN, {}) and MODULES not in old.get(OWN, {})
 
 
 def as_begun(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,7 +337,8 @@ def as_begun(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     trials of one study must not differ in it.
     """
     kept = {key: value for key, value in old.items() if key in KEPT}
-    return {key: value for key, value in new.items() if key not in KEPT} | kept
+    begun = {key: value for key, value in new.items() if key not in KEPT} | kept
+    return registry.without_modules(old, begun) if OWN in new else begun
 
 
 def _is_end(trial: optuna.trial.FrozenTrial) -> bool:

@@ -217,6 +217,7 @@ class Supervisor:
     ) -> None:
         """Tracks an epoch of every trial, and has those stopped that Optuna prunes."""
         cohort = running.cohort
+        last_epochs = {trial.number: cohort.epochs_of(trial.config) for trial in cohort.trials}
         for number, curves in report.curves.items():
             decided = self._pruned.get(number)
             # What comes after the decision does not count: it depends on how fast it travelled. A
@@ -229,7 +230,7 @@ class Supervisor:
             self.study_run.trial_epochs(number, report.epoch, curves)
             prune = self.study.report(number, report.epoch, curves["val_ce"])
             # After its last epoch there is nothing left to save by pruning a trial.
-            if prune and report.epoch < cohort.epochs:
+            if prune and report.epoch < last_epochs[number]:
                 self._pruned[number] = report.epoch
                 self._cohorts.prune(cohort, number)
 

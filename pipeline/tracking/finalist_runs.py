@@ -20,10 +20,12 @@ from pipeline.records import Probabilities, StudyRecord, TrialRecord
 from pipeline.selection.averages import Average, average
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import PROBABILITIES_FILE, PROBABILITIES_TAG, unpack_probabilities
+from pipeline.tracking.npz import readable
 from pipeline.tracking.queries import FINALIST_ROLE, finalists_of
 from pipeline.tracking.read import READERS, read_trials
 from pipeline.tracking.study_run import StudyRun
 
+TRAINED_AGAIN = "delete the run, and its configuration is trained again"
 CUT_OFF = "the report was killed while it ran"
 ROUNDING = 1e-4
 """Nats by which a training's mean cross-entropy may differ from that of its probabilities."""
@@ -114,16 +116,17 @@ def _read_probabilities(client: Client, record: TrialRecord) -> Probabilities:
     if data is None:
         raise TrackingError(
             f"run {run_id} at {client.address} has no {PROBABILITIES_FILE} any more: restore the "
-            "file, or delete the run, and its configuration is trained again"
+            f"file, or {TRAINED_AGAIN}"
         )
-    found = unpack_probabilities(data)
+    with readable(PROBABILITIES_FILE, run_id, TRAINED_AGAIN):
+        found = unpack_probabilities(data)
     recorded = record.measurement.val_ce if record.measurement else float("nan")
     labels = found.validation_labels
     own = -float(found.validation[np.arange(len(labels)), labels].mean(dtype=np.float64))
     if not abs(own - recorded) <= ROUNDING * max(1.0, recorded):
         raise TrackingError(
             f"{PROBABILITIES_FILE} of run {run_id} gives a validation cross-entropy of {own:.6f}, "
-            f"but {recorded:.6f} was recorded: the file was changed; restore it, or delete the "
-            "run, and its configuration is trained again"
+            f"but {recorded:.6f} was recorded: the file was changed; restore it, or "
+            f"{TRAINED_AGAIN}"
         )
     return found

@@ -9,15 +9,50 @@ from __future__ import annotations
 
 import math
 import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+
+from pipeline.errors import TrackingError
+
+FAULTS = (
+    BadZipFile, zlib.error, ValueError, LookupError, EOFError, NotImplementedError, RuntimeError,
+    TypeError,
+)  # fmt: skip
+"""What reading a damaged file raises: RuntimeError where the archive claims to be encrypted,
+LookupError and TypeError where arrays are missing or further ones are there."""
 
 _MAGIC, _PREFIX = b"\x93NUMPY\x01\x00", 10
 """How an array of NumPy's first format begins, and where its header does, after its length."""
 _PARSING = threading.Lock()
+
+
+@contextmanager
+def readable(file: str, run_id: str | None, remedy: str) -> Iterator[None]:
+    """Turns what a damaged npz file raises into one line.
+
+    Args:
+        file: Its name.
+        run_id: Of the run that has it.
+        remedy: What to do beside restoring it; empty for nothing.
+
+    Raises:
+        TrackingError: It could not be read.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        beside = f", or {remedy}" if remedy else ""
+        raise TrackingError(
+            f"{file} of run {run_id} cannot be read, it is damaged ({reason}): restore the file"
+            f"{beside}"
+        ) from error
 
 
 def unpacked(data: bytes) -> dict[str, np.ndarray]:

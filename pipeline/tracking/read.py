@@ -31,6 +31,7 @@ from pipeline.tracking.codec import (
 from pipeline.tracking.data_notes import DATA_FILE
 from pipeline.tracking.deleted import deleted_study
 from pipeline.tracking.moved_store import local_path
+from pipeline.tracking.npz import readable
 from pipeline.tracking.parent_run import DEFINITION_FILE
 from pipeline.tracking.queries import children_of, parents_of
 from pipeline.training.own import registry
@@ -95,7 +96,8 @@ def read_trial(client: Client, number: int, run: Run) -> TrialRecord:
     if file := tags.get(RESULTS_TAG):
         packed = client.read_artifact(run.info.artifact_uri, file)
         if packed is not None:
-            validation, curves = unpack_results(packed)
+            with readable(file, run.info.run_id, _without(run)):
+                validation, curves = unpack_results(packed)
     else:
         curves = _logged_curves(client, run)
     failed = state == "FAIL"
@@ -111,6 +113,14 @@ def read_trial(client: Client, number: int, run: Run) -> TrialRecord:
         cause=tags.get("cause"),
         seconds=values.get("seconds", 0.0),
         mlflow_run_id=run.info.run_id,
+    )
+
+
+def _without(run: Run) -> str:
+    """Returns how to go on without a run whose file is damaged."""
+    return (
+        f"delete the run with `mlflow runs delete --run-id {run.info.run_id}`, and the study is "
+        "read without it"
     )
 
 

@@ -29,6 +29,7 @@ from pipeline.tracking.codec import (
 )
 from pipeline.tracking.delivery.message import points
 from pipeline.tracking.experiment_page import NOTE_TAG
+from pipeline.tracking.npz import readable
 from pipeline.tracking.parent_run import SELECTION_FILE
 from pipeline.tracking.queries import children_of, finalists_of, parents_of
 
@@ -168,7 +169,10 @@ def read_test_examples(client: Client, run_id: str) -> TestExamples | None:
     client = client.doing(f"read {TEST_EXAMPLES_FILE} of run {run_id}")
     address = client.get_run(run_id).info.artifact_uri
     data = client.read_artifact(address, TEST_EXAMPLES_FILE)
-    return None if data is None else unpack_test_examples(data)
+    if data is None:
+        return None
+    with readable(TEST_EXAMPLES_FILE, run_id, ""):
+        return unpack_test_examples(data)
 
 
 def log_report(client: Client, run_id: str, files: Mapping[str, str | bytes]) -> None:

@@ -25,6 +25,7 @@ from pipeline.tracking.client import Client
 from pipeline.tracking.codec import WEIGHTS_FILE, unpack_weights
 from pipeline.tracking.delivery import child_runs
 from pipeline.tracking.models import champion, registry
+from pipeline.tracking.npz import readable
 
 
 class Tracking(Client):
@@ -118,4 +119,5 @@ class Tracking(Client):
                 "trial was no longer as good as the best, or never kept; train its configuration "
                 "again"
             )
-        return unpack_weights(data)
+        with readable(WEIGHTS_FILE, run_id, "train its configuration again"):
+            return unpack_weights(data)

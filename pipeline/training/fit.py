@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from pipeline.records import Cohort, EpochReport, StepTiming
+from pipeline.records import Cohort, EpochReport, StepTiming, Trial
 from pipeline.training.backend import batches
 from pipeline.training.losses import SCORES
 from pipeline.training.network import StackedNetwork
@@ -44,9 +45,14 @@ class Progress:
     """One trial on its way: its curves, its best epoch and whether it still trains.
 
     A pruned trial's curves end; whether early stopping would have ended it is still followed.
+
+    Attributes:
+        patience: Epochs without a smaller ``val_ce`` after which it stops.
+        limit: Its last epoch, where it has one before its cohort's.
     """
 
     patience: int
+    limit: float = inf
     curves: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVES})
     best_ce: float = float("inf")
     best_epoch: int = 0
@@ -74,11 +80,18 @@ class Progress:
         if not np.isfinite([values["val_ce"], values["running_ce"]]).all():
             # Weights that are not finite never become finite again.
             self.diverged = self.stopped = True
+        self.stopped = self.stopped or self.seen >= self.limit
         if np.isfinite(values["val_ce"]) and values["val_ce"] < self.best_ce:
             self.best_ce, self.best_epoch = values["val_ce"], self.seen
             return True
         self.stopped = self.stopped or self.seen - self.best_epoch >= self.patience
         return False
+
+    @classmethod
+    def of(cls, trial: Trial, cohort: Cohort) -> Progress:
+        """Returns a trial before its first epoch."""
+        last = cohort.epochs_of(trial.config)
+        return cls(cohort.patience_of(trial.config), last if last < cohort.epochs else inf)
 
 
 class Supervision(keras.callbacks.Callback):
@@ -107,7 +120,7 @@ class Supervision(keras.callbacks.Callback):
         super().__init__()
         self.network, self.cohort, self.smaller = network, cohort, smaller
         self.emit, self.inbox = emit, inbox
-        self.progress = [Progress(cohort.patience) for _ in cohort.trials]
+        self.progress = [Progress.of(trial, cohort) for trial in cohort.trials]
         self.members = list(range(len(cohort.trials)))
         self.best = [ops.copy(variable.value) for variable in network.stacked]
         self.left: list[tuple[list[int], list[Any]]] = []

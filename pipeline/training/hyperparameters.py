@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from pipeline.records import TrialConfig, Value
 
+ACTIVATIONS = ("relu", "elu", "gelu", "leaky_relu", "selu", "silu", "tanh")
+"""Of Keras's, those that are 0 at 0: units that only pad a network have to stay there."""
+
 
 @dataclass(frozen=True)
 class Hyperparameter:
@@ -152,10 +155,21 @@ TRAINING = (
         meaning="inputs minus their mean, divided by their deviation, both of the training part",
     ),
     Hyperparameter(
+        "hidden_activation",
+        str,
+        "relu",
+        options=ACTIVATIONS,
+        off="relu",
+        of_family=True,
+        words="activation",
+        meaning="Keras's activation of the hidden layers",
+    ),
+    Hyperparameter(
         "first_activation",
         str,
         "relu",
         options=("relu", "linear"),
+        needs=("hidden_activation", ("relu",)),
         of_family=True,
         meaning="activation of the first hidden layer; all others are ReLU",
     ),
@@ -191,8 +205,34 @@ TRAINING = (
         most=65_536,
         meaning="examples per step",
     ),
+    Hyperparameter(
+        "epochs",
+        int,
+        None,
+        least=1,
+        most=100_000,
+        per_trial=True,
+        meaning="largest number of epochs of this trial; without it, and at most, the `epochs` "
+        "that the file begins with",
+    ),
+    Hyperparameter(
+        "patience",
+        int,
+        None,
+        least=1,
+        most=100_000,
+        per_trial=True,
+        meaning="epochs without a smaller `val_ce` after which this trial stops; without it, and "
+        "at most, the `patience` that the file begins with",
+    ),
 )
 """What else a network has, and how it is trained."""
+
+
+def activation_at(config: TrialConfig, index: int) -> str:
+    """Returns the activation of a config's hidden layer, counted from 0, by Keras's name."""
+    hidden = str(dict(config.more).get("hidden_activation", "relu"))
+    return config.first_activation if index == 0 and hidden == "relu" else hidden
 
 
 def _penalty_phrase(config: TrialConfig) -> str:

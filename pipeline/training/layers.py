@@ -22,7 +22,7 @@ class Weighted(keras.layers.Layer):
     Args:
         trials: Number of trials K.
         units: Units or filters per trial.
-        activation: ``relu`` or ``linear``.
+        activation: Keras's name of it.
         techniques: Which of ``l1``, ``l2`` and ``max_norm`` some trial uses on this kernel; the
             optimizer applies them (``training.optimizers``).
     """

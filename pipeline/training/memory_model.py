@@ -13,8 +13,10 @@ from math import prod
 from pipeline.records import TrialConfig
 from pipeline.training import models
 from pipeline.training.architecture import (
+    Conv,
     Dense,
     Flatten,
+    Layer,
     OutputTechnique,
     Shape,
     num_parameters,
@@ -26,6 +28,8 @@ from pipeline.training.techniques import acting, has_own_inputs, in_use
 FLOAT_BYTES = 4
 SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
 """Numbers that an optimizer keeps per weight (Keras's defaults: plain RMSprop, SGD)."""
+ACTIVATION_TENSORS = {"leaky_relu": 2, "silu": 2, "gelu": 5}
+"""Activation -> tensors like its output that its gradient keeps, where that is not one."""
 COPIES = 3
 """Of every weight: its gradient, the best one so far, one in passing. The weight itself and the
 optimizer's numbers exist twice, while an update writes the new ones."""
@@ -101,7 +105,7 @@ def memory_need(config: TrialConfig, data: DataShape) -> MemoryNeed:
     ]
     widest = max(values for _, values in own)
     own_inputs = has_own_inputs(config)
-    kept = sum(values * (2 if isinstance(layer, OutputTechnique) else 1) for layer, values in own)
+    kept = sum(values * _tensors_kept(layer) for layer, values in own)
     if own_inputs:  # a trial's noise and its noisy inputs
         kept += 2 * prod(data.input_shape)
         widest = max(widest, prod(data.input_shape))
@@ -115,6 +119,13 @@ def memory_need(config: TrialConfig, data: DataShape) -> MemoryNeed:
         scored=PASSING * widest * FLOAT_BYTES,
         scores=2 * SCORES * data.num_scored * FLOAT_BYTES,
     )
+
+
+def _tensors_kept(layer: Layer) -> int:
+    """Returns how many tensors like its output a layer keeps for the gradient."""
+    if isinstance(layer, Dense | Conv):
+        return ACTIVATION_TENSORS.get(layer.activation, 1)
+    return 2 if isinstance(layer, OutputTechnique) else 1
 
 
 def widest_activation(

@@ -3,7 +3,8 @@
 A family names in ``PADDED`` the hyperparameters of which a larger value gives a network that
 contains the smaller one: with further layers that keep their input's shape, or with more units. The
 program has the largest network. In a smaller trial its further layers pass their input on, and its
-further units stay exactly 0: so are their weights, and nothing has a gradient there.
+further units stay exactly 0: so are their weights, and nothing has a gradient there. That holds for
+activations that are 0 at 0, which all of ``hyperparameters.ACTIVATIONS`` are.
 """
 
 from __future__ import annotations

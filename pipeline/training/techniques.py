@@ -343,9 +343,7 @@ def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
 def further_hyperparameters() -> dict[str, Hyperparameter]:
     """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
     known = {entry.name for entry in fields(TrialConfig)}
-    ours = {entry.name for entry in (*NETWORK, *TRAINING)}
-    every = registry.declared() | of_techniques()
-    return {name: entry for name, entry in every.items() if name not in known | ours}
+    return {name: entry for name, entry in hyperparameters().items() if name not in known}
 
 
 declare_hyperparameters(
@@ -358,8 +356,9 @@ def structure(config: TrialConfig) -> tuple[Any, ...]:
 
     Numbers that trials have of their own, of techniques or learning rates, are not part of it.
     """
-    shared = [name for name, entry in hyperparameters().items() if not entry.per_trial]
-    return (config.family, *(getattr(config, name) for name in shared))
+    shared = [entry for entry in hyperparameters().values() if not entry.per_trial]
+    given = vars(config) | dict(config.more)  # getattr makes the table anew for each name
+    return (config.family, *(given.get(entry.name, entry.default) for entry in shared))
 
 
 def acting(form: type[Form], names: Iterable[str] | None = None) -> dict[str, Technique[Form]]:

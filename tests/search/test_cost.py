@@ -55,6 +55,16 @@ def test_time_is_shared_by_workers_and_grows_with_trials_and_epochs():
     assert timed().seconds([], 1) == 0.0
 
 
+def test_a_trial_takes_its_own_epochs_and_never_more_than_the_studys():
+    few, more = (replace(CONFIG, more=(("epochs", count),)) for count in (2, 9))
+    one = timed().seconds([CONFIG], 1)
+    assert timed().seconds([few], 1) == pytest.approx(one * 2 / 5)
+    assert timed().seconds([more], 1) == pytest.approx(one)
+    both = timed().seconds([few, CONFIG], 1, together=2)
+    assert both == pytest.approx(timed().seconds([CONFIG] * 2, 1, together=2) * 7 / 10)
+    assert timed().num_in_time([few] * 50, 2.0) > timed().num_in_time([few, CONFIG] * 25, 2.0)
+
+
 def test_a_larger_net_takes_longer_in_proportion_to_its_work():
     wide = replace(CONFIG, width=6400)
     estimate = timed()

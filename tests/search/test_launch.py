@@ -136,6 +136,18 @@ def test_options_override_the_space_and_become_part_of_the_definition(folder):
     assert "trials" not in prepared.definition["space"]
 
 
+def test_fewer_epochs_than_trials_have_of_their_own_are_refused(folder):
+    text = (folder / "small.yaml").read_text()
+    (folder / "small.yaml").write_text(text.replace("search:\n", "search:\n  epochs: [1, 4]\n"))
+    assert prepare(options(epochs=9)).space.epochs == 9
+    with pytest.raises(InputError) as caught:
+        prepare(options(epochs=3))
+    assert str(caught.value) == (
+        "--epochs 3: small.yaml gives trials up to 4 epochs of their own; give --epochs 4 or more, "
+        "or a search space with fewer"
+    )
+
+
 def test_how_a_study_is_run_is_no_part_of_its_definition(folder):
     one = prepare(options(executor="inline", workers=1, device="cpu", trials=3, references=False))
     assert one.definition == prepare(options(cohort_size=8, timeout_seconds=5.0)).definition

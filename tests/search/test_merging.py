@@ -38,6 +38,16 @@ def test_a_first_layer_on_words_is_not_made_wide_for_a_layer_more():
     assert numbers(WORDS.groups(widths, 256)) == [list(range(8)), list(range(8, 48))]
 
 
+def test_trials_with_few_epochs_of_their_own_do_not_pay_for_another_program():
+    sizes = [{"width": 256}] * 4 + [{"width": 16}] * 40
+    assert len(DIGITS.groups(made(*sizes), 256)) == 2
+    short = [values | {"epochs": 1} for values in sizes]
+    assert numbers(DIGITS.groups(made(*short), 256)) == [list(range(44))]
+    # The cohort ends with its last trial.
+    mixed = [*short[:-1], {"width": 16}]
+    assert len(DIGITS.groups(made(*mixed), 256)) == 2
+
+
 def test_what_cannot_be_padded_is_never_merged():
     trials = made(
         {"optimizer": "adam"},

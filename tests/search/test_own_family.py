@@ -106,3 +106,26 @@ def test_a_study_goes_on_with_the_same_file_only(folder):
     )
     with pytest.raises(StudyChangedError, match=r'own_model: function was "build", is "other"'):
         opened("1" * 64, "other")
+
+
+def test_a_study_notices_a_changed_module_and_one_of_an_older_version_goes_on(folder):
+    from pipeline.search.space import space
+
+    def opened(study, *modules):
+        own = {"file": "my_model.py", "function": "build", "sha256": "1" * 64}
+        own |= {"hyperparameters": {}} | ({"modules": dict(modules)} if modules else {})
+        notes = []
+        open_study(None, study, space.load("digits"), {"own_model": own}, 0, notes.append)
+        return notes
+
+    assert opened("new", ("my_blocks.py", "a")) == opened("new", ("my_blocks.py", "a")) == []
+    told = "study 'new': my_other.py was changed since the study began"
+    with pytest.raises(StudyChangedError, match=told):
+        opened("new", ("my_blocks.py", "a"), ("my_other.py", "b"))
+    with pytest.raises(StudyChangedError, match=r"study 'new': my_blocks.py was changed since"):
+        opened("new", ("my_blocks.py", "b"))
+    opened("old")
+    assert opened("old", ("my_blocks.py", "a")) == [
+        "study 'old' was begun with a version that did not remember what its file imports from its "
+        "folder: a change of my_blocks.py goes unnoticed"
+    ]

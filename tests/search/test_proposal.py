@@ -120,6 +120,10 @@ def test_the_command_writes_a_file_that_check_and_search_take(tmp_path, monkeypa
     assert again.exit_code == 2
     assert "my.yaml is there already: give another --output, or move it" in again.stderr
     shown = CliRunner().invoke(main, command)
+    assert shown.stderr == (
+        "Next: pipeline space init --dataset 'my data.csv' --group nest --ignore id --output "
+        "my_space.yaml\n"
+    )
     assert shown.stdout == (tmp_path / "my.yaml").read_text().replace("my.yaml", "FILE")
 
 

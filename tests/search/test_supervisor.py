@@ -326,6 +326,23 @@ def test_a_bad_trial_is_pruned_and_ends_at_the_decision_however_late_it_stops():
     assert prompt.view.snapshots[-1].counts == f"8/8 trials, {num_pruned} pruned"
 
 
+def test_a_trial_is_not_pruned_after_its_own_last_epoch_and_its_cohort_ends_with_the_last_trial():
+    epochs = ("search:\n", "search:\n  epochs: [11]\n")
+    for change, state, last in ((epochs, "C", 11), (("search:\n", "search:\n"), "P", 14)):
+        made = search(Script(hopeless=(7,)), small_space(NO_REFERENCES, LONG, change))
+        assert states(made.run())[7] == state
+        assert {cohort.epochs for cohort in made.opener.trainer.cohorts} == {last}
+    mixed = ("search:\n", "search:\n  epochs: {low: 2, high: 5}\n")
+    made = search(None, small_space(NO_REFERENCES, ONE_DEPTH, LONG, mixed), cohort_size=8)
+    record = made.run()
+    own = [trial.config.epochs for trial in record.trials]
+    assert len(set(own)) > 1
+    assert [trial.measurement.epochs for trial in record.trials] == own
+    assert [len(made.log.epochs[number]) for number in range(8)] == own
+    (cohort,) = made.opener.trainer.cohorts
+    assert cohort.epochs == max(own)
+
+
 def test_mlflow_has_a_trials_end_before_optuna_is_told():
     made = search()
     record = made.run()

@@ -6,7 +6,8 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import pytest
 
-from pipeline.tracking.npz import unpacked
+from pipeline.errors import TrackingError
+from pipeline.tracking.npz import readable, unpacked
 
 ARRAYS = {
     "floats": np.linspace(0.0, 1.0, 7),
@@ -51,6 +52,29 @@ def test_an_array_of_a_later_format_is_read():
 def test_what_would_have_to_be_unpickled_is_refused():
     with pytest.raises(ValueError, match="allow_pickle=False"):
         unpacked(packed(evil=np.array([{"a": 1}], dtype=object)))
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 25, endpoint=False))
+def test_whatever_damage_is_one_line_with_the_remedy(share):
+    """Cut anywhere, and one byte changed anywhere."""
+    whole = packed(np.savez_compressed, floats=ARRAYS["floats"])
+    end, flipped = int(share * len(whole)), bytearray(whole)
+    flipped[end] ^= 0x5A
+    for data in (whole[:end], bytes(flipped)):
+        try:
+            with readable("a.npz", "abc", "delete the run"):
+                found = unpacked(data)["floats"]
+        except TrackingError as error:
+            start, end_of_it = (
+                "a.npz of run abc cannot be read, it is damaged (",
+                ("): restore the file, or delete the run"),
+            )
+            assert str(error).startswith(start) and str(error).endswith(end_of_it)
+            assert "\n" not in str(error)
+        else:
+            # A byte that nothing reads, such as a time stamp; what is read has a checksum.
+            assert data != whole[:end]
+            np.testing.assert_array_equal(found, ARRAYS["floats"])
 
 
 def test_what_was_cut_short_is_refused():

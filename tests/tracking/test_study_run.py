@@ -2,6 +2,8 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 import numpy as np
@@ -168,6 +170,36 @@ def test_curves_of_a_trial_that_left_no_file_come_from_mlflows_history(tracking,
     run.close_stale()
     (trial,) = tracking.read_study("first").trials
     assert trial.curves == {"val_ce": (1 / 3, 0.25)}
+
+
+def damage(tracking, run_id, file):
+    """Cuts the end of a run's file off, as a full disk does."""
+    folder = Path(url2pathname(urlsplit(run_of(tracking, run_id).info.artifact_uri).path))
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[: len(content) // 2])
+
+
+def test_a_damaged_file_names_its_run_and_what_helps(tracking, open_study):
+    run = open_study()
+    for number in (0, 1):
+        run.trial_started(number, None, TrialConfig())
+        run.trial_finished(complete(number, weights=(np.ones(9),)), keep_weights=True)
+    run.study_finished()
+    damaged, other = (trial.mlflow_run_id for trial in tracking.read_study("first").trials)
+    damage(tracking, damaged, "validation.npz")
+    with pytest.raises(TrackingError) as caught:
+        tracking.read_study("first")
+    assert str(caught.value) == (
+        f"validation.npz of run {damaged} cannot be read, it is damaged (File is not a zip file): "
+        f"restore the file, or delete the run with `mlflow runs delete --run-id {damaged}`, and "
+        "the study is read without it"
+    )
+    client_of(tracking).delete_run(damaged)
+    assert [trial.mlflow_run_id for trial in tracking.read_study("first").trials] == [other]
+    damage(tracking, other, "weights.npz")
+    told = f"^weights.npz of run {other} cannot be read, it is damaged .*train its configuration"
+    with pytest.raises(TrackingError, match=told):
+        tracking.load_weights(other)
 
 
 def test_more_children_than_a_page_of_mlflows_table(tracking, open_study):

@@ -30,6 +30,7 @@ from training_samples import (
 from pipeline.training import export, fit
 from pipeline.training.cohort import CohortTrainer
 from pipeline.training.device_data import balanced_weights
+from pipeline.training.hyperparameters import ACTIVATIONS
 from pipeline.training.optimizers import keras_optimizer
 from pipeline.training.technique_forms import ExampleWeights, LossTerm
 from pipeline.training.techniques import TECHNIQUES, acting, in_use
@@ -84,6 +85,18 @@ CASES = [
     for structure in STRUCTURES
     for technique in NAMES
 ]
+
+
+OTHERS = tuple(name for name in ACTIVATIONS if name != "relu")
+STRUCTURES |= {
+    f"{family}-{activation}": (load, replace(base, hidden_activation=activation))
+    for family, load, base in (
+        ("mlp", digits, SMALL),
+        ("cnn", pictures, replace(SMALL_CNN, pooling=True, batch_norm=True, batch_size=20)),
+    )
+    for activation in OTHERS
+}
+QUICK_ACTIVATIONS = ("mlp-gelu", "cnn-tanh")
 
 
 def dense(dataset):
@@ -215,6 +228,24 @@ def test_a_trial_of_a_mixed_cohort_is_a_plain_keras_model(structure, technique):
 def test_a_trial_of_a_cohort_of_many_sizes_is_a_plain_keras_model(structure, technique):
     trial = trained(structure, sizes=SIZES)
     assert_is_plain_keras(structure, NAMES.index(technique), trial)
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        pytest.param(name, marks=[] if name in QUICK_ACTIVATIONS else pytest.mark.slow)
+        for name in (f"{family}-{activation}" for family in ("mlp", "cnn") for activation in OTHERS)
+    ],
+)
+def test_every_activation_is_keras_own_in_networks_of_many_sizes_too(structure):
+    sizes = SIZES if structure.startswith("mlp") else ((),)
+    trial = trained(structure, ("none", "all", "max_norm", "l2"), sizes=sizes)
+    config, outcome = trial[0].trials[0].config, trial[3][0]
+    layers = export.restore(config, STRUCTURES[structure][0](), outcome.weights).layers
+    used = [layer.activation.__name__ for layer in layers if hasattr(layer, "activation")]
+    assert set(used[:-1]) == {config.hidden_activation}
+    for k in range(4):
+        assert_is_plain_keras(structure, k, trial)
 
 
 @pytest.mark.parametrize("structure", ["mlp-adam", "cnn-pool-sgd"])

@@ -65,6 +65,30 @@ def test_a_stopped_trial_does_not_change_what_the_others_do(trainer_for, stopped
             assert longer.curves[name][:epochs] == ours.curves[name]
 
 
+def test_trials_of_a_cohort_have_their_own_epochs_and_patience(trainer_for, stopped_early):
+    own = [{"epochs": 3}, {"patience": 1}, {"epochs": 5, "patience": 9}, {}, {"epochs": EPOCHS}]
+    configs = [replace(config, more=tuple(m.items())) for config, m in zip(MIXED, own, strict=True)]
+    together = run(trainer_for(digits()), cohort_of(*configs, epochs=EPOCHS, patience=PATIENCE))
+    for config, ours, usual in zip(MIXED, together.outcomes, stopped_early.outcomes, strict=True):
+        limits = own[MIXED.index(config)]
+        # As a cohort whose settings these are, trained alone.
+        settings = {"epochs": EPOCHS, "patience": PATIENCE} | limits
+        settings["patience"] = min(settings["patience"], PATIENCE)  # the study's is the largest
+        (alone,) = run(
+            trainer_for(digits()), cohort_of(config, seeds=[ours.number + 1], **settings)
+        ).outcomes
+        assert ours.measurement.epochs == alone.measurement.epochs <= limits.get("epochs", EPOCHS)
+        assert ours.measurement.best_epoch == alone.measurement.best_epoch
+        assert ours.curves["val_ce"] == pytest.approx(alone.curves["val_ce"], rel=1e-4)
+        # Company has no part in it: the epochs that both trained are the same to the last bit.
+        shared = min(ours.measurement.epochs, usual.measurement.epochs)
+        assert ours.curves["val_ce"][:shared] == usual.curves["val_ce"][:shared]
+    last = {outcome.number: outcome.measurement.epochs for outcome in together.outcomes}
+    for report in together.reports:
+        assert set(report.curves) == {n for n, epochs in last.items() if epochs >= report.epoch}
+    assert together.outcomes[0].measurement.epochs == 3
+
+
 def test_pruning_stops_that_trial_only(trainer_for, stopped_early):
     cohort = cohort_of(*MIXED, epochs=EPOCHS, patience=PATIENCE)
     asked = []
@@ -153,6 +177,12 @@ def test_progress_ends_where_a_number_is_not_finite(bad):
     record_all(progress, (1.0,), bad)
     assert progress.done and progress.diverged
     assert progress.epochs == 2
+
+
+def test_progress_ends_at_its_limit_though_the_last_epoch_is_its_best():
+    progress = Progress(patience=9, limit=2)
+    assert record_all(progress, (1.0,), (0.8,)) == [True, True]
+    assert progress.done and (progress.best_epoch, progress.epochs) == (2, 2)
 
 
 def test_progress_without_a_finite_epoch_has_no_best():

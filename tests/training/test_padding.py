@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from training_samples import (
@@ -24,6 +25,7 @@ from pipeline.training.architecture import (
     OutputTechnique,
     num_parameters,
 )
+from pipeline.training.hyperparameters import ACTIVATIONS
 from pipeline.training.padding import Placement, differ, padded, program, skippable, stackable
 
 SIZES = (
@@ -41,7 +43,8 @@ WORDS = tuple(
 def test_what_is_padded_no_longer_tells_trials_apart():
     for name, value in {"depth": 3, "width": 99, "batch_norm": True, "dropout_rate": 0.5}.items():
         assert stackable(replace(SMALL, **{name: value})) == stackable(SMALL), name
-    for name, value in {"batch_size": 7, "optimizer": "sgd", "first_activation": "linear"}.items():
+    apart = {"batch_size": 7, "first_activation": "linear", "hidden_activation": "gelu"}
+    for name, value in apart.items():
         assert stackable(replace(SMALL, **{name: value})) != stackable(SMALL), name
     # A convolution more costs more than it saves.
     assert stackable(replace(SMALL_CNN, depth=1)) != stackable(SMALL_CNN)
@@ -101,8 +104,15 @@ def test_company_of_other_sizes_changes_no_bit_within_a_program(trainer_for):
     assert same_numbers(one, again)
 
 
-def test_units_and_layers_that_a_trial_lacks_stay_zero(trainer_for):
-    trainer, cohort = trainer_for(digits()), cohort_of(*SIZES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_leaves_zero_at_zero(activation):
+    assert float(keras.activations.get(activation)(keras.ops.zeros(()))) == 0.0
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_units_and_layers_that_a_trial_lacks_stay_zero(trainer_for, activation):
+    sizes = [replace(config, hidden_activation=activation) for config in SIZES]
+    trainer, cohort = trainer_for(digits()), cohort_of(*sizes)
     run(trainer, cohort)
     network = trainer.network(cohort)
     kernels = [np.moveaxis(np.asarray(w.kernel), w.trial_axis, 0) for w in network.weighted]

@@ -140,4 +140,5 @@ def _why_missing(uses: Uses, technique: str, having: Sequence[TrialRecord]) -> s
 
 def _other_differences(first: TrialConfig, second: TrialConfig) -> tuple[str, ...]:
     own = of_techniques()
-    return tuple(k for k, v in first.as_dict().items() if k not in own and v != getattr(second, k))
+    names = dict.fromkeys([*first.as_dict(), *second.as_dict()])
+    return tuple(n for n in names if n not in own and getattr(first, n) != getattr(second, n))

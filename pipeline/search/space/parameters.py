@@ -101,6 +101,18 @@ class Choice:
 Parameter = FloatRange | IntRange | Choice
 
 
+def largest_of(parameter: Parameter) -> float | None:
+    """Returns the largest number that a parameter can suggest; None where it suggests none."""
+    if not isinstance(parameter, Choice):
+        return parameter.high
+    numbers = [
+        value
+        for value in parameter.choices
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return max(numbers, default=None)
+
+
 class Range(BaseModel):
     """The keys of a range."""
 

@@ -28,7 +28,7 @@ from pipeline.search.space.hyperparameters import (
     is_active,
 )
 from pipeline.search.space.own_names import OWN, check_references
-from pipeline.search.space.parameters import Choice, Parameter, parameters_in
+from pipeline.search.space.parameters import Choice, Parameter, largest_of, parameters_in
 from pipeline.search.space.problems import hyperparameter_at, invalid, model_of
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.search.space.yaml_document import Document, KeyPath
@@ -39,6 +39,8 @@ NEEDS_FAMILY = (
     "the space is for a model of your own; give --family FILE.py:FUNCTION, the file and the "
     "function that makes it"
 )
+LIMITS = {"epochs", "patience"}
+"""Of a study, and of trials that have their own."""
 _NAME = re.compile(r"[\w.+-]{1,64}")
 
 
@@ -110,7 +112,8 @@ def check_file(document: Document, families: Collection[str]) -> Checked:
     parameters = parameters_in(document)
     _check_both(document)
     _check_conditions(document, fixed, parameters)
-    references = _references(document, fixed)
+    references = _references(document, fixed, _limits(document, file, parameters))
+    _check_limits(document, file, parameters)
     check_references(document)
     document.raise_problems()
     assert file is not None  # a file without a model has problems, raised above
@@ -178,9 +181,43 @@ def _check_conditions(
             document.problem(given[key], f"{needed}; expected {name} beside it, {entry.expected}")
 
 
-def _references(document: Document, fixed: Mapping[str, Value]) -> dict[str, TrialConfig]:
+def _limits(
+    document: Document, file: File | None, parameters: Mapping[str, Parameter]
+) -> dict[str, Value]:
+    """Returns what references have of the limits that are searched: the study's, the largest."""
+    return {name: getattr(file, name) for name in LIMITS if file is not None and name in parameters}
+
+
+def _check_limits(
+    document: Document, file: File | None, parameters: Mapping[str, Parameter]
+) -> None:
+    """Notes limits of trials that are above the study's: they would be cut without a word."""
+    if file is None:
+        return
+    references = (("references", name) for name in document.section(("references",)))
+    sections: list[KeyPath] = [("fixed",), ("reference_defaults",), *references]
+    given: dict[KeyPath, Any] = {
+        (*where, name): value
+        for where in sections
+        for name, value in document.section(where).items()
+    }
+    given |= {("search", name): largest_of(entry) for name, entry in parameters.items()}
+    for place, value in given.items():
+        name = str(place[-1])
+        if name in LIMITS and isinstance(value, int) and value > getattr(file, name):
+            largest = getattr(file, name)
+            message = (
+                f"{value} is above `{name}: {largest}` at the top of the file, the largest of all "
+                f"trials; expected at most {largest}, or `{name}: {value}` there"
+            )
+            document.problem(place, message)
+
+
+def _references(
+    document: Document, fixed: Mapping[str, Value], limits: Mapping[str, Value]
+) -> dict[str, TrialConfig]:
     """Returns the configs of the valid references."""
-    shared = {**defaults(), **fixed, **_constants(document, ("reference_defaults",))}
+    shared = {**defaults(), **limits, **fixed, **_constants(document, ("reference_defaults",))}
     found: dict[str, TrialConfig] = {}
     for name in document.section(("references",)):
         where = ("references", name)

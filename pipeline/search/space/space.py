@@ -29,11 +29,18 @@ from pipeline.search.space.hyperparameters import (
     taken_by,
 )
 from pipeline.search.space.own_names import name_family
-from pipeline.search.space.parameters import Choice, FloatRange, IntRange, Parameter, Suggester
+from pipeline.search.space.parameters import (
+    Choice,
+    FloatRange,
+    IntRange,
+    Parameter,
+    Suggester,
+    largest_of,
+)
 from pipeline.search.space.strategies import DEFAULTS, PRUNERS, SAMPLERS
 from pipeline.training import models
 from pipeline.training.own.registry import OwnFamily
-from pipeline.training.techniques import further_hyperparameters
+from pipeline.training.techniques import further_hyperparameters, hyperparameters
 
 __all__ = [
     "Choice",
@@ -166,9 +173,16 @@ class SearchSpace:
         for name, value in self.constants.items():
             if name in self.fixed:
                 rows.append(GridRow(name, "fixed", formatted(value), condition(name)))
-            elif self._values_that_count({name: value}) and not condition(name):
+            elif self._values_that_count({name: value}) and self._always_active(name):
                 rows.append(GridRow(name, "default", formatted(value), ""))
         return sorted(rows, key=lambda row: ("searched", "fixed", "default").index(row.role))
+
+    def largest(self, name: str) -> int:
+        """Returns the largest ``epochs`` or ``patience`` that trials have of their own; else 0."""
+        values = [self.fixed.get(name), *(values_of(one.config)[name] for one in self.references)]
+        if name in self.parameters:
+            values.append(largest_of(self.parameters[name]))
+        return max((int(value) for value in values if value is not None), default=0)
 
     def definition(self) -> dict[str, Any]:
         """Returns what makes a study's trials comparable, as JSON values.
@@ -186,6 +200,17 @@ class SearchSpace:
             **self.strategy(),
         }
 
+    def as_json(self) -> dict[str, Any]:
+        """Returns what it says as JSON values; the keys are in docs/command-json.md."""
+        return {
+            "search_space": str(self.path),
+            "family": self.family,
+            **{key: getattr(self, key) for key in ("trials", "epochs", "patience")},
+            **{key: getattr(self, key) for key in ("sampler", "pruner")},
+            "references": [entry.name for entry in self.references],
+            "hyperparameters": [asdict(row) for row in self.grid()],
+        }
+
     def strategy(self) -> dict[str, str]:
         """Returns sampler and pruner where they are not the default: older studies name none."""
         given = {"sampler": self.sampler, "pruner": self.pruner}
@@ -195,6 +220,19 @@ class SearchSpace:
     def text(self) -> str:
         """The resolved search space: YAML that loads to the same space, defaults written out."""
         return as_yaml(self.definition(), self.trials, self.path)
+
+    def _always_active(self, name: str) -> bool:
+        constants = self.constants
+        needs = hyperparameters()[name].needs
+        return needs is None or (needs[0] in constants and is_active(name, constants))
+
+    def _may_be_active(self, name: str, values: Mapping[str, Value]) -> bool:
+        """Whether a hyperparameter counts beside these values, or with some that are searched."""
+        needs, known = hyperparameters()[name].needs, {**self.constants, **values}
+        if needs is None or needs[0] in known:
+            return is_active(name, known)
+        searched = self.parameters[needs[0]]
+        return any(searched.contains(value) for value in needs[1])
 
     def _applies(self, name: str) -> bool:
         return name in taken_by(self.family)
@@ -212,6 +250,7 @@ class SearchSpace:
             name: value
             for name, value in values.items()
             if self._applies(name)
+            and self._may_be_active(name, values)
             and not (condition(name) and value is None)
             and not (name in further and value == further[name].default)
         }

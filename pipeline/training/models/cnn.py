@@ -8,9 +8,13 @@ follows each convolution; ``pooling`` puts 2x2 max-pooling between convolutions.
 from pipeline.errors import InputError
 from pipeline.records import TrialConfig
 from pipeline.training.architecture import Conv, Dense, Flatten, Layer, MaxPool
+from pipeline.training.hyperparameters import activation_at
 from pipeline.training.techniques import regularized_layers
 
-HYPERPARAMETERS = ("depth", "width", "dense_width", "pooling", "placement", "first_activation")
+HYPERPARAMETERS = (
+    "depth", "width", "dense_width", "pooling", "placement", "hidden_activation",
+    "first_activation",
+)  # fmt: skip
 
 
 def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
@@ -27,11 +31,11 @@ def layers(config: TrialConfig, input_shape: tuple[int, ...]) -> tuple[Layer, ..
     everywhere = config.placement == "all"
     stack: list[Layer] = []
     for index in range(config.depth):
-        activation = config.first_activation if index == 0 else "relu"
-        conv = Conv(config.width, activation, regularized=everywhere)
+        conv = Conv(config.width, activation_at(config, index), regularized=everywhere)
         stack += regularized_layers(conv, config, normalized=config.batch_norm)
         if config.pooling and index < config.depth - 1:
             stack.append(MaxPool())
     stack.append(Flatten())
-    stack += regularized_layers(Dense(config.dense_width), config, normalized=False)
+    dense = Dense(config.dense_width, activation_at(config, config.depth))
+    stack += regularized_layers(dense, config, normalized=False)
     return tuple(stack)

@@ -24,10 +24,8 @@ class OwnConfig(Mapping[str, Any]):
     """
 
     def __init__(self, config: TrialConfig) -> None:
-        # One that is null is not in the dictionary of a config.
-        values = config.as_dict()
         names = sorted(models.hyperparameters_of(config.family))
-        self._values: dict[str, Value] = {name: values.get(name) for name in names}
+        self._values: dict[str, Value] = {name: getattr(config, name) for name in names}
         self.read_names: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:

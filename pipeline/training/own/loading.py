@@ -6,6 +6,7 @@ one that was hashed: a file that is edited while a study is trained stops the st
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pipeline.training.own.registry import OwnFamily
 
 Build = Callable[..., Any]
 
-_OPENED: dict[tuple[str, str, str], Build] = {}
+_OPENED: dict[tuple[Any, ...], Build] = {}
 
 
 def function_of(name: str) -> Build:
@@ -42,7 +43,7 @@ def open_family(family: OwnFamily) -> Build:
     Raises:
         InputError: The file was changed, cannot be run, or has no such function.
     """
-    key = (family.path, family.function, family.sha256)
+    key = (family.path, family.function, family.sha256, family.modules)
     if key not in _OPENED:
         _OPENED[key] = _open(family)
     return _OPENED[key]
@@ -50,9 +51,12 @@ def open_family(family: OwnFamily) -> Build:
 
 def _open(family: OwnFamily) -> Build:
     path = Path(family.path)
-    content = registry.read(path)
-    if registry.sha256_of(content) != family.sha256:
-        raise InputError(f"--family {family.option}: {registry.changed(family.file)}")
+    contents = family.contents()
+    for name, known in {family.file: family.sha256, **dict(family.modules)}.items():
+        if registry.sha256_of(contents[name]) != known:
+            raise InputError(f"--family {family.option}: {registry.changed(name)}")
+    content = contents[family.file]
+    forget_modules(family)
     module = ModuleType(f"own_model_{family.sha256[:12]}")
     module.__file__ = family.path
     # Classes and dataclasses of the file look their module up here.
@@ -74,6 +78,15 @@ def _open(family: OwnFamily) -> Build:
         )
     build: Build = function
     return build
+
+
+def forget_modules(family: OwnFamily) -> None:
+    """Has Python import the family's modules anew: they may be of an earlier version."""
+    files = {str(Path(family.path).parent / name) for name, _ in family.modules}
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) in files:
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _is_function_of(value: Any, module: ModuleType) -> bool:

@@ -16,9 +16,13 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.training.architecture import Opaque
 from pipeline.training.hyperparameters import Hyperparameter
+from pipeline.training.own.imports import local_modules
 
 KEY = "own_model"
 """Key of a study's definition that says which file its models came from."""
+MODULES = "modules"
+"""Key in it of the modules that the file imports from its folder; studies of older versions, and of
+files that import none, lack it."""
 KINDS: dict[str, type[Any]] = {"bool": bool, "int": int, "float": float, "str": str}
 EXPECTED = {
     "bool": "true or false",
@@ -51,6 +55,8 @@ class OwnFamily:
         path: Where the file is; empty where only a study tells of it, and its code is not run.
         kinds: Hyperparameters that a search space gives to the function, with their kinds.
         size: How large its models are.
+        modules: Paths, below the file's folder, of the modules that it imports from there, each
+            with the hash of its bytes.
     """
 
     file: str
@@ -59,6 +65,7 @@ class OwnFamily:
     path: str = ""
     kinds: tuple[tuple[str, str], ...] = ()
     size: Opaque = UNKNOWN
+    modules: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,12 +79,24 @@ class OwnFamily:
 
     def as_definition(self) -> dict[str, Any]:
         """Returns what a study remembers of it, as JSON values."""
+        # Only where there are some, so that studies of other files keep the definition they have.
+        modules = {MODULES: dict(self.modules)} if self.modules else {}
         return {
             "file": self.file,
             "function": self.function,
             "sha256": self.sha256,
             "hyperparameters": dict(self.kinds),
+            **modules,
         }
+
+    def contents(self) -> dict[str, bytes]:
+        """Returns the bytes of its file and of its modules, by their paths below its folder.
+
+        Raises:
+            InputError: One cannot be read.
+        """
+        folder = Path(self.path).parent
+        return {name: read(folder / name) for name in (self.file, *dict(self.modules))}
 
 
 def family_of(option: str) -> OwnFamily:
@@ -93,7 +112,10 @@ def family_of(option: str) -> OwnFamily:
             "this package, such as mlp, is named in the search space"
         )
     where = Path(path).absolute()
-    return OwnFamily(where.name, function, sha256_of(read(where)), str(where))
+    content = read(where)
+    modules = {name: sha256_of(text) for name, text in local_modules(where, content, read).items()}
+    found = OwnFamily(where.name, function, sha256_of(content), str(where))
+    return replace(found, modules=tuple(modules.items()))
 
 
 def read(path: Path) -> bytes:
@@ -124,7 +146,8 @@ def of_definition(definition: Mapping[str, Any]) -> OwnFamily | None:
     if not entry:
         return None
     kinds = {name: kind for name, kind in entry["hyperparameters"].items() if kind in KINDS}
-    return OwnFamily(entry["file"], entry["function"], entry["sha256"], "", tuple(kinds.items()))
+    found = OwnFamily(entry["file"], entry["function"], entry["sha256"], "", tuple(kinds.items()))
+    return replace(found, modules=tuple(dict(entry.get(MODULES, {})).items()))
 
 
 _FAMILIES: dict[str, OwnFamily] = {}
@@ -141,7 +164,7 @@ def register_from(definition: Mapping[str, Any]) -> None:
     if family is None:
         return
     known = _FAMILIES.get(family.name)
-    if known is not None and known.sha256 == family.sha256:
+    if known is not None and not changed_file(family, known):
         # This very file was named in this process.
         family = replace(known, kinds=family.kinds)
     register(family)
@@ -207,8 +230,8 @@ def checked_for(definition: Mapping[str, Any], option: str | None, what: str) ->
     given = family_of(option)
     if given.name != recorded.name:
         raise InputError(f"--family {option}: the study trained {recorded.name}; give that one")
-    if given.sha256 != recorded.sha256:
-        raise InputError(f"--family {option}: {changed(recorded.file)}")
+    if file := changed_file(recorded, given):
+        raise InputError(f"--family {option}: {changed(file)}")
     found = replace(given, kinds=recorded.kinds)
     register(found)
     return found
@@ -222,12 +245,32 @@ def code_missing(what: str, file: str, function: str) -> InputError:
     )
 
 
-def was_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two definitions have the same function of a file that was changed in between."""
+def changed_file(before: OwnFamily, after: OwnFamily) -> str:
+    """Returns the first of a family's files that was changed; empty where none was.
+
+    A family that an older version recorded has no modules: those of the file are not compared.
+    """
+    if before.sha256 != after.sha256:
+        return after.file
+    old, new = dict(before.modules), dict(after.modules)
+    names = sorted(old.keys() | new.keys()) if old else ()
+    return next((name for name in names if old.get(name) != new.get(name)), "")
+
+
+def changed_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Returns the file that was changed between definitions of one function; empty for none."""
     before, after = of_definition(old), of_definition(new)
     if before is None or after is None or before.name != after.name:
-        return False
-    return before.sha256 != after.sha256
+        return ""
+    return changed_file(before, after)
+
+
+def without_modules(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a definition as a version made it that did not record the file's modules."""
+    entry = dict(new[KEY])
+    if MODULES not in old.get(KEY, {}):
+        entry.pop(MODULES, None)
+    return {**new, KEY: entry}
 
 
 def changed(file: str) -> str:

@@ -34,7 +34,9 @@ def problems(text: str) -> list[str]:
 
 def test_the_table_covers_exactly_the_fields_of_a_trial_config():
     own = [entry.name for entry in fields(TrialConfig) if entry.name not in ("family", "more")]
-    assert [*HYPERPARAMETERS] == [*own, *further_hyperparameters()]
+    further = further_hyperparameters()
+    assert [name for name in HYPERPARAMETERS if name not in further] == own
+    assert {*HYPERPARAMETERS} == {*own, *further}
 
 
 @pytest.mark.parametrize("name", HYPERPARAMETERS)
@@ -119,6 +121,8 @@ def test_faults_of_the_file(change, message):
          "list of choices, one of none, l1, l2, l1_l2"),
         ("optimizer: [adam, adm]", "optimizer[1]: 'adm' is not valid; expected one of adam, rmspro"
          "p, sgd (did you mean 'adam'?)"),
+        ("hidden_activation: [relu, sigmoid]", "hidden_activation[1]: 'sigmoid' is not valid; expec"
+         "ted one of relu, elu, gelu, leaky_relu, selu, silu, tanh"),
         ("first_activation: [relu, tanh]", "first_activation[1]: 'tanh' is not valid"),
         ("pooling: [true, false]", "pooling: the family mlp has no pooling; expected one of depth"),
         ("placement: [dense, all]", "placement: the family mlp has no placement"),
@@ -133,6 +137,20 @@ def test_faults_of_what_varies(entry, message):
     rows = problems(f"{HEAD}search:\n  {entry}\n")
     assert all(row.startswith("my.yaml:6: search.") for row in rows)
     assert any(part in row for row in rows for part in message.split("|")), rows
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("search:\n  epochs: {low: 1, high: 3}\n", "6: search.epochs: 3 is above `epochs: 2` at the"
+         " top of the file, the largest of all trials; expected at most 2, or `epochs: 3` there"),
+        ("search:\n  patience: [1, 2]\n", "6: search.patience: 2 is above `patience: 1` at the to"),
+        ("fixed: {patience: 5}\n" + SEARCH, "5: fixed.patience: 5 is above `patience: 1`"),
+        (SEARCH + "references:\n  long: {epochs: 9}\n", "8: references.long.epochs: 9 is above `e"),
+    ],
+)  # fmt: skip
+def test_a_trial_has_no_more_epochs_than_the_study(change, told):
+    assert any(f"my.yaml:{told}" in row for row in problems(HEAD + change))
 
 
 def test_a_range_of_a_lambda_is_logarithmic():
@@ -159,6 +177,8 @@ def test_a_range_of_a_lambda_is_logarithmic():
         ("lerning_rate: 1", "fixed.lerning_rate: unknown hyperparameter; expected one of"),
         ("family: cnn", "fixed.family: unknown hyperparameter"),
         ("regularizer: l1", "fixed.regularizer: l1 needs lambda_l1, which is neither fixed nor"),
+        ("first_activation: linear\n  hidden_activation: gelu", "fixed.first_activation: nothing "
+         "activates it; expected that hidden_activation is relu, fixed or searched"),
         ("input_noise: 0.1\n  standardize: false", "fixed.input_noise: nothing activates it; expect"
          "ed that standardize is true, fixed or searched"),
         ("weight_decay: -1", "weight_decay: -1 is not valid; expected a finite number of at least"),

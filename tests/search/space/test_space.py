@@ -201,6 +201,41 @@ def test_the_grid_names_what_varies_then_what_is_fixed_then_defaults():
     )
 
 
+def test_an_activation_is_searched_and_a_space_without_one_is_what_it_was():
+    assert "hidden_activation" not in json.dumps(parsed().definition())
+    choices = "  hidden_activation: [relu, gelu]\n"
+    found = parsed(TEXT.replace("search:\n", f"search:\n{choices}") + "  tanh: {depth: 1}\n")
+    assert found.definition()["search"]["hidden_activation"] == {"choices": ["relu", "gelu"]}
+    assert found.parameters_of(TrialConfig(width=32, learning_rate=1e-2, depth=3)) is not None
+    baseline = found.references[0]
+    assert baseline.in_space and baseline.config.hidden_activation == "relu"
+    fixed = parsed(TEXT.replace("fixed:\n", "fixed:\n  hidden_activation: selu\n"))
+    assert fixed.definition()["fixed"]["hidden_activation"] == "selu"
+    assert {reference.config.hidden_activation for reference in fixed.references} == {"selu"}
+    rows = {row.name: row for row in fixed.grid()}
+    assert "first_activation" not in rows  # it would not count
+    assert rows["hidden_activation"].role == "fixed"
+    again = space.parse(fixed.text.encode(), Path("folder/mine.yaml"), families=("mlp",))
+    assert again.definition() == fixed.definition()
+
+
+def test_epochs_and_patience_of_trials_are_searched_below_the_studys():
+    searched = "  epochs: {low: 1, high: 3}\n  patience: [1, 2]\n"
+    found = parsed(TEXT.replace("search:\n", f"search:\n{searched}"))
+    assert found.definition()["search"]["patience"] == {"choices": [1, 2]}
+    baseline = found.references[0]
+    assert (baseline.config.epochs, baseline.config.patience) == (3, 2)  # the study's
+    assert baseline.in_space
+    again = space.parse(found.text.encode(), Path("folder/mine.yaml"), families=("mlp",))
+    assert again.definition() == found.definition()
+    assert (found.largest("epochs"), found.largest("patience")) == (3, 2)
+    plain = parsed()
+    assert plain.largest("epochs") == 0
+    assert plain.references[0].config.epochs is None
+    assert not {"epochs", "patience"} & {row.name for row in plain.grid()}
+    assert "epochs" not in plain.definition()["fixed"] | plain.definition()["references"]["l2"]
+
+
 def test_the_definition_survives_json_and_the_resolved_text_gives_the_same_space():
     found = parsed()
     assert json.loads(json.dumps(found.definition(), allow_nan=False)) == found.definition()
