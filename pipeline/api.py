@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import notebook
-from pipeline.arguments import choice_of, count_of, data_dir_of, search_options, seconds_of
+from pipeline.arguments import (
+    choice_of,
+    count_of,
+    data_dir_of,
+    search_options,
+    seconds_of,
+    workers_of,
+)
 from pipeline.formatting import decimal as four_decimals
 from pipeline.records import StudyRecord, TestResult, TrialRecord
 from pipeline.report.options import ReportOptions
@@ -181,7 +188,7 @@ def search(
     sampler: str | None = None,
     pruner: str | None = None,
     executor: str = "processes",
-    workers: int = 1,
+    workers: int | str = 1,
     cohort_size: int | None = None,
     device: str = "auto",
     precision: str = "float32",
@@ -222,7 +229,8 @@ def search(
         sampler: ``tpe``, ``random``, ``grid`` or ``qmc``; None for the space's.
         pruner: ``percentile`` or ``none``; None for the space's.
         executor: Where trials run: ``processes``, or ``inline`` for this process.
-        workers: Cohorts at once.
+        workers: Cohorts at once; ``"auto"`` for one per GPU of this machine, without any what its
+            cores, its memory and the study keep busy.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
@@ -256,6 +264,7 @@ def report(
     finalists: int | None = None,
     deliver: str | None = None,
     trial_timeout: str | float | None = None,
+    workers: int | str = 1,
     data_dir: str | Path | None = None,
     family: str | None = None,
     read_test_again: bool = False,
@@ -274,6 +283,7 @@ def report(
         deliver: ``ensemble``, the mean of the winner's seeds in one model, or ``single``, its best
             seed; None for ``ensemble``, or as locked.
         trial_timeout: Longest wall time of a finalist's training: seconds, or ``"10m"``.
+        workers: Cohorts of finalists at once, or ``"auto"``, as in :func:`search`.
         data_dir: Folder with official dataset files; None for ``PIPELINE_DATA_DIR``.
         family: The Keras model of your own that the study trained, ``"my_model.py:build"``; its
             first report runs the file.
@@ -303,6 +313,7 @@ def report(
         family=family,
         read_test_again=read_test_again,
         promote=promote,
+        **workers_of(workers),
     )
     with _view(progress) as view:
         return ReportResult(make_report(asked, view.note, view.warn))

@@ -14,11 +14,13 @@ from typing import Any
 from pipeline.datasets.given import path_of
 from pipeline.errors import InputError, closest
 from pipeline.option_values import (
+    AUTO_WORKERS,
     COLORS,
     DECIMAL_MARKS,
     DEVICES,
     LARGEST_SEED,
     PRECISIONS,
+    asked_workers,
     parse_duration,
     parse_size,
 )
@@ -28,7 +30,7 @@ from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES
 
 COUNTS = (
-    "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size",
+    "trials", "max_failures", "epochs", "train_examples", "cohort_size",
 )  # fmt: skip
 CHOICES = {
     "device": DEVICES,
@@ -57,7 +59,9 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
     data |= {name: tuple(given[name]) for name in LISTS}
     data["image_size"] = _size(given["image_size"])
     space = given["search_space"]
-    converted = {"dataset", "timeout", "trial_timeout", "data_dir", "search_space", "progress"}
+    converted = {
+        "dataset", "timeout", "trial_timeout", "data_dir", "search_space", "progress", "workers",
+    }  # fmt: skip
     plain = {
         name: value
         for name, value in given.items()
@@ -70,6 +74,7 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
         trial_timeout_seconds=seconds_of("trial_timeout", given["trial_timeout"]),
         data_dir=data_dir_of(given["data_dir"]),
         data=DataOptions(**data),
+        **workers_of(given["workers"]),
         **plain,
     )
 
@@ -108,6 +113,20 @@ def count_of(name: str, value: int | None, least: int = 1) -> int | None:
     if value is not None and _whole(name, value) < least:
         raise InputError(f"{name}={value}: expected at least {least}")
     return value
+
+
+def workers_of(value: int | str | None) -> dict[str, Any]:
+    """Returns the fields of options that a number of workers means, or ``auto``; None is 1.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if isinstance(value, str) and value != AUTO_WORKERS:
+        near = closest(value, [AUTO_WORKERS])
+        raise InputError(f"workers={value!r}: expected a whole number or '{AUTO_WORKERS}'{near}")
+    if not isinstance(value, str):
+        count_of("workers", value)
+    return asked_workers(1 if value is None else value)
 
 
 def _whole(name: str, value: Any) -> int:

@@ -24,7 +24,16 @@ from pipeline.cli_completion import (
     complete_space,
     complete_study,
 )
-from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
+from pipeline.cli_types import (
+    Address,
+    Auto,
+    Duration,
+    ImageSize,
+    Names,
+    Separator,
+    StudyName,
+    WorkerCount,
+)
 from pipeline.option_values import COLORS, DECIMAL_MARKS, DEVICES, LARGEST_SEED, PRECISIONS
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES, Constant
@@ -68,6 +77,12 @@ def _choice(name: str, choices: Sequence[str], text: str, *names: str) -> Decora
 def device_option(text: str) -> Decorator:
     """Returns ``--device`` with this help."""
     return _choice("--device", DEVICES, text)
+
+
+def _workers_option(text: str) -> Decorator:
+    return click.option(
+        "--workers", type=WorkerCount(), default=1, show_default=True, metavar="N|auto", help=text
+    )
 
 
 def storage_option(text: str) -> Decorator:
@@ -236,7 +251,10 @@ SEARCH: tuple[Decorator, ...] = (
         help="Where trials run: inline (this process) or processes.",
         shell_complete=complete_executor,
     ),
-    _optional("--workers", COUNT, "N", "Cohorts at once. Default: 1."),
+    _workers_option(
+        "Cohorts at once; auto: one per GPU of this machine, without any what its cores, its "
+        "memory and the study keep busy."
+    ),
     _optional(
         "--cohort-size",
         COUNT,
@@ -331,6 +349,7 @@ REPORT: tuple[Decorator, ...] = (
         "10m",
         "End a finalist's training that takes longer, as in a search. Default: no limit.",
     ),
+    _workers_option("Cohorts of finalists at once, as in a search; auto as there."),
     click.option(
         "--read-test-again",
         is_flag=True,

@@ -24,6 +24,7 @@ from pipeline.cli_options import (
     format_option,
     with_options,
 )
+from pipeline.option_values import asked_workers
 from pipeline.redaction import redacted
 from pipeline.selection.records import FINALISTS, SEEDS
 
@@ -96,6 +97,7 @@ def report(
 
     level = _level(ctx, quiet, verbose)
     constants = _constants(options)
+    options |= asked_workers(options["workers"])
     asked = ReportOptions(constants=constants, **options)
     _report(asked, level, format_, output, max_gap, min_accuracy)
 
@@ -146,6 +148,8 @@ def run(
         data_dir=chosen.data_dir,
         family=chosen.family,
         promote=promote,
+        workers=chosen.workers,
+        auto_workers=chosen.auto_workers,
     )
     check_options(asked)
     if dry_run:
@@ -173,6 +177,7 @@ def _prepared(options: dict[str, Any]) -> tuple[SearchOptions, Prepared]:
     backend_chosen()
     options["timeout_seconds"] = options.pop("timeout")
     options["trial_timeout_seconds"] = options.pop("trial_timeout")
+    options |= asked_workers(options["workers"])
     data = data_options(options)
     given = {name: value for name, value in options.items() if value is not None}
     chosen = SearchOptions(**given, data=data)

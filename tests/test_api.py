@@ -52,6 +52,8 @@ def test_defaults_are_those_of_the_command(folder):
         for name, argument in inspect.signature(api.search).parameters.items()
     }
     assert api.search_options(given) == SearchOptions()
+    assert api.search_options(given | {"workers": "auto"}) == SearchOptions(auto_workers=True)
+    assert api.search_options(given | {"workers": 3}) == SearchOptions(workers=3)
 
 
 def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):
@@ -93,6 +95,9 @@ def test_a_light_import():
         ),
         ({"executor": "ray2"}, "ray2"),
         ({"trials": 0}, "trials=0: expected at least 1"),
+        ({"workers": 0}, "workers=0: expected at least 1"),
+        ({"workers": "aut"}, "workers='aut': expected a whole number or 'auto' (did you mean 'au"),
+        ({"workers": True}, "workers=True: expected a whole number"),
         ({"epochs": 2.5}, "epochs=2.5: expected a whole number"),
         ({"device": "tpu"}, "device='tpu': expected one of auto, cpu, gpu"),
         ({"sampler": "cma"}, "sampler='cma': expected one of tpe, random, grid, qmc"),
@@ -111,6 +116,7 @@ def test_a_wrong_argument_is_refused_in_one_line(folder, wrong, told):
     [
         ({"seeds": 0}, "seeds=0: expected at least 1"),
         ({"finalists": 1}, "finalists=1: expected at least 2"),
+        ({"workers": "2"}, "workers='2': expected a whole number or 'auto'"),
         ({"rule": "smallest_gap"}, "smallest_gap"),
         ({"kappa": 2.0}, "kappa"),
         ({"trial_timeout": "x"}, "trial_timeout: 'x' is no duration"),
