@@ -224,7 +224,7 @@ def search(
         train_examples: Training examples used.
         seed: Seed of split, sampler, initial weights and dropout.
         study: Name; None for the dataset's.
-        storage: Optuna's storage; None for ``studies.journal``.
+        storage: Optuna's storage; None for ``PIPELINE_STORAGE``, else ``studies.journal``.
         references: Whether the space's reference configurations are trained, too.
         sampler: ``tpe``, ``random``, ``grid`` or ``qmc``; None for the space's.
         pruner: ``percentile`` or ``none``; None for the space's.

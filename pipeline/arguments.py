@@ -20,6 +20,7 @@ from pipeline.option_values import (
     DEVICES,
     LARGEST_SEED,
     PRECISIONS,
+    STORAGE_VARIABLE,
     asked_workers,
     parse_duration,
     parse_size,
@@ -61,6 +62,7 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
     space = given["search_space"]
     converted = {
         "dataset", "timeout", "trial_timeout", "data_dir", "search_space", "progress", "workers",
+        "storage",
     }  # fmt: skip
     plain = {
         name: value
@@ -75,6 +77,7 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
         data_dir=data_dir_of(given["data_dir"]),
         data=DataOptions(**data),
         **workers_of(given["workers"]),
+        storage=given["storage"] or os.environ.get(STORAGE_VARIABLE) or None,
         **plain,
     )
 

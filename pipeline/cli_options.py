@@ -6,6 +6,7 @@ A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`RUN`,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import reduce
@@ -34,7 +35,14 @@ from pipeline.cli_types import (
     StudyName,
     WorkerCount,
 )
-from pipeline.option_values import COLORS, DECIMAL_MARKS, DEVICES, LARGEST_SEED, PRECISIONS
+from pipeline.option_values import (
+    COLORS,
+    DECIMAL_MARKS,
+    DEVICES,
+    LARGEST_SEED,
+    PRECISIONS,
+    STORAGE_VARIABLE,
+)
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES, Constant
 from pipeline.selection.rules import constants
@@ -87,7 +95,21 @@ def _workers_option(text: str) -> Decorator:
 
 def storage_option(text: str) -> Decorator:
     """Returns ``--storage`` with this help."""
-    return _optional("--storage", Address(), "URL", text, complete_file)
+    return click.option(
+        "--storage",
+        type=Auto(Address()),
+        metavar="URL",
+        help=text,
+        envvar=STORAGE_VARIABLE,
+        show_envvar=True,
+        callback=_storage,
+        shell_complete=complete_file,
+    )
+
+
+def _storage(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Returns what the variable says, too, where the option says ``auto``, as MLproject does."""
+    return value or Auto(Address()).convert(os.environ.get(STORAGE_VARIABLE, ""), param, ctx)
 
 
 def _constant_option(constant: Constant) -> Decorator:

@@ -10,6 +10,9 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 """Of both the first is the default."""
 DECIMAL_MARKS = (".", ",")
 COLORS = ("grey", "rgb")
+STORAGE_VARIABLE = "PIPELINE_STORAGE"
+"""The environment variable that means ``--storage`` where the option is left out: an address with a
+password belongs on no command line."""
 AUTO_WORKERS = "auto"
 """As a number of workers: as many as suit what there is."""
 LARGEST_SEED = 2**31 - 1

@@ -46,7 +46,7 @@ def test_arguments_are_the_options_of_the_commands():
         assert names == options - {constant.name for constant in constants()}
 
 
-def test_defaults_are_those_of_the_command(folder):
+def test_defaults_are_those_of_the_command(folder, monkeypatch):
     given = {
         name: argument.default
         for name, argument in inspect.signature(api.search).parameters.items()
@@ -54,6 +54,9 @@ def test_defaults_are_those_of_the_command(folder):
     assert api.search_options(given) == SearchOptions()
     assert api.search_options(given | {"workers": "auto"}) == SearchOptions(auto_workers=True)
     assert api.search_options(given | {"workers": 3}) == SearchOptions(workers=3)
+    monkeypatch.setenv("PIPELINE_STORAGE", "named.journal")
+    assert api.search_options(given).storage == "named.journal"
+    assert api.search_options(given | {"storage": "mine.journal"}).storage == "mine.journal"
 
 
 def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):

@@ -342,6 +342,26 @@ def test_no_more_workers_than_can_be_busy_are_started_and_it_is_told(call):
     assert f"executor: processes, {used} worker(s)" in result.stdout
 
 
+@pytest.mark.parametrize("words", [(), ("--storage", "auto"), ("--storage", "")])
+def test_the_storage_may_be_named_where_no_list_of_processes_shows_it(call, monkeypatch, words):
+    secret = "postgresql+psycopg://me:hush-hush@db/studies"
+    for value, used in (
+        (None, "studies.journal"),
+        ("", "studies.journal"),
+        ("auto", "studies.journal"),
+        ("other.journal", "other.journal"),
+        (secret, "postgresql+psycopg://***@db/studies"),
+    ):
+        if value is not None:
+            monkeypatch.setenv("PIPELINE_STORAGE", value)
+        for command in ("search", "run"):
+            result = call(command, "--dry-run", *words, "--format", "json")
+            assert json.loads(result.stdout)["storage"] == used
+            assert "hush-hush" not in result.output
+    given = call("search", "--dry-run", "--storage", "mine.journal", "--format", "json")
+    assert json.loads(given.stdout)["storage"] == "mine.journal", "the option counts more"
+
+
 def test_auto_workers_are_a_number_and_a_reason_before_anything_is_done(
     call, monkeypatch, tmp_path_factory
 ):
