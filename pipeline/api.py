@@ -201,7 +201,7 @@ def search(
     sampler: str | None = None,
     pruner: str | None = None,
     executor: str = "processes",
-    workers: int = 1,
+    workers: int | str = 1,
     cohort_size: int | None = None,
     device: str = "auto",
     precision: str = "float32",
@@ -237,12 +237,13 @@ def search(
         train_examples: Training examples used.
         seed: Seed of split, sampler, initial weights and dropout.
         study: Name; None for the dataset's.
-        storage: Optuna's storage; None for ``studies.journal``.
+        storage: Optuna's storage; None for ``PIPELINE_STORAGE``, else ``studies.journal``.
         references: Whether the space's reference configurations are trained, too.
         sampler: ``tpe``, ``random``, ``grid`` or ``qmc``; None for the space's.
         pruner: ``percentile`` or ``none``; None for the space's.
         executor: Where trials run: ``processes``, or ``inline`` for this process.
-        workers: Cohorts at once.
+        workers: Cohorts at once; ``"auto"`` for one per GPU of this machine, without any what its
+            cores, its memory and the study keep busy.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
@@ -272,6 +273,7 @@ def report(
     finalists: int | None = None,
     deliver: str | None = None,
     trial_timeout: str | float | None = None,
+    workers: int | str = 1,
     data_dir: str | Path | None = None,
     family: str | None = None,
     read_test_again: bool = False,
@@ -290,6 +292,7 @@ def report(
         deliver: ``ensemble``, the mean of the winner's seeds in one model, or ``single``, its best
             seed; None for ``ensemble``, or as locked.
         trial_timeout: Longest wall time of a finalist's training: seconds, or ``"10m"``.
+        workers: Cohorts of finalists at once, or ``"auto"``, as in :func:`search`.
         data_dir: Folder with official dataset files; None for ``PIPELINE_DATA_DIR``.
         family: The Keras model of your own that the study trained, ``"my_model.py:build"``; its
             first report runs the file.

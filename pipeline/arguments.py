@@ -20,11 +20,14 @@ from typing import Any
 from pipeline.datasets.given import path_of
 from pipeline.errors import InputError, closest
 from pipeline.option_values import (
+    AUTO_WORKERS,
     COLORS,
     DECIMAL_MARKS,
     DEVICES,
     LARGEST_SEED,
     PRECISIONS,
+    STORAGE_VARIABLE,
+    asked_workers,
     parse_duration,
     parse_size,
 )
@@ -36,8 +39,7 @@ from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES
 
 COUNTS = (
-    "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size", "seeds",
-    "finalists",
+    "trials", "max_failures", "epochs", "train_examples", "cohort_size", "seeds", "finalists",
 )  # fmt: skip
 LEAST = {"finalists": 2}
 """The smallest count where that is not 1."""
@@ -67,8 +69,9 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
 
     backend_chosen()
     _check(given)
-    if given.get("storage") is not None:
-        remember(str(given["storage"]))
+    storage = given["storage"] or os.environ.get(STORAGE_VARIABLE) or None
+    if storage is not None:
+        remember(str(storage))
     data = _fields_of(DataOptions, given)
     data |= {name: tuple(data[name]) for name in LISTS if name in data}
     if "image_size" in data:
@@ -81,6 +84,8 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
         "trial_timeout_seconds": seconds_of("trial_timeout", given["trial_timeout"]),
         "data_dir": data_dir_of(given["data_dir"]),
         "data": DataOptions(**data),
+        "storage": storage,
+        **workers_of(given["workers"]),
     }
     return SearchOptions(**_fields_of(SearchOptions, given) | converted)
 
@@ -101,6 +106,7 @@ def report_options(given: Mapping[str, Any]) -> ReportOptions:
         "dataset": None if dataset is None else str(dataset),
         "trial_timeout": seconds_of("trial_timeout", given["trial_timeout"]),
         "data_dir": data_dir_of(given["data_dir"]),
+        **workers_of(given["workers"]),
     }
     return ReportOptions(**_fields_of(ReportOptions, given) | converted)
 
@@ -145,6 +151,20 @@ def count_of(name: str, value: int | None, least: int = 1) -> int | None:
     if value is not None and _whole(name, value) < least:
         raise InputError(f"{name}={value}: expected at least {least}")
     return value
+
+
+def workers_of(value: int | str | None) -> dict[str, Any]:
+    """Returns the fields of options that a number of workers means, or ``auto``; None is 1.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if isinstance(value, str) and value != AUTO_WORKERS:
+        near = closest(value, [AUTO_WORKERS])
+        raise InputError(f"workers={value!r}: expected a whole number or '{AUTO_WORKERS}'{near}")
+    if not isinstance(value, str):
+        count_of("workers", value)
+    return asked_workers(1 if value is None else value)
 
 
 def _whole(name: str, value: Any) -> int:

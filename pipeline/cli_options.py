@@ -6,6 +6,7 @@ A command takes a tuple of options (:data:`SEARCH`, :data:`REPORT`, :data:`RUN`,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import reduce
@@ -24,8 +25,24 @@ from pipeline.cli_completion import (
     complete_space,
     complete_study,
 )
-from pipeline.cli_types import Address, Auto, Duration, ImageSize, Names, Separator, StudyName
-from pipeline.option_values import COLORS, DECIMAL_MARKS, DEVICES, LARGEST_SEED, PRECISIONS
+from pipeline.cli_types import (
+    Address,
+    Auto,
+    Duration,
+    ImageSize,
+    Names,
+    Separator,
+    StudyName,
+    WorkerCount,
+)
+from pipeline.option_values import (
+    COLORS,
+    DECIMAL_MARKS,
+    DEVICES,
+    LARGEST_SEED,
+    PRECISIONS,
+    STORAGE_VARIABLE,
+)
 from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES, Constant
 from pipeline.selection.rules import constants
@@ -70,9 +87,29 @@ def device_option(text: str) -> Decorator:
     return _choice("--device", DEVICES, text)
 
 
+def _workers_option(text: str) -> Decorator:
+    return click.option(
+        "--workers", type=WorkerCount(), default=1, show_default=True, metavar="N|auto", help=text
+    )
+
+
 def storage_option(text: str) -> Decorator:
     """Returns ``--storage`` with this help."""
-    return _optional("--storage", Address(), "URL", text, complete_file)
+    return click.option(
+        "--storage",
+        type=Auto(Address()),
+        metavar="URL",
+        help=text,
+        envvar=STORAGE_VARIABLE,
+        show_envvar=True,
+        callback=_storage,
+        shell_complete=complete_file,
+    )
+
+
+def _storage(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Returns what the variable says, too, where the option says ``auto``, as MLproject does."""
+    return value or Auto(Address()).convert(os.environ.get(STORAGE_VARIABLE, ""), param, ctx)
 
 
 def _constant_option(constant: Constant) -> Decorator:
@@ -236,7 +273,10 @@ SEARCH: tuple[Decorator, ...] = (
         help="Where trials run: inline (this process) or processes.",
         shell_complete=complete_executor,
     ),
-    _optional("--workers", COUNT, "N", "Cohorts at once. Default: 1."),
+    _workers_option(
+        "Cohorts at once; auto: one per GPU of this machine, without any what its cores, its "
+        "memory and the study keep busy."
+    ),
     _optional(
         "--cohort-size",
         COUNT,
@@ -331,6 +371,7 @@ REPORT: tuple[Decorator, ...] = (
         "10m",
         "End a finalist's training that takes longer, as in a search. Default: no limit.",
     ),
+    _workers_option("Cohorts of finalists at once, as in a search; auto as there."),
     click.option(
         "--read-test-again",
         is_flag=True,

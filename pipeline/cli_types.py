@@ -60,6 +60,24 @@ class Duration(click.ParamType[Any, Any]):
             self.fail(str(error), param, ctx)
 
 
+class WorkerCount(click.ParamType[Any, Any]):
+    """A number of workers, or the word ``auto``; nothing means the default, 1."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: Parameter, ctx: Context) -> int | str:
+        """Returns the number, or ``auto``."""
+        if value == AUTO:
+            return AUTO
+        return 1 if value == "" else int(click.IntRange(min=1).convert(value, param, ctx))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Completes the word."""
+        return [CompletionItem(AUTO)] if AUTO.startswith(incomplete) else []
+
+
 class Address(click.ParamType[Any, Any]):
     """The address of a store, whose password is shown nowhere from now on."""
 

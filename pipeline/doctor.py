@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, PipelineError
+from pipeline.processors import usable_cores
 from pipeline.redaction import masked, redacted
 from pipeline.search.storage import DEFAULT_STORAGE, is_journal
 from pipeline.tracking.address import tracking_address
@@ -78,6 +79,7 @@ def examine(
     """
     yield from versions()
     yield from machine()
+    yield from gpus_found()
     yield from folder(Path.cwd())
     yield from datasets_found(data_dir)
     yield storage_found(storage)
@@ -127,8 +129,7 @@ def machine() -> Iterator[Finding]:
 
     from pipeline.datasets.limits import available_bytes, container_memory
 
-    cores = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    cores, allowed = os.cpu_count() or 1, usable_cores()
     more = "" if allowed == cores else f" of {cores}"
     yield Finding("ok", "cpu", f"{allowed}{more} cores")
     memory = psutil.virtual_memory()
@@ -140,6 +141,20 @@ def machine() -> Iterator[Finding]:
         yield Finding("warning", "memory", text, fix)
     else:
         yield Finding("ok", "memory", text)
+
+
+def gpus_found() -> Iterator[Finding]:
+    """Yields each of NVIDIA's GPUs, as the driver lists them, and whether CUDA shows it."""
+    from pipeline.training import gpus
+
+    shown = {gpu.uuid for gpu in gpus.visible()}
+    for gpu in gpus.installed():
+        free = gpus.free_bytes_of(gpu)
+        memory = "" if free is None else f", {gibibytes(free)} free"
+        hidden = (
+            "" if gpu.uuid in shown else f", hidden by {gpus.VISIBLE}={os.environ[gpus.VISIBLE]}"
+        )
+        yield Finding("ok", "gpu", f"{gpu}{memory}{hidden}")
 
 
 def folder(place: Path) -> Iterator[Finding]:

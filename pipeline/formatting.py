@@ -48,6 +48,11 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if 0 < share < 0.01 else f"{share:.0%}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: ``1 core``, ``2 cores``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Returns a duration in words: ``40 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 90:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "mixed_bfloat16")
 """Of both the first is the default."""
 DECIMAL_MARKS = (".", ",")
 COLORS = ("grey", "rgb")
+STORAGE_VARIABLE = "PIPELINE_STORAGE"
+"""The environment variable that means ``--storage`` where the option is left out: an address with a
+password belongs on no command line."""
+AUTO_WORKERS = "auto"
+"""As a number of workers: as many as suit what there is."""
 LARGEST_SEED = 2**31 - 1
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+
+
+def asked_workers(value: int | str) -> dict[str, Any]:
+    """Returns the fields of options that a number of workers, or :data:`AUTO_WORKERS`, means."""
+    auto = value == AUTO_WORKERS
+    return {"workers": 1 if auto else int(value), "auto_workers": auto}
 
 
 def parse_duration(text: str) -> float:

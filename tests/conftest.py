@@ -48,7 +48,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_mlflow_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in MLFLOW_ADDRESSES:
+    for name in (*MLFLOW_ADDRESSES, "PIPELINE_STORAGE"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -56,7 +56,8 @@ def test_every_option_is_an_argument_and_the_reverse(function, command, record):
     options = {option.name for option in command.params} - SHOWN_ONLY
     assert names == options - {constant.name for constant in constants()}
     # And each goes into the record that the search or the report is made by, under its name.
-    kept = {field.name.removesuffix("_seconds") for field in fields(record)} - {"constants", "data"}
+    kept = {field.name.removesuffix("_seconds") for field in fields(record)}
+    kept -= {"constants", "data", "auto_workers"}
     kept |= {field.name for field in fields(DataOptions)} if record is SearchOptions else set()
     assert names == kept - (OF_RUN if record is SearchOptions else set())
 
@@ -77,6 +78,14 @@ def test_defaults_are_those_of_the_command(folder):
     assert arguments.search_options(argument_defaults(api.search)) == SearchOptions()
     asked = arguments.report_options(argument_defaults(api.report) | {"constants": {}})
     assert asked == ReportOptions()
+
+
+def test_the_environment_may_name_the_storage(monkeypatch):
+    given = argument_defaults(api.search)
+    monkeypatch.setenv("PIPELINE_STORAGE", "named.journal")
+    assert arguments.search_options(given).storage == "named.journal"
+    mine = arguments.search_options(given | {"storage": "mine.journal"})
+    assert mine.storage == "mine.journal"
 
 
 class NotedError(Exception):
@@ -107,20 +116,23 @@ CASES = {
             },
         ),
         ("--epochs auto --study auto --timeout auto", {}),
+        ("--workers auto", {"workers": "auto"}),
     ],
     "report": [
         (
             "--study first --dataset digits --rule best_val --k 2 --epsilon 0.5 --seeds 4 "
             "--finalists 3 --deliver single --trial-timeout 2m --data-dir . --family my.py:build "
+            "--workers 2 "
             "--read-test-again --promote",
             {
                 "study": "first", "dataset": "digits", "rule": "best_val", "k": 2.0,
                 "epsilon": 0.5, "seeds": 4, "finalists": 3, "deliver": "single",
-                "trial_timeout": 120, "data_dir": Path(), "family": "my.py:build",
+                "trial_timeout": 120, "data_dir": Path(), "family": "my.py:build", "workers": 2,
                 "read_test_again": True, "promote": True,
             },
         ),
         ("--seeds auto --tau auto", {}),
+        ("--workers auto", {"workers": "auto"}),
     ],
 }  # fmt: skip
 
@@ -144,10 +156,10 @@ def test_a_command_and_its_function_ask_for_the_same(folder, monkeypatch, name, 
         getattr(api, name)(**given, progress=False)
     first, second = asked
     assert first == second
-    if given:
+    if len(given) > 1:
         usual = type(first)()
         same = {o.name for o in fields(first) if getattr(first, o.name) == getattr(usual, o.name)}
-        assert same == (OF_RUN if name == "search" else set())
+        assert same == {"auto_workers"} | (OF_RUN if name == "search" else set())
 
 
 def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):
@@ -189,6 +201,9 @@ def test_a_light_import():
         ),
         ({"executor": "ray2"}, "ray2"),
         ({"trials": 0}, "trials=0: expected at least 1"),
+        ({"workers": 0}, "workers=0: expected at least 1"),
+        ({"workers": "aut"}, "workers='aut': expected a whole number or 'auto' (did you mean 'au"),
+        ({"workers": True}, "workers=True: expected a whole number"),
         ({"epochs": 2.5}, "epochs=2.5: expected a whole number"),
         ({"device": "tpu"}, "device='tpu': expected one of auto, cpu, gpu"),
         ({"sampler": "cma"}, "sampler='cma': expected one of tpe, random, grid, qmc"),
@@ -207,6 +222,7 @@ def test_a_wrong_argument_is_refused_in_one_line(folder, wrong, told):
     [
         ({"seeds": 0}, "seeds=0: expected at least 1"),
         ({"finalists": 1}, "finalists=1: expected at least 2"),
+        ({"workers": "2"}, "workers='2': expected a whole number or 'auto'"),
         ({"rule": "smallest_gap"}, "smallest_gap"),
         ({"kappa": 2.0}, "kappa"),
         ({"trial_timeout": "x"}, "trial_timeout: 'x' is no duration"),

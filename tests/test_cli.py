@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import click
 import pytest
 from click.testing import CliRunner
+from pretended_gpus import A100, pretend
 from scripted_trainer import write_executor
 
 from pipeline import tracking
@@ -157,8 +158,8 @@ def test_auto_and_nothing_mean_the_default():
 
 def test_every_option_of_a_search_takes_auto_but_those_with_a_default(call):
     options = [
-        "search-space", "trials", "timeout", "epochs", "train-examples", "storage", "workers",
-        "cohort-size", "data-dir",
+        "search-space", "trials", "timeout", "epochs", "train-examples", "storage", "cohort-size",
+        "data-dir",
     ]  # fmt: skip
     plain = call("search", "--dry-run")
     for word in ("auto", ""):
@@ -173,6 +174,8 @@ def test_every_option_of_a_search_takes_auto_but_those_with_a_default(call):
         (["searhc"], "No such command 'searhc'"),
         (["search", "--trials", "0"], "0 is not in the range x>=1"),
         (["search", "--timeout", "soon"], "'soon' is no duration; expected 90s, 30m, 1h30m or"),
+        (["search", "--workers", "0"], "0 is not in the range x>=1"),
+        (["report", "--workers", "some"], "'some' is not a valid integer range"),
         (["search", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         (["search", "--data-dir", "nowhere"], "Directory 'nowhere' does not exist"),
         (["report", "--format", "pdf"], "'pdf' is not one of 'text', 'json', 'markdown', 'html'"),
@@ -362,6 +365,42 @@ def test_no_more_workers_than_can_be_busy_are_started_and_it_is_told(call):
     assert f"executor: processes, {used} worker(s)" in result.stdout
 
 
+@pytest.mark.parametrize("words", [(), ("--storage", "auto"), ("--storage", "")])
+def test_the_storage_may_be_named_where_no_list_of_processes_shows_it(call, monkeypatch, words):
+    secret = "postgresql+psycopg://me:hush-hush@db/studies"
+    for value, used in (
+        (None, "studies.journal"),
+        ("", "studies.journal"),
+        ("auto", "studies.journal"),
+        ("other.journal", "other.journal"),
+        (secret, "postgresql+psycopg://***@db/studies"),
+    ):
+        if value is not None:
+            monkeypatch.setenv("PIPELINE_STORAGE", value)
+        for command in ("search", "run"):
+            result = call(command, "--dry-run", *words, "--format", "json")
+            assert json.loads(result.stdout)["storage"] == used
+            assert "hush-hush" not in result.output
+    given = call("search", "--dry-run", "--storage", "mine.journal", "--format", "json")
+    assert json.loads(given.stdout)["storage"] == "mine.journal", "the option counts more"
+
+
+def test_auto_workers_are_a_number_and_a_reason_before_anything_is_done(
+    call, monkeypatch, tmp_path_factory
+):
+    pretend(monkeypatch, tmp_path_factory.mktemp("tool"), A100, A100)
+    result = call("search", "--workers", "auto", "--dry-run")
+    told = f"--workers auto: 2 workers, one per GPU: GPU 0 ({A100}), GPU 1 ({A100})"
+    lines = result.stdout.splitlines()
+    assert told in lines
+    assert "executor: processes, 2 worker(s), device auto, float32" in lines
+    found = json.loads(call("run", "--workers", "auto", "--dry-run", "--format", "json").stdout)
+    assert (found["workers"], found["notes"]) == (2, [told])
+    for words in ((), ("--workers", ""), ("--workers", "1")):
+        alone = json.loads(call("search", *words, "--dry-run", "--format", "json").stdout)
+        assert (alone["workers"], alone["notes"]) == (1, [])
+
+
 # A search by script
 
 
@@ -500,9 +539,31 @@ def test_a_search_in_which_everything_fails_is_1(scripted):
 
 def command(folder, *arguments, **options):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    environment |= {name: options.pop(name) for name in [*options] if name.isupper()}
     program = [str(Path(sys.executable).with_name("pipeline")), *arguments]
     settings = {"capture_output": True, "text": True, "timeout": 500} | options
     return subprocess.run(program, cwd=folder, env=environment, **settings)
+
+
+@pytest.mark.slow
+def test_a_search_and_its_finalists_are_spread_over_the_gpus_that_were_found(
+    folder, monkeypatch, tmp_path_factory
+):
+    """The pretended ones train on the CPU, which is told."""
+    pretend(monkeypatch, tmp_path_factory.mktemp("tool"), A100, A100)
+    arguments = ("--trials", "6", "--epochs", "3", "--cohort-size", "2", "--no-references")
+    done = command(
+        folder, "run", *arguments, "--workers", "auto", "--format", "json", KERAS_BACKEND="jax"
+    )
+    assert done.returncode in (0, 3), done.stderr
+    assert len(json.loads(done.stdout)["trials"]) == 6
+    lines = done.stderr.splitlines()
+    told = f"--workers auto: 2 workers, one per GPU: GPU 0 ({A100}), GPU 1 ({A100})"
+    assert lines[0] == told
+    warned = "2 GPUs were found, but jax does not see them all: workers train on the CPU."
+    assert sum(warned in line for line in lines) >= 1
+    if done.returncode == 0:
+        assert lines.count(told) == 2, "of the search and of the finalists"
 
 
 def test_a_gpu_that_is_missing_is_told_alike_by_a_dry_run_and_a_search(scripted, monkeypatch):

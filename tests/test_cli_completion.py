@@ -73,6 +73,8 @@ def studies(folder, migrated):
         (("search", "--dataset", ""), datasets.names()),
         (("run", "--dataset", "cif"), ("cifar10", "cifar100")),
         (("report", "--dataset", "di"), ("digits",)),
+        (("search", "--workers", "a"), ("auto",)),
+        (("report", "--workers", "2"), ()),
         (("datasets", "show", "r"), ("reuters",)),
         (("space", "init", "--dataset", "im"), ("imdb",)),
         (("report", "--rule", ""), tuple(RULES)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pretended_gpus import A100, INSTANCES, T4, pretend
 
 from pipeline import doctor
 from pipeline.cli import main
@@ -64,6 +65,22 @@ def test_what_is_broken_is_told_with_what_to_do(
     assert message in problems[0]
     assert "secret" not in result.output
     assert [path.name for path in folder.iterdir()] == ["a-file"]
+
+
+@pytest.mark.usefixtures("backend")
+def test_every_gpu_is_named_with_its_room_and_whether_it_is_seen(
+    folder, monkeypatch, tmp_path_factory
+):
+    tool = tmp_path_factory.mktemp("tool")
+    pretend(monkeypatch, tool, A100, T4, free=(40960, 512), instances=2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", INSTANCES[1])
+    found = [entry[26:] for entry in call().stdout.splitlines() if entry[9:].startswith("gpu ")]
+    hidden = f", hidden by CUDA_VISIBLE_DEVICES={INSTANCES[1]}"
+    assert found == [
+        f"GPU 0, instance 0 ({A100} MIG 3g.20gb), 1.0 GiB free{hidden}",
+        f"GPU 0, instance 1 ({A100} MIG 3g.20gb), 2.0 GiB free",
+        f"GPU 1 ({T4}), 0.5 GiB free{hidden}",
+    ]
 
 
 def test_packages_are_checked_against_what_is_required(monkeypatch):

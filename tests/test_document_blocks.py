@@ -22,6 +22,20 @@ BLOCKS = {
     "test_the_readme_s_commands_for_a_table_of_one_s_own",
     ("README.md", "from pipeline"): TESTED + "test_document_blocks.py::"
     "test_the_readme_s_python_for_a_data_frame",
+    ("examples/README.md", "cp "): TESTED + "test_examples.py::"
+    "test_the_readme_keeps_the_addresses_for_their_owner",
+    ("examples/README.md", "scripts/install --extra postgresql"): PARSED + "it installs; "
+    "test_examples.py runs submit.sh and what it submits",
+    (
+        "examples/README.md",
+        "scripts/install --extra ray --extra",
+    ): "it installs; test_examples.py runs the script, SLURM stood in for",
+    ("examples/README.md", "docker "): "there is no Docker where the tests run",
+    ("examples/README.md", "kubectl "): "a cluster; test_examples.py runs the Jobs' containers",
+    (
+        "examples/README.md",
+        "scripts/install --extra ray\n",
+    ): "machines reached by SSH; test_examples.py runs search.sh",
     ("docs/architecture.md", "__init__.py"): "the tree of files, which test_documents.py writes",
     ("docs/commands.md", "source .venv"): PARSED + "it trains for hours, on data that a test lacks",
     ("docs/commands.md", "eval "): TESTED + "test_cli_completion.py::"
@@ -62,7 +76,8 @@ BLOCKS = {
 
 def blocks() -> list[tuple[str, str]]:
     """Returns the blocks of all pages: the page's name and the text."""
-    pages = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    pages = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+    pages = ["README.md", "examples/README.md", *pages]
     return [
         (page, found)
         for page in pages

@@ -73,7 +73,7 @@ def test_scripts_can_be_run_stop_at_a_failure_and_allow_bytecode(name):
 
 
 PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *PAGES]
+DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md", *PAGES]
 
 
 def links(name: str) -> set[Path]:
@@ -130,7 +130,7 @@ def test_commands_in_the_documents_parse(name):
     for line in code_lines(name):
         line = re.sub(r"^(\w+=\S* )+", "", line).removeprefix("$ ").removeprefix(".venv/bin/")
         words = shlex.split(line, comments=True)
-        if words[0].startswith("scripts/"):
+        if words[0].startswith(("scripts/", "examples/")):
             assert (ROOT / words[0]).is_file(), line
         if words[0] == "python":
             assert (ROOT / words[1]).is_file(), line

@@ -27,6 +27,7 @@ LAYERS = (
         "pipeline.library_messages",
         "pipeline.native_stderr",
         "pipeline.option_values",
+        "pipeline.processors",
         "pipeline.records",
         "pipeline.redaction",
     ),

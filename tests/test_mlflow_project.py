@@ -86,7 +86,7 @@ def ran(tmp_path_factory):
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
     return mlflow_run(
         folder, "-P", "dataset=digits", "-P", f"trials={TRIALS}", "-P", f"epochs={EPOCHS}",
-        "-P", "study=a study's name",
+        "-P", "study=a study's name", "-P", "workers=auto",
     )  # fmt: skip
 
 
@@ -123,6 +123,7 @@ def test_it_ends_well_in_a_table_that_names_a_winner(ran):
     assert ran.status == 0, ran.output
     assert "overfits least on digits" in ran.output
     assert "Test part (read once)" in ran.output
+    assert "--workers auto: " in ran.output
 
 
 def test_the_study_is_one_run_in_the_experiment_of_every_study(ran, runs):

@@ -151,6 +151,14 @@ def test_switches_can_be_turned_off_by_their_parameter():
             assert context.params["references"] is expected
 
 
+@pytest.mark.parametrize(("entry_point", "name"), ENTRY_POINTS.items())
+def test_workers_may_be_auto_by_their_parameter(entry_point, name):
+    given = {key: entry["default"] for key, entry in parameters(entry_point).items()}
+    arguments = [word.format(**given | {"workers": "auto"}) for word in words_of(entry_point)[1:]]
+    with command(name).make_context(name, arguments) as context:
+        assert context.params["workers"] == "auto"
+
+
 def test_no_command_uses_an_undeclared_parameter():
     for entry in yaml("MLproject")["entry_points"].values():
         used = {field for _, field, _, _ in Formatter().parse(entry["command"]) if field}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import Dataset, DatasetSummary
@@ -36,6 +36,7 @@ from pipeline.search.interrupts import stopping_softly
 from pipeline.search.merging import Merging, alike
 from pipeline.search.options import check_can_end_trials, data_size
 from pipeline.search.trial_memory import memory_needs
+from pipeline.search.workers import LEAST_TOGETHER, Work, worker_bytes, workers_for
 from pipeline.training import backend
 from pipeline.training.own import registry
 from pipeline.training.own.registry import OwnFamily
@@ -64,12 +65,14 @@ class Setup:
         opener: Opens up a worker.
         executor: Name of the executor.
         trial_timeout_seconds: Longest wall time of a training; None for no limit.
+        workers: Cohorts at once; None for what suits, as ``auto`` of a search.
     """
 
     dataset: Dataset
     opener: WorkerSpec
     executor: str = LOCAL
     trial_timeout_seconds: float | None = None
+    workers: int | None = 1
 
 
 def setup_of(
@@ -78,10 +81,12 @@ def setup_of(
     dataset: Dataset,
     spec: DatasetSpec,
     trial_timeout_seconds: float | None = None,
+    workers: int | None = 1,
 ) -> Setup:
     """Returns the executor, device and precision with which the study itself was searched.
 
-    A device or an executor that this machine lacks becomes ``auto`` or ``processes``.
+    A device or an executor that this machine lacks becomes ``auto`` or ``processes``, and so does
+    an executor that has too few workers.
 
     Raises:
         InputError: A time limit was given to an executor that cannot end a training.
@@ -91,12 +96,12 @@ def setup_of(
     device = "cpu" if store.tag(run_id, "device") == "cpu" else "auto"
     precision = str(study.definition.get("precision", "float32"))
     name = executor if executor in executors.names() else LOCAL
-    data = data_size(DatasetSummary.of(dataset))
-    shared = threads([trial.config for trial in study.trials], data)
+    if workers is not None and workers > (executors.find(name).most_workers or workers):
+        name = LOCAL
     check_can_end_trials(name, trial_timeout_seconds)
     own = own_family_of(study.definition)
-    opener = WorkerSpec(spec, device, precision, shared, own)
-    return Setup(dataset, opener, name, trial_timeout_seconds)
+    opener = WorkerSpec(spec, device, precision, own=own)
+    return Setup(dataset, opener, name, trial_timeout_seconds, workers)
 
 
 def own_family_of(definition: Mapping[str, Any]) -> OwnFamily | None:
@@ -124,7 +129,18 @@ def train(
     # Numbered by place: of one trial there are several here.
     trials = [Trial(place, configs[number], seed) for place, (number, seed) in enumerate(missing)]
     settings = cohort_settings(study, setup.trial_timeout_seconds)
-    groups = groups_of(trials, setup.dataset, settings.epochs)
+    workers = workers_for(
+        setup.executor,
+        setup.opener.device,
+        setup.workers,
+        len(trials),
+        lambda: work_of(trials, setup.dataset, settings.epochs),
+    )
+    groups = groups_of(trials, setup.dataset, settings.epochs, workers.count)
+    summary = DatasetSummary.of(setup.dataset)
+    shared = threads([trial.config for trial in trials], data_size(summary), workers.count)
+    if workers.told:
+        ((warn or say) if workers.fewer else say)(workers.told)
     count = len({number for number, _ in missing})
     examples = len(setup.dataset.validation) + len(setup.dataset.measured)
     kept_bytes = probabilities_bytes(examples, setup.dataset.num_classes)
@@ -137,8 +153,14 @@ def train(
     )
     log = store.open_finalists(str(study.run_id))
     try:
-        with executors.start(setup.executor, setup.opener, 1) as executor:
+        opener = replace(setup.opener, num_threads=shared)
+        started = executors.start(
+            setup.executor, opener, workers.count, variables=workers.variables
+        )
+        with started as executor:
             executor.ready()
+            if unused := workers.unused_gpus(executor.abouts):
+                (warn or say)(unused)
             if setup.executor == LOCAL:
                 # This process restores the model later; while a worker trains, it has time.
                 threading.Thread(target=backend.preload).start()
@@ -147,12 +169,31 @@ def train(
         log.close_stale(cause=STOPPED)
 
 
-def groups_of(trials: Sequence[Trial], dataset: Dataset, epochs: int) -> list[list[Trial]]:
-    """Returns the trials in groups that train in one program and fit into memory together."""
+def work_of(trials: Sequence[Trial], dataset: Dataset, epochs: int) -> Work:
+    """Returns what workers would do that train these."""
+    groups = groups_of(trials, dataset, epochs)
+    stacked = max(len(group) for group in groups) > 1
+    busy = max(len(groups), len(trials) // LEAST_TOGETHER) if stacked else len(trials)
+    configs = [trial.config for trial in trials if not trial.config.is_own]
+    return Work(busy, worker_bytes(configs, DatasetSummary.of(dataset)))
+
+
+def groups_of(
+    trials: Sequence[Trial], dataset: Dataset, epochs: int, workers: int = 1
+) -> list[list[Trial]]:
+    """Returns the trials in groups that train in one program and fit into memory together.
+
+    Args:
+        trials: All of them.
+        dataset: What they train on.
+        epochs: Largest number of epochs.
+        workers: Groups that train at once: each gets its part.
+    """
     merging = Merging(data_size(DatasetSummary.of(dataset)), epochs)
     groups = []
     for kind in alike(trials, lambda trial: stackable(trial.config)):
-        largest = largest_cohort([padded([trial.config for trial in kind])], dataset)
+        largest = largest_cohort([padded([t.config for t in kind])], dataset, workers)
+        largest = min(largest, -(-len(trials) // workers))
         for group in merging.groups(kind, largest):
             groups += in_parts(group, largest)
     return groups
@@ -172,7 +213,7 @@ def cohort_settings(study: StudyRecord, trial_timeout_seconds: float | None) -> 
     )
 
 
-def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
+def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset, workers: int = 1) -> int:
     """Returns how many of these train together at most, as a search sizes its cohorts."""
     from pipeline.training import models
     from pipeline.training.architecture import num_parameters
@@ -185,7 +226,7 @@ def largest_cohort(configs: Sequence[TrialConfig], dataset: Dataset) -> int:
         step_work=max(step_work(config, data) for config in configs),
         num_parameters=max(num_parameters(models.layers_of(c, shape), shape) for c in configs),
         memory_needs=memory_needs(configs, summary),
-        memory=memory_per_worker(1),
+        memory=memory_per_worker(workers),
     )
     return automatic(len(configs), 0, load).largest
 
@@ -296,7 +337,9 @@ class FinalistTraining:
             return
         self._estimated = True
         left = len(cohort.trials) + sum(len(group) for group in self._cohorts.waiting)
-        seconds = report.seconds * cohort.epochs * left / len(cohort.trials)
+        # Groups that train elsewhere at the moment are not counted: theirs is this one's time.
+        rounds = max(left / len(cohort.trials) / self._cohorts.workers, 1)
+        seconds = report.seconds * cohort.epochs * rounds
         if seconds > LONG_SECONDS:
             self._say(
                 f"the finalists take at most about {duration(seconds)} on this machine; early "

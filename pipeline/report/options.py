@@ -31,6 +31,8 @@ class ReportOptions:
         read_test_again: Lock the present choice and read the test part once more.
         family: File and function of the user's own model, where the study trained one.
         promote: Make the registered model the champion, whatever the one before was.
+        workers: Cohorts of finalists at once.
+        auto_workers: Whether ``search.workers`` chooses their number.
     """
 
     dataset: str | None = None
@@ -45,6 +47,8 @@ class ReportOptions:
     read_test_again: bool = False
     family: str | None = None
     promote: bool = False
+    workers: int = 1
+    auto_workers: bool = False
 
     @property
     def dataset_name(self) -> str | None:

@@ -220,7 +220,8 @@ class ReportRun:
         if missing:
             spec = datasets.spec_of(self.study.definition, self.options.data_dir)
             limit = self.options.trial_timeout
-            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit)
+            asked = None if self.options.auto_workers else self.options.workers
+            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit, asked)
             finalists.train(self.store, self.study, missing, setup, self.notify, self.warn)
             keys, trained, kept = self._trained()
         return self._confirmed(keys, trained, kept)

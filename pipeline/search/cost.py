@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.processors import usable_cores
 from pipeline.records import StepTiming, TrialConfig
 from pipeline.search.space.points import RandomSuggester
 from pipeline.search.space.space import SearchSpace
@@ -168,7 +169,9 @@ def threads(configs: Iterable[TrialConfig], data: DataSize, workers: int = 1) ->
     """
     if max(step_work(config, data) for config in configs) <= ONE_THREAD_WORK:
         return 1
-    return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)
+    cores = usable_cores()
+    # A library counts the machine's cores, not those that a container grants.
+    return None if workers == 1 and cores == os.cpu_count() else max(cores // workers, 1)
 
 
 def repeated(drawn: Sequence[TrialConfig], count: int) -> Counter[TrialConfig]:

@@ -5,7 +5,6 @@ In: the options and what was prepared from them. Out: texts for the user; nothin
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pipeline.datasets import data_lines
@@ -30,11 +29,12 @@ from pipeline.search.options import (
     trained_space,
     typical_trials,
 )
-from pipeline.search.plan import cohort_sizing, usable_workers
+from pipeline.search.plan import cohort_sizing
 from pipeline.search.space.points import num_trials
 from pipeline.search.space.sequences import grid_lines
 from pipeline.search.space.space import SearchSpace
 from pipeline.search.storage import DEFAULT_STORAGE
+from pipeline.search.workers import staffed
 from pipeline.tracking.address import tracking_address
 from pipeline.training.scoring import validation_per_epoch
 
@@ -44,8 +44,7 @@ FEWEST_SEARCHED = 5
 
 def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
     """Returns what a search would do, for ``--dry-run``."""
-    workers, fewer = usable_workers(options, prepared)
-    options = replace(options, workers=workers)
+    options, workers = staffed(options, prepared)
     chosen, dataset = prepared.space, prepared.dataset
     sizes = ", ".join(f"{part} {size:,}" for part, size in dataset.split_sizes.items())
     rows = [f"  {row.name}: {row.values}" for row in chosen.grid() if row.role == "searched"]
@@ -65,9 +64,9 @@ def plan_lines(options: SearchOptions, prepared: Prepared) -> list[str]:
         *scoring_lines(prepared),
         *strategy_lines(chosen),
         time_line(options, prepared),
-        f"executor: {options.executor}, {workers} worker(s), device {options.device}, "
+        f"executor: {options.executor}, {workers.count} worker(s), device {options.device}, "
         f"{options.precision}",
-        *([fewer] if fewer else []),
+        *([workers.told] if workers.told else []),
         "dry run: nothing was trained or written",
     ]
 
@@ -96,11 +95,11 @@ def plan_json(options: SearchOptions, prepared: Prepared, next_command: str) -> 
         prepared: What would be searched.
         next_command: The command to type next.
     """
-    workers, fewer = usable_workers(options, prepared)
-    options = replace(options, workers=workers)
+    options, workers = staffed(options, prepared)
     chosen, dataset = prepared.space, prepared.dataset
     references = [entry.name for entry in chosen.references] if options.references else []
-    notes = [*prepared.notes, *too_few_to_search(options, chosen), *([fewer] if fewer else [])]
+    notes = [*prepared.notes, *too_few_to_search(options, chosen)]
+    notes += [workers.told] if workers.told else []
     return {
         "dry_run": True,
         "study": prepared.study,
@@ -121,7 +120,7 @@ def plan_json(options: SearchOptions, prepared: Prepared, next_command: str) -> 
         "validation_per_epoch": prepared.definition.get("validation_per_epoch"),
         "time": time_line(options, prepared).removeprefix("time: "),
         "executor": options.executor,
-        "workers": workers,
+        "workers": workers.count,
         "device": options.device,
         "precision": options.precision,
         "storage": masked(options.storage or DEFAULT_STORAGE),

@@ -63,6 +63,8 @@ class SearchOptions:
         pruner: What stops trials early.
         executor: Name of the executor.
         workers: Number of workers.
+        auto_workers: Whether ``search.workers`` chooses their number.
+        workers_per_gpu: How many of them share a GPU's memory; None for all.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
@@ -89,6 +91,8 @@ class SearchOptions:
     pruner: str | None = None
     executor: str = "processes"
     workers: int = 1
+    auto_workers: bool = False
+    workers_per_gpu: int | None = None
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
@@ -143,7 +147,7 @@ def prepare(options: SearchOptions) -> Prepared:
         own, said = tried_out(options.cohort_size, chosen, dataset)
         notes = (*notes, *said)
     elif not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
-        check_trials_fit(options, chosen, dataset, available_bytes())
+        check_trials_fit(options, chosen, dataset, available_bytes() / options.workers)
     definition = {
         "dataset": dataset.name,
         "split_id": dataset.split_id,
@@ -245,14 +249,13 @@ def check_fit(chosen: SearchSpace, dataset: DatasetSummary) -> None:
 
 
 def check_trials_fit(
-    options: SearchOptions, chosen: SearchSpace, dataset: DatasetSummary, memory: float
+    options: SearchOptions, chosen: SearchSpace, dataset: DatasetSummary, share: float
 ) -> None:
-    """Checks that each trial of a space can be trained alone in this many bytes of all workers.
+    """Checks that each trial of a space can be trained alone in this many bytes of its worker.
 
     Raises:
         InputError: One cannot.
     """
-    share = memory / options.workers
     trained = trained_space(options, chosen)
     check_each_fits(described_configs(trained), dataset, options.dataset, share)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pipeline.datasets.summary import DatasetSummary
+from pipeline.formatting import counted
+from pipeline.processors import usable_cores
 from pipeline.records import Device, is_own_family
 from pipeline.search import executors
 from pipeline.search.cohort_runner import CohortSettings
@@ -87,7 +88,8 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
         InputError: A trial does not fit into the memory of a GPU.
     """
     if device is not None and device.is_gpu and device.free_bytes is not None:
-        check_trials_fit(options, prepared.space, prepared.dataset, device.free_bytes)
+        share = device.free_bytes / sharing(options, device)
+        check_trials_fit(options, prepared.space, prepared.dataset, share)
     chosen = trained_space(options, prepared.space)
     return SearchPlan(
         chosen,
@@ -102,28 +104,37 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
     )
 
 
-def usable_workers(options: SearchOptions, prepared: Prepared) -> tuple[int, str]:
+def sharing(options: SearchOptions, device: Device | None) -> int:
+    """Returns how many workers share the memory of what they train on."""
+    on_gpu = device is not None and device.is_gpu
+    return options.workers_per_gpu or options.workers if on_gpu else options.workers
+
+
+def usable_workers(
+    options: SearchOptions, prepared: Prepared, num_gpus: int = 0
+) -> tuple[int, str]:
     """Returns how many workers have something to do, and why fewer than asked for; empty if not.
 
-    A worker per cohort that trains at once, and per core: each takes a processor's memory and
-    imports Keras for itself.
+    A worker per cohort that trains at once, and per core, or per GPU where there are more of these:
+    each takes a processor's memory and imports Keras for itself.
     """
     asked = options.workers
     if asked == 1 or not executors.find(options.executor).shares_cores:
         return asked, ""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = max(cores or 1, 1)
+    cores = usable_cores()
+    most = max(cores, num_gpus)
     chosen = trained_space(options, prepared.space)
-    few = replace(options, workers=min(asked, cores))
+    few = replace(options, workers=min(asked, most))
     sizing = cohort_sizing(few, chosen, prepared.dataset)
     # Of all batches: a worker without a cohort of this one is given the next.
     cohorts = sum(cohorts_per_batch(typical_trials(chosen), sizing))
-    used = min(asked, cores, cohorts)
+    used = min(asked, most, cohorts)
     if used == asked:
         return asked, ""
+    gpus = f" and {counted(num_gpus, 'GPU')}" if num_gpus else ""
     return used, (
-        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; this machine has {cores} "
-        f"core{'s' * (cores > 1)}, and this study makes {cohorts} cohort{'s' * (cohorts > 1)}"
+        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; this machine has "
+        f"{counted(cores, 'core')}{gpus}, and this study makes {counted(cohorts, 'cohort')}"
     )
 
 
@@ -156,7 +167,7 @@ def cohort_sizing(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
         memory_needs=memory_needs([*every, *largest], dataset),
-        memory=memory_per_worker(options.workers, device),
+        memory=memory_per_worker(sharing(options, device), device),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
         merging=merging,
         workers=options.workers,

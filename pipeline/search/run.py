@@ -43,10 +43,11 @@ from pipeline.search.options import (
     typical_trials,
     worker_spec,
 )
-from pipeline.search.plan import plan_of, usable_workers
+from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
 from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
 from pipeline.search.study_lock import study_locked
+from pipeline.search.workers import Workers, smallest, staffed
 from pipeline.tracking.address import tracking_address
 from pipeline.tracking.codec import TOTAL_TAG
 from pipeline.tracking.data_notes import DATA_FILE, as_text
@@ -81,10 +82,9 @@ def run_search(
         StoppedError: It was interrupted once, and stopped in good order.
         KeyboardInterrupt: It was interrupted twice; what ended before is kept.
     """
-    workers, fewer = usable_workers(options, prepared)
-    if fewer:
-        options = replace(options, workers=workers)
-        view.warn(fewer)
+    options, workers = staffed(options, prepared)
+    if workers.told:
+        (view.warn if workers.fewer else view.note)(workers.told)
     addresses = (tracking_address(), options.storage or DEFAULT_STORAGE)
     typical = typical_trials(trained_space(options, prepared.space))
     trainings = num_finalist_trainings(options.seeds, options.finalists, typical)
@@ -93,10 +93,12 @@ def run_search(
     with (
         study_locked(prepared.study, addresses),
         signals_end_it(),
-        executors.start(options.executor, spec, options.workers) as executor,
+        executors.start(
+            options.executor, spec, workers.count, variables=workers.variables
+        ) as executor,
     ):
         # Workers import Keras and load the data while this process imports MLflow and Optuna.
-        session = open_session(options, prepared, view)
+        session = open_session(options, prepared, view, workers)
         if check is not None:
             check(session.store)
         with session.study.held(shared=is_shared(session.storage)):
@@ -119,6 +121,7 @@ class Session:
         view: What the user sees.
         store: MLflow's side.
         study: Optuna's side.
+        workers: What trains.
     """
 
     options: SearchOptions
@@ -126,6 +129,7 @@ class Session:
     view: View
     store: Tracking
     study: Study
+    workers: Workers
 
     @property
     def storage(self) -> str:
@@ -133,7 +137,9 @@ class Session:
         return self.options.storage or DEFAULT_STORAGE
 
 
-def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Session:
+def open_session(
+    options: SearchOptions, prepared: Prepared, view: View, workers: Workers
+) -> Session:
     """Opens MLflow's store and Optuna's study; imports both libraries."""
     from pipeline import tracking
     from pipeline.search.study import open_study
@@ -145,7 +151,7 @@ def open_session(options: SearchOptions, prepared: Prepared, view: View) -> Sess
     space, definition = prepared.space, prepared.definition
     study = open_study(storage, prepared.study, space, definition, options.seed, view.warn)
     prepared = replace(prepared, definition=study.as_begun(definition))
-    return Session(options, prepared, view, store, study)
+    return Session(options, prepared, view, store, study, workers)
 
 
 def search_to_end(session: Session, executor: Executor) -> StudyRecord:
@@ -173,13 +179,16 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         for line in scoring_lines(prepared):
             view.note(line)
         executor.ready()
-        view.detail(used_versions(executor.about.name if executor.about else "an unknown device"))
-        plan = plan_of(options, prepared, executor.about)
+        device = smallest(executor.abouts)
+        view.detail(used_versions(device.name if device else "an unknown device"))
+        if unused := session.workers.unused_gpus(executor.abouts):
+            view.warn(unused)
+        plan = plan_of(options, prepared, device)
         estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
         with stopping_softly(supervisor.stop_by_user, view.warn):
             record = search_and_return_unfinished(supervisor, study)
-        remember(estimate, executor.about.name if executor.about else "cpu")
+        remember(estimate, device.name if device else "cpu")
         deliver(run, supervisor)
         verdicts = supervisor.verdicts
         names = {number: verdict.name for number, verdict in verdicts.items()}

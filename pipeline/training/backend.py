@@ -7,7 +7,6 @@ shipped; ``KERAS_BACKEND=jax`` works, too.
 import logging
 import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,6 +17,7 @@ import numpy as np
 from pipeline.errors import DeviceError
 from pipeline.library_messages import are_shown
 from pipeline.native_stderr import native_chatter_off
+from pipeline.training import gpus
 
 BAG_PARTS = min(os.cpu_count() or 1, 4)
 TIMINGS = 5
@@ -135,12 +135,7 @@ def free_bytes() -> float | None:
         known = {"bytes_limit", "bytes_in_use"} <= held.keys()
         return float(held["bytes_limit"] - held["bytes_in_use"]) if known else None
     # TensorFlow says what it holds, not what there is.
-    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-        return float(answer.stdout.split()[0]) * 2**20
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
+    return gpus.free_bytes()
 
 
 def seconds_per_call(

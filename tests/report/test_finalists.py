@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from pretended_gpus import A100, UUIDS, pretend
 
+from pipeline import processors
 from pipeline.datasets import load
 from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
+from pipeline.search import executors
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_trainings
@@ -29,10 +32,10 @@ def bench(scripted_study):
         study = scripted_study.record
         keys = finalist_trainings(study, select(study, RuleSettings(seeds=2, finalists=3)))
 
-        def train(self, keys, executor="scripted"):
+        def train(self, keys, executor="scripted", workers=1):
             store, said = scripted_study.store, []
             store.set_tag(self.study.run_id, "executor", executor)
-            setup = setup_of(store, self.study, load(SPEC), SPEC)
+            setup = setup_of(store, self.study, load(SPEC), SPEC, workers=workers)
             train(store, self.study, keys, setup, said.append)
             return said
 
@@ -104,6 +107,50 @@ def test_trainings_of_every_depth_train_together_and_of_another_batch_size_apart
     trials += [Trial(4, replace(config, batch_size=config.batch_size + 1), 4)]
     groups = groups_of(trials, load(SPEC), epochs=20)
     assert [[trial.number for trial in group] for group in groups] == [[0, 1, 2, 3], [4]]
+
+
+def test_each_of_several_workers_gets_its_part_of_the_trainings(bench):
+    config = bench.study.trials[0].config
+    trials = [Trial(n, replace(config, dropout_rate=n / 10), n) for n in range(7)]
+    for workers, sizes in ((1, [7]), (2, [4, 3]), (3, [3, 3, 1])):
+        groups = groups_of(trials, load(SPEC), epochs=20, workers=workers)
+        assert [len(group) for group in groups] == sizes
+
+
+@pytest.mark.parametrize(
+    ("asked", "count", "told"),
+    [
+        (None, 2, f"--workers auto: 2 workers, one per GPU: GPU 0 ({A100}), GPU 1 ({A100})"),
+        (3, 3, f"3 workers: 2 on GPU 0 ({A100}), 1 on GPU 1 ({A100})"),
+        (1, 1, None),
+    ],
+)
+def test_finalists_are_spread_over_gpus_as_trials_are(
+    bench, monkeypatch, tmp_path, asked, count, told
+):
+    pretend(monkeypatch, tmp_path, A100, A100)
+    monkeypatch.setattr(processors, "container_cores", lambda: 8.0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    started, start = [], executors.start
+
+    def scripted(name, opener, workers, variables=()):
+        started.append((name, workers, [each["CUDA_VISIBLE_DEVICES"] for each in variables]))
+        return start("scripted", opener, 1)
+
+    monkeypatch.setattr(executors, "start", scripted)
+    said = bench.train(bench.keys, executor="processes", workers=asked)
+    places = [UUIDS[place % 2] for place in range(count)] if told else []
+    assert started == [("processes", count, places)]
+    assert [line for line in said if "worker" in line] == ([told] if told else [])
+    assert [bench.trained[key].state for key in bench.keys] == ["COMPLETE"] * 6
+
+
+def test_more_workers_than_the_executor_of_the_study_has_are_processes(bench):
+    for executor, workers, used in (("inline", 1, "inline"), ("inline", 2, "processes")):
+        bench.store.set_tag(bench.study.run_id, "executor", executor)
+        setup = setup_of(bench.store, bench.study, load(SPEC), SPEC, workers=workers)
+        assert (setup.executor, setup.workers) == (used, workers)
+    assert setup_of(bench.store, bench.study, load(SPEC), SPEC, workers=None).executor == "inline"
 
 
 def test_what_a_kill_cut_off_is_closed_and_what_had_ended_stays(bench):

@@ -165,11 +165,20 @@ def meet(emit, inbox, mine, other):
     return Path(other).exists()
 
 
+def meet_as(emit, inbox, mine, everybodys, name):
+    """Returns a variable of this worker, once all others have come to the same job."""
+    Path(mine).touch()
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not all(map(os.path.exists, everybodys)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return os.environ.get(name)
+
+
 VERBS = {
     function.__name__: function
     for function in (
         double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, tick, hoard,
-        meet, temporary,
+        meet, meet_as, temporary,
     )
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ To add an executor: a file in this folder with a class ``EXECUTOR``; its name is
 
 import importlib
 import pkgutil
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import InputError, closest
@@ -39,17 +40,22 @@ def find(name: str) -> type[Executor]:
     return executor
 
 
-def start(name: str, opener: Opener, workers: int) -> Executor:
+def start(
+    name: str, opener: Opener, workers: int, variables: Sequence[Mapping[str, str]] = ()
+) -> Executor:
     """Returns a started executor.
 
     Args:
         name: One of :func:`names`.
         opener: Opens up a worker.
         workers: Number of jobs that run at once.
+        variables: Of each worker, the environment variables that are its own, where the executor
+            ``shares_cores``; empty for none.
 
     Raises:
         InputError: There is no such executor, or it cannot run that many workers.
     """
     executor: Any = find(name)
-    started: Executor = executor(opener, workers)
+    started: Executor
+    started = executor(opener, workers, variables) if variables else executor(opener, workers)
     return started

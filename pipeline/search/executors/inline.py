@@ -27,6 +27,7 @@ class InlineExecutor(Executor):
     """
 
     ends_jobs = False
+    most_workers = 1
 
     def __init__(self, opener: Opener, workers: int = 1) -> None:
         if workers != 1:

@@ -86,11 +86,20 @@ class Executor(ABC):
     """Whether a job that goes past its limits can be ended."""
     shares_cores: bool = False
     """Whether each worker is a process of its own on this machine."""
+    most_workers: int | None = None
+    """Most workers that it can have; None for any number."""
     about: Any = None
     """What the worker that opened last said of itself; None before, and where it says nothing."""
 
+    @property
+    def abouts(self) -> tuple[Any, ...]:
+        """What each worker that is open says of itself; empty where none says anything."""
+        return () if self.about is None else (self.about,)
+
     def ready(self) -> None:  # noqa: B027 - an executor may have nothing to wait for
         """Returns when a worker has opened, so that what it cannot do is known before any job.
+
+        Where workers differ in what they see, when one of each kind has.
 
         Raises:
             PipelineError: A worker could not open up.

@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -42,21 +42,39 @@ MAX_OPENING_FAILURES = 3
 
 
 class ProcessesExecutor(Executor):
-    """A fixed number of worker processes and a queue of jobs."""
+    """A fixed number of worker processes and a queue of jobs.
+
+    Args:
+        opener: Opens up a worker.
+        workers: Their number.
+        variables: Of each, the environment variables that are its own; one that takes its place
+            has the same. Empty for none.
+    """
 
     shares_cores = True
 
-    def __init__(self, opener: Opener, workers: int = 1) -> None:
+    def __init__(
+        self, opener: Opener, workers: int = 1, variables: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         self.workers = workers
         self._opener = opener
         self._folder = WorkersFolder()
         self._jobs: deque[tuple[int, Any, Limits | None]] = deque()
         self._opening_failures = 0
-        self._pool = [self._new_worker() for _ in range(workers)]
+        own = variables or [{}] * workers
+        self._pool = [self._new_worker(own[place]) for place in range(workers)]
+
+    @property
+    def abouts(self) -> tuple[Any, ...]:
+        """What each worker that is open says of itself."""
+        return tuple(w.about for w in self._pool if w.opened and w.about is not None)
 
     def ready(self) -> None:
-        """Waits until one worker has opened."""
-        while not any(worker.opened for worker in self._pool):
+        """Waits until one worker has opened of all that have the same variables."""
+        while not all(
+            any(other.opened for other in self._pool if other.variables == worker.variables)
+            for worker in self._pool
+        ):
             workers: dict[Any, Worker] = {worker.connection: worker for worker in self._pool}
             for connection in wait(list(workers), LOOK_SECONDS):
                 self._receive(workers[connection], lambda event: None)
@@ -105,7 +123,7 @@ class ProcessesExecutor(Executor):
         worker.heard = time.monotonic()
         if kind == "opened":
             self._opening_failures = 0
-            self.about = content
+            self.about = worker.about = content
             worker.opened = True
             worker.opened_bytes = resident_bytes(worker.process.pid)
             worker.begun = worker.heard
@@ -170,7 +188,7 @@ class ProcessesExecutor(Executor):
         worker.end()
         worker.join()
         shutil.rmtree(worker.log.parent, ignore_errors=True)
-        self._pool[self._pool.index(worker)] = self._new_worker()
+        self._pool[self._pool.index(worker)] = self._new_worker(worker.variables)
 
     def _assign(self) -> None:
         for worker in self._pool:
@@ -180,5 +198,5 @@ class ProcessesExecutor(Executor):
                 worker.begun = worker.heard = time.monotonic()
                 worker.send(("job", worker.job))
 
-    def _new_worker(self) -> Worker:
-        return Worker(self._opener, self._folder.new() / "stderr.txt")
+    def _new_worker(self, variables: Mapping[str, str]) -> Worker:
+        return Worker(self._opener, self._folder.new() / "stderr.txt", variables)

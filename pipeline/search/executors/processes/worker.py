@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from collections.abc import Mapping
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from pipeline.environment import variables_set
 from pipeline.search.executors.interface import Limits, Opener
 from pipeline.search.executors.processes.serving import serve
 
@@ -25,12 +27,17 @@ class Worker:
     Args:
         opener: Opens it up.
         log: File for what it writes to stderr.
+        variables: Environment variables of its own; they are there before anything is imported.
     """
 
-    def __init__(self, opener: Opener, log: Path) -> None:
+    def __init__(
+        self, opener: Opener, log: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
         self.log = log
+        self.variables = dict(variables or {})
+        self.about: Any = None
         self.key: int | None = None
         self.job: Any = None
         self.limits: Limits | None = None
@@ -45,7 +52,9 @@ class Worker:
         # Ctrl-C while it starts would show its traceback; what is blocked here arrives afterwards.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            self.process.start()
+            # The main program is imported ahead of what is called there: it may use a backend.
+            with variables_set(self.variables):
+                self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         other.close()
