@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import notebook
-from pipeline.arguments import choice_of, count_of, data_dir_of, search_options, seconds_of
+from pipeline.arguments import (
+    choice_of,
+    count_of,
+    data_dir_of,
+    search_options,
+    seconds_of,
+    share_of,
+)
 from pipeline.formatting import decimal as four_decimals
 from pipeline.records import StudyRecord, TestResult, TrialRecord
 from pipeline.report.options import ReportOptions
@@ -182,6 +189,9 @@ def search(
     pruner: str | None = None,
     executor: str = "processes",
     workers: int = 1,
+    ray_address: str | None = None,
+    cpus_per_worker: int | None = None,
+    gpus_per_worker: float | None = None,
     cohort_size: int | None = None,
     device: str = "auto",
     precision: str = "float32",
@@ -221,8 +231,11 @@ def search(
         references: Whether the space's reference configurations are trained, too.
         sampler: ``tpe``, ``random``, ``grid`` or ``qmc``; None for the space's.
         pruner: ``percentile`` or ``none``; None for the space's.
-        executor: Where trials run: ``processes``, or ``inline`` for this process.
+        executor: Where trials run: ``processes``, ``inline`` for this process, or ``ray``.
         workers: Cohorts at once.
+        ray_address: Ray cluster of ``executor="ray"``; None for ``RAY_ADDRESS``, else Ray here.
+        cpus_per_worker: Processors of a worker on it; None for what it has for each.
+        gpus_per_worker: GPUs of a worker on it, 0.25 for a quarter; None for 1 where there are any.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
@@ -258,6 +271,9 @@ def report(
     trial_timeout: str | float | None = None,
     data_dir: str | Path | None = None,
     family: str | None = None,
+    ray_address: str | None = None,
+    cpus_per_worker: int | None = None,
+    gpus_per_worker: float | None = None,
     read_test_again: bool = False,
     promote: bool = False,
     progress: bool = True,
@@ -277,6 +293,9 @@ def report(
         data_dir: Folder with official dataset files; None for ``PIPELINE_DATA_DIR``.
         family: The Keras model of your own that the study trained, ``"my_model.py:build"``; its
             first report runs the file.
+        ray_address: Ray cluster that trains finalists of a study that was searched with Ray.
+        cpus_per_worker: Processors of a worker on it.
+        gpus_per_worker: GPUs of a worker on it.
         read_test_again: Lock the selection anew and read the test part once more; it is counted.
         promote: Make the model the champion even where it is worse than the one before.
         progress: Whether lines about what is being done are shown.
@@ -301,6 +320,9 @@ def report(
         trial_timeout=seconds_of("trial_timeout", trial_timeout),
         data_dir=data_dir_of(data_dir),
         family=family,
+        ray_address=ray_address,
+        cpus_per_worker=count_of("cpus_per_worker", cpus_per_worker),
+        gpus_per_worker=share_of("gpus_per_worker", gpus_per_worker),
         read_test_again=read_test_again,
         promote=promote,
     )

@@ -28,7 +28,8 @@ from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES
 
 COUNTS = (
-    "trials", "max_failures", "epochs", "train_examples", "workers", "cohort_size",
+    "trials", "max_failures", "epochs", "train_examples", "workers", "cpus_per_worker",
+    "cohort_size",
 )  # fmt: skip
 CHOICES = {
     "device": DEVICES,
@@ -79,6 +80,7 @@ def _check(given: Mapping[str, Any]) -> None:
         count_of(name, given[name])
     if not 0 <= _whole("seed", given["seed"]) <= LARGEST_SEED:
         raise InputError(f"seed={given['seed']}: expected a number from 0 to {LARGEST_SEED}")
+    share_of("gpus_per_worker", given["gpus_per_worker"])
     for name in CHOICES.keys() & given.keys():
         choice_of(name, given[name])
     for name in LISTS:
@@ -107,6 +109,17 @@ def count_of(name: str, value: int | None, least: int = 1) -> int | None:
     """
     if value is not None and _whole(name, value) < least:
         raise InputError(f"{name}={value}: expected at least {least}")
+    return value
+
+
+def share_of(name: str, value: float | None) -> float | None:
+    """Returns a number of GPUs as it is.
+
+    Raises:
+        InputError: It is no number from 0 on.
+    """
+    if value is not None and (isinstance(value, bool | str) or not value >= 0):
+        raise InputError(f"{name}={value!r}: expected a number from 0 on, such as 0.25")
     return value
 
 

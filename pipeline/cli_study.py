@@ -146,6 +146,9 @@ def run(
         data_dir=chosen.data_dir,
         family=chosen.family,
         promote=promote,
+        ray_address=chosen.ray_address,
+        cpus_per_worker=chosen.cpus_per_worker,
+        gpus_per_worker=chosen.gpus_per_worker,
     )
     check_options(asked)
     if dry_run:
@@ -242,6 +245,7 @@ def _search(
         words += ["--data-dir", str(chosen.data_dir)]
     if chosen.family is not None:
         words += ["--family", chosen.family]
+    words += chosen.placement.words()
     return SearchResult(
         study,
         prepared.space,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import Dataset, DatasetSummary
@@ -31,7 +31,7 @@ from pipeline.search.cohort_runner import CohortRunner, CohortSettings, RunningC
 from pipeline.search.cohort_sizing import Load, automatic, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
 from pipeline.search.disk import probabilities_bytes
-from pipeline.search.executors.interface import Event, Executor
+from pipeline.search.executors.interface import Event, Executor, Placement, Voice
 from pipeline.search.interrupts import stopping_softly
 from pipeline.search.merging import Merging, alike
 from pipeline.search.options import check_can_end_trials, data_size
@@ -64,12 +64,14 @@ class Setup:
         opener: Opens up a worker.
         executor: Name of the executor.
         trial_timeout_seconds: Longest wall time of a training; None for no limit.
+        placement: Where workers are placed, for an executor that does.
     """
 
     dataset: Dataset
     opener: WorkerSpec
     executor: str = LOCAL
     trial_timeout_seconds: float | None = None
+    placement: Placement = field(default_factory=Placement)
 
 
 def setup_of(
@@ -78,25 +80,39 @@ def setup_of(
     dataset: Dataset,
     spec: DatasetSpec,
     trial_timeout_seconds: float | None = None,
+    placement: Placement | None = None,
 ) -> Setup:
     """Returns the executor, device and precision with which the study itself was searched.
 
     A device or an executor that this machine lacks becomes ``auto`` or ``processes``.
 
+    Args:
+        store: Where the study is tracked.
+        study: The study.
+        dataset: Its dataset.
+        spec: How workers load it.
+        trial_timeout_seconds: Longest wall time of a training; None for no limit.
+        placement: Where workers are placed, as it was asked for.
+
     Raises:
-        InputError: A time limit was given to an executor that cannot end a training.
+        InputError: A time limit was given to an executor that cannot end a training, or a
+            placement to one that knows this machine alone.
     """
     run_id = str(study.run_id)
     executor = store.tag(run_id, "executor")
     device = "cpu" if store.tag(run_id, "device") == "cpu" else "auto"
     precision = str(study.definition.get("precision", "float32"))
     name = executor if executor in executors.names() else LOCAL
+    placement = replace(placement or Placement(), device=device)
+    if executors.find(name).missing() and not placement.words():
+        name = LOCAL
+    executors.check(name, placement)
     data = data_size(DatasetSummary.of(dataset))
     shared = threads([trial.config for trial in study.trials], data)
     check_can_end_trials(name, trial_timeout_seconds)
     own = own_family_of(study.definition)
     opener = WorkerSpec(spec, device, precision, shared, own)
-    return Setup(dataset, opener, name, trial_timeout_seconds)
+    return Setup(dataset, opener, name, trial_timeout_seconds, placement)
 
 
 def own_family_of(definition: Mapping[str, Any]) -> OwnFamily | None:
@@ -137,7 +153,8 @@ def train(
     )
     log = store.open_finalists(str(study.run_id))
     try:
-        with executors.start(setup.executor, setup.opener, 1) as executor:
+        voice = Voice(say, warn or say)
+        with executors.start(setup.executor, setup.opener, 1, setup.placement, voice) as executor:
             executor.ready()
             if setup.executor == LOCAL:
                 # This process restores the model later; while a worker trains, it has time.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
+from pipeline.search.executors.interface import Placement
 from pipeline.selection.records import ENSEMBLE, FINALISTS, MEDIAN, SEEDS, RuleSettings
 from pipeline.selection.rules import rule_settings
 
@@ -31,6 +32,9 @@ class ReportOptions:
         read_test_again: Lock the present choice and read the test part once more.
         family: File and function of the user's own model, where the study trained one.
         promote: Make the registered model the champion, whatever the one before was.
+        ray_address: Address of a Ray cluster, where the study was searched with Ray.
+        cpus_per_worker: Processors of the worker on it that trains finalists.
+        gpus_per_worker: GPUs of that worker.
     """
 
     dataset: str | None = None
@@ -45,6 +49,14 @@ class ReportOptions:
     read_test_again: bool = False
     family: str | None = None
     promote: bool = False
+    ray_address: str | None = None
+    cpus_per_worker: int | None = None
+    gpus_per_worker: float | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """Where finalists are trained, for executors that use several machines."""
+        return Placement(self.ray_address, self.cpus_per_worker, self.gpus_per_worker)
 
     @property
     def dataset_name(self) -> str | None:

@@ -219,8 +219,8 @@ class ReportRun:
         missing = [key for key in keys if not self._usable(trained.get(key), kept)]
         if missing:
             spec = datasets.spec_of(self.study.definition, self.options.data_dir)
-            limit = self.options.trial_timeout
-            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit)
+            limit, placement = self.options.trial_timeout, self.options.placement
+            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit, placement)
             finalists.train(self.store, self.study, missing, setup, self.notify, self.warn)
             keys, trained, kept = self._trained()
         return self._confirmed(keys, trained, kept)

@@ -21,6 +21,7 @@ from pipeline.search.cohort_sizing import (
     memory_per_worker,
 )
 from pipeline.search.cost import program_configs, step_work, typical_configs
+from pipeline.search.executors.interface import Host
 from pipeline.search.foreseen import num_finalist_trainings
 from pipeline.search.merging import Merging
 from pipeline.search.options import (
@@ -80,20 +81,32 @@ class SearchPlan:
         )
 
 
-def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -> SearchPlan:
+def plan_of(
+    options: SearchOptions, prepared: Prepared, device: Device | None, host: Host | None = None
+) -> SearchPlan:
     """Returns how the study is run on what its workers train on.
 
+    Args:
+        options: What was asked for.
+        prepared: What is searched.
+        device: What the workers train on; None where that is not known.
+        host: The machine that they are on; None for this one.
+
     Raises:
-        InputError: A trial does not fit into the memory of a GPU.
+        InputError: A trial does not fit into the memory of a GPU, or of another machine.
     """
-    if device is not None and device.is_gpu and device.free_bytes is not None:
-        check_trials_fit(options, prepared.space, prepared.dataset, device.free_bytes)
+    shared = options if host is None else replace(options, workers=host.workers)
+    if device is not None and device.is_gpu:
+        if device.free_bytes is not None:
+            check_trials_fit(shared, prepared.space, prepared.dataset, device.free_bytes)
+    elif host is not None:
+        check_trials_fit(shared, prepared.space, prepared.dataset, host.free_bytes)
     chosen = trained_space(options, prepared.space)
     return SearchPlan(
         chosen,
         chosen.trials,
         options.seed,
-        cohort_sizing(options, chosen, prepared.dataset, device),
+        cohort_sizing(options, chosen, prepared.dataset, device, host),
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,
@@ -109,10 +122,11 @@ def usable_workers(options: SearchOptions, prepared: Prepared) -> tuple[int, str
     imports Keras for itself.
     """
     asked = options.workers
-    if asked == 1 or not executors.find(options.executor).shares_cores:
+    found = executors.find(options.executor)
+    if asked == 1 or not (found.shares_cores or found.places):
         return asked, ""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = max(cores or 1, 1)
+    cores = max(cores or 1, 1) if found.shares_cores else asked
     chosen = trained_space(options, prepared.space)
     few = replace(options, workers=min(asked, cores))
     sizing = cohort_sizing(few, chosen, prepared.dataset)
@@ -121,9 +135,10 @@ def usable_workers(options: SearchOptions, prepared: Prepared) -> tuple[int, str
     used = min(asked, cores, cohorts)
     if used == asked:
         return asked, ""
+    machine = f"this machine has {cores} core{'s' * (cores > 1)}, and " * found.shares_cores
     return used, (
-        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; this machine has {cores} "
-        f"core{'s' * (cores > 1)}, and this study makes {cohorts} cohort{'s' * (cohorts > 1)}"
+        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; {machine}this study makes "
+        f"{cohorts} cohort{'s' * (cohorts > 1)}"
     )
 
 
@@ -132,6 +147,7 @@ def cohort_sizing(
     chosen: SearchSpace,
     dataset: DatasetSummary,
     device: Device | None = None,
+    host: Host | None = None,
 ) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits study and device.
 
@@ -140,6 +156,7 @@ def cohort_sizing(
         chosen: The search space.
         dataset: What a trial's cost depends on.
         device: What the workers train on; None for this machine's processor.
+        host: The machine that they are on; None for this one.
     """
     if is_own_family(chosen.family):
         # One by one, and as many at once as there are workers.
@@ -156,7 +173,7 @@ def cohort_sizing(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
         memory_needs=memory_needs([*every, *largest], dataset),
-        memory=memory_per_worker(options.workers, device),
+        memory=memory_per_worker(options.workers, device, host),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
         merging=merging,
         workers=options.workers,

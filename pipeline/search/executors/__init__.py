@@ -4,7 +4,8 @@ An executor is made with an *opener*: an object whose ``open()`` returns, where 
 a function ``run(job, emit, inbox) -> result``. ``emit(data)`` streams :class:`Progressed` events
 while it runs; ``inbox()`` returns what :meth:`Executor.tell` sent since it was last asked.
 
-To add an executor: a file in this folder with a class ``EXECUTOR``; its name is the file's.
+To add an executor: a file or package in this folder with a class ``EXECUTOR``; its name is the
+file's. One that places workers on several machines says ``places``, and is told where.
 """
 
 import importlib
@@ -12,7 +13,7 @@ import pkgutil
 from typing import Any
 
 from pipeline.errors import InputError, closest
-from pipeline.search.executors.interface import Executor, Opener
+from pipeline.search.executors.interface import Executor, Opener, Placement, Voice
 
 
 def names() -> tuple[str, ...]:
@@ -39,17 +40,44 @@ def find(name: str) -> type[Executor]:
     return executor
 
 
-def start(name: str, opener: Opener, workers: int) -> Executor:
+def check(name: str, placement: Placement) -> type[Executor]:
+    """Returns the executor of this name, which can start here and knows what was given for it.
+
+    Raises:
+        InputError: There is no such executor, it is not installed, or has no use for an option.
+    """
+    found = find(name)
+    if (given := placement.words()) and not found.places:
+        raise InputError(
+            f"{given[0]}: --executor {name} runs on this machine alone; use --executor ray, or "
+            "leave the option out"
+        )
+    if remedy := found.missing():
+        raise InputError(f"--executor {name} is not installed: {remedy}")
+    return found
+
+
+def start(
+    name: str,
+    opener: Opener,
+    workers: int,
+    placement: Placement | None = None,
+    voice: Voice | None = None,
+) -> Executor:
     """Returns a started executor.
 
     Args:
         name: One of :func:`names`.
         opener: Opens up a worker.
         workers: Number of jobs that run at once.
+        placement: Where workers are placed, for an executor that does.
+        voice: Takes what such an executor has to say.
 
     Raises:
         InputError: There is no such executor, or it cannot run that many workers.
     """
-    executor: Any = find(name)
-    started: Executor = executor(opener, workers)
+    placement = placement or Placement()
+    executor: Any = check(name, placement)
+    more = (placement, voice or Voice()) if executor.places else ()
+    started: Executor = executor(opener, workers, *more)
     return started
