@@ -33,6 +33,7 @@ from pipeline.search.executors.interface import (
     Failed,
     Finished,
     Limits,
+    Placement,
     Progressed,
     fault_of,
 )
@@ -43,6 +44,12 @@ from pipeline.search.executors.processes.pool import JOBS_PER_WORKER, MAX_OPENIN
 
 RAY = pytest.param("ray", marks=pytest.mark.slow)
 NAMES = ["inline", "processes", RAY]
+
+
+def start(name, opener):
+    """Starts an executor with one worker, which leaves room for another one on Ray's instance."""
+    small = Placement(cpus_per_worker=1, gpus_per_worker=0.0) if name == "ray" else None
+    return executors.start(name, opener, 1, small)
 
 
 def prepare_ray(request, name):
@@ -60,7 +67,7 @@ def _ray_once(request):
 @pytest.fixture(scope="module", params=NAMES)
 def executor(request):
     prepare_ray(request, request.param)
-    with executors.start(request.param, Desk(), 1) as started:
+    with start(request.param, Desk()) as started:
         yield started
 
 
@@ -81,7 +88,7 @@ def test_the_executors_are_the_files_of_the_folder():
 @pytest.mark.parametrize("name", NAMES)
 def test_what_an_opened_worker_says_of_itself_is_the_executors(name):
     for desk, about in ((TalkativeDesk(), ("this", 1.5)), (Desk(), None)):
-        with executors.start(name, desk, 1) as started:
+        with start(name, desk) as started:
             assert started.about is None
             started.ready()
             assert started.about == about
@@ -136,7 +143,7 @@ def test_what_the_supervisor_raises_while_a_job_runs_comes_back_to_it(name):
         raise LookupError("the supervisor's own fault")
 
     with (
-        executors.start(name, Desk(), 1) as started,
+        start(name, Desk()) as started,
         pytest.raises(LookupError, match=r"^the supervisor's own fault$"),
     ):
         gather(started, ("count", 1), on_progress=stumble)
@@ -145,7 +152,7 @@ def test_what_the_supervisor_raises_while_a_job_runs_comes_back_to_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_worker_that_refuses_to_open_stops_the_search_with_its_words(name):
     with (
-        executors.start(name, RefusingDesk(), 1) as started,
+        start(name, RefusingDesk()) as started,
         pytest.raises(DeviceError, match=r"^--device gpu: there is none; use --device cpu$"),
     ):
         gather(started, ("double", 1))
@@ -153,7 +160,7 @@ def test_a_worker_that_refuses_to_open_stops_the_search_with_its_words(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_waiting_without_jobs_hands_nothing_over(name):
-    with executors.start(name, Desk(), 1) as started:
+    with start(name, Desk()) as started:
         started.wait(pytest.fail, 0.05)
 
 
