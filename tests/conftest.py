@@ -68,6 +68,8 @@ def ray_instance() -> Iterator[None]:
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        # What its processes inherit, and no worker may see.
+        patch.setenv("MLFLOW_TRACKING_URI", "http://user:pass@nowhere")
         ray.init(
             "local",
             num_cpus=2,

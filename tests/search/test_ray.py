@@ -242,7 +242,7 @@ def test_the_supervisors_mlflow_does_not_reach_a_worker(ray, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     # As in an instance that is started here, whose processes inherit what this one has.
     plain = library.remote(num_cpus=0)(lambda name: os.environ.get(name))
-    assert library.get(plain.remote("PYTHONPATH"))
+    assert library.get(plain.remote("MLFLOW_TRACKING_URI")) == "http://user:pass@nowhere"
     started = ray(Desk(), 1, Placement(cpus_per_worker=1))
     names = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "KERAS_BACKEND", "TF_FORCE_GPU_ALLOW_GROWTH")
     said = results(started, *(("variable", name) for name in names))

@@ -192,8 +192,8 @@ def _initialize(address: str) -> None:
         here["include_dashboard"] = False
     level = logging.INFO if are_shown() else logging.ERROR
     try:
-        with handlers_kept(), command_untold(), variables_set({"RAY_USAGE_STATS_ENABLED": "0"}):
-            ray.init(address, log_to_driver=are_shown(), logging_level=level, **here)
+        with handlers_kept(), discreet(), variables_set({"RAY_USAGE_STATS_ENABLED": "0"}):
+            ray.init(address, log_to_driver=False, logging_level=level, **here)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         text = " ".join(str(error).split())[:300]
         if address == LOCAL:
@@ -218,21 +218,26 @@ def handlers_kept() -> Iterator[None]:
 
 
 @contextmanager
-def command_untold() -> Iterator[None]:
-    """Keeps the words of the command, a storage's password among them, out of Ray's list of jobs.
+def discreet() -> Iterator[None]:
+    """Has Ray, while it connects, neither tell the cluster the command nor print for ever after.
 
-    Ray tells every machine of the cluster, and its dashboard, how each program was called.
+    It would show every machine, and its dashboard, how this program was called, with a storage's
+    password in it; and print what it thinks of a lost machine to stdout, where results go.
     """
-    from ray._private import utils
+    from ray._private import utils, worker
 
-    original = getattr(utils, "get_entrypoint_name", None)
-    if original is not None:
-        utils.get_entrypoint_name = lambda: "pipeline"
+    changes: list[tuple[Any, str, Any]] = [
+        (utils, "get_entrypoint_name", lambda: "pipeline"),
+        (worker, "listen_error_messages", lambda worker, threads_stopped: None),
+    ]
+    before = [(module, name, getattr(module, name, None)) for module, name, _ in changes]
+    for module, name, value in changes:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        if original is not None:
-            utils.get_entrypoint_name = original
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 def usable_cores() -> int:
