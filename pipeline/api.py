@@ -202,6 +202,9 @@ def search(
     pruner: str | None = None,
     executor: str = "processes",
     workers: int | str = 1,
+    ray_address: str | None = None,
+    cpus_per_worker: int | None = None,
+    gpus_per_worker: float | None = None,
     cohort_size: int | None = None,
     device: str = "auto",
     precision: str = "float32",
@@ -241,9 +244,12 @@ def search(
         references: Whether the space's reference configurations are trained, too.
         sampler: ``tpe``, ``random``, ``grid`` or ``qmc``; None for the space's.
         pruner: ``percentile`` or ``none``; None for the space's.
-        executor: Where trials run: ``processes``, or ``inline`` for this process.
+        executor: Where trials run: ``processes``, ``inline`` for this process, or ``ray``.
         workers: Cohorts at once; ``"auto"`` for one per GPU of this machine, without any what its
-            cores, its memory and the study keep busy.
+            cores, its memory and the study keep busy; with Ray for what its cluster holds.
+        ray_address: Ray cluster of ``executor="ray"``; None for ``RAY_ADDRESS``, else Ray here.
+        cpus_per_worker: Processors of a worker on it; None for what it has for each.
+        gpus_per_worker: GPUs of a worker on it, 0.25 for a quarter; None for 1 where there are any.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
@@ -276,6 +282,9 @@ def report(
     workers: int | str = 1,
     data_dir: str | Path | None = None,
     family: str | None = None,
+    ray_address: str | None = None,
+    cpus_per_worker: int | None = None,
+    gpus_per_worker: float | None = None,
     read_test_again: bool = False,
     promote: bool = False,
     progress: bool = True,
@@ -296,6 +305,9 @@ def report(
         data_dir: Folder with official dataset files; None for ``PIPELINE_DATA_DIR``.
         family: The Keras model of your own that the study trained, ``"my_model.py:build"``; its
             first report runs the file.
+        ray_address: Ray cluster that trains finalists of a study that was searched with Ray.
+        cpus_per_worker: Processors of a worker on it.
+        gpus_per_worker: GPUs of a worker on it.
         read_test_again: Lock the selection anew and read the test part once more; it is counted.
         promote: Make the model the champion even where it is worse than the one before.
         progress: Whether lines about what is being done are shown.

@@ -39,7 +39,8 @@ from pipeline.search.space.strategies import PRUNERS, SAMPLERS
 from pipeline.selection.records import DELIVERIES
 
 COUNTS = (
-    "trials", "max_failures", "epochs", "train_examples", "cohort_size", "seeds", "finalists",
+    "trials", "max_failures", "epochs", "train_examples", "cpus_per_worker", "cohort_size", "seeds",
+    "finalists",
 )  # fmt: skip
 LEAST = {"finalists": 2}
 """The smallest count where that is not 1."""
@@ -122,6 +123,7 @@ def _check(given: Mapping[str, Any]) -> None:
         count_of(name, given[name], LEAST.get(name, 1))
     if "seed" in given and not 0 <= _whole("seed", given["seed"]) <= LARGEST_SEED:
         raise InputError(f"seed={given['seed']}: expected a number from 0 to {LARGEST_SEED}")
+    share_of("gpus_per_worker", given["gpus_per_worker"])
     for name in CHOICES.keys() & given.keys():
         choice_of(name, given[name])
     for name in given.keys() & set(LISTS):
@@ -165,6 +167,17 @@ def workers_of(value: int | str | None) -> dict[str, Any]:
     if not isinstance(value, str):
         count_of("workers", value)
     return asked_workers(1 if value is None else value)
+
+
+def share_of(name: str, value: float | None) -> float | None:
+    """Returns a number of GPUs as it is.
+
+    Raises:
+        InputError: It is no number from 0 on.
+    """
+    if value is not None and (isinstance(value, bool | str) or not value >= 0):
+        raise InputError(f"{name}={value!r}: expected a number from 0 on, such as 0.25")
+    return value
 
 
 def _whole(name: str, value: Any) -> int:

@@ -25,6 +25,7 @@ from pipeline.cli_options import (
     device_option,
     family_option,
     format_option,
+    ray_address_option,
     storage_option,
     with_options,
 )
@@ -256,8 +257,11 @@ def reproduce(
     help="Folder with official dataset files.",
 )
 @storage_option("Optuna's storage. Default: studies.journal.")
+@ray_address_option("Ray cluster to look at. Default: RAY_ADDRESS.")
 @format_option
-def doctor(data_dir: Path | None, storage: str | None, format_: str) -> None:
+def doctor(
+    data_dir: Path | None, storage: str | None, ray_address: str | None, format_: str
+) -> None:
     """Check this machine: versions, device, MLflow, storage, datasets, disk and memory.
 
     Writes nothing. Exit code 0, or 1 where something needed is broken.
@@ -267,7 +271,8 @@ def doctor(data_dir: Path | None, storage: str | None, format_: str) -> None:
     from pipeline.doctor import as_json, examine
 
     findings = []
-    for finding in examine(data_dir, storage, lambda line: click.echo(line, err=True)):
+    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    for finding in examine(data_dir, storage, say, ray_address):
         findings.append(finding)
         if format_ == "text":
             click.echo(finding.as_line())

@@ -112,6 +112,11 @@ def _storage(ctx: click.Context, param: click.Parameter, value: str | None) -> s
     return value or Auto(Address()).convert(os.environ.get(STORAGE_VARIABLE, ""), param, ctx)
 
 
+def ray_address_option(text: str) -> Decorator:
+    """Returns ``--ray-address`` with this help."""
+    return _optional("--ray-address", click.STRING, "HOST:PORT", text)
+
+
 def _constant_option(constant: Constant) -> Decorator:
     """Returns the option that sets a constant of the selection rule."""
     text = f"{constant.meaning} Default: {constant.default:g}, or as locked."
@@ -200,6 +205,25 @@ VERBOSITY: tuple[Decorator, ...] = (
     ),
 )
 
+PLACEMENT: tuple[Decorator, ...] = (
+    ray_address_option(
+        "Ray cluster that --executor ray joins. Default: RAY_ADDRESS, else Ray on this machine."
+    ),
+    _optional(
+        "--cpus-per-worker",
+        COUNT,
+        "N",
+        "Processors of a worker, with ray. Default: what the cluster has for each.",
+    ),
+    _optional(
+        "--gpus-per-worker",
+        click.FloatRange(min=0.0),
+        "X",
+        "GPUs of a worker, with ray; 0.25 has four share one. Default: 1, or 0 without GPUs.",
+    ),
+)
+"""Where workers are placed, for executors that use several machines."""
+
 SEARCH: tuple[Decorator, ...] = (
     click.option(
         "--dataset",
@@ -270,13 +294,14 @@ SEARCH: tuple[Decorator, ...] = (
         default="processes",
         show_default=True,
         metavar="NAME",
-        help="Where trials run: inline (this process) or processes.",
+        help="Where trials run: inline (this process), processes, or ray (several machines).",
         shell_complete=complete_executor,
     ),
     _workers_option(
         "Cohorts at once; auto: one per GPU of this machine, without any what its cores, its "
         "memory and the study keep busy."
     ),
+    *PLACEMENT,
     _optional(
         "--cohort-size",
         COUNT,
@@ -372,6 +397,7 @@ REPORT: tuple[Decorator, ...] = (
         "End a finalist's training that takes longer, as in a search. Default: no limit.",
     ),
     _workers_option("Cohorts of finalists at once, as in a search; auto as there."),
+    *PLACEMENT,
     click.option(
         "--read-test-again",
         is_flag=True,

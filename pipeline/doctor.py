@@ -68,7 +68,10 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def examine(
-    data_dir: Path | None, storage: str | None, say: Callable[[str], None]
+    data_dir: Path | None,
+    storage: str | None,
+    say: Callable[[str], None],
+    ray_address: str | None = None,
 ) -> Iterator[Finding]:
     """Yields what is found, in the order of cost.
 
@@ -76,6 +79,7 @@ def examine(
         data_dir: Folder with official files, or None.
         storage: Optuna's storage; None for the default.
         say: Takes a line about what takes long.
+        ray_address: Address of a Ray cluster; None for the environment's.
     """
     yield from versions()
     yield from machine()
@@ -84,6 +88,7 @@ def examine(
     yield from datasets_found(data_dir)
     yield storage_found(storage)
     yield tracking_found()
+    yield cluster_found(ray_address)
     yield from backend_found(say)
 
 
@@ -228,6 +233,26 @@ def tracking_found() -> Finding:
     except PipelineError as error:
         fix = "Check MLFLOW_TRACKING_URI; unset it to use SQLite in the working folder"
         return Finding("problem", "mlflow store", str(error), fix)
+
+
+def cluster_found(address: str | None) -> Finding:
+    """Returns what Ray cluster ``--executor ray`` would use; one is joined only at an address."""
+    from pipeline.search.executors.ray import cluster
+
+    named = address or os.environ.get("RAY_ADDRESS")
+    if not cluster.is_installed():
+        text = "not installed; only --executor ray needs it"
+        return Finding("problem" if named else "ok", "ray", text, cluster.REMEDY)
+    if not named or named == cluster.LOCAL:
+        return Finding(
+            "ok", "ray", f"{version_of('ray')}; --executor ray starts it on this machine alone, "
+            "unless --ray-address or RAY_ADDRESS names a cluster",
+        )  # fmt: skip
+    try:
+        return Finding("ok", "ray", f"{version_of('ray')}; cluster at {cluster.described(address)}")
+    except PipelineError as error:
+        fix = "Check --ray-address or RAY_ADDRESS; without them Ray is started here"
+        return Finding("problem", "ray", str(error), fix)
 
 
 def backend_chosen() -> str:

@@ -76,4 +76,6 @@ class PreparedSearch:
         named = None if options.data_dir is None else str(options.data_dir)
         if named is not None and named != os.environ.get("PIPELINE_DATA_DIR"):
             words += ["--data-dir", named]
-        return words + (["--family", options.family] if options.family is not None else [])
+        if options.family is not None:
+            words += ["--family", options.family]
+        return words + options.placement.words()

@@ -3,7 +3,9 @@ is skipped, visibly, where PIPELINE_DATA_DIR names no folder with official files
 """
 
 import os
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,28 @@ def _no_state_of_the_caller(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(scope="module")
+def ray_instance() -> Iterator[None]:
+    """Ray on this machine, which executors of the module join: starting it takes seconds."""
+    ray = pytest.importorskip("ray")
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        # What its processes inherit, and no worker may see.
+        patch.setenv("MLFLOW_TRACKING_URI", "http://user:pass@nowhere")
+        ray.init(
+            "local",
+            num_cpus=2,
+            num_gpus=1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _node_ip_address="127.0.0.1",
+        )
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

@@ -37,6 +37,10 @@ OF_RUN = {"seeds", "finalists"}
 """What a search knows of the report that follows in `pipeline run`, for the time that it tells."""
 
 
+CHOSEN = {"auto_workers", "workers_per_gpu"}
+"""What `--workers` and the machine's GPUs come to."""
+
+
 def frame(n=120):
     values = np.random.default_rng(0).normal(size=(n, 3))
     table = pd.DataFrame(values, columns=["a", "b", "c"])
@@ -57,7 +61,7 @@ def test_every_option_is_an_argument_and_the_reverse(function, command, record):
     assert names == options - {constant.name for constant in constants()}
     # And each goes into the record that the search or the report is made by, under its name.
     kept = {field.name.removesuffix("_seconds") for field in fields(record)}
-    kept -= {"constants", "data", "auto_workers"}
+    kept -= {"constants", "data"} | CHOSEN
     kept |= {field.name for field in fields(DataOptions)} if record is SearchOptions else set()
     assert names == kept - (OF_RUN if record is SearchOptions else set())
 
@@ -100,8 +104,9 @@ CASES = {
             "--color rgb --ignore x --search-space my.yaml --family my.py:build --trials 3 "
             "--timeout 1h --trial-timeout 90s --max-failures 2 --epochs 4 --train-examples 50 "
             "--seed 7 --study first --storage my.journal --no-references --sampler grid "
-            "--pruner none --executor inline --workers 2 --cohort-size 6 --device cpu "
-            "--precision mixed_bfloat16 --data-dir .",
+            "--pruner none --executor ray --workers 2 --cohort-size 6 --device cpu "
+            "--precision mixed_bfloat16 --data-dir . "
+            "--ray-address head:6379 --cpus-per-worker 3 --gpus-per-worker 0.25",
             {
                 "dataset": Path("my.csv"), "label": "kind", "drop": ["a", "b"],
                 "categorical": ["c"], "text": "t", "group": "g", "order_by": "o", "split": "s",
@@ -110,7 +115,8 @@ CASES = {
                 "family": "my.py:build", "trials": 3, "timeout": 3600, "trial_timeout": "90s",
                 "max_failures": 2, "epochs": 4, "train_examples": 50, "seed": 7,
                 "study": "first", "storage": "my.journal", "references": False,
-                "sampler": "grid", "pruner": "none", "executor": "inline", "workers": 2,
+                "sampler": "grid", "pruner": "none", "executor": "ray", "workers": 2,
+                "ray_address": "head:6379", "cpus_per_worker": 3, "gpus_per_worker": 0.25,
                 "cohort_size": 6, "device": "cpu", "precision": "mixed_bfloat16",
                 "data_dir": ".",
             },
@@ -122,12 +128,13 @@ CASES = {
         (
             "--study first --dataset digits --rule best_val --k 2 --epsilon 0.5 --seeds 4 "
             "--finalists 3 --deliver single --trial-timeout 2m --data-dir . --family my.py:build "
-            "--workers 2 "
+            "--workers 2 --ray-address head:6379 --cpus-per-worker 3 --gpus-per-worker 0.25 "
             "--read-test-again --promote",
             {
                 "study": "first", "dataset": "digits", "rule": "best_val", "k": 2.0,
                 "epsilon": 0.5, "seeds": 4, "finalists": 3, "deliver": "single",
                 "trial_timeout": 120, "data_dir": Path(), "family": "my.py:build", "workers": 2,
+                "ray_address": "head:6379", "cpus_per_worker": 3, "gpus_per_worker": 0.25,
                 "read_test_again": True, "promote": True,
             },
         ),
@@ -159,7 +166,7 @@ def test_a_command_and_its_function_ask_for_the_same(folder, monkeypatch, name, 
     if len(given) > 1:
         usual = type(first)()
         same = {o.name for o in fields(first) if getattr(first, o.name) == getattr(usual, o.name)}
-        assert same == {"auto_workers"} | (OF_RUN if name == "search" else set())
+        assert same == {"auto_workers"} | (OF_RUN | CHOSEN if name == "search" else set())
 
 
 def test_the_packages_of_these_names_are_the_functions_too(monkeypatch):

@@ -211,7 +211,7 @@ def test_an_unknown_executor_is_2_and_nothing_is_written(call, folder):
     fails(
         call("search", "--executor", "proceses"),
         2,
-        "unknown executor 'proceses' (did you mean 'processes'?); known: inline, processes",
+        "unknown executor 'proceses' (did you mean 'processes'?); known: inline, processes, ray",
     )
     assert list(folder.iterdir()) == []
 

@@ -10,6 +10,7 @@ from pretended_gpus import A100, INSTANCES, T4, pretend
 from pipeline import doctor
 from pipeline.cli import main
 from pipeline.datasets import limits
+from pipeline.search.executors.ray import cluster
 
 
 @pytest.fixture
@@ -50,6 +51,8 @@ def test_a_fresh_folder_is_ready_and_stays_empty(folder):
         (["--storage", "a-file"], {}, "a-file is no journal file of Optuna's. Give the --storage"),
         (["--storage", "sqlite:///a-file"], {}, "could not be reached"),
         ([], {"MLFLOW_TRACKING_URI": "http://me:secret@127.0.0.1:9"}, "Check MLFLOW_TRACKING_URI"),
+        (["--ray-address", "127.0.0.1:9"], {}, "no Ray cluster answers there (Connection refused)"),
+        ([], {"RAY_ADDRESS": "ray://me:secret@host"}, "RAY_ADDRESS ray://***@host: expected"),
     ],
 )
 def test_what_is_broken_is_told_with_what_to_do(
@@ -143,3 +146,23 @@ def test_a_search_that_is_there_is_found(folder):
     journal.write_text('{"op_code": 0}\n')
     assert doctor.storage_found(None).text.startswith("studies.journal, 0.0 MiB")
     assert doctor.storage_found(str(Path("studies.journal"))).status == "ok"
+
+
+@pytest.mark.usefixtures("backend")
+def test_the_cluster_is_told_where_an_address_is_given(folder, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert "starts it on this machine alone, unless --ray-address or RAY" in line(call(), "ray")
+    monkeypatch.setattr(cluster, "described", lambda address: f"{address}: 2 machines with 8 CPUs")
+    found = line(call("--ray-address", "head:6379"), "ray")
+    assert found.endswith("; cluster at head:6379: 2 machines with 8 CPUs")
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_missing_ray_is_a_problem_only_where_a_cluster_is_named(folder, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster, "is_installed", lambda: False)
+    assert line(call(), "ray").endswith(
+        "not installed; only --executor ray needs it. pip install 'least-overfit[ray]'"
+    )
+    assert call().exit_code == 0
+    assert call("--ray-address", "head:6379").exit_code == 1

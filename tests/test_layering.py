@@ -76,7 +76,7 @@ DOORS = {
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
-    "ray": {"search/executors/ray.py"},
+    "ray": {"search/executors/ray/"},
     "rich": {"api.py", "cli_study.py", "search/progress.py", "report/render/text.py"},
     "ruamel": {"search/space/yaml_document.py"},
     "sklearn": {"datasets/digits.py", "report/evidence/importance.py"},
@@ -85,7 +85,18 @@ DOORS = {
     "torch": set(),
     "yaml": set(),
 }
-LAZY = {"PIL", "jax", "keras", "matplotlib", "mlflow", "optuna", "pyarrow", "sklearn", "tensorflow"}
+LAZY = {
+    "PIL",
+    "jax",
+    "keras",
+    "matplotlib",
+    "mlflow",
+    "optuna",
+    "pyarrow",
+    "ray",
+    "sklearn",
+    "tensorflow",
+}
 """Never imported by ``--help``; outside the folders below not even when a module is imported."""
 AT_ONCE = {
     "keras": {"training/"},

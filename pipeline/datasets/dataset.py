@@ -13,7 +13,7 @@ Kinds of dataset:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
@@ -350,6 +350,14 @@ class Dataset:
     raw_validation: Any | None = None
     findings: tuple[Finding, ...] = ()
 
+    def without_test(self) -> Dataset:
+        """Returns the same, picklable, with a test part that cannot be read: what training needs.
+
+        Raw examples stay behind, too: only an export looks at them.
+        """
+        sealed = SealedTest(self.name, self.split_sizes["test"], _left_behind)
+        return replace(self, test=sealed, raw_validation=None)
+
     def raw_example(self, num_examples: int = 2) -> np.ndarray | dict[str, np.ndarray]:
         """Returns a few inputs as the exported model takes them.
 
@@ -384,3 +392,7 @@ class Dataset:
             "lowest": float(inputs.min()),
             "highest": float(inputs.max()),
         }
+
+
+def _left_behind() -> Part:
+    raise DatasetError("The test part of this dataset was left on the machine that read it.")

@@ -28,6 +28,8 @@ from pipeline.datasets.user import paths
 from pipeline.errors import DatasetError, SplitMismatchError, closest, printable
 from pipeline.records import DataOptions, DatasetSpec
 
+IN_DATA_DIR = "in data directory"
+
 
 def catalogue() -> dict[str, Source]:
     """Returns every dataset that can be loaded by name, by name, sorted.
@@ -103,7 +105,7 @@ def availability(name: str, data_dir: Path | None) -> str:
         return f"with {source.ships_with}" if source.ships_with else "on this machine"
     files = _files(source, data_dir)
     if files.in_data_dir():
-        return "in data directory"
+        return IN_DATA_DIR
     return "in the Keras cache" if files.in_cache() else "to be downloaded"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import Dataset, DatasetSummary
@@ -31,7 +31,7 @@ from pipeline.search.cohort_runner import CohortRunner, CohortSettings, RunningC
 from pipeline.search.cohort_sizing import Load, automatic, in_parts, memory_per_worker
 from pipeline.search.cost import step_work, threads
 from pipeline.search.disk import probabilities_bytes
-from pipeline.search.executors.interface import Event, Executor
+from pipeline.search.executors.interface import Event, Executor, Placement, Voice
 from pipeline.search.interrupts import stopping_softly
 from pipeline.search.merging import Merging, alike
 from pipeline.search.options import check_can_end_trials, data_size
@@ -66,6 +66,7 @@ class Setup:
         executor: Name of the executor.
         trial_timeout_seconds: Longest wall time of a training; None for no limit.
         workers: Cohorts at once; None for what suits, as ``auto`` of a search.
+        placement: Where workers are placed, for an executor that does.
     """
 
     dataset: Dataset
@@ -73,6 +74,7 @@ class Setup:
     executor: str = LOCAL
     trial_timeout_seconds: float | None = None
     workers: int | None = 1
+    placement: Placement = field(default_factory=Placement)
 
 
 def setup_of(
@@ -82,26 +84,41 @@ def setup_of(
     spec: DatasetSpec,
     trial_timeout_seconds: float | None = None,
     workers: int | None = 1,
+    placement: Placement | None = None,
 ) -> Setup:
     """Returns the executor, device and precision with which the study itself was searched.
 
     A device or an executor that this machine lacks becomes ``auto`` or ``processes``, and so does
     an executor that has too few workers.
 
+    Args:
+        store: Where the study is tracked.
+        study: The study.
+        dataset: Its dataset.
+        spec: How workers load it.
+        trial_timeout_seconds: Longest wall time of a training; None for no limit.
+        workers: Cohorts at once; None for what suits.
+        placement: Where workers are placed, as it was asked for.
+
     Raises:
-        InputError: A time limit was given to an executor that cannot end a training.
+        InputError: A time limit was given to an executor that cannot end a training, or a
+            placement to one that knows this machine alone.
     """
     run_id = str(study.run_id)
     executor = store.tag(run_id, "executor")
     device = "cpu" if store.tag(run_id, "device") == "cpu" else "auto"
     precision = str(study.definition.get("precision", "float32"))
     name = executor if executor in executors.names() else LOCAL
+    placement = replace(placement or Placement(), device=device)
+    if executors.find(name).missing() and not placement.words():
+        name = LOCAL
     if workers is not None and workers > (executors.find(name).most_workers or workers):
         name = LOCAL
+    executors.check(name, placement)
     check_can_end_trials(name, trial_timeout_seconds)
     own = own_family_of(study.definition)
     opener = WorkerSpec(spec, device, precision, own=own)
-    return Setup(dataset, opener, name, trial_timeout_seconds, workers)
+    return Setup(dataset, opener, name, trial_timeout_seconds, workers, placement)
 
 
 def own_family_of(definition: Mapping[str, Any]) -> OwnFamily | None:
@@ -135,10 +152,13 @@ def train(
         setup.workers,
         len(trials),
         lambda: work_of(trials, setup.dataset, settings.epochs),
+        setup.placement,
     )
     groups = groups_of(trials, setup.dataset, settings.epochs, workers.count)
     summary = DatasetSummary.of(setup.dataset)
-    shared = threads([trial.config for trial in trials], data_size(summary), workers.count)
+    # Workers elsewhere have their own cores.
+    here = 1 if executors.find(setup.executor).places else workers.count
+    shared = threads([trial.config for trial in trials], data_size(summary), here)
     if workers.told:
         ((warn or say) if workers.fewer else say)(workers.told)
     count = len({number for number, _ in missing})
@@ -155,7 +175,12 @@ def train(
     try:
         opener = replace(setup.opener, num_threads=shared)
         started = executors.start(
-            setup.executor, opener, workers.count, variables=workers.variables
+            setup.executor,
+            opener,
+            workers.count,
+            setup.placement,
+            Voice(say, warn or say),
+            workers.variables,
         )
         with started as executor:
             executor.ready()

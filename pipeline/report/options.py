@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import datasets
+from pipeline.search.executors.interface import Placement
 from pipeline.selection.records import ENSEMBLE, FINALISTS, MEDIAN, SEEDS, RuleSettings
 from pipeline.selection.rules import rule_settings
 
@@ -33,6 +34,9 @@ class ReportOptions:
         promote: Make the registered model the champion, whatever the one before was.
         workers: Cohorts of finalists at once.
         auto_workers: Whether ``search.workers`` chooses their number.
+        ray_address: Address of a Ray cluster, where the study was searched with Ray.
+        cpus_per_worker: Processors of the worker on it that trains finalists.
+        gpus_per_worker: GPUs of that worker.
     """
 
     dataset: str | None = None
@@ -49,6 +53,14 @@ class ReportOptions:
     promote: bool = False
     workers: int = 1
     auto_workers: bool = False
+    ray_address: str | None = None
+    cpus_per_worker: int | None = None
+    gpus_per_worker: float | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """Where finalists are trained, for executors that use several machines."""
+        return Placement(self.ray_address, self.cpus_per_worker, self.gpus_per_worker)
 
     @property
     def dataset_name(self) -> str | None:

@@ -219,9 +219,11 @@ class ReportRun:
         missing = [key for key in keys if not self._usable(trained.get(key), kept)]
         if missing:
             spec = datasets.spec_of(self.study.definition, self.options.data_dir)
-            limit = self.options.trial_timeout
+            limit, placement = self.options.trial_timeout, self.options.placement
             asked = None if self.options.auto_workers else self.options.workers
-            setup = finalists.setup_of(self.store, self.study, dataset, spec, limit, asked)
+            setup = finalists.setup_of(
+                self.store, self.study, dataset, spec, limit, asked, placement
+            )
             finalists.train(self.store, self.study, missing, setup, self.notify, self.warn)
             keys, trained, kept = self._trained()
         return self._confirmed(keys, trained, kept)

@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from pipeline.datasets.limits import available_bytes
 from pipeline.records import Device, Trial, TrialConfig
+from pipeline.search.executors.interface import Host
 from pipeline.search.merging import Merging, alike
 from pipeline.training.memory_model import MemoryNeed
 from pipeline.training.techniques import structure
@@ -141,9 +142,19 @@ def automatic(trials: int, references: int, load: Load, *, learns: bool = True) 
     return Sizing(first, later, largest, ahead, load.merging, load.workers)
 
 
-def memory_per_worker(workers: int, device: Device | None = None) -> float:
-    """Returns the bytes that each worker's cohort may take: of this machine now, or of its GPU."""
+def memory_per_worker(
+    workers: int, device: Device | None = None, host: Host | None = None
+) -> float:
+    """Returns the bytes that each worker's cohort may take: of a machine, or of its GPU.
+
+    Args:
+        workers: So many share that memory.
+        device: What they train on; None for a processor.
+        host: The machine that they are on; None for this one.
+    """
     if device is None or not device.is_gpu:
+        if host is not None:
+            return MEMORY_SHARE * host.free_bytes / workers
         return MEMORY_SHARE * available_bytes() / workers
     return float("inf") if device.free_bytes is None else MEMORY_SHARE * device.free_bytes / workers
 

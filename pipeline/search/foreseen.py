@@ -30,6 +30,8 @@ TRIAL_SECONDS = (0.1, 1.0)
 """Beside training: asking, tracking, waiting; per trial."""
 START_SECONDS = (8.0, 45.0)
 """Importing, loading the data, opening the stores."""
+PLACING_SECONDS = (5.0, 30.0)
+"""Starting Ray, or joining it, and placing the first worker."""
 REPORT_SECONDS = (10.0, 90.0)
 """A report without its finalists: a worker's start, restoring, resampling, pictures."""
 FINALISTS_TOGETHER = 3

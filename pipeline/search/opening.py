@@ -11,8 +11,10 @@ from pipeline.datasets import data_lines
 from pipeline.errors import printable
 from pipeline.formatting import duration
 from pipeline.redaction import masked
+from pipeline.search import executors
 from pipeline.search.cost import typical_configs
 from pipeline.search.foreseen import (
+    PLACING_SECONDS,
     START_SECONDS,
     UNTIMED,
     Span,
@@ -138,6 +140,8 @@ def time_line(options: SearchOptions, prepared: Prepared) -> str:
     together = cohort_size(configs, cohort_sizing(options, chosen, prepared.dataset))
     estimate, timed = remembered(data, chosen.epochs, options.device)
     search = search_span(estimate, configs, options.workers, together) + Span(*START_SECONDS)
+    if executors.find(options.executor).places:
+        search += Span(*PLACING_SECONDS)
     trainings = num_finalist_trainings(options.seeds, options.finalists, configs)
     report = report_span(estimate, typical, trainings)
     source = "by what earlier searches on this machine took a step"

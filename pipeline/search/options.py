@@ -21,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.records import DataOptions, DatasetSpec, TrialConfig
 from pipeline.search import executors
 from pipeline.search.cost import DataSize, threads, typical_configs
+from pipeline.search.executors.interface import Placement
 from pipeline.search.own_family import beside, tried_out
 from pipeline.search.retries import MAX_FAILURES
 from pipeline.search.space import space
@@ -65,6 +66,9 @@ class SearchOptions:
         workers: Number of workers.
         auto_workers: Whether ``search.workers`` chooses their number.
         workers_per_gpu: How many of them share a GPU's memory; None for all.
+        ray_address: Address of a Ray cluster; None for ``RAY_ADDRESS``, else a local instance.
+        cpus_per_worker: Processors of a worker on it.
+        gpus_per_worker: GPUs of a worker on it.
         cohort_size: Most trials trained together; None for what suits the study.
         device: ``auto``, ``cpu`` or ``gpu``.
         precision: ``float32`` or ``mixed_bfloat16``.
@@ -93,6 +97,9 @@ class SearchOptions:
     workers: int = 1
     auto_workers: bool = False
     workers_per_gpu: int | None = None
+    ray_address: str | None = None
+    cpus_per_worker: int | None = None
+    gpus_per_worker: float | None = None
     cohort_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
@@ -105,6 +112,12 @@ class SearchOptions:
         """How the dataset is loaded, here and in every worker."""
         where = (self.dataset, self.data_dir)
         return DatasetSpec(*where, self.seed, self.train_examples, self.data)
+
+    @property
+    def placement(self) -> Placement:
+        """Where workers are placed, for executors that use several machines."""
+        asked = (self.ray_address, self.cpus_per_worker, self.gpus_per_worker)
+        return Placement(*asked, self.device)
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,7 @@ def prepare(options: SearchOptions) -> Prepared:
     Raises:
         InputError: Dataset, search space or an option cannot be used.
     """
+    executor = executors.check(options.executor, options.placement)
     check_can_end_trials(options.executor, options.trial_timeout_seconds)
     dataset = summarize(options.spec)
     own = None if options.family is None else family_of(options.family)
@@ -146,7 +160,8 @@ def prepare(options: SearchOptions) -> Prepared:
     if own is not None:
         own, said = tried_out(options.cohort_size, chosen, dataset)
         notes = (*notes, *said)
-    elif not may_use_gpu(options.device):  # else its memory is known when a worker has opened it
+    elif not (executor.places or may_use_gpu(options.device)):
+        # Else its memory is known when a worker has opened.
         check_trials_fit(options, chosen, dataset, available_bytes() / options.workers)
     definition = {
         "dataset": dataset.name,
@@ -320,6 +335,8 @@ def source_of(options: SearchOptions) -> str:
 def worker_spec(options: SearchOptions, prepared: Prepared) -> WorkerSpec:
     """Returns what a worker is opened with."""
     data = data_size(prepared.dataset)
-    shared = threads(every_config(prepared.space), data, options.workers)
+    # Workers elsewhere have their own cores.
+    here = 1 if executors.find(options.executor).places else options.workers
+    shared = threads(every_config(prepared.space), data, here)
     own = prepared.own
     return WorkerSpec(options.spec, options.device, options.precision, shared, own)

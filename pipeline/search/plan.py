@@ -22,6 +22,7 @@ from pipeline.search.cohort_sizing import (
     memory_per_worker,
 )
 from pipeline.search.cost import program_configs, step_work, typical_configs
+from pipeline.search.executors.interface import Host
 from pipeline.search.foreseen import num_finalist_trainings
 from pipeline.search.merging import Merging
 from pipeline.search.options import (
@@ -81,21 +82,32 @@ class SearchPlan:
         )
 
 
-def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -> SearchPlan:
+def plan_of(
+    options: SearchOptions, prepared: Prepared, device: Device | None, host: Host | None = None
+) -> SearchPlan:
     """Returns how the study is run on what its workers train on.
 
+    Args:
+        options: What was asked for.
+        prepared: What is searched.
+        device: What the workers train on; None where that is not known.
+        host: The machine that they are on; None for this one.
+
     Raises:
-        InputError: A trial does not fit into the memory of a GPU.
+        InputError: A trial does not fit into the memory of a GPU, or of another machine.
     """
-    if device is not None and device.is_gpu and device.free_bytes is not None:
-        share = device.free_bytes / sharing(options, device)
+    free = None if host is None else host.free_bytes
+    if device is not None and device.is_gpu:
+        free = device.free_bytes
+    if free is not None:
+        share = free / sharing(options, device, host)
         check_trials_fit(options, prepared.space, prepared.dataset, share)
     chosen = trained_space(options, prepared.space)
     return SearchPlan(
         chosen,
         chosen.trials,
         options.seed,
-        cohort_sizing(options, chosen, prepared.dataset, device),
+        cohort_sizing(options, chosen, prepared.dataset, device, host),
         options.timeout_seconds,
         options.trial_timeout_seconds,
         options.max_failures,
@@ -104,8 +116,10 @@ def plan_of(options: SearchOptions, prepared: Prepared, device: Device | None) -
     )
 
 
-def sharing(options: SearchOptions, device: Device | None) -> int:
+def sharing(options: SearchOptions, device: Device | None, host: Host | None = None) -> int:
     """Returns how many workers share the memory of what they train on."""
+    if host is not None:
+        return host.workers
     on_gpu = device is not None and device.is_gpu
     return options.workers_per_gpu or options.workers if on_gpu else options.workers
 
@@ -119,9 +133,10 @@ def usable_workers(
     each takes a processor's memory and imports Keras for itself.
     """
     asked = options.workers
-    if asked == 1 or not executors.find(options.executor).shares_cores:
+    found = executors.find(options.executor)
+    if asked == 1 or not (found.shares_cores or found.places):
         return asked, ""
-    cores = usable_cores()
+    cores = usable_cores() if found.shares_cores else asked
     most = max(cores, num_gpus)
     chosen = trained_space(options, prepared.space)
     few = replace(options, workers=min(asked, most))
@@ -132,9 +147,10 @@ def usable_workers(
     if used == asked:
         return asked, ""
     gpus = f" and {counted(num_gpus, 'GPU')}" if num_gpus else ""
+    machine = f"this machine has {counted(cores, 'core')}{gpus}, and " * found.shares_cores
     return used, (
-        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; this machine has "
-        f"{counted(cores, 'core')}{gpus}, and this study makes {counted(cohorts, 'cohort')}"
+        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; {machine}this study makes "
+        f"{counted(cohorts, 'cohort')}"
     )
 
 
@@ -143,6 +159,7 @@ def cohort_sizing(
     chosen: SearchSpace,
     dataset: DatasetSummary,
     device: Device | None = None,
+    host: Host | None = None,
 ) -> Sizing:
     """Returns how many trials are asked for at once: as asked, or what suits study and device.
 
@@ -151,6 +168,7 @@ def cohort_sizing(
         chosen: The search space.
         dataset: What a trial's cost depends on.
         device: What the workers train on; None for this machine's processor.
+        host: The machine that they are on; None for this one.
     """
     if is_own_family(chosen.family):
         # One by one, and as many at once as there are workers.
@@ -167,7 +185,7 @@ def cohort_sizing(
         step_work=float(np.mean([step_work(config, data) for config in configs])),
         num_parameters=max(num_parameters(hidden, dataset.input_shape) for hidden in layers),
         memory_needs=memory_needs([*every, *largest], dataset),
-        memory=memory_per_worker(sharing(options, device), device),
+        memory=memory_per_worker(sharing(options, device, host), device, host),
         small_step=float("inf") if device is not None and device.is_gpu else SMALL_STEP,
         merging=merging,
         workers=options.workers,

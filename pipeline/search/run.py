@@ -30,7 +30,7 @@ from pipeline.redaction import masked
 from pipeline.search import executors
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
-from pipeline.search.executors.interface import Executor
+from pipeline.search.executors.interface import Executor, Voice
 from pipeline.search.foreseen import num_finalist_trainings, remember
 from pipeline.search.interrupts import signals_end_it, stopping_softly, was_broken_off
 from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
@@ -94,7 +94,12 @@ def run_search(
         study_locked(prepared.study, addresses),
         signals_end_it(),
         executors.start(
-            options.executor, spec, workers.count, variables=workers.variables
+            options.executor,
+            spec,
+            workers.count,
+            options.placement,
+            Voice(view.note, view.warn),
+            workers.variables,
         ) as executor,
     ):
         # Workers import Keras and load the data while this process imports MLflow and Optuna.
@@ -183,7 +188,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
         view.detail(used_versions(device.name if device else "an unknown device"))
         if unused := session.workers.unused_gpus(executor.abouts):
             view.warn(unused)
-        plan = plan_of(options, prepared, device)
+        plan = plan_of(options, prepared, device, executor.host)
         estimate = Estimate(data_size(prepared.dataset), plan.space.epochs)
         supervisor = Supervisor(plan, study, executor, run, view, earlier, estimate)
         with stopping_softly(supervisor.stop_by_user, view.warn):

@@ -3,7 +3,7 @@
 In: ``--workers N`` or ``auto``, the executor, the device, and what there is to train. Out:
 :class:`Workers`. Workers of this machine are spread over its GPUs, each sees one; ``auto`` is one
 per GPU, or, without any, what cores, memory and study keep busy. An executor that runs elsewhere
-has its number from :func:`_of_executor`.
+has its number from ``Executor.capacity``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pipeline.formatting import counted
 from pipeline.processors import usable_cores
 from pipeline.records import Device, TrialConfig
 from pipeline.search import executors
+from pipeline.search.executors.interface import Placement
 from pipeline.search.options import Prepared, SearchOptions, every_config, trained_space
 from pipeline.search.plan import cohort_sizing, usable_workers
 from pipeline.search.space.strategies import SAMPLERS
@@ -98,14 +99,14 @@ def staffed(options: SearchOptions, prepared: Prepared) -> tuple[SearchOptions, 
     """Returns the options with the number of workers that they come to, and the workers.
 
     Raises:
-        InputError: ``auto`` was asked for and the executor has no number of its own.
+        PipelineError: ``auto`` was asked for, and there is no cluster to ask.
     """
     asked = None if options.auto_workers else options.workers
     found = gpus_for(options.executor, options.device, asked)
     count, told = options.workers, ""
     if asked is None:
         work = lambda: search_work(options, prepared)  # noqa: E731
-        count, told = auto_number(options.executor, options.device, found, work)
+        count, told = auto_number(options.executor, options.device, found, work, options.placement)
     chosen = replace(options, workers=count, auto_workers=False)
     used, fewer = usable_workers(chosen, prepared, len(found))
     workers = placed(used, told, fewer, found)
@@ -113,7 +114,12 @@ def staffed(options: SearchOptions, prepared: Prepared) -> tuple[SearchOptions, 
 
 
 def workers_for(
-    executor: str, device: str, asked: int | None, trainings: int, work: Callable[[], Work]
+    executor: str,
+    device: str,
+    asked: int | None,
+    trainings: int,
+    work: Callable[[], Work],
+    placement: Placement | None = None,
 ) -> Workers:
     """Returns the workers for a number of trainings that may be divided as one likes.
 
@@ -123,12 +129,17 @@ def workers_for(
         asked: Number of workers; None for ``auto``.
         trainings: Their number.
         work: Returns what workers would do on a CPU.
+        placement: Where they are placed, for an executor that does.
 
     Raises:
-        InputError: ``auto`` was asked for and the executor has no number of its own.
+        PipelineError: ``auto`` was asked for, and what the placement names is not there.
     """
     found = gpus_for(executor, device, asked)
-    count, told = (asked, "") if asked else auto_number(executor, device, found, work)
+    count, told = (
+        (asked, "")
+        if asked
+        else auto_number(executor, device, found, work, placement or Placement())
+    )
     used, fewer = count, ""
     if executors.find(executor).shares_cores:
         cores = usable_cores()
@@ -197,7 +208,11 @@ def gpus_for(executor: str, device: str, asked: int | None) -> tuple[Gpu, ...]:
 
 
 def auto_number(
-    executor: str, device: str, found: tuple[Gpu, ...], work: Callable[[], Work]
+    executor: str,
+    device: str,
+    found: tuple[Gpu, ...],
+    work: Callable[[], Work],
+    placement: Placement,
 ) -> tuple[int, str]:
     """Returns how many workers ``--workers auto`` is, and why.
 
@@ -206,12 +221,23 @@ def auto_number(
         device: ``auto``, ``cpu`` or ``gpu``.
         found: The GPUs that there are for them.
         work: Returns what they would do on a CPU.
+        placement: Where they are placed, for an executor that does.
 
     Raises:
         InputError: The executor has no number of its own.
+        PipelineError: What the placement names is not there.
     """
-    if not executors.find(executor).shares_cores:
-        return _of_executor(executor)
+    asked = executors.find(executor)
+    room = asked.capacity(placement)
+    if room is not None:
+        return room, ", as many as the cluster holds now"
+    if asked.most_workers == 1:
+        return 1, f": --executor {executor} is this process"
+    if not asked.shares_cores:
+        raise InputError(
+            f"--workers auto: how many workers suit --executor {executor} is not known; give "
+            "--workers N"
+        )
     if found:
         setting = os.environ.get(gpus.VISIBLE)
         by = "" if setting is None else f" (of {gpus.VISIBLE}={setting})"
@@ -242,18 +268,6 @@ def of_cores(work: Work) -> tuple[int, str]:
             f"{work.worker_bytes / 2**30:.1f}"
         )
     return count, f"{of}: more would have too little to do at once"
-
-
-def _of_executor(name: str) -> tuple[int, str]:
-    """Returns how many workers an executor that is no process of this machine's has, and why.
-
-    Here is the place for the number of a cluster.
-    """
-    if executors.find(name).most_workers == 1:
-        return 1, f": --executor {name} is this process"
-    raise InputError(
-        f"--workers auto: how many workers suit --executor {name} is not known; give --workers N"
-    )
 
 
 def search_work(options: SearchOptions, prepared: Prepared) -> Work:

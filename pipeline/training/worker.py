@@ -11,6 +11,7 @@ from pipeline.training import backend
 from pipeline.training.own import registry
 from pipeline.training.own.loading import open_family
 from pipeline.training.own.registry import OwnFamily
+from pipeline.training.portable import PortableSpec, portable
 
 if TYPE_CHECKING:
     from pipeline.datasets import Dataset
@@ -35,8 +36,19 @@ class WorkerSpec:
     num_threads: int | None = None
     own: OwnFamily | None = None
 
-    def open(self) -> CohortTrainer:
+    def portable(self, cpus: int) -> PortableSpec:
+        """Returns what opens the same worker on another machine, with so many processors.
+
+        Raises:
+            PipelineError: The dataset or the user's model file cannot be read.
+        """
+        return portable(self, cpus)
+
+    def open(self, dataset: Dataset | None = None) -> CohortTrainer:
         """Returns a trainer in this process: sets the backend up, imports Keras, loads the data.
+
+        Args:
+            dataset: The dataset where it is loaded already.
 
         Raises:
             DeviceError: The device that was asked for is not there.
@@ -48,7 +60,9 @@ class WorkerSpec:
             # What is wrong with the file is known before any trial.
             registry.register(self.own)
             open_family(self.own)
-        return trainer_of(datasets.load(self.dataset, examined=False), device, self.own)
+        if dataset is None:
+            dataset = datasets.load(self.dataset, examined=False)
+        return trainer_of(dataset, device, self.own)
 
 
 def trainer_of(dataset: Dataset, device: str, own: OwnFamily | None = None) -> CohortTrainer:

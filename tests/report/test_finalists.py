@@ -133,7 +133,7 @@ def test_finalists_are_spread_over_gpus_as_trials_are(
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
     started, start = [], executors.start
 
-    def scripted(name, opener, workers, variables=()):
+    def scripted(name, opener, workers, placement, voice, variables):
         started.append((name, workers, [each["CUDA_VISIBLE_DEVICES"] for each in variables]))
         return start("scripted", opener, 1)
 

@@ -14,6 +14,7 @@ from pipeline.errors import DeviceError
 from pipeline.search.executors.interface import Failed, Finished, Progressed
 
 PATIENCE_SECONDS = 20.0
+GATHERING_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,10 @@ def hoard(emit, inbox):
     raise MemoryError("no room")
 
 
+def unsendable(emit, inbox):
+    return lambda: None
+
+
 def meet(emit, inbox, mine, other):
     """Returns whether the other job was there at the same time."""
     Path(mine).touch()
@@ -178,7 +183,7 @@ VERBS = {
     function.__name__: function
     for function in (
         double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, tick, hoard,
-        meet, meet_as, temporary,
+        meet, meet_as, temporary, unsendable,
     )
 }  # fmt: skip
 
@@ -197,7 +202,7 @@ def gather(executor, *jobs, on_progress=None):
 
     for key, job in enumerate(jobs):
         executor.submit(key, job)
-    end = time.monotonic() + 2 * PATIENCE_SECONDS
+    end = time.monotonic() + GATHERING_SECONDS
     while len(ended) < len(jobs) and time.monotonic() < end:
         executor.wait(handle, 0.5)
     assert len(ended) == len(jobs), f"ended: {sorted(ended)} of {len(jobs)}"

@@ -33,6 +33,7 @@ from pipeline.search.executors.interface import (
     Failed,
     Finished,
     Limits,
+    Placement,
     Progressed,
     fault_of,
 )
@@ -41,10 +42,32 @@ from pipeline.search.executors.processes import worker as worker_side
 from pipeline.search.executors.processes.folder import IN_USE, PREFIX, sweep
 from pipeline.search.executors.processes.pool import JOBS_PER_WORKER, MAX_OPENING_FAILURES
 
+RAY = pytest.param("ray", marks=pytest.mark.slow)
+NAMES = ["inline", "processes", RAY]
 
-@pytest.fixture(scope="module", params=executors.names())
+
+def start(name, opener):
+    """Starts an executor with one worker, which leaves room for another one on Ray's instance."""
+    small = Placement(cpus_per_worker=1, gpus_per_worker=0.0) if name == "ray" else None
+    return executors.start(name, opener, 1, small)
+
+
+def prepare_ray(request, name):
+    if name == "ray":
+        request.getfixturevalue("ray_instance")
+
+
+@pytest.fixture(autouse=True)
+def _ray_once(request):
+    """Starts Ray before the first test whose executor it is; the module's tests share it."""
+    callspec = getattr(request.node, "callspec", None)
+    prepare_ray(request, callspec.params.get("name") if callspec else None)
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def executor(request):
-    with executors.start(request.param, Desk(), 1) as started:
+    prepare_ray(request, request.param)
+    with start(request.param, Desk()) as started:
         yield started
 
 
@@ -58,13 +81,14 @@ def processes():
 
 
 def test_the_executors_are_the_files_of_the_folder():
-    assert executors.names() == ("inline", "processes")
+    assert executors.names() == ("inline", "processes", "ray")
+    assert set(executors.names()) == {"inline", "processes", RAY.values[0]}
 
 
-@pytest.mark.parametrize("name", ["inline", "processes"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_an_opened_worker_says_of_itself_is_the_executors(name):
     for desk, about in ((TalkativeDesk(), ("this", 1.5)), (Desk(), None)):
-        with executors.start(name, desk, 1) as started:
+        with start(name, desk) as started:
             assert started.about is None
             started.ready()
             assert started.about == about
@@ -113,30 +137,30 @@ def test_a_jobs_own_refusal_fails_that_job_alone(executor):
     assert second == 6
 
 
-@pytest.mark.parametrize("name", executors.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_what_the_supervisor_raises_while_a_job_runs_comes_back_to_it(name):
     def stumble(event):
         raise LookupError("the supervisor's own fault")
 
     with (
-        executors.start(name, Desk(), 1) as started,
+        start(name, Desk()) as started,
         pytest.raises(LookupError, match=r"^the supervisor's own fault$"),
     ):
         gather(started, ("count", 1), on_progress=stumble)
 
 
-@pytest.mark.parametrize("name", executors.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_worker_that_refuses_to_open_stops_the_search_with_its_words(name):
     with (
-        executors.start(name, RefusingDesk(), 1) as started,
+        start(name, RefusingDesk()) as started,
         pytest.raises(DeviceError, match=r"^--device gpu: there is none; use --device cpu$"),
     ):
         gather(started, ("double", 1))
 
 
-@pytest.mark.parametrize("name", executors.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_waiting_without_jobs_hands_nothing_over(name):
-    with executors.start(name, Desk(), 1) as started:
+    with start(name, Desk()) as started:
         started.wait(pytest.fail, 0.05)
 
 
@@ -144,7 +168,7 @@ def test_an_unknown_executor_is_answered_with_the_closest_and_all_names():
     with pytest.raises(InputError) as caught:
         executors.start("proceses", Desk(), 1)
     assert str(caught.value) == (
-        "unknown executor 'proceses' (did you mean 'processes'?); known: inline, processes"
+        "unknown executor 'proceses' (did you mean 'processes'?); known: inline, processes, ray"
     )
 
 
@@ -168,7 +192,7 @@ def test_a_file_in_the_folder_is_an_executor(tmp_path, monkeypatch):
         "EXECUTOR = Backwards\n"
     )
     monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path)])
-    assert executors.names() == ("backwards", "inline", "processes")
+    assert executors.names() == ("backwards", "inline", "processes", "ray")
     order = []
     with executors.start("backwards", Desk(), 1) as started:
         for key in range(3):
@@ -397,6 +421,6 @@ def test_a_helper_file_among_the_executors_is_no_executor(tmp_path, monkeypatch)
     (tmp_path / "helping.py").write_text("HELPS = True\n")
     write_executor(tmp_path, "mine")
     monkeypatch.setattr(executors, "__path__", [*executors.__path__, str(tmp_path)])
-    assert executors.names() == ("inline", "mine", "processes")
+    assert executors.names() == ("inline", "mine", "processes", "ray")
     for name in ("mine", "helping"):
         sys.modules.pop(f"pipeline.search.executors.{name}", None)

@@ -18,7 +18,7 @@ from pipeline.search.workers import Work, Workers, smallest, staffed, workers_fo
 from pipeline.training.gpus import Gpu
 
 GIB = 2**30
-PLACES = ("workers", "device", "executor")
+PLACES = ("workers", "device", "executor", "ray_address")
 
 
 @pytest.fixture(autouse=True)
@@ -264,7 +264,10 @@ def test_trainings_that_may_be_divided_are(machine, gpus):
     gpus(2)
     assert shown(workers_for("processes", "auto", None, 15, work)) == list(UUIDS[:2])
     assert shown(workers_for("processes", "auto", None, 1, work)) == [UUIDS[0]]
-    assert shown(workers_for("processes", "auto", 3, 15, work)) == [*UUIDS[:2], UUIDS[0]]
+    assert shown(workers_for("processes", "auto", 3, 15, work)) == [
+        *UUIDS[:2],
+        UUIDS[0],
+    ]
 
 
 # Executors
@@ -288,11 +291,28 @@ def test_an_executor_that_has_no_number_of_its_own_says_so(monkeypatch, tmp_path
     )
 
 
+def test_a_cluster_says_how_many_it_holds(monkeypatch, gpus):
+    gpus(2)
+    asked = []
+
+    def room_of(placement):
+        asked.append(placement.ray_address)
+        return 3
+
+    monkeypatch.setattr("pipeline.search.executors.ray.cluster.room_of", room_of)
+    options, found = staff(executor="ray", ray_address="head:6379")
+    assert asked == ["head:6379"]
+    assert options.workers == found.count <= 3
+    assert found.told.startswith(f"--workers auto: {found.count} worker")
+    assert "as many as the cluster holds now" in found.told
+    assert found.gpus == ()
+
+
 def test_each_process_has_its_variable_before_anything_is_imported_and_its_place(tmp_path):
     spread = tuple(Gpu(place, A100, uuid, uuid) for place, uuid in enumerate(UUIDS[:2]))
     variables = Workers(3, "", spread).variables
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    with executors.start("processes", Desk(), 3, variables) as started:
+    with executors.start("processes", Desk(), 3, variables=variables) as started:
         started.ready()
         assert {place["CUDA_VISIBLE_DEVICES"] for place in variables} == set(UUIDS[:2])
         meeting = [str(tmp_path / name) for name in "abc"]

@@ -4,7 +4,8 @@ An executor is made with an *opener*: an object whose ``open()`` returns, where 
 a function ``run(job, emit, inbox) -> result``. ``emit(data)`` streams :class:`Progressed` events
 while it runs; ``inbox()`` returns what :meth:`Executor.tell` sent since it was last asked.
 
-To add an executor: a file in this folder with a class ``EXECUTOR``; its name is the file's.
+To add an executor: a file or package in this folder with a class ``EXECUTOR``; its name is the
+file's. One that places workers on several machines says ``places``, and is told where.
 """
 
 import importlib
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import InputError, closest
-from pipeline.search.executors.interface import Executor, Opener
+from pipeline.search.executors.interface import Executor, Opener, Placement, Voice
 
 
 def names() -> tuple[str, ...]:
@@ -40,8 +41,30 @@ def find(name: str) -> type[Executor]:
     return executor
 
 
+def check(name: str, placement: Placement) -> type[Executor]:
+    """Returns the executor of this name, which can start here and knows what was given for it.
+
+    Raises:
+        InputError: There is no such executor, it is not installed, or has no use for an option.
+    """
+    found = find(name)
+    if (given := placement.words()) and not found.places:
+        raise InputError(
+            f"{given[0]}: --executor {name} runs on this machine alone; use --executor ray, or "
+            "leave the option out"
+        )
+    if remedy := found.missing():
+        raise InputError(f"--executor {name} is not installed: {remedy}")
+    return found
+
+
 def start(
-    name: str, opener: Opener, workers: int, variables: Sequence[Mapping[str, str]] = ()
+    name: str,
+    opener: Opener,
+    workers: int,
+    placement: Placement | None = None,
+    voice: Voice | None = None,
+    variables: Sequence[Mapping[str, str]] = (),
 ) -> Executor:
     """Returns a started executor.
 
@@ -49,13 +72,20 @@ def start(
         name: One of :func:`names`.
         opener: Opens up a worker.
         workers: Number of jobs that run at once.
+        placement: Where workers are placed, for an executor that does.
+        voice: Takes what such an executor has to say.
         variables: Of each worker, the environment variables that are its own, where the executor
             ``shares_cores``; empty for none.
 
     Raises:
         InputError: There is no such executor, or it cannot run that many workers.
     """
-    executor: Any = find(name)
-    started: Executor
-    started = executor(opener, workers, variables) if variables else executor(opener, workers)
+    placement = placement or Placement()
+    executor: Any = check(name, placement)
+    more: tuple[Any, ...] = ()
+    if executor.places:
+        more = (placement, voice or Voice())
+    elif variables:
+        more = (variables,)
+    started: Executor = executor(opener, workers, *more)
     return started

@@ -22,13 +22,71 @@ Run = Callable[[Any, Callable[[Any], None], Callable[[], Iterable[Any]]], Any]
 
 
 class Opener(Protocol):
-    """Opens up a worker; picklable."""
+    """Opens up a worker; picklable.
+
+    Where it needs anything of this machine it has a method ``portable(cpus)``, too: called once by
+    an executor whose workers are on other machines, it returns an opener that brings that along,
+    for workers with so many processors each.
+    """
 
     def open(self) -> Run:
         """Returns what runs a job; called once per worker, where the worker is.
 
         What it has as ``about``, picklable, becomes the executor's.
         """
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where workers are placed on machines, and what each takes there; None for the default.
+
+    Attributes:
+        ray_address: Address of a Ray cluster.
+        cpus_per_worker: Processors of a worker.
+        gpus_per_worker: GPUs of a worker; a part of one is shared.
+        device: ``auto``, ``cpu`` or ``gpu``: what jobs are to run on.
+    """
+
+    ray_address: str | None = None
+    cpus_per_worker: int | None = None
+    gpus_per_worker: float | None = None
+    device: str = "auto"
+
+    def words(self) -> list[str]:
+        """Returns the options that were given, with their values, as words of a command."""
+        values = {
+            "--ray-address": self.ray_address,
+            "--cpus-per-worker": self.cpus_per_worker,
+            "--gpus-per-worker": self.gpus_per_worker,
+        }
+        given = {option: value for option, value in values.items() if value is not None}
+        return [word for option, value in given.items() for word in (option, f"{value}")]
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine of a worker, where it need not be this one.
+
+    Attributes:
+        free_bytes: Its free memory when the worker opened.
+        workers: So many workers share it, or its GPU.
+    """
+
+    free_bytes: float
+    workers: int
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Takes what an executor has to say to the user.
+
+    Attributes:
+        note: Takes a line.
+        warn: Takes a line that the user has to see.
+    """
+
+    note: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True)
@@ -88,8 +146,26 @@ class Executor(ABC):
     """Whether each worker is a process of its own on this machine."""
     most_workers: int | None = None
     """Most workers that it can have; None for any number."""
+    places: bool = False
+    """Whether it is made with a :class:`Placement` and a :class:`Voice`, too."""
     about: Any = None
     """What the worker that opened last said of itself; None before, and where it says nothing."""
+    host: Host | None = None
+    """The machine of that worker; None where it is this one."""
+
+    @classmethod
+    def capacity(cls, placement: Placement) -> int | None:
+        """Returns how many workers there is room for now; None where this machine decides.
+
+        Raises:
+            PipelineError: What the placement names is not there.
+        """
+        return None
+
+    @classmethod
+    def missing(cls) -> str:
+        """Returns what has to be installed before it can start, as a remedy; empty for nothing."""
+        return ""
 
     @property
     def abouts(self) -> tuple[Any, ...]:

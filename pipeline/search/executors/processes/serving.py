@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
         os.dup2(file.fileno(), 2)
     # What libraries leave behind goes with the worker's folder, however this process ends.
     os.environ["TMPDIR"] = tempfile.tempdir = str(log.parent)
+    threading.Thread(target=_end_with_supervisor, daemon=True).start()
     try:
         try:
             run = opener.open()
@@ -40,6 +43,14 @@ def serve(connection: Connection, opener: Opener, log: Path) -> None:
                 connection.send(_result(run, job, connection))
     except (EOFError, OSError, SupervisorGoneError):
         return
+
+
+def _end_with_supervisor() -> None:
+    """Ends this process with the supervisor's, also while a job has nothing to send for long."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os._exit(1)
 
 
 class SupervisorGoneError(BaseException):

@@ -1,0 +1,108 @@
+"""Sends a worker's opener to another machine, with what it needs of this one.
+
+In: a ``WorkerSpec``. Out: a :class:`PortableSpec` that opens the same trainer where neither the
+user's data nor the user's model file need be. The rule: a dataset whose official files are in
+``--data-dir`` is read there, on a disk that the machines share; every other one is loaded here,
+once, and sent along without its test part.
+"""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import datasets
+from pipeline.datasets import Dataset
+from pipeline.datasets.registry import IN_DATA_DIR
+from pipeline.errors import DatasetError
+from pipeline.records import DatasetSpec
+from pipeline.training.own import registry
+from pipeline.training.own.registry import OwnFamily
+
+if TYPE_CHECKING:
+    from pipeline.training.cohort import CohortTrainer
+    from pipeline.training.worker import WorkerSpec
+
+
+@dataclass(frozen=True)
+class PortableSpec:
+    """Opens up a worker on another machine.
+
+    Attributes:
+        spec: How the worker sets itself up.
+        dataset: The loaded dataset; None where it is read there.
+        code: The user's model file; None for families of ours.
+    """
+
+    spec: WorkerSpec
+    dataset: Dataset | None = field(default=None, compare=False, repr=False)
+    code: bytes | None = field(default=None, repr=False)
+
+    def open(self) -> CohortTrainer:
+        """Returns a trainer in this process, as ``WorkerSpec.open`` does.
+
+        Raises:
+            PipelineError: As there; or ``--data-dir`` is not on this machine.
+        """
+        spec = self.spec
+        if self.dataset is None:
+            check_data_dir(spec.dataset)
+        if spec.own is not None and self.code is not None:
+            spec = replace(spec, own=family_here(spec.own, self.code))
+        return spec.open(self.dataset)
+
+
+def portable(spec: WorkerSpec, cpus: int) -> PortableSpec:
+    """Returns what opens the same worker on another machine.
+
+    Args:
+        spec: The worker.
+        cpus: Processors that it has there.
+
+    Raises:
+        PipelineError: The dataset or the user's model file cannot be read.
+    """
+    data = spec.dataset
+    if data.data_dir is not None:
+        # Relative to the folder of the command, which is not the worker's.
+        data = replace(data, data_dir=data.data_dir.absolute())
+    # Small networks are faster with one thread, wherever they are.
+    threads = 1 if spec.num_threads == 1 else cpus
+    sent = replace(spec, dataset=data, num_threads=threads)
+    dataset = None if is_read_there(data) else datasets.load(data, examined=False).without_test()
+    code = None if spec.own is None else registry.read(Path(spec.own.path))
+    return PortableSpec(sent, dataset, code)
+
+
+def is_read_there(spec: DatasetSpec) -> bool:
+    """Whether every worker reads a dataset by itself: official files in ``--data-dir``."""
+    if spec.data_dir is None or datasets.is_path(spec.name):
+        return False
+    return datasets.availability(spec.name, spec.data_dir) == IN_DATA_DIR
+
+
+def check_data_dir(spec: DatasetSpec) -> None:
+    """Checks that this machine has the folder that the user named.
+
+    Raises:
+        DatasetError: It has not.
+    """
+    if spec.data_dir is not None and not spec.data_dir.is_dir():
+        raise DatasetError(
+            f"--data-dir {spec.data_dir}: there is no such folder on {socket.gethostname()}; give "
+            "one on a disk that all machines share, or leave it (and PIPELINE_DATA_DIR) out: the "
+            "data are then loaded here and sent to them"
+        )
+
+
+def family_here(own: OwnFamily, code: bytes) -> OwnFamily:
+    """Returns the user's family with a path of this machine, where its file is or is put."""
+    path = Path(own.path)
+    if path.is_file() and registry.sha256_of(registry.read(path)) == own.sha256:
+        return own  # a shared disk: what lies beside it can be imported, too
+    path = Path(tempfile.mkdtemp()) / own.file
+    path.write_bytes(code)
+    return replace(own, path=str(path))
