@@ -71,7 +71,13 @@ DOORS = {
         "report/figures/names.py",
     },
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/storage.py", "search/samplers.py", "search/journal.py"},
+    "optuna": {
+        "search/journal.py",
+        "search/samplers.py",
+        "search/shared_study.py",
+        "search/storage.py",
+        "search/study.py",
+    },
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
@@ -79,7 +85,7 @@ DOORS = {
     "rich": {"api.py", "cli_study.py", "search/progress.py", "report/render/text.py"},
     "ruamel": {"search/space/yaml_document.py"},
     "sklearn": {"datasets/digits.py", "report/evidence/importance.py"},
-    "sqlalchemy": {"tracking/"},
+    "sqlalchemy": {"search/mutex.py", "tracking/"},
     "tensorflow": {"training/backend.py"},
     "torch": set(),
     "yaml": set(),
@@ -89,7 +95,12 @@ LAZY = {"PIL", "jax", "keras", "matplotlib", "mlflow", "optuna", "pyarrow", "skl
 AT_ONCE = {
     "keras": {"training/"},
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/samplers.py", "search/journal.py"},
+    "optuna": {
+        "search/journal.py",
+        "search/samplers.py",
+        "search/shared_study.py",
+        "search/study.py",
+    },
 }
 
 
