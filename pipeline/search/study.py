@@ -284,7 +284,7 @@ class Study(Alone):
 
 
 def open_study(
-    storage: str | None,
+    storage: Any,
     name: str,
     space: SearchSpace,
     definition: Mapping[str, Any],
@@ -295,7 +295,8 @@ def open_study(
     """Returns a study, created if it is not there.
 
     Args:
-        storage: A database's URL, or the path of a journal file; None for ``studies.journal``.
+        storage: A database's URL, or the path of a journal file; None for ``studies.journal``. Or
+            a storage of Optuna's that is open.
         name: The study's name.
         space: What it may suggest.
         definition: What makes its trials comparable; an existing study's must be equal.
@@ -308,7 +309,8 @@ def open_study(
         InputError: The storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.INFO if are_shown() else optuna.logging.ERROR)
-    opened = open_storage(storage or DEFAULT_STORAGE, note)
+    storage = storage or DEFAULT_STORAGE
+    opened = open_storage(storage, note) if isinstance(storage, str) else storage
     with notices_off(), storage_errors():
         study = optuna.create_study(
             storage=opened,
