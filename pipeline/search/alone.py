@@ -33,6 +33,10 @@ class Alone:
         """The tokens of the other searches that are alive."""
         return ()
 
+    def take_over(self) -> Collection[str]:
+        """Takes over what dead searches left; returns the tokens of those that are alive."""
+        return ()
+
     @property
     def about_others(self) -> str:
         """What the user reads about the other searches as this one begins."""

@@ -55,29 +55,39 @@ class Membership:
             raise InputError(refusal(self._study.study_name, other))
         self._write()
 
-    def beat(self) -> bool:
+    def beat(self, *, trains: bool) -> bool:
         """Gives a sign of life, if the last one is some time ago; returns whether it did.
 
+        Args:
+            trains: Whether this search has trials that others may have taken over.
+
         Raises:
-            PipelineError: This search was taken for dead.
+            PipelineError: This search was taken for dead, with its trials.
         """
         if time.monotonic() - self._written < heartbeat.BEAT_SECONDS:
             return False
-        self.check()
+        self.check(trains=trains)
         with storage_errors():
             self._write()
         return True
 
-    def check(self) -> None:
-        """Checks that nobody has taken this search for dead.
+    def check(self, *, trains: bool) -> None:
+        """Checks that nobody has taken this search for dead; one without trials joins again.
+
+        Args:
+            trains: Whether this search has trials that others may have taken over.
 
         Raises:
-            PipelineError: Another one has.
+            PipelineError: Another one has, and took over its trials.
         """
         with storage_errors():
             entry = self._study.user_attrs.get(self._key)
-        if not (isinstance(entry, dict) and entry.get("token") == self.token):
+        if isinstance(entry, dict) and entry.get("token") == self.token:
+            return
+        if trains:
             raise self.taken_over(entry)
+        with storage_errors():
+            self._write()
 
     def taken_over(self, entry: Any = None) -> PipelineError:
         """Returns the message to a search that was taken for dead.

@@ -231,7 +231,8 @@ def deliver_earlier(session: Session) -> Path:
     """Delivers what earlier searches had to keep; returns the folder in which this one keeps it."""
     study, store = session.study, session.store
     folder = outbox_folder(session.storage, session.prepared.study, store.tracking_uri)
-    folders = outboxes(folder, study.living) if study.shared else [folder]
+    # Who is dead is marked as such before: one that only seemed so writes no more into its folder.
+    folders = outboxes(folder, study.take_over()) if study.shared else [folder]
     if waited := sum(store.deliver_waiting(each) for each in folders):
         session.view.note(
             f"delivered to MLflow what an earlier search had to keep: {waited} entries"

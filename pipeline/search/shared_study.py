@@ -210,7 +210,7 @@ class SharedStudy(Study):
         Raises:
             PipelineError: Another search has taken this one for dead.
         """
-        if self._members.beat():
+        if self._members.beat(trains=bool(self._asked)):
             with storage_errors():
                 self._living, _ = self._members.others()
                 self._count(self._study.get_trials(deepcopy=False))
@@ -251,6 +251,11 @@ class SharedStudy(Study):
     def living(self) -> list[str]:
         """The tokens of the other searches that are alive."""
         return list(self._look_for_others())
+
+    def take_over(self) -> list[str]:
+        """Takes over what dead searches left; returns the tokens of those that are alive."""
+        with self._looked():
+            return list(self._living)
 
     def agree_on(self, run_id: str | None, address: str) -> None:
         """Checks that other searches that are alive write to the same run of MLflow's.
@@ -322,7 +327,7 @@ class SharedStudy(Study):
     def _looked(self) -> Iterator[list[FrozenTrial]]:
         """Keeps other searches from asking; yields all trials after what is dead was taken over."""
         with self._mutex.held(TRIALS, self._wait_and_beat):
-            self._members.check()
+            self._members.check(trains=bool(self._asked))
             with notices_off(), storage_errors():
                 trials = self._taken_over_from_dead()
                 self._count(trials)
@@ -397,7 +402,7 @@ class SharedStudy(Study):
     def _wait_and_beat(self, seconds: float) -> None:
         self._waiting(seconds)
         if not self._left:
-            self._members.beat()
+            self._members.beat(trains=bool(self._asked))
 
     def _end(self) -> None:
         if not self._left:

@@ -2,8 +2,8 @@
 
 Real MLflow (SQLite), a real PostgreSQL, the real command, trainings by a script. Two or three
 searches work on one study; one after the other is killed at a random instant (or stopped by
-Ctrl-C), and another one takes its place, until enough were killed. Each has a host's name of its
-own, so that the others go by its signs of life, which grow old within seconds here.
+Ctrl-C), and another one takes its place, until enough were killed. All run on this machine, where a
+process that is gone is known at once; that signs of life grow old, test_shared_searches.py tests.
 
 ::
 
@@ -40,7 +40,6 @@ from shared_searches import FORK, SPACE, Search, books, paced  # noqa: E402
 from pipeline import tracking  # noqa: E402
 
 SIGNALS = {"KILL": signal.SIGKILL, "INT": signal.SIGINT, "TERM": signal.SIGTERM}
-TIMES = (0.5, 3.0)
 SEARCHES = 2
 KILLS_PER_STUDY = 4
 LONGEST = 8.0
@@ -86,8 +85,8 @@ class Kills:
         def start() -> None:
             nonlocal started
             started += 1
-            name = f"node-{started}"
-            running.append(Search(study, storage, name, host=name, times=TIMES))
+            name = f"search-{started}"
+            running.append(Search(study, storage, name))
 
         try:
             for _ in range(SEARCHES):
@@ -108,7 +107,7 @@ class Kills:
             checked = FORK.Process(target=check, args=(study, storage))
             checked.start()
             checked.join()
-            assert checked.exitcode == 0, [path.read_text() for path in study.glob("node-*.txt")]
+            assert checked.exitcode == 0, [path.read_text() for path in study.glob("search-*.txt")]
         finally:
             for search in running:
                 with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Searches that share a study, killed at random instants: a handful here, the full count by hand."""
+"""Searches that share a study, killed at random instants: a few here, the full count by hand."""
 
 import subprocess
 import sys

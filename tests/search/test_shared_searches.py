@@ -17,7 +17,7 @@ pytestmark = [
         "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
     ),
 ]
-TIMES = (0.5, 3.0)
+TIMES = (1.0, 8.0)
 """Between signs of life, and after which one that gave none is dead."""
 
 
