@@ -117,7 +117,8 @@ class SharedStudy(Study):
         if place := self._members.num_ever:
             # Another one has begun with the same random numbers.
             own = trial_seed(seed, 2**20 * (1 + place) + self.num_trials)
-            study.sampler = sampler_of(space.sampler, own)
+            with notices_off():
+                study.sampler = sampler_of(space.sampler, own)
         self.lost: list[int] = []
         self.ended_as = Counter()
         self._configs: dict[int, TrialConfig] = {}

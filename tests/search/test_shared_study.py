@@ -28,20 +28,27 @@ class Host:
     name: str = "node-a"
 
 
-@pytest.fixture
-def host(monkeypatch):
-    here = Host()
-    monkeypatch.setattr(heartbeat, "machine", lambda: here.name)
+HERE = Host()
+
+
+def on(study):
+    """Has what follows run on the machine of this study's search; returns the study."""
+    HERE.name = study.token.partition(":")[0]
+    return study
+
+
+@pytest.fixture(autouse=True)
+def _hosts(monkeypatch):
+    monkeypatch.setattr(heartbeat, "machine", lambda: HERE.name)
     for module in (heartbeat, membership):
-        monkeypatch.setattr(module.socket, "gethostname", lambda: here.name)
-    return here
+        monkeypatch.setattr(module.socket, "gethostname", lambda: HERE.name)
 
 
 class Searches:
     """Searches on several machines, all in this process."""
 
-    def __init__(self, database, host):
-        self.database, self.host = database, host
+    def __init__(self, database):
+        self.database = database
         self.notes, self.opened = [], []
 
     def close(self):
@@ -50,7 +57,7 @@ class Searches:
 
     def on(self, name, space=SPACE, *, references=True, seed=3):
         """Returns the study as a search on another machine opens it."""
-        self.host.name = name
+        HERE.name = name
         definition = {"seed": seed, "space": space.definition()}
         study = open_shared_study(
             self.database, "first", space, definition, seed, self.notes.append
@@ -69,8 +76,8 @@ class Searches:
 
 
 @pytest.fixture
-def searches(database, host):
-    made = Searches(database, host)
+def searches(database):
+    made = Searches(database)
     yield made
     made.close()
 
@@ -87,7 +94,7 @@ def aged(monkeypatch):
 
 
 def asked(study, count):
-    with study.asking():
+    with on(study).asking():
         return [study.ask() for _ in range(count)]
 
 
@@ -115,10 +122,10 @@ def test_the_total_is_of_the_whole_study(searches):
     one, two = searches.on("node-a"), searches.on("node-b")
     mine = asked(one, 5)
     one.tell(ended(mine[0].number), {})
-    with two.asking():
+    with on(two).asking():
         assert (two.num_ended, two.num_running, two.num_own) == (1, 4, 0)
     two_asked = asked(two, 2)
-    with one.asking():
+    with on(one).asking():
         assert (one.num_ended, one.num_running, one.num_own) == (1, 6, 4)
     two.tell(ended(two_asked[0].number), {})
     assert two.ended_as == {"COMPLETE": 2}
@@ -150,7 +157,7 @@ def test_the_trials_of_a_dead_search_are_asked_for_again_with_their_seeds(search
     dead.tell(ended(lost[3].number), {})
     assert asked(other, 1)[0].number == 4, "it is alive"
     aged(heartbeat.STALE_SECONDS + 1)
-    other._members.join()
+    on(other)._members.join()
     found = asked(other, 3)
     assert [(s.config, s.seed, s.name) for s in found] == [
         (s.config, s.seed, s.name) for s in lost[:3]
@@ -168,7 +175,7 @@ def test_one_that_was_taken_for_dead_writes_nothing_and_says_who_has_its_trials(
     slept, other = searches.on("node-a"), searches.on("node-b")
     first, second = asked(slept, 2)
     aged(heartbeat.STALE_SECONDS + 1)
-    other._members.join()
+    on(other)._members.join()
     asked(other, 2)
     told = (
         r"^another `pipeline search` \(host node-b, process \d+\) has taken over what this search "
@@ -178,13 +185,14 @@ def test_one_that_was_taken_for_dead_writes_nothing_and_says_who_has_its_trials(
     for write in (
         lambda: slept.check_own([first.number]),
         lambda: slept.report(first.number, 1, 0.5),
+        lambda: asked(slept, 1),
         lambda: slept.tell(ended(first.number), {}),
         lambda: slept.tell(TrialOutcome(second.number, "FAIL", cause="diverged"), {}),
-        lambda: asked(slept, 1),
-        slept.return_unfinished,
     ):
+        on(slept)
         with pytest.raises(PipelineError, match=told):
             write()
+    slept.return_unfinished()
     assert set(slept.lost) == {first.number, second.number}
     states = [trial.state for trial in searches.trials()]
     assert states == [TrialState.FAIL] * 2 + [TrialState.RUNNING] * 2 + [TrialState.WAITING]
@@ -210,24 +218,21 @@ class Mortal:
         return getattr(self._study, name)
 
 
-@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("steps", range(9))
 def test_whoever_dies_while_it_takes_over_the_next_one_finds_what_is_left(searches, aged, steps):
     dead, taker, third = (searches.on(f"node-{name}") for name in "abc")
     lost = asked(dead, 3)
     aged(heartbeat.STALE_SECONDS + 1)
-    taker._members.join()
-    third._members.join()
-    searches.host.name = "node-b"
-    real, taker._study = taker._study, Mortal(taker._study, steps)
+    on(third)._members.join()
+    on(taker)._members.join()
+    taker._study = Mortal(taker._study, steps)
     taker._members._study = taker._study
     try:
         asked(taker, 0)
     except Killed:
         pass
     else:
-        assert steps == 7, "the last one survives: every step was tried"
-    del real
-    searches.host.name = "node-c"
+        assert steps == 8, "the last one survives: every step was tried"
     found = asked(third, 3)
     assert [(s.config, s.seed) for s in found] == [(s.config, s.seed) for s in lost]
     retries = [t.user_attrs["retry_of"] for t in searches.trials() if "retry_of" in t.user_attrs]
@@ -236,7 +241,7 @@ def test_whoever_dies_while_it_takes_over_the_next_one_finds_what_is_left(search
 
 def test_one_that_is_killed_while_it_asks_leaves_nothing_that_runs_for_ever(searches, aged):
     one, two = searches.on("node-a"), searches.on("node-b")
-    with one.asking():
+    with on(one).asking():
         super(type(one), one).ask()  # the trial is made, and is nobody's yet
     found = asked(two, 1)
     assert (found[0].number, found[0].name) == (1, "wide")
@@ -246,10 +251,8 @@ def test_one_that_is_killed_while_it_asks_leaves_nothing_that_runs_for_ever(sear
 def test_who_leaves_gives_its_trials_to_the_others_at_once(searches):
     one, two = searches.on("node-a"), searches.on("node-b")
     mine = asked(one, 2)
-    searches.host.name = "node-a"
-    one.return_unfinished()
+    on(one).return_unfinished()
     assert one.step_down()
-    searches.host.name = "node-b"
     assert [(s.config, s.seed, s.name) for s in asked(two, 3)][1:] == [
         (s.config, s.seed, s.name) for s in mine
     ]
@@ -260,7 +263,7 @@ def test_who_leaves_gives_its_trials_to_the_others_at_once(searches):
         assert not last
 
 
-def test_a_search_of_an_older_version_is_not_joined(searches, host):
+def test_a_search_of_an_older_version_is_not_joined(searches):
     first = searches.on("node-a")
     first._study.set_user_attr(heartbeat.ATTRIBUTE, heartbeat.sign_of_life("older"))
     with pytest.raises(InputError, match=r"\(host node-a, process \d+\) is running study 'first'"):
@@ -269,7 +272,7 @@ def test_a_search_of_an_older_version_is_not_joined(searches, host):
 
 def test_all_have_to_write_to_one_run_of_mlflows(searches):
     one = searches.on("node-a")
-    one.agree_on(None, "sqlite:///a.db")
+    on(one).agree_on(None, "sqlite:///a.db")
     one.written_to("run-a")
     two = searches.on("node-b")
     two.agree_on("run-a", "sqlite:///a.db")
@@ -281,8 +284,8 @@ def test_all_have_to_write_to_one_run_of_mlflows(searches):
         "run of it: set MLFLOW_TRACKING_URI to the store that the other searches write to, or give "
         "--study NAME to start another study"
     )
-    one.step_down()
-    two.agree_on(None, "sqlite:///other.db")
+    on(one).step_down()
+    on(two).agree_on(None, "sqlite:///other.db")
 
 
 def test_a_lock_keeps_others_out_and_goes_with_its_connection(database, postgres_server):
