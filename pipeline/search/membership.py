@@ -39,10 +39,11 @@ class Membership:
         self.token = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._written = float("-inf")
 
-    @property
-    def num_ever(self) -> int:
-        """Searches that ever worked on the study together."""
-        return sum(1 for key in self._study.user_attrs if key.startswith(PREFIX))
+    def announce(self) -> int:
+        """Says that this search is to come; returns how many have come before it."""
+        before = sum(1 for key in self._study.user_attrs if key.startswith(PREFIX))
+        self._study.set_user_attr(self._key, {})
+        return before
 
     def join(self) -> None:
         """Gives the first sign of life.

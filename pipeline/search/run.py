@@ -302,7 +302,8 @@ def study_in_mlflow(session: Session) -> StudyRecord | None:
             number. Or MLflow has lost every one: nothing would be left to choose from.
     """
     store, study = session.store, session.study
-    study.agree_on(store.study_run_id(study.name), store.address)
+    if study.shared:
+        study.agree_on(store.study_run_id(study.name), store.address)
     if study.living:
         return None  # What they trained may still be on its way to MLflow.
     storage = masked(session.storage)

@@ -114,10 +114,10 @@ class SharedStudy(Study):
         self._mutex, self._waiting = mutex, waiting
         self._members = Membership(study)
         self.token = self._members.token
-        if place := self._members.num_ever:
-            # Another one has begun with the same random numbers.
-            own = trial_seed(seed, 2**20 * (1 + place) + self.num_trials)
-            with notices_off():
+        with notices_off(), storage_errors():
+            if place := self._members.announce():
+                # Another one has begun with the same random numbers.
+                own = trial_seed(seed, 2**20 * (1 + place) + self.num_trials)
                 study.sampler = sampler_of(space.sampler, own)
         self.lost: list[int] = []
         self.ended_as = Counter()
