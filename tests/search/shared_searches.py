@@ -53,16 +53,22 @@ references:
 
 
 class Search:
-    """``pipeline search`` in a folder, in a process of its own."""
+    """``pipeline search`` in a folder, in a process of its own.
 
-    def __init__(self, folder, storage, name, *, host=None, times=None, wait=None, more=()):
+    Args:
+        folder: The working folder.
+        storage: Address of the database.
+        name: Of its log.
+        how: ``host``, its host's name; ``times``, between signs of life and until one is dead;
+            ``wait``, an event that it waits for; ``executor``; ``more`` options.
+    """
+
+    def __init__(self, folder, storage, name, **how):
         self.log = folder / f"{name}.txt"
-        self.process = FORK.Process(
-            target=self._run, args=(folder, storage, host, times, wait, more)
-        )
+        self.process = FORK.Process(target=self._run, args=(folder, storage), kwargs=how)
         self.process.start()
 
-    def _run(self, folder, storage, host, times, wait, more):
+    def _run(self, folder, storage, *, host=None, times=None, wait=None, executor="paced", more=()):
         os.chdir(folder)
         with self.log.open("a") as log:
             os.dup2(log.fileno(), 1)
@@ -76,7 +82,7 @@ class Search:
             wait.wait()
         command(
             ["search", "--search-space", "small.yaml", "--storage", storage, "--seed", "3",
-             "--cohort-size", "2", "--executor", "paced", *more]
+             "--cohort-size", "2", "--executor", executor, *more]
         )  # fmt: skip
 
     @property
@@ -116,6 +122,7 @@ def paced(folder, epoch_seconds=0.05):
     """Makes an executor of scripted trainings that take this long."""
     (folder / "executors").mkdir(exist_ok=True)
     write_executor(folder / "executors", "paced", epoch_seconds=epoch_seconds)
+    write_executor(folder / "executors", "slow", epoch_seconds=1.0)
     executors.__path__.append(str(folder / "executors"))
     try:
         yield

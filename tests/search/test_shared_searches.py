@@ -1,9 +1,12 @@
 """Several ``pipeline search`` processes on one study in PostgreSQL: one total, whatever dies."""
 
+import re
 import shutil
 import signal
+import time
 
 import pytest
+from optuna.trial import TrialState
 from shared_searches import FORK, SPACE, TRIALS, Search, books, in_optuna, paced, searches_of
 
 from pipeline import tracking
@@ -87,8 +90,10 @@ def test_what_a_killed_search_trained_on_another_machine_is_trained_by_the_other
 
 
 def test_one_that_wakes_up_too_late_stops_and_writes_nothing_twice(study, tmp_path, database):
-    slept = study("slept", host="node-a", times=TIMES)
+    slept = study("slept", host="node-a", times=TIMES, executor="slow")
     slept.until("trial 1")
+    while all(trial.state != TrialState.RUNNING for trial in in_optuna(database)):
+        time.sleep(0.1)
     slept.send(signal.SIGSTOP)
     other = study("other", host="node-b", times=TIMES)
     other.until("is dead")
@@ -120,13 +125,16 @@ def test_ctrl_c_of_one_gives_its_trials_to_the_other_at_once(study, tmp_path, da
 
 
 def test_a_report_while_searches_are_at_work_is_preliminary(study, tmp_path, database, monkeypatch):
-    search = study("one")
+    search = study("one", more=("--trials", "100"))
     search.until("trial 2")
     monkeypatch.chdir(tmp_path)
     report = make_report(ReportOptions(study="digits"), lambda line: None)
-    assert report.selection.note.startswith(
+    (note,) = [line for line in report.selection.notes if line.startswith("preliminary: ")]
+    assert note == (
         "preliminary: searches that share this study are at work on it (or all of them were "
-        "killed), so nothing was locked and the test part was not read;"
+        "killed), so nothing was locked and the test part was not read; give the same command "
+        "again when they have ended. If none is alive, one `pipeline search` with the same "
+        "--storage ends the study"
     )
     store = tracking.connect()
     assert store.read_selection(report.study.run_id) is None
@@ -136,12 +144,12 @@ def test_a_report_while_searches_are_at_work_is_preliminary(study, tmp_path, dat
     assert "RUNNING" not in states
 
 
-def test_a_search_with_another_store_of_mlflows_is_refused(study, tmp_path, monkeypatch):
-    first = study("first")
+def test_a_search_with_another_store_of_mlflows_is_refused(study, tmp_path, monkeypatch, migrated):
+    first = study("first", more=("--trials", "100"))
     first.until("trial 1")
     other = tmp_path / "other"
     other.mkdir()
-    (other / "small.yaml").write_text(SPACE)
+    shutil.copy(migrated, other / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}/mlflow.db")
     second = study("second")
     assert second.ended() == 2
@@ -154,9 +162,9 @@ def test_a_search_with_another_store_of_mlflows_is_refused(study, tmp_path, monk
 def test_where_the_database_goes_away_a_search_stops_in_good_order(
     study, tmp_path, database, postgres_server
 ):
-    search = study("one")
+    search = study("one", executor="slow")
     search.until("trial 1")
-    name = database.rpartition("/")[2].partition("?")[0]
+    name = re.search(r"test_\w+", database).group()
     postgres_server.run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
     postgres_server.run(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
