@@ -21,7 +21,7 @@ from typing import Any
 from pipeline.errors import InputError, PipelineError
 from pipeline.processors import usable_cores
 from pipeline.redaction import masked, redacted
-from pipeline.search.storage import DEFAULT_STORAGE, is_journal
+from pipeline.search.storage import DEFAULT_STORAGE, is_journal, with_driver
 from pipeline.tracking.address import tracking_address
 
 DISTRIBUTION = "least-overfit"
@@ -219,7 +219,7 @@ def database_found(address: str) -> Finding:
     from pipeline.tracking.probe import probe_storage
 
     try:
-        return Finding("ok", "storage", f"{masked(address)}: {probe_storage(address)}")
+        return Finding("ok", "storage", f"{masked(address)}: {probe_storage(with_driver(address))}")
     except PipelineError as error:
         return Finding("problem", "storage", str(error))
 

@@ -98,12 +98,15 @@ INDEX_NAMES = {
     "cx_Oracle": "cx-Oracle",
 }
 """Module of a database -> its package on the index, where that has another name."""
+EXTRAS = {"psycopg": "least-overfit[postgresql]"}
+"""Module of a database -> the extra of this project that brings it."""
 
 
 def missing_package(module: str) -> str:
     """Returns that a database needs a package, by the name under which pip finds it."""
     package = INDEX_NAMES.get(module, module)
-    return f"needs the Python package '{package}': install it, `pip install '{package}'`"
+    asked = EXTRAS.get(module, package)
+    return f"needs the Python package '{package}': install it, `pip install '{asked}'`"
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from made_studies import build_study, build_trial
+from postgres import Server, postgres
 
 from pipeline.records import StudyRecord, TrialRecord
 
@@ -46,6 +47,19 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(path.parent)
         tracking.connect(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL of the tests' own."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: Server) -> str:
+    """The address of an empty database of PostgreSQL."""
+    return postgres_server.database()
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,10 @@ BLOCKS = {
     "test_a_mistake_fails_its_trial_and_the_pages_python_goes_on",
     ("docs/scale.md", "# one machine"): PARSED + "the machines are a reader's; "
     "tests/search/test_ray_cluster.py searches on a cluster",
+    ("docs/scale.md", "export MLFLOW_TRACKING_URI"): PARSED + "the servers are a reader's; "
+    "tests/test_shared_commands.py runs these commands on servers of its own",
+    ("docs/scale.md", ".venv/bin/python tests/faults"): PARSED + "minutes; "
+    "tests/faults/test_shared_faults.py kills a few",
     ("docs/search-spaces.md", "pipeline space"): PARSED + "tests/search/test_proposal.py proposes "
     "spaces, and test_cli.py searches with one",
     ("docs/search-spaces.md", "sampler: tpe"): TESTED + "test_document_blocks.py::"

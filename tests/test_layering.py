@@ -72,7 +72,13 @@ DOORS = {
         "report/figures/names.py",
     },
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/storage.py", "search/samplers.py", "search/journal.py"},
+    "optuna": {
+        "search/journal.py",
+        "search/samplers.py",
+        "search/shared_study.py",
+        "search/storage.py",
+        "search/study.py",
+    },
     "PIL": {"datasets/formats/pixels.py"},
     "pyarrow": {"datasets/formats/"},
     "pydantic": {"search/space/"},
@@ -80,7 +86,7 @@ DOORS = {
     "rich": {"api.py", "cli_study.py", "search/progress.py", "report/render/text.py"},
     "ruamel": {"search/space/yaml_document.py"},
     "sklearn": {"datasets/digits.py", "report/evidence/importance.py"},
-    "sqlalchemy": {"tracking/"},
+    "sqlalchemy": {"search/mutex.py", "tracking/"},
     "tensorflow": {"training/backend.py"},
     "torch": set(),
     "yaml": set(),
@@ -101,7 +107,12 @@ LAZY = {
 AT_ONCE = {
     "keras": {"training/"},
     "mlflow": {"tracking/"},
-    "optuna": {"search/study.py", "search/samplers.py", "search/journal.py"},
+    "optuna": {
+        "search/journal.py",
+        "search/samplers.py",
+        "search/shared_study.py",
+        "search/study.py",
+    },
 }
 
 

@@ -92,7 +92,7 @@ def report_on_study(
     run = ReportRun(store, study, options, settings, select(study, settings), notify, warn)
     if locked is not None:
         return run.show_locked(locked)
-    if run.first.winner is None or run.running:
+    if run.first.winner is None or run.running or run.searched_by_several():
         return run.show_preliminary()
     # Two reports at once would both find the test part unread.
     with run.locked_study():
@@ -148,10 +148,24 @@ class ReportRun:
         """Returns a context in which no other report works on this study."""
         return study_locked(self.study.study, [self.store.tracking_uri], "pipeline report")
 
+    def searched_by_several(self) -> bool:
+        """Whether searches that share the study are at work on it.
+
+        Between two of its trials it has none that runs, and is not complete.
+        """
+        return self.store.is_searched_by_several(self.run_id)
+
     def show_preliminary(self) -> Report:
         """Returns a report on a choice that is not final: nothing is locked or read."""
         note = ""
-        if self.first.winner is not None:
+        if self.first.winner is not None and self.searched_by_several():
+            note = (
+                "preliminary: searches that share this study are at work on it (or all of them "
+                "were killed), so nothing was locked and the test part was not read; give the same "
+                "command again when they have ended. If none is alive, one `pipeline search` with "
+                "the same --storage ends the study"
+            )
+        elif self.first.winner is not None:
             others = " and others" if self.running[1:] else ""
             note = (
                 f"preliminary: trial {self.running[0]}{others} did not end, so nothing was locked "

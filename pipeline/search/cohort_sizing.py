@@ -66,6 +66,11 @@ class Sizing:
         """Returns the size of the next batch after so many trials ended or were asked for."""
         return self.later if asked else self.first
 
+    @property
+    def least(self) -> int:
+        """The size of a batch that is one cohort of a size that was asked for, else one trial."""
+        return self.later if self.first == self.later == self.largest else 1
+
     def cohort(self, asked: int) -> int:
         """Returns the most trials in one cohort of that batch.
 

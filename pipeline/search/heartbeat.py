@@ -1,5 +1,7 @@
 """Keeps a study to one search, whichever machine it runs on: a sign of life in the study itself.
 
+On PostgreSQL several searches share a study: ``membership`` has a sign of life of each.
+
 In: Optuna's study. Its attribute ``search`` names the process that searches, and when it was last
 alive; it is written anew now and then and taken away at the end. On one machine ``study_lock`` is
 at once; between machines that share a storage, what a killed search leaves behind counts until it
@@ -80,16 +82,20 @@ class Heartbeat:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        own = psutil.Process()
-        entry = {
-            "token": self._token,
-            "host": socket.gethostname(),
-            "machine": machine(),
-            "process": own.pid,
-            "started": own.create_time(),
-            "alive_at": time.time(),
-        }
-        self._study.set_user_attr(ATTRIBUTE, entry)
+        self._study.set_user_attr(ATTRIBUTE, sign_of_life(self._token))
+
+
+def sign_of_life(token: str) -> dict[str, Any]:
+    """Returns what says of this process where it runs and that it is alive now."""
+    own = psutil.Process()
+    return {
+        "token": token,
+        "host": socket.gethostname(),
+        "machine": machine(),
+        "process": own.pid,
+        "started": own.create_time(),
+        "alive_at": time.time(),
+    }
 
 
 @contextmanager
@@ -151,8 +157,10 @@ def machine() -> str:
 
 
 def _started(pid: int) -> float | None:
-    """Returns when a process started; None where there is none."""
+    """Returns when a process started; None where there is none, or it ended and was not asked."""
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return None if ended else float(process.create_time())
     except psutil.Error:
         return None

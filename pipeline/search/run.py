@@ -9,30 +9,24 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.datasets import column_lines, data_notes, finding_lines
-from pipeline.errors import (
-    InputError,
-    PipelineError,
-    SpoolError,
-    StoppedError,
-    StorageError,
-    TrackingError,
-)
+from pipeline.errors import InputError, PipelineError, StoppedError, StorageError
 from pipeline.records import StudyRecord
 from pipeline.redaction import masked
 from pipeline.search import executors
+from pipeline.search.closing import deliver, end_search, run_closed
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor, Voice
 from pipeline.search.foreseen import num_finalist_trainings, remember
-from pipeline.search.interrupts import signals_end_it, stopping_softly, was_broken_off
+from pipeline.search.interrupts import signals_end_it, stopping_softly
 from pipeline.search.opening import first_line, scoring_lines, study_params, too_few_to_search
 from pipeline.search.options import (
     Prepared,
@@ -45,7 +39,14 @@ from pipeline.search.options import (
 )
 from pipeline.search.plan import plan_of
 from pipeline.search.progress import View
-from pipeline.search.storage import DEFAULT_STORAGE, is_shared, outbox_folder
+from pipeline.search.storage import (
+    DEFAULT_STORAGE,
+    is_shared,
+    outbox_folder,
+    outboxes,
+    own_outbox,
+    several_may_search,
+)
 from pipeline.search.study_lock import study_locked
 from pipeline.search.workers import Workers, smallest, staffed
 from pipeline.tracking.address import tracking_address
@@ -56,10 +57,6 @@ if TYPE_CHECKING:
     from pipeline.search.study import Study
     from pipeline.search.supervisor import Supervisor
     from pipeline.tracking import StudyRun, Tracking
-
-DELIVERY_SECONDS = 5.0
-"""How long a search that was stopped waits for an MLflow that is away."""
-
 
 Check = Callable[["Tracking"], None]
 """Looks at MLflow's store before the first trial; raises what is to end the search there."""
@@ -91,7 +88,7 @@ def run_search(
     check_disk(prepared.space, prepared.dataset, folders_of(addresses), trainings)
     spec = worker_spec(options, prepared)
     with (
-        study_locked(prepared.study, addresses),
+        study_locked(prepared.study, addresses, shared=several_may_search(addresses[1])),
         signals_end_it(),
         executors.start(
             options.executor,
@@ -147,6 +144,7 @@ def open_session(
 ) -> Session:
     """Opens MLflow's store and Optuna's study; imports both libraries."""
     from pipeline import tracking
+    from pipeline.search.shared_study import open_shared_study
     from pipeline.search.study import open_study
 
     store = tracking.connect()
@@ -154,7 +152,8 @@ def open_session(
         view.warn(store.moved_note)
     storage = options.storage or DEFAULT_STORAGE
     space, definition = prepared.space, prepared.definition
-    study = open_study(storage, prepared.study, space, definition, options.seed, view.warn)
+    opened = open_shared_study if several_may_search(storage) else open_study
+    study = opened(storage, prepared.study, space, definition, options.seed, view.warn)
     prepared = replace(prepared, definition=study.as_begun(definition))
     return Session(options, prepared, view, store, study, workers)
 
@@ -165,13 +164,19 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
 
     options, prepared, view = session.options, session.prepared, session.view
     study, store = session.study, session.store
-    folder = outbox_folder(session.storage, prepared.study, store.tracking_uri)
-    if waited := store.deliver_waiting(folder):
-        view.note(f"delivered to MLflow what an earlier search had to keep: {waited} entries")
-    known = study_in_mlflow(session)
-    run = open_run(session)
-    with run.in_background(folder, view.warn), run_closed(run):
-        earlier = resume(session, run, known)
+    with ExitStack() as opened:
+        # Of searches that share the study one at a time: they are to find one run, and what one of
+        # them left behind is delivered once.
+        opening = opened.enter_context(ExitStack())
+        opening.enter_context(study.opening())
+        folder = deliver_earlier(session)
+        known = study_in_mlflow(session)
+        run = open_run(session)
+        opened.enter_context(run.in_background(folder, view.warn))
+        opened.enter_context(run_closed(run, study))
+        closed = resume(session, run)
+        opening.close()
+        earlier = study_as_it_is(session, run, known, closed)
         for line in prepared.notes:
             view.warn(line)
         for line in column_lines(prepared.dataset):
@@ -183,6 +188,8 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
             view.warn(line)
         for line in scoring_lines(prepared):
             view.note(line)
+        if study.about_others:
+            view.note(study.about_others)
         executor.ready()
         device = smallest(executor.abouts)
         view.detail(used_versions(device.name if device else "an unknown device"))
@@ -195,10 +202,7 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
             record = search_and_return_unfinished(supervisor, study)
         remember(estimate, device.name if device else "cpu")
         deliver(run, supervisor)
-        verdicts = supervisor.verdicts
-        names = {number: verdict.name for number, verdict in verdicts.items()}
-        because = {number: verdict.because for number, verdict in verdicts.items()}
-        store.set_verdicts(record, names, because)
+        record = end_search(store, study, run, supervisor, record)
         if supervisor.interrupted:
             raise StoppedError(
                 f"stopped with {study.num_ended} of {plan.trials} trials ended; the same command "
@@ -228,7 +232,25 @@ def open_run(session: Session) -> StudyRun:
     }
     definition = prepared.definition | {"source": source_of(options)}
     params = study_params(options, prepared)
-    return session.store.open_study(prepared.study, prepared.dataset.name, definition, tags, params)
+    shared = session.study.shared
+    run = session.store.open_study(
+        prepared.study, prepared.dataset.name, definition, tags, params, shared=shared
+    )
+    session.study.written_to(run.run_id)
+    return run
+
+
+def deliver_earlier(session: Session) -> Path:
+    """Delivers what earlier searches had to keep; returns the folder in which this one keeps it."""
+    study, store = session.study, session.store
+    folder = outbox_folder(session.storage, session.prepared.study, store.tracking_uri)
+    # Who is dead is marked as such before: one that only seemed so writes no more into its folder.
+    folders = outboxes(folder, study.take_over()) if study.shared else [folder]
+    if waited := sum(store.deliver_waiting(each) for each in folders):
+        session.view.note(
+            f"delivered to MLflow what an earlier search had to keep: {waited} entries"
+        )
+    return own_outbox(folder, study.token) if study.shared else folder
 
 
 def search_and_return_unfinished(supervisor: Supervisor, study: Study) -> StudyRecord:
@@ -242,39 +264,15 @@ def search_and_return_unfinished(supervisor: Supervisor, study: Study) -> StudyR
     except StorageError:
         raise
     except PipelineError:
-        with suppress(StorageError):
+        with suppress(PipelineError):
             study.return_unfinished()
         raise
     study.return_unfinished()
     return record
 
 
-def deliver(run: StudyRun, supervisor: Supervisor) -> None:
-    """Waits until MLflow has everything that ended."""
-    try:
-        run.drain()
-    except TrackingError as error:
-        if supervisor.interrupted:
-            raise StoppedError(f"stopped, and {error}") from error
-        raise
-
-
-@contextmanager
-def run_closed(run: StudyRun) -> Iterator[None]:
-    """Closes the study's run, however the search ends; what stopped it matters more than this."""
-    try:
-        yield
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | StoppedError) or was_broken_off()
-        with suppress(TrackingError, SpoolError):
-            run.close_stale(cause="the search stopped while it ran")
-            run.study_finished("KILLED" if stopped else "FAILED", patience=DELIVERY_SECONDS)
-        raise
-    run.study_finished()
-
-
-def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyRecord:
-    """Describes the study and closes what a killed search left open; returns it as it is then."""
+def resume(session: Session, run: StudyRun) -> list[int]:
+    """Describes the study and closes what a killed search left open; returns which trials."""
     dataset, options = session.prepared.dataset, session.options
     run.log_dataset(
         dataset.split_id, dataset.chance, str(options.dataset), dict(dataset.split_sizes)
@@ -288,7 +286,20 @@ def resume(session: Session, run: StudyRun, known: StudyRecord | None) -> StudyR
         files |= own.contents()  # copies for the reader; they are never run
     run.log_files(files)
     session.study.resume(references=options.references)
-    closed = (*run.close_stale(session.study.stale), *run.close_stale())
+    return [*run.close_stale(session.study.stale), *run.close_stale()]
+
+
+def study_as_it_is(
+    session: Session, run: StudyRun, known: StudyRecord | None, closed: Sequence[int]
+) -> StudyRecord:
+    """Returns the study as MLflow has it before this search trains.
+
+    Args:
+        session: The search.
+        run: The study's run.
+        known: The study as it was read before.
+        closed: Trials that were closed since.
+    """
     # One killed before its first trial may lack its split and chance level until now.
     if known and known.trials and known.run_id == run.run_id and not closed:
         return known
@@ -304,6 +315,10 @@ def study_in_mlflow(session: Session) -> StudyRecord | None:
             number. Or MLflow has lost every one: nothing would be left to choose from.
     """
     store, study = session.store, session.study
+    if study.shared:
+        study.agree_on(store.study_run_id(study.name), store.address)
+    if study.living:
+        return None  # What they trained may still be on its way to MLflow.
     storage = masked(session.storage)
     try:
         known = store.read_study(study=study.name)

@@ -11,8 +11,9 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from pipeline.search.interrupts import hold_back, let_go
 Note = Callable[[str], None]
 
 BLOCK = 2**16
+CONNECT_SECONDS = 10
 DEFAULT_STORAGE = "studies.journal"
 LONGEST_FIRST_LINE = 2**20
 """Bytes; a journal's first line names the study and has less than a hundredth of it."""
@@ -45,16 +47,12 @@ def open_storage(storage: str, note: Note) -> Any:
     from pipeline.search.journal import Journal
 
     if "://" in storage:
-        try:
+        with opening_errors(storage):
+            if several_may_search(storage):
+                # A connection that the server or a firewall cut is replaced before it is used.
+                settings = {"pool_pre_ping": True, "connect_args": connect_arguments(storage)}
+                return optuna.storages.RDBStorage(with_driver(storage), settings)
             return optuna.storages.get_storage(storage)
-        except Exception as error:
-            # SQLAlchemy's message repeats the URL, with its password.
-            scheme = storage.split("://", 1)[0]
-            raise InputError(
-                f"--storage: the {scheme} database cannot be opened: {_cause_of(error)}; expected "
-                "an address that Optuna knows, such as sqlite:///studies.db or "
-                "postgresql://user@host/name, or the path of a journal file"
-            ) from None
     path = Path(storage)
     if not path.parent.is_dir():
         raise InputError(
@@ -81,6 +79,48 @@ def open_storage(storage: str, note: Note) -> Any:
             f"--storage {path}: this journal is damaged before its end ({error}): restore it, or "
             "give another path to start anew"
         ) from error
+
+
+@contextmanager
+def opening_errors(storage: str) -> Iterator[None]:
+    """Turns what a database raises that does not open into one line; without its address.
+
+    Raises:
+        InputError: It did not open.
+    """
+    try:
+        yield
+    except Exception as error:
+        # SQLAlchemy's message repeats the URL, with its password.
+        scheme = storage.split("://", 1)[0]
+        raise InputError(
+            f"--storage: the {scheme} database cannot be opened: {_cause_of(error)}; expected "
+            "an address that Optuna knows, such as sqlite:///studies.db or "
+            "postgresql://user@host/name, or the path of a journal file"
+        ) from None
+
+
+def several_may_search(storage: str) -> bool:
+    """Whether several searches may work on one study in this storage: it is PostgreSQL."""
+    return storage.startswith(("postgresql:", "postgresql+"))
+
+
+def with_driver(storage: str) -> str:
+    """Returns an address of PostgreSQL that names the driver; any other as it is.
+
+    Without one SQLAlchemy takes psycopg2, which the extra ``postgresql`` does not bring.
+    """
+    plain = "postgresql://"
+    if not storage.startswith(plain):
+        return storage
+    older = find_spec("psycopg") is None and find_spec("psycopg2") is not None
+    return f"postgresql+psycopg{'2' * older}://{storage.removeprefix(plain)}"
+
+
+def connect_arguments(storage: str) -> dict[str, int]:
+    """Returns what has a server that does not answer given up within seconds."""
+    known = with_driver(storage).startswith("postgresql+psycopg")
+    return {"connect_timeout": CONNECT_SECONDS} if known else {}
 
 
 def _cause_of(error: Exception) -> str:
@@ -136,6 +176,23 @@ def outbox_folder(storage: str, study: str, tracking_uri: str) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     place = hashlib.sha256(_place(storage).encode()).hexdigest()[:16]
     return Path(state) / "least-overfit" / place / key
+
+
+def outboxes(folder: Path, living: Collection[str]) -> list[Path]:
+    """Returns the folders of a study in which something may wait of searches that are gone.
+
+    Args:
+        folder: The study's own, :func:`outbox_folder`.
+        living: Names of the searches of it that have a folder each (:func:`own_outbox`).
+    """
+    others = sorted(folder.parent.glob(f"{folder.name}-*"))
+    taken = {own_outbox(folder, name) for name in living}
+    return [folder, *(path for path in others if path not in taken)]
+
+
+def own_outbox(folder: Path, search: str) -> Path:
+    """Returns the folder of one of several searches of a study, beside the study's own."""
+    return folder.with_name(f"{folder.name}-{re.sub(r'[^A-Za-z0-9.-]', '_', search)}")
 
 
 def _place(address: str) -> str:

@@ -1,13 +1,14 @@
 """Asks Optuna's study for trials and tells it what came of them; it is the one door to Optuna.
 
 In: a search space and a storage. Out: :class:`Suggestion`s, and whether to prune. Sampler and
-pruner are those that the space names (``search.samplers``, ``search.space.sequences``).
+pruner are those that the space names (``search.samplers``, ``search.space.sequences``). What is
+different where several searches share a study is in ``shared_study``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from optuna.trial import TrialState
 from pipeline.errors import StudyChangedError
 from pipeline.library_messages import are_shown
 from pipeline.records import TrialConfig, TrialOutcome
+from pipeline.search.alone import Alone
 from pipeline.search.heartbeat import Heartbeat, held
 from pipeline.search.samplers import pruner_of, sampler_of
 from pipeline.search.space.points import config_of, untried
@@ -53,7 +55,7 @@ class Suggestion:
     name: str | None
 
 
-class Study:
+class Study(Alone):
     """A study in a storage; made by :func:`open_study`.
 
     Attributes:
@@ -109,29 +111,29 @@ class Study:
     def _resume(self, references: bool) -> None:
         self._may_wait = True
         trials = self._study.get_trials(deepcopy=False)
-        all_stale = self._close_running(trials)
+        all_stale = self._close(_running(trials))
         # Those of earlier commands, too: tracking may not have heard of them before the next kill.
         self.stale = tuple(all_stale)
         self._enqueue_again([trials[number] for number in all_stale], trials)
         if references:
             self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
-        self.num_ended = sum(_is_end(t) and t.number not in all_stale for t in trials)
+        self.num_ended = sum(is_end(t) and t.number not in all_stale for t in trials)
         self._tried = {config for config in map(self._config_of, trials) if config is not None}
 
     def return_unfinished(self) -> None:
         """Closes trials that did not end; they are enqueued when the study continues."""
         with storage_errors():
-            self._close_running(self._study.get_trials(deepcopy=False))
+            self._close(_running(self._study.get_trials(deepcopy=False)))
         self._asked.clear()
 
-    def _close_running(self, trials: list[optuna.trial.FrozenTrial]) -> list[int]:
-        """Closes those of all trials that are running; returns all that were ever closed so."""
-        running = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
-        all_stale = sorted({*self._study.user_attrs.get("stale", ()), *running})
+    def _close(self, running: Iterable[optuna.trial.FrozenTrial]) -> list[int]:
+        """Closes trials that are running; returns the numbers of all that were ever closed so."""
+        numbers = [trial.number for trial in running]
+        all_stale = sorted({*self._study.user_attrs.get("stale", ()), *numbers})
         # Written down before anything is closed: a kill between two of these steps loses nothing.
-        if running:
+        if numbers:
             self._study.set_user_attr("stale", all_stale)
-        for number in running:
+        for number in numbers:
             self._study.tell(number, state=TrialState.FAIL)
         return all_stale
 
@@ -258,7 +260,13 @@ class Study:
         """Numbers of the trials that came to their end, killed ones left out; MLflow has them."""
         stale = self._study.user_attrs.get("stale", ())
         trials = self._study.get_trials(deepcopy=False)
-        return tuple(t.number for t in trials if _is_end(t) and t.number not in stale)
+        return tuple(t.number for t in trials if is_end(t) and t.number not in stale)
+
+    @property
+    def closed(self) -> tuple[int, ...]:
+        """Numbers of all trials that were ever closed because their search did not end them."""
+        with storage_errors():
+            return tuple(self._study.user_attrs.get("stale", ()))
 
     @property
     def num_trials(self) -> int:
@@ -267,34 +275,43 @@ class Study:
 
     @property
     def num_running(self) -> int:
-        """Trials asked for that did not end."""
+        """Trials asked for that did not end, whoever trains them."""
+        return len(self._asked) + self.num_elsewhere
+
+    @property
+    def num_own(self) -> int:
+        """Trials that this search asked for and that did not end."""
         return len(self._asked)
 
 
 def open_study(
-    storage: str | None,
+    storage: Any,
     name: str,
     space: SearchSpace,
     definition: Mapping[str, Any],
     seed: int,
     note: Note = lambda line: None,
+    make: Callable[[optuna.Study, SearchSpace, int], Study] = Study,
 ) -> Study:
     """Returns a study, created if it is not there.
 
     Args:
-        storage: A database's URL, or the path of a journal file; None for ``studies.journal``.
+        storage: A database's URL, or the path of a journal file; None for ``studies.journal``. Or
+            a storage of Optuna's that is open.
         name: The study's name.
         space: What it may suggest.
         definition: What makes its trials comparable; an existing study's must be equal.
         seed: Seed of the sampler and of the trials' seeds.
         note: Shows the user what had to be mended.
+        make: Makes it of Optuna's.
 
     Raises:
         StudyChangedError: The study exists with another definition; the message says what changed.
         InputError: The storage cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.INFO if are_shown() else optuna.logging.ERROR)
-    opened = open_storage(storage or DEFAULT_STORAGE, note)
+    storage = storage or DEFAULT_STORAGE
+    opened = open_storage(storage, note) if isinstance(storage, str) else storage
     with notices_off(), storage_errors():
         study = optuna.create_study(
             storage=opened,
@@ -322,7 +339,7 @@ def open_study(
             f"study '{name}' was begun with a version that did not remember what its file imports "
             f"from its folder: a change of {', '.join(definition[OWN][MODULES])} goes unnoticed"
         )
-    return Study(study, space, seed)
+    return make(study, space, seed)
 
 
 def unwatched(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -341,9 +358,13 @@ def as_begun(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return registry.without_modules(old, begun) if OWN in new else begun
 
 
-def _is_end(trial: optuna.trial.FrozenTrial) -> bool:
+def is_end(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether a trial ended and counts; one that would have repeated a point does not."""
     return trial.state in _ENDED and not trial.user_attrs.get(REPEATS)
+
+
+def _running(trials: Iterable[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
+    return [trial for trial in trials if trial.state == TrialState.RUNNING]
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -1,5 +1,7 @@
 """Lets one search at a time work on a study: two supervisors on one host would mix it up.
 
+Searches that share a study (``shared_study``) hold the lock together, and keep any other one out.
+
 In: a study and the addresses it is kept at (MLflow's store, Optuna's storage). Each pair is a file
 in the system's temp folder that this process holds an advisory lock on. The kernel releases it
 with the process, however that ends: what a killed search leaves behind blocks nobody.
@@ -12,7 +14,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +23,11 @@ from pipeline.errors import InputError
 
 @contextmanager
 def study_locked(
-    study: str, addresses: Iterable[str], command: str = "pipeline search"
+    study: str,
+    addresses: Iterable[str],
+    command: str = "pipeline search",
+    *,
+    shared: bool = False,
 ) -> Iterator[None]:
     """Keeps a study to this process while the context lasts.
 
@@ -29,6 +35,7 @@ def study_locked(
         study: Its name.
         addresses: Where it is kept; a search that shares one of them is another one on this study.
         command: What runs; two different commands do not exclude each other.
+        shared: Whether it may run beside others that share the study, too.
 
     Raises:
         InputError: Another search on this host has it; the message says which process.
@@ -36,7 +43,7 @@ def study_locked(
     with ExitStack() as held:
         for address in addresses:
             path = lock_path(f"{command} {study}", address)
-            file = _locked(path)
+            file = _locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             if file is None:
                 raise InputError(
                     f"another `{command}`{_holder(path)} is running study '{study}' on this "
@@ -63,7 +70,7 @@ def _place(address: str) -> str:
     return address.rstrip("/")
 
 
-def _locked(path: Path) -> IO[str] | None:
+def _locked(path: Path, kind: int) -> IO[str] | None:
     """Returns the file, locked and with this process's id in it; None where another has it."""
     while True:
         try:
@@ -75,7 +82,7 @@ def _locked(path: Path) -> IO[str] | None:
                 "yours and writable, or set TMPDIR to another one"
             ) from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             return None
@@ -89,8 +96,10 @@ def _locked(path: Path) -> IO[str] | None:
 
 
 def _release(file: IO[str], path: Path) -> None:
-    path.unlink(missing_ok=True)
-    file.close()
+    with file, suppress(BlockingIOError):
+        # Others that share it need the file.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
 
 
 def _holder(path: Path) -> str:

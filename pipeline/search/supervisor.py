@@ -81,6 +81,7 @@ class Supervisor:
         self._typical = typical_configs(plan.space, min(plan.trials, SAMPLED_CONFIGS))
         self._left: Span | None = None
         self._mean_cohort_size = 1.0
+        self._waited_for = ""
 
     def run(self) -> StudyRecord:
         """Trains until the study has its total, the time is over or :meth:`stop` was called.
@@ -96,10 +97,11 @@ class Supervisor:
             self._check_time()
             self._fill_workers()
             self._ask_ahead()
-            if not self._cohorts.running:
+            if self._cohorts.running:
+                self._show()
+                self._cohorts.wait()
+            elif self._cohorts.stopping or not self._wait_for_others():
                 return self._leaderboard.record
-            self._show()
-            self._cohorts.wait()
 
     def stop(self) -> None:
         """Has the search start nothing more; what trains is finished."""
@@ -123,6 +125,19 @@ class Supervisor:
         self.stop()
         self._left = self._time_left()
 
+    def _wait_for_others(self) -> bool:
+        """Waits a moment for what other searches of the study train; returns whether there is any.
+
+        Whatever of it comes to no end is asked for here.
+        """
+        waited_for = self.study.wait_for_others(self.plan.trials)
+        if waited_for and not self._waited_for:
+            self.view.note(waited_for)
+        if waited_for:
+            self._show()
+        self._waited_for = waited_for
+        return bool(waited_for)
+
     def _fill_workers(self) -> None:
         """Gives every free worker a cohort; asks for trials where none waits, up to the total."""
         while self._cohorts.has_room:
@@ -136,7 +151,7 @@ class Supervisor:
         What is asked for and never submitted has no run yet. Optuna holds it as running: it is
         enqueued again when the study continues.
         """
-        known, unknown = self.study.num_ended, self.study.num_running
+        known, unknown = self.study.num_ended, self.study.num_own
         idle = not self._cohorts.stopping and not self._cohorts.waiting
         if idle and known and unknown <= self.plan.sizing.ahead:
             self._ask(unknown)
@@ -147,10 +162,17 @@ class Supervisor:
         Args:
             unknown: Trials of the last batch that still train; the new one is smaller by as many.
         """
-        sizing, before = self.plan.sizing, self.study.num_ended + self.study.num_running
-        missing = self.plan.trials - before
-        count = min(missing, sizing.batch(before) - unknown)
-        suggestions = [self.study.ask() for _ in range(count)]
+        if not self.study.may_ask:
+            return False
+        sizing = self.plan.sizing
+        with self.study.asking():
+            before = self.study.num_ended + self.study.num_running
+            missing = self.plan.trials - before
+            count = min(missing, sizing.batch(before) - unknown)
+            least = max(sizing.least, self._cohorts.workers)
+            count = self.study.share(count, missing, least)
+            suggestions = [self.study.ask() for _ in range(count)]
+        self._close_taken_over()
         self._suggestions |= {suggestion.number: suggestion for suggestion in suggestions}
         trials = [Trial(s.number, s.config, s.seed) for s in suggestions]
         groups = sizing.cohorts(trials, before)
@@ -158,6 +180,14 @@ class Supervisor:
         if groups:
             self._mean_cohort_size = len(trials) / len(groups)
         return bool(self._cohorts.waiting)
+
+    def _close_taken_over(self) -> None:
+        """Closes in MLflow what a search trained that is dead; its trials are asked for again."""
+        numbers, searches = self.study.taken_over()
+        if numbers:
+            self.study_run.close_of_others(numbers)
+        for search in searches:
+            self.view.warn(f"{search} is dead: trials of it that did not end are trained again")
 
     def label(self, cohort: Cohort) -> str:
         """Returns what the user calls a cohort."""
@@ -190,6 +220,7 @@ class Supervisor:
         self.view.detail(f"cohort {cohort.number} starts: trials {numbers}; the first is {first}")
         for trial in cohort.trials:
             tags = {"cohort": str(cohort.number), "seed": str(trial.seed)}
+            tags |= {"search": self.study.token} if self.study.shared else {}
             name = self._suggestions[trial.number].name
             self.study_run.trial_started(trial.number, name, trial.config, tags)
 
@@ -240,6 +271,7 @@ class Supervisor:
         Raises:
             PipelineError: Too many trials failed in a row.
         """
+        self.study.check_own([outcome.number for outcome in outcomes])
         ended = [self._as_pruned_when_decided(outcome) for outcome in outcomes]
         self._leaderboard.add((self._suggestions[o.number], o) for o in ended)
         for kept in self.study_run.kept_weights():
@@ -303,6 +335,7 @@ class Supervisor:
         return search_span(estimate, times, workers, self._mean_cohort_size)
 
     def _show(self) -> None:
+        counts = self.study.ended_as
         running = tuple(
             Running(self.label(one.cohort), one.epoch, one.cohort.epochs, one.val_ce)
             for one in self._cohorts.running.values()
@@ -311,8 +344,8 @@ class Supervisor:
             Snapshot(
                 total=self.plan.trials,
                 ended=self.study.num_ended,
-                pruned=self._leaderboard.count("PRUNED"),
-                failed=self._leaderboard.count("FAIL"),
+                pruned=self._leaderboard.count("PRUNED") if counts is None else counts["PRUNED"],
+                failed=self._leaderboard.count("FAIL") if counts is None else counts["FAIL"],
                 running=running,
                 best=self._leaderboard.best,
                 seconds=time.monotonic() - self._start,

@@ -28,6 +28,8 @@ PARENT_TAG = "mlflow.parentRunId"
 TRIAL_ROLE = "trial"
 FINALIST_ROLE = "finalist"
 OPENED_TAG = "opened_at"
+STORAGE_TAG = "storage"
+"""Tag of a parent run: Optuna's storage, its password masked."""
 CONTINUED_TAG = "continued_in"
 """Tag of a parent run: the run that took its place."""
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -50,14 +52,27 @@ def parents_of(
     return sorted(found, key=_opened, reverse=True)
 
 
-def children_of(client: Client, parents: list[Run]) -> dict[int, Run]:
-    """Returns the child runs of these parents by trial number.
+def study_run_id(client: Client, study: str) -> str | None:
+    """Returns the parent run of a study, None where it has none."""
+    found = parents_of(client, study)
+    return found[0].info.run_id if found else None
+
+
+def is_searched_by_several(client: Client, run_id: str) -> bool:
+    """Whether searches that share this study are at work on it, or all of them were killed."""
+    run = client.doing("look whether the study is searched").get_run(run_id)
+    shared = str(run.data.tags.get(STORAGE_TAG, "")).startswith("postgresql")
+    return shared and run.info.status == "RUNNING"
+
+
+def children_of(client: Client, parents: list[Run], trial: int | None = None) -> dict[int, Run]:
+    """Returns the child runs of these parents by trial number: of all trials, or of one.
 
     There are several parents only where a change of parents was interrupted, and several runs of a
     trial only where a server made one and its answer was lost: the one that was written counts.
     """
     children: dict[int, Run] = {}
-    for run in _children_with(client, parents, TRIAL_ROLE):
+    for run in _children_with(client, parents, TRIAL_ROLE, trial):
         number = int(run.data.tags["trial"])
         if number not in children or "state" not in children[number].data.tags:
             children[number] = run
@@ -70,14 +85,17 @@ def finalists_of(client: Client, parents: list[Run]) -> list[Run]:
     return sorted(found, key=lambda run: int(run.info.start_time), reverse=True)
 
 
-def _children_with(client: Client, parents: list[Run], role: str) -> list[Run]:
+def _children_with(
+    client: Client, parents: list[Run], role: str, trial: int | None = None
+) -> list[Run]:
+    one = "" if trial is None else f" and tags.trial = '{trial}'"
     return [
         run
         for parent in parents
         for run in _search(
             client,
             _experiments(client),
-            f"tags.{PARENT_TAG} = {quoted(parent.info.run_id)} and tags.role = {quoted(role)}",
+            f"tags.{PARENT_TAG} = {quoted(parent.info.run_id)} and tags.role = {quoted(role)}{one}",
         )
     ]
 

@@ -16,6 +16,7 @@ from pipeline.tracking import (
     finalist_runs,
     parent_run,
     publication,
+    queries,
     read,
     report_run,
     selection_record,
@@ -37,10 +38,12 @@ class Tracking(Client):
 
     # What a search writes.
     open_study = study_run.open_study
+    study_run_id = queries.study_run_id
     deliver_waiting = child_runs.deliver_waiting
 
     # What a report reads.
     read_study = read.read_study
+    is_searched_by_several = queries.is_searched_by_several
     deleted_trials = deleted.deleted_trials
     read_finalists = finalist_runs.read_finalists
     read_averages = finalist_runs.read_averages

@@ -9,7 +9,7 @@ object per study and process, used from one thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ from pipeline.tracking.delivery.message import (
 from pipeline.tracking.delivery.outbox import Outbox
 from pipeline.tracking.delivery.sender import Background, Direct, Say
 from pipeline.tracking.parent_run import StudyDescription, dataset_input, open_parent
-from pipeline.tracking.queries import PARENT_TAG, TRIAL_ROLE
+from pipeline.tracking.queries import PARENT_TAG, TRIAL_ROLE, children_of
 
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 FLUSH_SECONDS = 30.0
@@ -60,17 +60,28 @@ def open_study(
     definition: Mapping[str, Any],
     tags: Mapping[str, str],
     params: Mapping[str, str] | None = None,
+    *,
+    shared: bool = False,
 ) -> StudyRun:
     """Returns the study's parent run, RUNNING: continued, or a new one.
 
-    See ``StudyDescription`` for the arguments.
+    See ``StudyDescription`` and :class:`StudyRun` for the arguments.
     """
     description = StudyDescription(study, dataset, definition, tags, params or {})
-    return StudyRun(client, *open_parent(client.doing(f"open study '{study}'"), description))
+    opened = open_parent(client.doing(f"open study '{study}'"), description)
+    return StudyRun(client, *opened, shared=shared)
 
 
 class StudyRun:
     """A study's parent run, open for writing.
+
+    Args:
+        client: Of the store.
+        parent: The parent run.
+        children: Its child runs, by trial number.
+        role: Their tag ``role``.
+        shared: Whether other processes write child runs of it, too; those are left alone until
+            :meth:`take_whole`.
 
     Attributes:
         run_id: The parent run.
@@ -81,7 +92,13 @@ class StudyRun:
     """
 
     def __init__(
-        self, client: Client, parent: Run, children: Mapping[int, Run], role: str = TRIAL_ROLE
+        self,
+        client: Client,
+        parent: Run,
+        children: Mapping[int, Run],
+        role: str = TRIAL_ROLE,
+        *,
+        shared: bool = False,
     ) -> None:
         self.run_id: str = parent.info.run_id
         self.study: str = parent.data.tags["study"]
@@ -91,10 +108,22 @@ class StudyRun:
         self._parent = parent
         self._runs = ChildRuns(client, parent, children, role)
         self._channel: Channel = Direct(self._runs.deliver)
-        self._written = {number: WrittenRun.of(run) for number, run in children.items()}
-        self._kept = {number for number, written in self._written.items() if written.has_weights}
+        self._own: set[int] | None = set() if shared else None
+        self._take(children)
         cohorts = [int(run.data.tags.get("cohort", -1)) for run in children.values()]
         self.next_cohort = 1 + max(cohorts, default=-1)
+
+    def _take(self, children: Mapping[int, Run]) -> None:
+        self._written = {number: WrittenRun.of(run) for number, run in children.items()}
+        self._kept = {number for number, written in self._written.items() if written.has_weights}
+
+    def take_whole(self) -> None:
+        """Takes over the runs of every other process: none of them works on the study any more."""
+        self.drain()
+        children = children_of(self._client.doing("read the study's runs"), [self._parent])
+        self._runs.know(children)
+        self._take(children)
+        self._own = None
 
     @contextmanager
     def in_background(self, folder: Path, say: Say) -> Iterator[None]:
@@ -153,10 +182,14 @@ class StudyRun:
 
     def study_finished(self, status: str = "FINISHED", patience: float = PATIENCE_SECONDS) -> None:
         """Delivers what is left and ends the parent run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        self.send_rest(patience)
+        self._client.doing("end the study").set_terminated(self.run_id, status=status)
+
+    def send_rest(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Delivers what is left, gathered epochs included."""
         for number in self._written:
             self._send_epochs(number)
         self._channel.drain(patience)
-        self._client.doing("end the study").set_terminated(self.run_id, status=status)
 
     def trial_started(
         self,
@@ -185,6 +218,8 @@ class StudyRun:
         written.status, written.new_run, written.retry_tags = "RUNNING", new, retry_tags
         written.sent.append(parcel)
         self._written[number] = written
+        if self._own is not None:
+            self._own.add(number)
 
     def run_ids(self, numbers: Sequence[int]) -> dict[int, str]:
         """Returns the runs of these trials that are made, after giving them a moment to be."""
@@ -271,17 +306,25 @@ class StudyRun:
 
         Args:
             numbers: The trials that never came to their end for the sampler, whatever their runs
-                say (the search may die between the two); None means every run still RUNNING.
+                say (the search may die between the two); None means every run still RUNNING that
+                no other process writes.
             cause: Becomes their tag ``cause``.
         """
         if numbers is None:
-            stale = [n for n, written in self._written.items() if written.status == "RUNNING"]
+            running = [n for n, written in self._written.items() if written.status == "RUNNING"]
+            stale = [n for n in running if self._own is None or n in self._own]
         else:
             known = sorted(set(numbers) & set(self._written))
             stale = [n for n in known if self._written[n].status != "FAILED"]
         for number in stale:
             self.trial_finished(TrialOutcome(number, "FAIL", cause=cause, device="unknown"))
         return tuple(stale)
+
+    def close_of_others(self, numbers: Collection[int]) -> None:
+        """Ends as FAILED the runs, if there are any, of trials that a killed search trained."""
+        for number in numbers:
+            self._written.setdefault(number, WrittenRun())
+        self.close_stale(numbers)
 
     def drop_weights(self, number: int) -> None:
         """Deletes a trial's weights; nothing happens where none are kept."""
@@ -295,8 +338,8 @@ class StudyRun:
         self._kept.discard(number)
 
     def kept_weights(self) -> tuple[int, ...]:
-        """Returns the numbers of the trials whose weights are kept."""
-        return tuple(sorted(self._kept))
+        """Returns the numbers of the trials whose weights are kept, but for other processes'."""
+        return tuple(sorted(self._kept if self._own is None else self._kept & self._own))
 
     def _of(self, number: int) -> WrittenRun:
         """Returns what was written of a trial that was started."""

@@ -364,21 +364,24 @@ def test_a_database_that_does_not_open_is_told_without_its_password(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "module", "package"),
+    ("scheme", "module", "package", "asked"),
     [
-        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary"),
-        ("postgresql+psycopg", "psycopg", "psycopg[binary]"),
-        ("mysql", "MySQLdb", "mysqlclient"),
-        ("mysql+pymysql", "pymysql", "pymysql"),
+        ("postgresql+psycopg2", "psycopg2", "psycopg2-binary", "psycopg2-binary"),
+        ("postgresql+psycopg", "psycopg", "psycopg[binary]", "least-overfit[postgresql]"),
+        ("postgresql", "psycopg", "psycopg[binary]", "least-overfit[postgresql]"),
+        ("mysql", "MySQLdb", "mysqlclient", "mysqlclient"),
+        ("mysql+pymysql", "pymysql", "pymysql", "pymysql"),
     ],
 )
-def test_a_missing_package_is_named_as_the_index_knows_it(scheme, module, package, monkeypatch):
+def test_a_missing_package_is_named_as_the_index_knows_it(
+    scheme, module, package, asked, monkeypatch
+):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError) as caught:
         opened(f"{scheme}://me:secret@host/x")
     assert str(caught.value).startswith(
         f"--storage: the {scheme} database cannot be opened: it needs the Python package "
-        f"'{package}': install it, `pip install '{package}'`; expected"
+        f"'{package}': install it, `pip install '{asked}'`; expected"
     )
 
 

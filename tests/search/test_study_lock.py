@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -48,6 +49,23 @@ def test_another_study_or_another_place_is_free():
         study_locked("digits", PLACES),
         study_locked("other", PLACES),
         study_locked("digits", ("else.journal",)),
+    ):
+        pass
+
+
+def test_searches_that_share_a_study_keep_out_those_that_do_not_and_not_each_other(tmp_path):
+    with ExitStack() as last:
+        with study_locked("digits", PLACES, shared=True):
+            last.enter_context(study_locked("digits", PLACES, shared=True))
+        for again in range(2):
+            assert len(locks(tmp_path)) == 2, f"it is still held: {again}"
+            with pytest.raises(InputError, match="is running study 'digits'"):
+                study_locked("digits", PLACES[:1]).__enter__()
+    assert locks(tmp_path) == []
+    with (
+        study_locked("digits", PLACES),
+        pytest.raises(InputError, match="is running study 'digits'"),
+        study_locked("digits", PLACES[:1], shared=True),
     ):
         pass
 

@@ -281,6 +281,28 @@ def test_a_trial_the_sampler_never_heard_of_is_stale_although_its_run_ended(trac
     )
 
 
+def test_runs_of_other_processes_are_left_alone_until_none_is_left(tracking, open_study):
+    first = open_study()
+    for number in range(3):
+        first.trial_started(number, None, TrialConfig())
+    first.trial_finished(replace(complete(0), weights=(np.ones(3),)), keep_weights=True)
+    second = tracking.open_study("first", "digits", {"epochs": 5}, {}, shared=True)
+    assert second.run_id == first.run_id
+    # Made after the second one had looked, and never to be ended by the first.
+    first.trial_started(3, None, TrialConfig())
+    second.trial_started(4, None, TrialConfig())
+    assert (second.close_stale(), second.kept_weights()) == ((4,), ())
+    second.close_of_others([1, 3, 99])
+    trials = {trial.number: trial for trial in tracking.read_study("first").trials}
+    states = [trials[number].state for number in range(5)]
+    assert states == ["COMPLETE", "FAIL", "RUNNING", "FAIL", "FAIL"]
+    assert trials[3].cause == "the search was killed while it ran"
+    second.take_whole()
+    assert (second.close_stale(), second.kept_weights()) == ((2,), (0,))
+    second.drop_weights(0)
+    assert open_study().kept_weights() == ()
+
+
 def test_an_unknown_trial_is_named(open_study):
     with pytest.raises(
         TrackingError, match="study 'first' has no run for trial 7: call trial_started"

@@ -149,7 +149,7 @@ class ChildRuns:
             TrackingError: The store refused, or could not be reached.
         """
         client, number = self._client.doing(message.action), message.number
-        new = number not in self._known and not self._found(client, number)
+        new = number not in self._known and not self._found(client, message)
         if new and message.new_run is None and message.status == "FAILED":
             return  # Closing a run that somebody has deleted.
         child = self._made(client, message) if new else self._known[number]
@@ -166,13 +166,21 @@ class ChildRuns:
         elif message.status is not None and not new:
             client.update_run(child.run_id, status=message.status)
 
-    def _found(self, client: Client, number: int) -> bool:
-        """Whether the store has a run of which this process does not know: a lost answer's."""
-        if self._in_doubt and self.role == TRIAL_ROLE:
-            found = children_of(client, [self._parent])
-            self._known |= {n: Child.of(run) for n, run in found.items() if n not in self._known}
+    def know(self, runs: Mapping[int, Run]) -> None:
+        """Takes runs that the store has, by trial number."""
+        self._known |= {n: Child.of(run) for n, run in runs.items() if n not in self._known}
+
+    def _found(self, client: Client, message: Message) -> bool:
+        """Whether the store has a run of which this process does not know.
+
+        It is one whose making's answer was lost, or another process made it.
+        """
+        if self.role == TRIAL_ROLE and self._in_doubt:
+            self.know(children_of(client, [self._parent]))
+        elif self.role == TRIAL_ROLE and message.new_run is None:
+            self.know(children_of(client, [self._parent], message.number))
         self._in_doubt = False
-        return number in self._known
+        return message.number in self._known
 
     def _made(self, client: Client, message: Message) -> Child:
         """Makes the run that a message begins."""

@@ -46,6 +46,8 @@ class Outbox:
         path = self.folder / f"{self._next:010d}{_SUFFIX}"
         unfinished = path.with_suffix(_UNFINISHED)
         with self._written(message.action.removeprefix("finish ")):
+            # Another search may have emptied it, and removed it, for one that it thought dead.
+            self.folder.mkdir(parents=True, exist_ok=True)
             with unfinished.open("wb") as file:
                 file.write(pack(message, parent))
                 file.flush()

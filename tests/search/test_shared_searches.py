@@ -1,0 +1,178 @@
+"""Several ``pipeline search`` processes on one study in PostgreSQL: one total, whatever dies."""
+
+import re
+import shutil
+import signal
+import time
+
+import pytest
+from optuna.trial import TrialState
+from shared_searches import FORK, SPACE, TRIALS, Search, books, in_optuna, paced, searches_of
+
+from pipeline import tracking
+from pipeline.report.options import ReportOptions
+from pipeline.report.run import make_report
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
+        "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+    ),
+]
+TIMES = (1.0, 8.0)
+"""Between signs of life, and after which one that gave none is dead."""
+
+
+@pytest.fixture
+def study(migrated, tmp_path, monkeypatch, database):
+    """Returns a function that starts a search of the study."""
+    monkeypatch.delenv("PIPELINE_DATA_DIR", raising=False)
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    (tmp_path / "small.yaml").write_text(SPACE)
+    started = []
+
+    def start(name, **how):
+        started.append(Search(tmp_path, database, name, **how))
+        return started[-1]
+
+    with paced(tmp_path):
+        yield start
+    for search in started:
+        if search.process.is_alive():
+            search.process.kill()
+        search.process.join()
+
+
+def test_two_that_start_at_the_same_instant_and_one_that_comes_later_make_one_study(
+    study, tmp_path, database
+):
+    begin = FORK.Event()
+    one, two = (study(name, wait=begin) for name in ("one", "two"))
+    begin.set()
+    assert (one.ended(), two.ended()) == (0, 0), one.said + two.said
+    record = books(tmp_path, database)
+    assert len(one.trained) + len(two.trained) == TRIALS == len(record.trials)
+    assert one.trained, "each had work"
+    assert two.trained, "each had work"
+    assert len(searches_of(tmp_path)) == 2
+    kept = [trial for trial in record.trials if tracking_keeps_weights(tmp_path, trial)]
+    assert len(kept) < TRIALS, "what the whole study does not need is dropped"
+    # The total is raised later, by three at once; one of them has to wait for the others.
+    more = [study(name, more=("--trials", "15")) for name in "abc"]
+    assert [search.ended() for search in more] == [0, 0, 0], [search.said for search in more]
+    books(tmp_path, database, trials=15)
+    assert sum(len(search.trained) for search in more) == 3
+    for search in (one, two, *more):
+        assert "postgres:" not in search.said
+
+
+def tracking_keeps_weights(folder, trial):
+    return tracking.connect(f"sqlite:///{folder}/mlflow.db").keeps_weights(trial.mlflow_run_id)
+
+
+def test_what_a_killed_search_trained_on_another_machine_is_trained_by_the_others(
+    study, tmp_path, database
+):
+    killed = study("killed", host="node-a", times=TIMES)
+    killed.until("trial 1")
+    other = study("other", host="node-b", times=TIMES)
+    other.until("at work: this one and another `pipeline search` (host node-a, process")
+    killed.send(signal.SIGKILL)
+    assert killed.ended() == -signal.SIGKILL
+    assert other.ended() == 0, other.said
+    record = books(tmp_path, database)
+    lost = [trial for trial in record.trials if trial.state == "FAIL"]
+    assert {trial.cause for trial in lost} <= {"the search was killed while it ran"}
+    assert len(record.trials) == TRIALS + len(lost)
+    gone = f"another `pipeline search` (host node-a, process {killed.process.pid})"
+    assert f"{gone} is dead: trials of it that did not end are trained again" in other.said
+
+
+def test_one_that_wakes_up_too_late_stops_and_writes_nothing_twice(study, tmp_path, database):
+    slept = study("slept", host="node-a", times=TIMES, executor="slow")
+    slept.until("trial 1")
+    while all(trial.state != TrialState.RUNNING for trial in in_optuna(database)):
+        time.sleep(0.1)
+    slept.send(signal.SIGSTOP)
+    other = study("other", host="node-b", times=TIMES)
+    other.until("is dead")
+    other.until("trial 8")
+    slept.send(signal.SIGCONT)
+    assert slept.ended() == 1
+    assert "(host node-b, process" in slept.said
+    assert "has taken over what this search trained of study 'digits'" in slept.said
+    assert other.ended() == 0, other.said
+    books(tmp_path, database)
+
+
+def test_ctrl_c_of_one_gives_its_trials_to_the_other_at_once(study, tmp_path, database):
+    stopped = study("stopped", host="node-a")
+    stopped.until("trial 1")
+    other = study("other", host="node-b")
+    other.until("at work: this one and another")
+    stopped.send(signal.SIGINT)
+    assert stopped.ended() == 130
+    assert "of 12 trials ended; the same command continues" in stopped.said
+    store = tracking.connect(f"sqlite:///{tmp_path}/mlflow.db")
+    run_id = store.read_study(study="digits").run_id
+    assert store.is_searched_by_several(run_id), other.said
+    assert other.ended() == 0, other.said
+    books(tmp_path, database)
+    assert not store.is_searched_by_several(run_id)
+    # Nobody had to wait for a sign of life to grow old.
+    assert "is dead" not in other.said
+
+
+def test_a_report_while_searches_are_at_work_is_preliminary(study, tmp_path, database, monkeypatch):
+    search = study("one", more=("--trials", "100"))
+    search.until("trial 2")
+    monkeypatch.chdir(tmp_path)
+    report = make_report(ReportOptions(study="digits"), lambda line: None)
+    (note,) = [line for line in report.selection.notes if line.startswith("preliminary: ")]
+    assert note == (
+        "preliminary: searches that share this study are at work on it (or all of them were "
+        "killed), so nothing was locked and the test part was not read; give the same command "
+        "again when they have ended. If none is alive, one `pipeline search` with the same "
+        "--storage ends the study"
+    )
+    store = tracking.connect()
+    assert store.read_selection(report.study.run_id) is None
+    search.send(signal.SIGINT)
+    assert search.ended() == 130
+    states = {trial.state.name for trial in in_optuna(database)}
+    assert "RUNNING" not in states
+
+
+def test_a_search_with_another_store_of_mlflows_is_refused(study, tmp_path, monkeypatch, migrated):
+    first = study("first", more=("--trials", "100"))
+    first.until("trial 1")
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(migrated, other / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}/mlflow.db")
+    second = study("second")
+    assert second.ended() == 2
+    assert "is written to run" in second.said
+    assert "set MLFLOW_TRACKING_URI to the store that the other searches write to" in second.said
+    first.send(signal.SIGINT)
+    assert first.ended() == 130
+
+
+def test_where_the_database_goes_away_a_search_stops_in_good_order(
+    study, tmp_path, database, postgres_server
+):
+    search = study("one", executor="slow")
+    search.until("trial 1")
+    name = re.search(r"test_\w+", database).group()
+    postgres_server.run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    postgres_server.run(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    )
+    assert search.ended() == 1
+    last = search.said.splitlines()[-1]
+    assert last.startswith("Error: Optuna's storage cannot be read or written (")
+    assert last.endswith("what ended is kept; mend it, and the same command continues")
+    postgres_server.run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+    assert study("again").ended() == 0
+    books(tmp_path, database)
