@@ -178,8 +178,8 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
             view.warn(line)
         for line in scoring_lines(prepared):
             view.note(line)
-        if study.about_others:
-            view.note(study.about_others)
+        if others := study.about_others:
+            view.note(others)
         executor.ready()
         view.detail(used_versions(executor.about.name if executor.about else "an unknown device"))
         plan = plan_of(options, prepared, executor.about)
