@@ -20,7 +20,7 @@ from typing import Any
 from pipeline.datasets.given import path_of
 from pipeline.errors import InputError, closest
 from pipeline.option_values import (
-    AUTO_WORKERS,
+    AUTO,
     COLORS,
     DECIMAL_MARKS,
     DEVICES,
@@ -70,7 +70,8 @@ def search_options(given: Mapping[str, Any]) -> SearchOptions:
 
     backend_chosen()
     _check(given)
-    storage = given["storage"] or os.environ.get(STORAGE_VARIABLE) or None
+    named = os.environ.get(STORAGE_VARIABLE)
+    storage = given["storage"] or (None if named == AUTO else named or None)
     if storage is not None:
         remember(str(storage))
     data = _fields_of(DataOptions, given)
@@ -161,9 +162,9 @@ def workers_of(value: int | str | None) -> dict[str, Any]:
     Raises:
         InputError: It is neither.
     """
-    if isinstance(value, str) and value != AUTO_WORKERS:
-        near = closest(value, [AUTO_WORKERS])
-        raise InputError(f"workers={value!r}: expected a whole number or '{AUTO_WORKERS}'{near}")
+    if isinstance(value, str) and value != AUTO:
+        near = closest(value, [AUTO])
+        raise InputError(f"workers={value!r}: expected a whole number or '{AUTO}'{near}")
     if not isinstance(value, str):
         count_of("workers", value)
     return asked_workers(1 if value is None else value)

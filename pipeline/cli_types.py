@@ -8,13 +8,10 @@ from typing import Any, TypeAlias
 import click
 from click.shell_completion import CompletionItem
 
-from pipeline.option_values import parse_duration, parse_size
+from pipeline.option_values import AUTO, parse_duration, parse_size
 
 Parameter: TypeAlias = click.Parameter | None
 Context: TypeAlias = click.Context | None
-
-AUTO = "auto"
-"""An option given as this (or as nothing) means what its default means; MLproject needs a word."""
 
 
 class Auto(click.ParamType[Any, Any]):

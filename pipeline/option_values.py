@@ -13,8 +13,9 @@ COLORS = ("grey", "rgb")
 STORAGE_VARIABLE = "PIPELINE_STORAGE"
 """The environment variable that means ``--storage`` where the option is left out: an address with a
 password belongs on no command line."""
-AUTO_WORKERS = "auto"
-"""As a number of workers: as many as suit what there is."""
+AUTO = "auto"
+"""An option given as this (or as nothing) means what its default means, as MLproject needs a word;
+as a number of workers: as many as suit what there is."""
 LARGEST_SEED = 2**31 - 1
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -22,8 +23,8 @@ _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 
 def asked_workers(value: int | str) -> dict[str, Any]:
-    """Returns the fields of options that a number of workers, or :data:`AUTO_WORKERS`, means."""
-    auto = value == AUTO_WORKERS
+    """Returns the fields of options that a number of workers, or :data:`AUTO`, means."""
+    auto = value == AUTO
     return {"workers": 1 if auto else int(value), "auto_workers": auto}
 
 

@@ -34,7 +34,7 @@ BLOCKS = {
     ("examples/README.md", "kubectl "): "a cluster; test_examples.py runs the Jobs' containers",
     (
         "examples/README.md",
-        "scripts/install --extra ray\n",
+        "scripts/install --extra ray &&",
     ): "machines reached by SSH; test_examples.py runs search.sh",
     ("docs/architecture.md", "__init__.py"): "the tree of files, which test_documents.py writes",
     ("docs/commands.md", "source .venv"): PARSED + "it trains for hours, on data that a test lacks",

@@ -67,7 +67,7 @@ exec "$@"
     "scontrol": "#!/bin/bash\necho 127.0.0.1\n",
     # `ray symmetric-run` by its own three steps: its `ray stop` would end every Ray of the machine.
     "ray": """#!/bin/bash
-[ "$1" = symmetric-run ] || exit 9
+[ "$1" = symmetric-run ] || exec "{ray}" "$@"
 "{python}" -c 'import sys
 from ray.scripts.symmetric_run import curate_and_validate_ray_start_args as check
 check(sys.argv[2:sys.argv.index("--")])' "$@" || exit
@@ -82,8 +82,7 @@ for process in psutil.process_iter(["cmdline"]):
     rm -rf "$folder"
 }}
 trap end EXIT
-# On a busy machine it takes longer than Ray waits for it.
-export RAY_raylet_start_wait_time_s=200 RAY_USAGE_STATS_ENABLED=0
+export RAY_USAGE_STATS_ENABLED=0
 "{ray}" start --head --node-ip-address=127.0.0.1 --port="${{address#*:}}" --temp-dir="$folder" \
     --num-cpus 2 --include-dashboard=false --object-store-memory 100000000 >&2 || exit
 "$@"
@@ -143,8 +142,11 @@ def test_the_cluster_of_ray_is_one_by_rays_own_schema_and_preparation():
     prepared = prepare_config(cluster)
     validate_config(prepared)
     assert prepared["max_workers"] == len(cluster["provider"]["worker_ips"])
-    # What is copied is here, but for the addresses, which are the user's.
-    assert [path for path in cluster["file_mounts"].values() if path != "~/addresses.env"] == ["."]
+    # What is copied is here, but for what is the user's alone.
+    own = ("~/addresses.env", "~/.ray/auth_token")
+    assert [path for path in cluster["file_mounts"].values() if path not in own] == ["."]
+    for line in (*cluster["head_start_ray_commands"], *cluster["worker_start_ray_commands"]):
+        assert line.endswith("ray stop") or "RAY_AUTH_MODE=token " in line
     for line in cluster["setup_commands"]:
         for path in re.findall(r"~/least-overfit/(\S+)", line):
             assert (ROOT / path).is_file(), line
@@ -232,7 +234,7 @@ class Site:
     def run(self, *words, **variables):
         return subprocess.run(
             words, cwd=self.folder, env=self.environment | variables, capture_output=True,
-            text=True, timeout=400,
+            text=True, timeout=500,
         )  # fmt: skip
 
     def notes(self, name):

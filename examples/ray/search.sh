@@ -12,7 +12,7 @@ set -a
 set +a
 PATH=$PWD/.venv/bin:$PATH
 # The cluster that this node is the head of.
-export RAY_ADDRESS=${RAY_ADDRESS:-auto}
+export RAY_ADDRESS=${RAY_ADDRESS:-auto} RAY_AUTH_MODE=token
 
 # With GPUs: `--gpus-per-worker 1`, or 0.25 for four workers on each.
 pipeline search --dataset "$DATASET" --study "$STUDY" --trials "$TRIALS" \

@@ -21,6 +21,10 @@ set -a
 set +a
 PATH=$PWD/.venv/bin:$PATH
 
+# Others on these nodes could run code by Ray's ports: a token, in your home, keeps them out.
+export RAY_AUTH_MODE=token
+ray get-auth-token --generate > /dev/null
+
 # A port of its own: other jobs on the head node may have Ray, too.
 head=$(scontrol show hostnames "${SLURM_JOB_NODELIST:?}" | head -n 1)
 address=$head:$((20000 + ${SLURM_JOB_ID:?} % 10000))

@@ -188,8 +188,8 @@ def search_to_end(session: Session, executor: Executor) -> StudyRecord:
             view.warn(line)
         for line in scoring_lines(prepared):
             view.note(line)
-        if study.about_others:
-            view.note(study.about_others)
+        if others := study.about_others:
+            view.note(others)
         executor.ready()
         device = smallest(executor.abouts)
         view.detail(used_versions(device.name if device else "an unknown device"))

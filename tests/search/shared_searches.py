@@ -95,7 +95,7 @@ class Search:
         """The lines about trials that ended here."""
         return [line for line in self.said.splitlines() if line.startswith("trial ")]
 
-    def until(self, words, seconds=60):
+    def until(self, words, seconds=120):
         """Waits until the command has said these words."""
         end = time.monotonic() + seconds
         while words not in self.said:
@@ -106,7 +106,7 @@ class Search:
     def send(self, number):
         os.kill(self.process.pid, number)
 
-    def ended(self, seconds=90):
+    def ended(self, seconds=150):
         """Returns the exit code."""
         self.process.join(seconds)
         if self.process.is_alive():

@@ -235,9 +235,10 @@ def supervise(tmp_path):
         program.stdout.close()
 
 
-def test_one_ctrl_c_finishes_what_trains_and_leaves_no_process(supervise):
+def test_a_signal_for_all_finishes_what_trains_and_leaves_no_process(supervise):
+    """As a scheduler's SIGTERM does, and Ctrl-C."""
     program, processes = supervise(3.0)
-    os.killpg(program.pid, signal.SIGINT)
+    os.killpg(program.pid, signal.SIGTERM)
     assert program.stdout.read().split() == ["softly", "Finished", "closed"]
     assert program.wait(WAIT_SECONDS) == 0
     assert not psutil.wait_procs(processes, timeout=30)[1]
@@ -255,8 +256,12 @@ def test_two_ctrl_c_end_it_at_once(supervise):
 
 def test_a_killed_supervisor_leaves_no_process(supervise):
     program, processes = supervise(600.0)
+    names = {process.pid: process.name() for process in processes}
     program.kill()
-    assert not psutil.wait_procs(processes, timeout=60)[1]
+    left = [names[process.pid] for process in psutil.wait_procs(processes, timeout=30)[1]]
+    # These two tell Ray's server, which is gone as well, for a minute; then they end.
+    assert set(left) <= {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+    assert not psutil.wait_procs(processes, timeout=120)[1]
 
 
 def test_what_doctor_says_of_a_cluster(machines):

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ LOCAL = "local"
 REMEDY = "pip install 'least-overfit[ray]'"
 ANSWER_SECONDS = 10.0
 """A cluster that takes no connection by then is not there."""
+START_SECONDS = 120
+"""A machine on which Ray has not started by then does not start it."""
 TO_WORKERS = (
     "JAX_PLATFORMS",
     "KERAS_BACKEND",
@@ -156,6 +159,8 @@ class Connection:
 
     def __init__(self, asked: str | None) -> None:
         begun = time.monotonic()
+        # Read when Ray is imported: its own 30 s are too few on a machine that is busy.
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", f"{START_SECONDS}")
         import ray
 
         self._is_ours = not ray.is_initialized()
@@ -195,7 +200,7 @@ def _initialize(address: str) -> None:
     try:
         with handlers_kept(), discreet(), variables_set({"RAY_USAGE_STATS_ENABLED": "0"}):
             ray.init(address, log_to_driver=False, logging_level=level, **here)
-    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+    except Exception as error:  # Ray raises plain ones, too
         text = " ".join(str(error).split())[:300]
         if address == LOCAL:
             raise PipelineError(f"--executor ray: Ray does not start here: {text}") from error
@@ -220,16 +225,19 @@ def handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Has Ray, while it connects, neither tell the cluster the command nor print for ever after.
+    """Changes three things that Ray does while it starts and connects, and has no option for.
 
-    It would show every machine, and its dashboard, how this program was called, with a storage's
-    password in it; and print what it thinks of a lost machine to stdout, where results go.
+    It would tell every machine, and its dashboard, how this program was called, with a storage's
+    password in it; it would print what it thinks of a lost machine to stdout, where results go; and
+    a signal for the whole process group, such as a scheduler's SIGTERM, would end Ray before what
+    trains is finished.
     """
-    from ray._private import utils, worker
+    from ray._private import services, utils, worker
 
     changes: list[tuple[Any, str, Any]] = [
         (utils, "get_entrypoint_name", lambda: "pipeline"),
         (worker, "listen_error_messages", lambda worker, threads_stopped: None),
+        (services, "ConsolePopen", _in_a_group_of_its_own),
     ]
     before = [(module, name, getattr(module, name, None)) for module, name, _ in changes]
     for module, name, value in changes:
@@ -239,6 +247,11 @@ def discreet() -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
+
+
+def _in_a_group_of_its_own(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+    # Ray's processes end with this one all the same: the kernel sees to it.
+    return subprocess.Popen(*arguments, process_group=0, **options)
 
 
 def nodes() -> list[Node]:
