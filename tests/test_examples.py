@@ -75,14 +75,15 @@ while [ "$1" != -- ]; do [ "$1" != --address ] || address=$2; shift; done
 shift
 folder=$(mktemp -d {short}/XXX)
 end() {{
-    "{python}" -c 'import psutil, sys
-for process in psutil.process_iter(["cmdline"]):
-    if any(sys.argv[1] in word for word in process.info["cmdline"] or ()):
-        process.pid == psutil.Process().pid or process.kill()' "$folder"
+    "{python}" -c 'import os, psutil
+for process in psutil.process_iter(["environ"]):
+    mark = (process.info["environ"] or {{}}).get("RAY_OF_THE_TEST")
+    if mark == os.environ["RAY_OF_THE_TEST"] and process.pid != os.getpid():
+        process.kill()'
     rm -rf "$folder"
 }}
 trap end EXIT
-export RAY_USAGE_STATS_ENABLED=0
+export RAY_USAGE_STATS_ENABLED=0 RAY_OF_THE_TEST=$folder
 "{ray}" start --head --node-ip-address=127.0.0.1 --port="${{address#*:}}" --temp-dir="$folder" \
     --num-cpus 2 --include-dashboard=false --object-store-memory 100000000 >&2 || exit
 "$@"
