@@ -30,8 +30,6 @@ LOCAL = "local"
 REMEDY = "pip install 'least-overfit[ray]'"
 ANSWER_SECONDS = 10.0
 """A cluster that takes no connection by then is not there."""
-START_SECONDS = 120
-"""A machine on which Ray has not started by then does not start it."""
 TO_WORKERS = (
     "JAX_PLATFORMS",
     "KERAS_BACKEND",
@@ -158,8 +156,6 @@ class Connection:
 
     def __init__(self, asked: str | None) -> None:
         begun = time.monotonic()
-        # Read when Ray is imported: its own 30 s are too few on a machine that is busy.
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", f"{START_SECONDS}")
         import ray
 
         self._is_ours = not ray.is_initialized()
