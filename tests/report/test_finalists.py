@@ -9,7 +9,7 @@ from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
 from pipeline.search.executors.interface import Placement
-from pipeline.search.executors.ray import EXECUTOR as RayExecutor
+from pipeline.search.executors.ray.executor import RayExecutor
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_trainings
