@@ -198,7 +198,10 @@ def _initialize(address: str) -> None:
     except Exception as error:  # Ray raises plain ones, too
         text = " ".join(str(error).split())[:300]
         if address == LOCAL:
-            raise PipelineError(f"--executor ray: Ray does not start here: {text}") from error
+            raise PipelineError(
+                f"--executor ray: Ray does not start here: {text} Try again on a machine that is "
+                "less busy, or use --executor processes"
+            ) from error
         raise InputError(
             f"--ray-address {address}: this machine cannot join that cluster: {text}"
         ) from error
@@ -229,24 +232,31 @@ def discreet() -> Iterator[None]:
     """
     from ray._private import services, utils, worker
 
+    started: list[subprocess.Popen[Any]] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        # They end with this process all the same: the kernel sees to it.
+        started.append(subprocess.Popen(*arguments, process_group=0, **options))
+        return started[-1]
+
     changes: list[tuple[Any, str, Any]] = [
         (utils, "get_entrypoint_name", lambda: "pipeline"),
         (worker, "listen_error_messages", lambda worker, threads_stopped: None),
-        (services, "ConsolePopen", _in_a_group_of_its_own),
+        (services, "ConsolePopen", start),
     ]
     before = [(module, name, getattr(module, name, None)) for module, name, _ in changes]
     for module, name, value in changes:
         setattr(module, name, value)
     try:
         yield
+    except BaseException:
+        for process in started:  # Ray leaves a half of itself behind
+            process.kill()
+            process.wait()
+        raise
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-
-
-def _in_a_group_of_its_own(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
-    # Ray's processes end with this one all the same: the kernel sees to it.
-    return subprocess.Popen(*arguments, process_group=0, **options)
 
 
 def usable_cores() -> int:
