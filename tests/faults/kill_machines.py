@@ -33,6 +33,7 @@ from scripted_trainer import write_executor  # noqa: E402
 from pipeline.search import executors  # noqa: E402
 
 WORKERS = 2
+KINDS = ("machine", "machine", "search")
 EPOCH_SECONDS = 1.5
 LONGEST_SECONDS = 12.0
 """Between two kills."""
@@ -68,7 +69,7 @@ class Machines:
 
     Args:
         folder: A folder for the studies.
-        seed: Of instants and of what is killed.
+        seed: Of instants and of which machine is killed.
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -115,7 +116,7 @@ class Machines:
             if command.poll() is not None:
                 assert command.returncode == 0, f"exit code {command.returncode}"
                 break
-            what = self.random.choice(("machine", "machine", "search"))
+            what = KINDS[self.kills.total() % len(KINDS)]
             self.kills[what] += 1
             if what == "machine":
                 node = self.nodes.pop(self.random.randrange(len(self.nodes)))

@@ -11,6 +11,8 @@ from pipeline.errors import InputError
 from pipeline.records import DatasetSpec, Trial
 from pipeline.report.finalists import cohort_settings, groups_of, setup_of, train
 from pipeline.search import executors
+from pipeline.search.executors.interface import Placement
+from pipeline.search.executors.ray.executor import RayExecutor
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_trainings
@@ -196,6 +198,24 @@ def test_finalists_that_run_out_of_memory_together_train_in_halves(bench):
         "in halves",
     ]
     assert [bench.trained[key].state for key in bench.keys] == ["COMPLETE"] * 6
+
+
+def test_a_study_of_ray_is_confirmed_where_it_was_searched_or_here_without_ray(bench, monkeypatch):
+    bench.store.set_tag(bench.study.run_id, "executor", "ray")
+    asked = Placement(ray_address="head:6379", gpus_per_worker=0.5)
+    setup = setup_of(bench.store, bench.study, load(SPEC), SPEC, placement=asked)
+    assert setup.executor == "ray"
+    assert setup.placement == replace(asked, device=setup.opener.device)
+    monkeypatch.setattr(RayExecutor, "missing", lambda: "pip install it")
+    assert setup_of(bench.store, bench.study, load(SPEC), SPEC).executor == "processes"
+    with pytest.raises(InputError, match=r"^--executor ray is not installed: pip install it$"):
+        setup_of(bench.store, bench.study, load(SPEC), SPEC, placement=asked)
+
+
+def test_a_placement_is_refused_where_the_study_was_searched_on_this_machine(bench):
+    bench.store.set_tag(bench.study.run_id, "executor", "processes")
+    with pytest.raises(InputError, match=r"^--ray-address: --executor processes runs on this mac"):
+        setup_of(bench.store, bench.study, load(SPEC), SPEC, placement=Placement("head:6379"))
 
 
 def test_a_time_limit_needs_an_executor_that_can_end_a_training(bench):

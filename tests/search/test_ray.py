@@ -1,6 +1,7 @@
 """What only ``--executor ray`` does, on one machine: placement, what goes along, what is lost."""
 
 import os
+import signal
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,6 +173,26 @@ def test_software_that_differs_is_named():
     assert software.differences(here, dict(here)) == ""
     there = {**here, "keras": "3.0"}
     assert software.differences(here, there) == f"keras 3.0 instead of {here['keras']}"
+
+
+def test_rays_processes_are_out_of_reach_of_the_groups_signals_and_end_with_a_failed_start():
+    pytest.importorskip("ray")
+    from ray._private import services, utils
+
+    original, started = services.ConsolePopen, []
+
+    def fail():
+        with cluster.discreet():
+            assert utils.get_entrypoint_name() == "pipeline"
+            started.append(services.ConsolePopen(["sleep", "60"]))
+            assert os.getpgid(started[0].pid) == started[0].pid != os.getpgrp()
+            raise ConnectionError("no")
+
+    with pytest.raises(ConnectionError, match=r"^no$"):
+        fail()
+    assert started[0].returncode == -signal.SIGKILL
+    assert services.ConsolePopen is original
+    assert utils.get_entrypoint_name() != "pipeline"
 
 
 # With Ray

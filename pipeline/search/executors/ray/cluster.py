@@ -31,8 +31,6 @@ LOCAL = "local"
 REMEDY = "pip install 'least-overfit[ray]'"
 ANSWER_SECONDS = 10.0
 """A cluster that takes no connection by then is not there."""
-START_SECONDS = 120
-"""A machine on which Ray has not started by then does not start it."""
 TO_WORKERS = (
     "JAX_PLATFORMS",
     "KERAS_BACKEND",
@@ -159,8 +157,6 @@ class Connection:
 
     def __init__(self, asked: str | None) -> None:
         begun = time.monotonic()
-        # Read when Ray is imported: its own 30 s are too few on a machine that is busy.
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", f"{START_SECONDS}")
         import ray
 
         self._is_ours = not ray.is_initialized()
@@ -203,7 +199,10 @@ def _initialize(address: str) -> None:
     except Exception as error:  # Ray raises plain ones, too
         text = " ".join(str(error).split())[:300]
         if address == LOCAL:
-            raise PipelineError(f"--executor ray: Ray does not start here: {text}") from error
+            raise PipelineError(
+                f"--executor ray: Ray does not start here: {text} Try again on a machine that is "
+                "less busy, or use --executor processes"
+            ) from error
         raise InputError(
             f"--ray-address {address}: this machine cannot join that cluster: {text}"
         ) from error
@@ -234,24 +233,31 @@ def discreet() -> Iterator[None]:
     """
     from ray._private import services, utils, worker
 
+    started: list[subprocess.Popen[Any]] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        # They end with this process all the same: the kernel sees to it.
+        started.append(subprocess.Popen(*arguments, process_group=0, **options))
+        return started[-1]
+
     changes: list[tuple[Any, str, Any]] = [
         (utils, "get_entrypoint_name", lambda: "pipeline"),
         (worker, "listen_error_messages", lambda worker, threads_stopped: None),
-        (services, "ConsolePopen", _in_a_group_of_its_own),
+        (services, "ConsolePopen", start),
     ]
     before = [(module, name, getattr(module, name, None)) for module, name, _ in changes]
     for module, name, value in changes:
         setattr(module, name, value)
     try:
         yield
+    except BaseException:
+        for process in started:  # Ray leaves a half of itself behind
+            process.kill()
+            process.wait()
+        raise
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-
-
-def _in_a_group_of_its_own(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
-    # Ray's processes end with this one all the same: the kernel sees to it.
-    return subprocess.Popen(*arguments, process_group=0, **options)
 
 
 def nodes() -> list[Node]:
