@@ -328,7 +328,8 @@ def _view(progress: bool) -> Iterator[View]:
     """Yields what shows the progress: a notebook's bar, a terminal's view, or warnings alone."""
     from rich.console import Console
 
-    from pipeline.search.progress import QUIET, PlainView, open_view
+    from pipeline.library_messages import QUIET
+    from pipeline.search.progress import PlainView, open_view
 
     display: Callable[..., Any] | None = notebook.display_of()
     if not progress:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.records import StudyRecord
     from pipeline.report.options import ReportOptions
     from pipeline.search.options import Prepared, SearchOptions
+    from pipeline.search.progress import PlainView
     from pipeline.search.result import SearchResult
     from pipeline.search.run import Check
     from pipeline.tracking import Tracking
@@ -189,8 +191,7 @@ def _level(ctx: click.Context, quiet: bool, verbose: bool) -> int:
     """Returns how much is told; with ``--verbose`` libraries speak as well from now on."""
     import warnings
 
-    from pipeline.library_messages import shown
-    from pipeline.search.progress import NORMAL, QUIET, VERBOSE
+    from pipeline.library_messages import NORMAL, QUIET, VERBOSE, shown
 
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other: give one of them")
@@ -261,17 +262,25 @@ def _report(
     min_accuracy: float | None,
 ) -> None:
     """Makes a report, prints it and ends with its exit code."""
-    from rich.console import Console
-
     from pipeline.report.gates import unmet
     from pipeline.report.next_command import next_command
     from pipeline.report.render import render
     from pipeline.report.render.files import write_files, write_html
     from pipeline.report.run import make_report
-    from pipeline.search.progress import PlainView
 
-    view = PlainView(Console(stderr=True), level)
-    finished = make_report(asked, view.note, view.warn)
+    @cache
+    def view() -> PlainView:
+        # Only where there is something to say: it is slow to import, and the report on a locked
+        # study says nothing.
+        from rich.console import Console
+
+        from pipeline.search.progress import PlainView
+
+        return PlainView(Console(stderr=True), level)
+
+    finished = make_report(
+        asked, lambda message: view().note(message), lambda message: view().warn(message)
+    )
     if output is not None:
         write_files(finished, output)
     if format_ == "html":

@@ -340,12 +340,16 @@ def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
     return [entry for technique in techniques for entry in technique.hyperparameters]
 
 
+_WITH_A_FIELD = frozenset(
+    [entry.name for entry in fields(TrialConfig)] + [entry.name for entry in (*NETWORK, *TRAINING)]
+)
+"""Made once: a report asks ten thousand times."""
+
+
 def further_hyperparameters() -> dict[str, Hyperparameter]:
     """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
-    known = {entry.name for entry in fields(TrialConfig)}
-    ours = {entry.name for entry in (*NETWORK, *TRAINING)}
     every = registry.declared() | of_techniques()
-    return {name: entry for name, entry in every.items() if name not in known | ours}
+    return {name: entry for name, entry in every.items() if name not in _WITH_A_FIELD}
 
 
 declare_hyperparameters(

@@ -88,14 +88,14 @@ def test_all_commands_work_through_a_teams_server(
     assert json.loads(again.stdout)["winner"] == json.loads(said[1].stdout)["winner"]
     assert json.loads(again.stdout)["model_uri"] == "models:/digits-least-overfit/1"
 
-    images = datasets.load(DatasetSpec("digits")).raw_example()[:3]
+    images = datasets.load(DatasetSpec("digits")).raw_example()
     np.savez(tmp_path / "new.npz", x=images)
     predict = ("predict", "--model", MODEL, "--input", "new.npz", "--probabilities")
     for credentials in (by_address, by_variables):
         said.append(run(tmp_path, credentials, *predict))
     assert said[-1].stdout == said[-2].stdout
     local = np.loadtxt(said[-1].stdout.splitlines(), delimiter=",", skiprows=1)[:, 3:]
-    assert local.shape == (3, 10)
+    assert local.shape == (len(images), 10)
     for name, value in by_variables.items():
         monkeypatch.setenv(name, value)
     with served_model(tmp_path, MODEL, monkeypatch, by_variables["MLFLOW_TRACKING_URI"]) as address:
