@@ -159,15 +159,22 @@ class ReportResult:
         return notebook.framed(self.render("html"))
 
 
-def made_report(asked: ReportOptions, view: View) -> ReportResult:
+def made_report(
+    asked: ReportOptions, note: Callable[[str], None], warn: Callable[[str], None]
+) -> ReportResult:
     """Returns the report that was asked for.
+
+    Args:
+        asked: What was asked for.
+        note: Takes a line about what is being done.
+        warn: Takes a line that the user has to see.
 
     Raises:
         InputError: There is no such study or rule, or its data cannot be loaded.
     """
     from pipeline.report.run import make_report
 
-    return ReportResult(make_report(asked, view.note, view.warn))
+    return ReportResult(make_report(asked, note, warn))
 
 
 def search(
@@ -322,7 +329,7 @@ def report(
     study = study.name if isinstance(study, StudyResult) else study
     asked = report_options(locals())
     with _view(progress) as view:
-        return made_report(asked, view)
+        return made_report(asked, view.note, view.warn)
 
 
 def load_study(study: str | None = None, *, dataset: str | None = None) -> StudyResult:
@@ -345,7 +352,8 @@ def _view(progress: bool) -> Iterator[View]:
     """Yields what shows the progress: a notebook's bar, a terminal's view, or warnings alone."""
     from rich.console import Console
 
-    from pipeline.search.progress import QUIET, PlainView, open_view
+    from pipeline.library_messages import QUIET
+    from pipeline.search.progress import PlainView, open_view
 
     display: Callable[..., Any] | None = notebook.display_of()
     if not progress:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.prepared_search import PreparedSearch
     from pipeline.records import StudyRecord
     from pipeline.report.options import ReportOptions
+    from pipeline.search.progress import PlainView
     from pipeline.search.result import SearchResult
     from pipeline.search.run import Check
     from pipeline.tracking import Tracking
@@ -158,8 +160,7 @@ def _level(ctx: click.Context, quiet: bool, verbose: bool) -> int:
     """Returns how much is told; with ``--verbose`` libraries speak as well from now on."""
     import warnings
 
-    from pipeline.library_messages import shown
-    from pipeline.search.progress import NORMAL, QUIET, VERBOSE
+    from pipeline.library_messages import NORMAL, QUIET, VERBOSE, shown
 
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose contradict each other: give one of them")
@@ -207,15 +208,22 @@ def _report(
     min_accuracy: float | None,
 ) -> None:
     """Makes a report, prints it and ends with its exit code."""
-    from rich.console import Console
-
     from pipeline.api import made_report
     from pipeline.report.gates import unmet
     from pipeline.report.next_command import next_command
     from pipeline.report.render.files import write_html
-    from pipeline.search.progress import PlainView
 
-    made = made_report(asked, PlainView(Console(stderr=True), level))
+    @cache
+    def view() -> PlainView:
+        # Only where there is something to say: it is slow to import, and the report on a locked
+        # study says nothing.
+        from rich.console import Console
+
+        from pipeline.search.progress import PlainView
+
+        return PlainView(Console(stderr=True), level)
+
+    made = made_report(asked, lambda line: view().note(line), lambda line: view().warn(line))
     finished = made.report
     if output is not None:
         made.save(output)

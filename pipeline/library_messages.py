@@ -1,4 +1,4 @@
-"""Decides whether libraries' own messages reach the user: only where ``--verbose`` was given.
+"""Says how much a user is told, and whether by libraries, too: only where ``--verbose`` was given.
 
 It is an environment variable, so that workers, which are processes of their own, know it as well.
 """
@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 
 from pipeline.environment import variables_set
 
+QUIET, NORMAL, VERBOSE = -1, 0, 1
+"""How much is told: warnings alone, what happens as well, details as well."""
 VARIABLE = "PIPELINE_LIBRARY_MESSAGES"
 _SHOWN = {VARIABLE: "1", "PYTHONWARNINGS": "default"}
 

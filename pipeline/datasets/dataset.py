@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
-from scipy import sparse
 
 from pipeline.datasets.findings import Finding
 from pipeline.datasets.formats.pixels import PictureForm
@@ -369,6 +368,8 @@ class Dataset:
         if self.encoding is not None and self.raw_validation is not None:
             few = np.arange(min(num_examples, len(self.validation)))
             return self.encoding.as_model_inputs(self.raw_validation[few])
+        from scipy import sparse
+
         inputs = self.train.inputs[:num_examples]
         return token_rows(inputs) if sparse.issparse(inputs) else np.array(inputs)
 
@@ -382,6 +383,8 @@ class Dataset:
         """
         if self.encoding is not None or self.columns is not None:
             return None
+        from scipy import sparse
+
         inputs = self.train.inputs
         if sparse.issparse(inputs):
             return {"kind": "tokens", "num_words": int(self.input_shape[0])}

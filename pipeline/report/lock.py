@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipeline
-from pipeline.datasets import Dataset
 from pipeline.formatting import between, decimal
 from pipeline.records import TestResult, TestResults
 from pipeline.report.finalist_json import finalist_json
@@ -35,6 +34,7 @@ from pipeline.tracking.codec import (
 )
 
 if TYPE_CHECKING:
+    from pipeline.datasets import Dataset
     from pipeline.tracking import Tracking
 
 _OLD = (

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets, tracking
-from pipeline.datasets import Dataset, SelectionLock
 from pipeline.records import StudyRecord, TestResults, TrialRecord
-from pipeline.report import finalists
 from pipeline.report.compared import check_winner, compared_models, compared_trials, restorable
 from pipeline.report.lock import (
     decisive_part,
@@ -50,6 +49,7 @@ from pipeline.tracking.codec import (
 from pipeline.training.own import registry
 
 if TYPE_CHECKING:
+    from pipeline.datasets import Dataset, SelectionLock
     from pipeline.report.test_part import Restored
     from pipeline.tracking import Tracking
 
@@ -139,6 +139,11 @@ class ReportRun:
         """The study's run in MLflow."""
         return str(self.study.run_id)
 
+    @cached_property
+    def compared(self) -> tuple[int, ...]:
+        """Numbers of the trials that are trained with the finalists' seeds, whatever is chosen."""
+        return compared_trials(self.study)
+
     @property
     def running(self) -> list[int]:
         """Numbers of the trials that did not end."""
@@ -191,7 +196,9 @@ class ReportRun:
         restored = self._restore(report, dataset)
         record = selection_record(report, self.settings, dataset)
         replace = self.options.read_test_again
-        lock = SelectionLock(self.store.lock_selection(self.run_id, record, replace=replace))
+        lock = datasets.SelectionLock(
+            self.store.lock_selection(self.run_id, record, replace=replace)
+        )
         self._complete(report, dataset, restored, lock)
         self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
@@ -215,7 +222,7 @@ class ReportRun:
             with self.locked_study():
                 dataset = load_dataset(self.study, self.options.data_dir)
                 restored = self._restore(report, dataset)
-                self._complete(report, dataset, restored, SelectionLock(digest))
+                self._complete(report, dataset, restored, datasets.SelectionLock(digest))
         self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
@@ -232,6 +239,8 @@ class ReportRun:
         keys, trained, kept = self._trained()
         missing = [key for key in keys if not self._usable(trained.get(key), kept)]
         if missing:
+            from pipeline.report import finalists
+
             spec = datasets.spec_of(self.study.definition, self.options.data_dir)
             limit, placement = self.options.trial_timeout, self.options.placement
             asked = None if self.options.auto_workers else self.options.workers
@@ -262,9 +271,8 @@ class ReportRun:
     def _confirmed(
         self, keys: Sequence[tuple[int, int]], trained: Trained, kept: Collection[str]
     ) -> Selection:
-        compared = compared_trials(self.study)
         averages = self._averages(keys, trained, kept)
-        return confirm(self.study, self.first, trained, averages, compared)
+        return confirm(self.study, self.first, trained, averages, self.compared)
 
     def _averages(
         self, keys: Sequence[tuple[int, int]], trained: Trained, kept: Collection[str]
@@ -283,7 +291,7 @@ class ReportRun:
             Trial and seed of each training that it takes, the trainings that there are, and which
             of their runs keep the probabilities of every class.
         """
-        keys = finalist_trainings(self.study, self.first, compared_trials(self.study))
+        keys = finalist_trainings(self.study, self.first, self.compared)
         if not keys:
             return keys, {}, ()
         found = self.store.read_finalists(self.study)

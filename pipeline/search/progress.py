@@ -21,13 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.formatting import decimal, duration
+from pipeline.library_messages import NORMAL, VERBOSE
 from pipeline.records import TrialConfig, TrialOutcome
 from pipeline.search.interrupts import called_before_ending
 from pipeline.search.space.space import SearchSpace
 from pipeline.training.descriptions import describe
-
-QUIET, NORMAL, VERBOSE = -1, 0, 1
-"""How much is told: warnings alone, what happens as well, details as well."""
 
 PLAIN_SECONDS = 15.0
 """Seconds between two plain lines about trials still running."""

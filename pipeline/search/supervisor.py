@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 LONG_SECONDS = 30 * 60.0
 """Where a study may take longer than this, the user reads how to shorten it."""
+CROWDED, REFRESH_SECONDS = 64, 0.5
+"""While more trials than this train or wait, what is shown is made anew twice a second: it goes
+through all of them, and hundreds of workers bring hundreds of events a second."""
 
 
 class Supervisor:
@@ -80,6 +83,7 @@ class Supervisor:
         self._failures = FailureCount(plan.max_failures)
         self._typical = typical_configs(plan.space, min(plan.trials, SAMPLED_CONFIGS))
         self._left: Span | None = None
+        self._refreshed = 0.0
         self._mean_cohort_size = 1.0
         self._waited_for = ""
 
@@ -233,7 +237,8 @@ class Supervisor:
         )
         first = not self._estimate.rates
         self._estimate.add([trial.config for trial in running.cohort.trials], timing)
-        self._left = self._time_left()
+        if first or len(self._suggestions) <= CROWDED:
+            self._left = self._time_left()
         if first and (span := self._left) is not None:
             after = report_span(self._estimate, self._typical, self.plan.finalist_trainings)
             shorten = ways_to_shorten(self.plan.space) if span.high > LONG_SECONDS else ""
@@ -289,6 +294,10 @@ class Supervisor:
         if isinstance(event, Finished):
             seconds = time.monotonic() - self._started.pop(event.key)
             self.view.detail(f"cohort {event.key} ended after {seconds:.1f} s")
+        if len(self._suggestions) > CROWDED:
+            if time.monotonic() - self._refreshed < REFRESH_SECONDS:
+                return
+            self._refreshed = time.monotonic()
         if not isinstance(event, Progressed):
             self._left = self._time_left()
         self._show()

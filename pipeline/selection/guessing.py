@@ -23,7 +23,6 @@ statistic, 1951). docs/experiments.md (2026-11-26) has its errors and its power.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import xlogy
 
 SURE = 1e-6
 """Confidences are kept so far from 0 and 1: float32 rounds what is beyond to them."""
@@ -86,5 +85,8 @@ def log10_p_all_right(counts: np.ndarray) -> float:
     Args:
         counts: Integer ``[num_classes]``, examples per class.
     """
+    # Here and not above: a report on a study with enough examples does without SciPy.
+    from scipy.special import xlogy
+
     shares = counts / max(counts.sum(), 1)
     return float(xlogy(counts, shares).sum() / np.log(10.0))

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 Z_95 = 1.959963984540054
 """Two-sided 95% quantile of the normal distribution."""
@@ -210,6 +209,9 @@ def wilson_interval(hits: float, num_examples: int) -> Interval:
 
 def binomial_tail(hits: int, num_examples: int, chance: float) -> float:
     """Exact P(X >= hits) for X ~ Binomial(num_examples, chance)."""
+    # Here and not above: most reports do without SciPy.
+    from scipy import special
+
     return float(special.bdtrc(hits - 1, num_examples, chance))
 
 

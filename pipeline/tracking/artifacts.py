@@ -15,7 +15,9 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.utils.file_utils import local_file_uri_to_path
 from requests.exceptions import HTTPError
 
@@ -51,7 +53,7 @@ def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
     repository = get_artifact_repository(artifact_uri, tracking_uri=tracking_uri)
     with TemporaryDirectory(prefix="pipeline-") as folder:
         try:
-            return Path(repository.download_artifacts(name, folder)).read_bytes()
+            return _downloaded(repository, name, Path(folder)).read_bytes()
         except MlflowException as error:
             if _absent(error) or name not in _siblings(artifact_uri, tracking_uri, name):
                 return None
@@ -60,6 +62,19 @@ def read(artifact_uri: str, tracking_uri: str, name: str) -> bytes | None:
             if name not in _siblings(artifact_uri, tracking_uri, name):
                 return None
             raise
+
+
+def _downloaded(repository: ArtifactRepository, name: str, folder: Path) -> Path:
+    """Returns where a file of a run was downloaded to.
+
+    ``download_artifacts`` asks first whether it is a folder: of a server that is a second request
+    for every trial of a study. What every repository has to define for its files is asked instead.
+    """
+    if not isinstance(repository, HttpArtifactRepository):
+        return Path(repository.download_artifacts(name, str(folder)))
+    path = folder / "file"
+    repository._download_file(name, str(path))
+    return path
 
 
 def _read_local(path: Path) -> bytes | None:

@@ -340,10 +340,13 @@ def _of(techniques: Iterable[Technique[Any]]) -> list[Hyperparameter]:
     return [entry for technique in techniques for entry in technique.hyperparameters]
 
 
+_FIELDS = frozenset(entry.name for entry in fields(TrialConfig))
+"""Made once: a report asks ten thousand times."""
+
+
 def further_hyperparameters() -> dict[str, Hyperparameter]:
     """Returns those that stand in ``TrialConfig.more``: they have no field of their own."""
-    known = {entry.name for entry in fields(TrialConfig)}
-    return {name: entry for name, entry in hyperparameters().items() if name not in known}
+    return {name: entry for name, entry in hyperparameters().items() if name not in _FIELDS}
 
 
 declare_hyperparameters(

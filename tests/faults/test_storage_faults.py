@@ -6,9 +6,11 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gate import Gate
 from mlflow_servers import end, serve
+from reverse_proxy import ReverseProxy
 from told_lines import Notes
 
 from pipeline import tracking
@@ -114,6 +116,64 @@ def test_a_server_that_stays_away_ends_the_search_and_the_next_delivers(faulty, 
     assert lines[0].startswith("delivered to MLflow what an earlier search had to keep: ")
     assert not [line for line in lines if line.startswith("trial ")], "nothing is trained again"
     assert books("left alone") == books("quiet")
+
+
+@pytest.fixture
+def proxy(server, monkeypatch):
+    proxy = ReverseProxy(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
+    yield proxy
+    proxy.close()
+
+
+class Timed(Notes):
+    """Makes requests slow from the first trial's end until the last one's; knows how long it was.
+
+    Attributes:
+        seconds: Between the two, of which the trials between them trained.
+    """
+
+    def __init__(self, proxy, request_seconds):
+        super().__init__()
+        self.proxy, self.request_seconds = proxy, request_seconds
+        self.seconds = None
+
+    def note(self, message):
+        super().note(message)
+        if message.startswith("trial 0"):
+            self.proxy.seconds, self.begun = self.request_seconds, time.monotonic()
+        if message.startswith("trial 7"):
+            self.proxy.seconds, self.seconds = 0.0, time.monotonic() - self.begun
+            self.waiting = len(waiting())
+
+
+def test_a_server_that_takes_a_second_for_a_request_does_not_slow_training(faulty, proxy):
+    found = {}
+    for study, request_seconds in (("quick", 0.0), ("slow", 1.0)):
+        notes = found[study] = Timed(proxy, request_seconds)
+        faulty(study=study, cohort_size=1, epoch_seconds=0.15, notes=notes)
+    assert found["slow"].waiting >= 5, "most is delivered after training"
+    # Once at most, a cohort's end waits a moment for the ids of its runs; then no more.
+    lost = found["slow"].seconds - found["quick"].seconds
+    assert lost <= sender.WAITED_SECONDS + 1.0, found
+    assert books("slow") == books("quick")
+
+
+def test_a_trial_takes_few_requests_to_a_server(faulty, proxy):
+    """To write and to read; what a study takes once is the difference to its total."""
+    took = {}
+    for trials in (8, 24):
+        writing = proxy.total()
+        faulty(study=f"of {trials}", trials=trials, cohort_size=8)
+        reading = proxy.total()
+        assert len(tracking.connect().read_study(study=f"of {trials}").trials) == trials
+        took[trials] = (reading - writing, proxy.total() - reading)
+    writing, reading = (np.array(took[24]) - took[8]) / 16
+    # A run, its params, its file, its results, its end; some have weights, or a new verdict.
+    assert 5 <= writing <= 8, (took, proxy.counts)
+    assert reading <= 1, (took, proxy.counts)
+    assert took[8][0] - 8 * writing <= 60, (took, proxy.counts)
+    assert took[8][1] - 8 * reading <= 10, (took, proxy.counts)
 
 
 def test_a_database_that_another_program_locks_gets_everything_later(faulty, monkeypatch):

@@ -6,10 +6,12 @@ import numpy as np
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage
+from scripted_trainer import Script
 from small_space import NO_REFERENCES, small_space
 from test_supervisor import ONE_DEPTH, Search
 
-from pipeline.search import cost, leaderboard
+from pipeline.search import cost, leaderboard, supervisor
+from pipeline.search.cohort_sizing import Sizing
 from pipeline.search.samplers import LenientPruner, pruner_of
 from pipeline.selection import select, standings
 
@@ -58,6 +60,20 @@ def test_calls_per_trial_do_not_grow(monkeypatch, cohort_size):
     assert many["_get_trials"] / 96 <= 1.5 * few["_get_trials"] / 16
     # A trial's pruning is decided at two of its epochs; the study is read for those alone.
     assert many["_get_trials"] <= 96 * 4
+
+
+def test_what_is_shown_is_not_made_anew_at_every_event_of_many_trials(monkeypatch):
+    monkeypatch.setattr(supervisor, "REFRESH_SECONDS", 1e9)
+    spans, asked = [], supervisor.search_span
+    monkeypatch.setattr(supervisor, "search_span", lambda *given: spans.append(0) or asked(*given))
+    space = small_space(NO_REFERENCES, ONE_DEPTH)
+    trials = 3 * supervisor.CROWDED
+    sizing = Sizing(trials, trials, 1)
+    script = Script(step_seconds=0.001)
+    made = Search(InMemoryStorage(), script, space, trials=trials, sizing=sizing)
+    assert len(made.run().trials) == trials
+    # At most at the first timing, and twice for each of the last trials: its timing and its end.
+    assert 0 < len(spans) <= 4 + 2 * supervisor.CROWDED
 
 
 def test_the_pruner_decides_as_optunas_does_and_reads_the_study_for_decisions_only(monkeypatch):

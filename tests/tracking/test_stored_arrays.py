@@ -49,6 +49,22 @@ def test_an_array_of_a_later_format_is_read():
     np.testing.assert_array_equal(unpacked(buffer.getvalue())["floats"], ARRAYS["floats"])
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_whatever_byte_is_changed_is_noticed_or_changes_nothing(save):
+    data = packed(save, floats=ARRAYS["floats"], flags=ARRAYS["flags"])
+    noticed = 0
+    for place in range(len(data)):
+        changed = data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
+        try:
+            found = unpacked(changed)
+        except (BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OverflowError):
+            noticed += 1
+            continue
+        for name in found.keys() & ARRAYS.keys():
+            np.testing.assert_array_equal(found[name], ARRAYS[name])
+    assert noticed > len(data) / 2
+
+
 def test_what_would_have_to_be_unpickled_is_refused():
     with pytest.raises(ValueError, match="allow_pickle=False"):
         unpacked(packed(evil=np.array([{"a": 1}], dtype=object)))

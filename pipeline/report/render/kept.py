@@ -79,7 +79,7 @@ def _feed(digest: Any, value: Any) -> None:
     Raises:
         TypeError: It is of a kind that no report holds.
     """
-    kind = type(value)
+    kind: Any = type(value)
     digest.update(f"<{kind.__name__}>".encode())
     if kind is np.ndarray and value.dtype.kind in "biufU":
         digest.update(f"{value.dtype.str}{value.shape}".encode())
@@ -87,9 +87,9 @@ def _feed(digest: Any, value: Any) -> None:
     elif value is None or kind in (bool, int, float, str) or isinstance(value, np.generic):
         digest.update(repr(value).encode())
     elif is_dataclass(value):
-        for entry in fields(value):
-            digest.update(entry.name.encode())
-            _feed(digest, getattr(value, entry.name))
+        for name, written in _names_of(kind):
+            digest.update(written)
+            _feed(digest, getattr(value, name))
     elif isinstance(value, Mapping):
         digest.update(str(len(value)).encode())
         for key, entry in value.items():  # in their order, in which a page may list them
@@ -101,6 +101,12 @@ def _feed(digest: Any, value: Any) -> None:
         _feed_each(digest, sorted(value, key=repr))
     else:
         raise TypeError(f"a report holds a {kind.__name__}, of which no key can be made")
+
+
+@cache
+def _names_of(kind: Any) -> tuple[tuple[str, bytes], ...]:
+    """Returns the names of a dataclass's fields, as text and as they are hashed."""
+    return tuple((entry.name, entry.name.encode()) for entry in fields(kind))
 
 
 def _feed_each(digest: Any, values: list[Any] | tuple[Any, ...]) -> None:

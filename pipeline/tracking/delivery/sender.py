@@ -30,6 +30,9 @@ NOTICE_SECONDS = 3.0
 """After so long without progress the user reads that the end waits for MLflow."""
 ANSWER_SECONDS = 30
 """How long a request may take."""
+WAITED_SECONDS, WAITED_SHARE = 2.0, 0.01
+"""What :meth:`Background.wait_until` may take in all: so many seconds and this share of the time
+since the beginning. A slow store must not slow what trains."""
 Say = Callable[[str], None]
 
 
@@ -85,6 +88,7 @@ class Background:
         self._refusal: TrackingError | None = None
         self._gave_up = self._closing = False
         self._num_delivered, self._waited_at = 0, -1
+        self._begun, self._waited = time.monotonic(), 0.0
         self._thread = threading.Thread(target=self._run, name="mlflow-sender", daemon=True)
         self._switch_interval = sys.getswitchinterval()
         # The caller gives Python's lock up at every write to a disk; with the default it would wait
@@ -150,15 +154,21 @@ class Background:
                 raise self._refusal
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Waits until something is so, but not twice for a store from which nothing came since."""
-        deadline = time.monotonic() + seconds
+        """Waits until something is so, but not twice for a store from which nothing came since.
+
+        All waits together take two seconds and a hundredth of the time at most.
+        """
+        begun = time.monotonic()
+        allowed = WAITED_SECONDS + WAITED_SHARE * (begun - self._begun) - self._waited
+        deadline = begun + min(seconds, allowed)
         with self._changed:
             while not ready() and not self.unreachable and self._num_delivered != self._waited_at:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     self._waited_at = self._num_delivered
-                    return
+                    break
                 self._changed.wait(left)
+        self._waited += time.monotonic() - begun
 
     def close(self) -> None:
         """Ends the thread; removes an empty outbox.

@@ -13,15 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.datasets.dataset import RawColumn
 from pipeline.datasets.formats import raw_tensors, raw_values
 from pipeline.datasets.raw_rows import input_names
 from pipeline.native_stderr import native_chatter_off
 from pipeline.tracking.models import served_table, served_tensor
+
+if TYPE_CHECKING:
+    from pipeline.datasets.dataset import RawColumn
 
 OWN = "least_overfit_"
 """How the names of the modules begin that are written beside a model."""

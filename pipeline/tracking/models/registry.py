@@ -15,18 +15,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 from mlflow.entities import Run
 
-from pipeline.datasets.dataset import RawColumn
 from pipeline.tracking.client import Client
 from pipeline.tracking.codec import MODEL_TAG
 from pipeline.tracking.models.champion import CHAMPION
 from pipeline.tracking.models.flavor import CheckedInputs, described_columns
 from pipeline.tracking.views import offer_views
+
+if TYPE_CHECKING:
+    from pipeline.datasets.dataset import RawColumn
 
 CLASSES_KEY = "class_names"
 """Key of a logged model's metadata: a name per class."""

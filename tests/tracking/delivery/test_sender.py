@@ -181,6 +181,21 @@ def test_a_store_that_hangs_is_waited_for_once(made):
     assert time.monotonic() - started >= 0.3
 
 
+def test_a_slow_store_is_waited_for_no_longer_than_a_moment_in_all(made, monkeypatch):
+    channel, store, _, _ = made
+    monkeypatch.setattr(sender, "WAITED_SECONDS", 0.3)
+    store.take = lambda message: time.sleep(0.05)
+    waits = []
+    for number in range(10):
+        channel.put(Message(number, "start", NEW_RUN))
+        started = time.monotonic()
+        channel.wait_until(lambda: False, 0.2)
+        waits.append(time.monotonic() - started)
+        until(lambda: not channel._queue)
+    assert 0.25 < sum(waits) < 0.5
+    assert max(waits[3:]) < 0.05
+
+
 def test_nobody_waits_long_for_a_store_that_is_away(made):
     channel, store, _, _ = made
     store.error = ConnectionError("refused")
