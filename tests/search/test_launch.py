@@ -138,12 +138,12 @@ def test_options_override_the_space_and_become_part_of_the_definition(folder):
 
 def test_fewer_epochs_than_trials_have_of_their_own_are_refused(folder):
     text = (folder / "small.yaml").read_text()
-    (folder / "small.yaml").write_text(text.replace("search:\n", "search:\n  epochs: [1, 4]\n"))
+    (folder / "small.yaml").write_text(text.replace("search:\n", "search:\n  epochs: [1, 3]\n"))
     assert prepare(options(epochs=9)).space.epochs == 9
     with pytest.raises(InputError) as caught:
-        prepare(options(epochs=3))
+        prepare(options(epochs=2))
     assert str(caught.value) == (
-        "--epochs 3: small.yaml gives trials up to 4 epochs of their own; give --epochs 4 or more, "
+        "--epochs 2: small.yaml gives trials up to 3 epochs of their own; give --epochs 3 or more, "
         "or a search space with fewer"
     )
 
