@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from pipeline import library_messages
 from pipeline.search import progress
 from pipeline.search.progress import (
     LiveView,
@@ -151,9 +152,9 @@ def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch, variable):
 
 def test_quiet_leaves_warnings_and_verbose_adds_details_and_the_time(piped):
     for level, expected in (
-        (progress.QUIET, ["warning"]),
-        (progress.NORMAL, ["note", "warning"]),
-        (progress.VERBOSE, ["detail", "note", "warning"]),
+        (library_messages.QUIET, ["warning"]),
+        (library_messages.NORMAL, ["note", "warning"]),
+        (library_messages.VERBOSE, ["detail", "note", "warning"]),
     ):
         console = Console(file=io.StringIO(), width=60)
         with open_view(console, level) as view:
@@ -162,4 +163,4 @@ def test_quiet_leaves_warnings_and_verbose_adds_details_and_the_time(piped):
             view.warn("warning")
         lines = console.file.getvalue().splitlines()
         assert [line.rpartition(" ")[2] for line in lines] == expected
-        assert all(line.startswith("[") for line in lines) is (level == progress.VERBOSE)
+        assert all(line.startswith("[") for line in lines) is (level == library_messages.VERBOSE)
