@@ -10,10 +10,9 @@ import multiprocessing
 import os
 import socket
 import time
+import warnings
 from collections import Counter
 
-import mlflow.store.model_registry.sqlalchemy_store
-import mlflow.store.tracking.sqlalchemy_store
 import optuna
 import psycopg
 from optuna.trial import TrialState
@@ -26,6 +25,12 @@ from pipeline.cli import main as command
 from pipeline.search import executors, heartbeat, shared_study
 from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
+
+with warnings.catch_warnings():
+    # MLflow 3.17 maps its tables, when it is imported, with what SQLAlchemy 2.1 deprecates.
+    warnings.filterwarnings("ignore", "The ``noload`` loader", DeprecationWarning)
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store
 
 IMPORTED_BEFORE_ANY_FORK = (
     mlflow.store.model_registry.sqlalchemy_store,
