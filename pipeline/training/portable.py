@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +18,8 @@ from typing import TYPE_CHECKING
 from pipeline import datasets
 from pipeline.datasets import Dataset
 from pipeline.datasets.registry import IN_DATA_DIR
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, InputError
 from pipeline.records import DatasetSpec
-from pipeline.training.own import registry
 from pipeline.training.own.registry import OwnFamily
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ class PortableSpec:
     Attributes:
         spec: How the worker sets itself up.
         dataset: The loaded dataset; None where it is read there.
-        code: The user's model file; None for families of ours.
+        code: The user's model file and the modules that it imports from its folder, by their paths
+            below it; empty for families of ours.
     """
 
     spec: WorkerSpec
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
-    code: bytes | None = field(default=None, repr=False)
+    code: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def open(self) -> CohortTrainer:
         """Returns a trainer in this process, as ``WorkerSpec.open`` does.
@@ -50,7 +51,7 @@ class PortableSpec:
         spec = self.spec
         if self.dataset is None:
             check_data_dir(spec.dataset)
-        if spec.own is not None and self.code is not None:
+        if spec.own is not None:
             spec = replace(spec, own=family_here(spec.own, self.code))
         return spec.open(self.dataset)
 
@@ -73,7 +74,7 @@ def portable(spec: WorkerSpec, cpus: int) -> PortableSpec:
     threads = 1 if spec.num_threads == 1 else cpus
     sent = replace(spec, dataset=data, num_threads=threads)
     dataset = None if is_read_there(data) else datasets.load(data, examined=False).without_test()
-    code = None if spec.own is None else registry.read(Path(spec.own.path))
+    code = {} if spec.own is None else spec.own.contents()
     return PortableSpec(sent, dataset, code)
 
 
@@ -98,11 +99,14 @@ def check_data_dir(spec: DatasetSpec) -> None:
         )
 
 
-def family_here(own: OwnFamily, code: bytes) -> OwnFamily:
-    """Returns the user's family with a path of this machine, where its file is or is put."""
-    path = Path(own.path)
-    if path.is_file() and registry.sha256_of(registry.read(path)) == own.sha256:
-        return own  # a shared disk: what lies beside it can be imported, too
-    path = Path(tempfile.mkdtemp()) / own.file
-    path.write_bytes(code)
-    return replace(own, path=str(path))
+def family_here(own: OwnFamily, code: dict[str, bytes]) -> OwnFamily:
+    """Returns the user's family with a path of this machine, where its files are or are put."""
+    with suppress(InputError):
+        if own.contents() == code:
+            return own  # a shared disk, or this machine
+    folder = Path(tempfile.mkdtemp())
+    for name, content in code.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return replace(own, path=str(folder / own.file))

@@ -91,3 +91,16 @@ def test_the_users_model_file_goes_along_and_is_the_same(folder):
     assert (there.name, there.sha256) == (own.name, own.sha256)
     Path("my_model.py").write_text(MODEL + "# another version\n")
     assert Path(family_here(own, packed.code).path).read_text() == MODEL
+
+
+def test_what_the_model_file_imports_from_its_folder_goes_along(folder):
+    Path("parts").mkdir()
+    Path("parts/blocks.py").write_text("WIDTH = 3\n")
+    Path("my_model.py").write_text("from parts.blocks import WIDTH\n\n\n" + MODEL)
+    own = family_of("my_model.py:build")
+    packed = sent(WorkerSpec(DIGITS, own=own))
+    Path("parts/blocks.py").write_text("WIDTH = 4\n")
+    there = family_here(own, packed.code)
+    assert there.path != own.path
+    assert there.contents() == packed.code
+    assert (Path(there.path).parent / "parts" / "blocks.py").read_text() == "WIDTH = 3\n"
