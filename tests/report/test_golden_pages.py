@@ -19,6 +19,8 @@ from pipeline.selection.select import select
 FOLDER = Path(__file__).parent / "golden"
 DRAWN = re.compile(r"(?<=<defs>).*?</svg>", re.DOTALL)
 DECIMAL = re.compile(r"-?\d+\.\d+")
+CLIP = re.compile(r"(?<=-)p[0-9a-f]{10}\b")
+"""The name of a rectangle that cuts a drawing off: a hash of its numbers."""
 
 
 def winner_differs_from_the_best(make_trial, make_study):
@@ -54,7 +56,9 @@ def report_of(name, make_trial, make_study):
 
 
 def rounded(page):
-    """The page with the numbers in its pictures rounded to whole ones."""
+    """The page with the numbers in its pictures rounded, and names made of numbers counted."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(CLIP.findall(page)))}
+    page = CLIP.sub(lambda name: f"p{places[name[0]]}", page)
     return DRAWN.sub(lambda svg: DECIMAL.sub(lambda n: f"{float(n[0]):.0f}", svg[0]), page)
 
 
