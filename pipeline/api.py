@@ -11,7 +11,7 @@ import html
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pipeline.report.report import Report
     from pipeline.search.progress import View
 
+OF_BOTH = ("family", "data_dir", "ray_address", "cpus_per_worker", "gpus_per_worker")
+"""Arguments of a search that its report is to be called with, as well."""
 SHOWN_TRIALS = 10
 """Trials that a study shows of itself in a notebook."""
 
@@ -37,11 +39,12 @@ class StudyResult:
 
     Attributes:
         record: Everything that is recorded of it, per-example results included.
-        family: The model of your own that :func:`search` was called with; :meth:`report` needs it.
+        given: What :func:`search` was called with that :meth:`report` needs, too, by its name: the
+            model of your own, the folder with official files, the cluster.
     """
 
     record: StudyRecord
-    family: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ class StudyResult:
 
     def report(self, **options: Any) -> ReportResult:
         """Reports on the study; the options are those of :func:`report`."""
-        return report(self.name, **({"family": self.family} | options))
+        return report(self.name, **({**self.given} | options))
 
     def __repr__(self) -> str:
         best = self.best
@@ -274,7 +277,8 @@ def search(
     asked = PreparedSearch.of(locals())
     with _view(progress) as view:
         asked.run(view)
-    return StudyResult(load_study(asked.prepared.study).record, family)
+    given = {name: value for name in OF_BOTH if (value := getattr(asked.options, name)) is not None}
+    return StudyResult(load_study(asked.prepared.study).record, given)
 
 
 def report(

@@ -176,8 +176,9 @@ def share_of(name: str, value: float | None) -> float | None:
     Raises:
         InputError: It is no number from 0 on.
     """
-    if value is not None and (isinstance(value, bool | str) or not value >= 0):
-        raise InputError(f"{name}={value!r}: expected a number from 0 on, such as 0.25")
+    fits = not isinstance(value, bool | str) and (value == 0 or 1e-4 <= (value or 0) < math.inf)
+    if value is not None and not fits:
+        raise InputError(f"{name}={value!r}: expected 0 or a number from 0.0001 on, such as 0.25")
     return value
 
 

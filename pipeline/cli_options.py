@@ -299,7 +299,7 @@ SEARCH: tuple[Decorator, ...] = (
     ),
     _workers_option(
         "Cohorts at once; auto: one per GPU of this machine, without any what its cores, its "
-        "memory and the study keep busy."
+        "memory and the study keep busy; with ray what its cluster holds."
     ),
     *PLACEMENT,
     _optional(

@@ -173,10 +173,11 @@ def _level(ctx: click.Context, quiet: bool, verbose: bool) -> int:
 
 def _tell_plan(ctx: click.Context, asked: PreparedSearch, format_: str) -> None:
     """Says what a search would do, after the device that was asked for was found."""
+    from pipeline.search import executors
     from pipeline.search.opening import plan_json, plan_lines
 
     chosen, prepared = asked.options, asked.prepared
-    if chosen.device == "gpu":
+    if chosen.device == "gpu" and not executors.find(chosen.executor).places:
         from pipeline.training.backend import prepare
 
         # Importing the backend takes seconds: only where the device may be missing.

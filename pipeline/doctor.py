@@ -242,7 +242,8 @@ def cluster_found(address: str | None) -> Finding:
     named = address or os.environ.get("RAY_ADDRESS")
     if not cluster.is_installed():
         text = "not installed; only --executor ray needs it"
-        return Finding("problem" if named else "ok", "ray", text, cluster.REMEDY)
+        # A variable may be meant for other programs; an option is not.
+        return Finding(_wrong(address, named), "ray", text, cluster.REMEDY)
     if not named or named == cluster.LOCAL:
         return Finding(
             "ok", "ray", f"{version_of('ray')}; --executor ray starts it on this machine alone, "
@@ -252,7 +253,11 @@ def cluster_found(address: str | None) -> Finding:
         return Finding("ok", "ray", f"{version_of('ray')}; cluster at {cluster.described(address)}")
     except PipelineError as error:
         fix = "Check --ray-address or RAY_ADDRESS; without them Ray is started here"
-        return Finding("problem", "ray", str(error), fix)
+        return Finding(_wrong(address, named), "ray", str(error), fix)
+
+
+def _wrong(asked: str | None, named: str | None) -> str:
+    return "problem" if asked else "warning" if named else "ok"
 
 
 def backend_chosen() -> str:

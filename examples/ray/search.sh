@@ -17,4 +17,4 @@ export RAY_ADDRESS=${RAY_ADDRESS:-auto} RAY_AUTH_MODE=token
 # With GPUs: `--gpus-per-worker 1`, or 0.25 for four workers on each.
 pipeline search --dataset "$DATASET" --study "$STUDY" --trials "$TRIALS" \
     --executor ray --workers "$WORKERS" --cpus-per-worker 2
-pipeline report --study "$STUDY" --output "report-$STUDY"
+pipeline report --study "$STUDY" --workers "$WORKERS" --cpus-per-worker 2 --output "report-$STUDY"

@@ -38,4 +38,5 @@ on_every_node() {
 
 on_every_node pipeline search --dataset "$DATASET" --study "$STUDY" --trials "$TRIALS" \
     --executor ray --ray-address "$address" --workers "$WORKERS" --cpus-per-worker 2
-on_every_node pipeline report --study "$STUDY" --ray-address "$address" --output "report-$STUDY"
+on_every_node pipeline report --study "$STUDY" --ray-address "$address" --workers "$WORKERS" \
+    --cpus-per-worker 2 --output "report-$STUDY"

@@ -141,13 +141,15 @@ def workers_for(
         else auto_number(executor, device, found, work, placement or Placement())
     )
     used, fewer = count, ""
-    if executors.find(executor).shares_cores:
-        cores = usable_cores()
+    kind = executors.find(executor)
+    if kind.shares_cores or kind.places:
+        cores = usable_cores() if kind.shares_cores else count
         used = min(count, max(cores, len(found)), trainings)
         if used < count:
+            machine = f"this machine has {counted(cores, 'core')}, and " * kind.shares_cores
             fewer = (
-                f"--workers {count}: {used} {'is' if used == 1 else 'are'} used; this machine has "
-                f"{counted(cores, 'core')}, and there are {counted(trainings, 'training')}"
+                f"--workers {count}: {used} {'is' if used == 1 else 'are'} used; {machine}there "
+                f"{'is' if trainings == 1 else 'are'} {counted(trainings, 'training')}"
             )
     return placed(used, told, fewer, found)
 
@@ -228,7 +230,7 @@ def auto_number(
         PipelineError: What the placement names is not there.
     """
     asked = executors.find(executor)
-    room = asked.capacity(placement)
+    room = asked.capacity(placement, work().worker_bytes)
     if room is not None:
         return room, ", as many as the cluster holds now"
     if asked.most_workers == 1:
@@ -275,8 +277,10 @@ def search_work(options: SearchOptions, prepared: Prepared) -> Work:
     chosen = trained_space(options, prepared.space)
     sizing = cohort_sizing(replace(options, workers=1), chosen, prepared.dataset)
     learns = chosen.sampler == SAMPLERS[0]
-    if sizing.largest == 1:
-        busy = chosen.trials // LEAST_ROUNDS if learns else chosen.trials
+    if sizing.largest == 1 or options.cohort_size is not None:
+        # Every worker that is free asks for a cohort of its own.
+        cohorts = -(-chosen.trials // sizing.largest)
+        busy = cohorts // LEAST_ROUNDS if learns else cohorts
     else:
         busy = min(sizing.later, chosen.trials) // LEAST_TOGETHER
     configs = [] if prepared.own is not None else every_config(chosen)

@@ -113,8 +113,8 @@ def test_an_address_without_a_cluster_is_refused_at_once(address, said, named, m
     [
         (
             {"ray_address": "head:6379"},
-            "--ray-address: --executor processes runs on this machine alone; use --executor ray, "
-            "or leave the option out",
+            "--ray-address: --executor processes runs on this machine alone; search with "
+            "--executor ray, or leave the option out",
         ),
         ({"cpus_per_worker": 2}, "--cpus-per-worker: --executor processes runs on this machine"),
         ({"gpus_per_worker": 0.5}, "--gpus-per-worker: --executor processes runs on this machine"),

@@ -12,9 +12,17 @@ from scripted_trainer import write_executor
 from pipeline.errors import InputError
 from pipeline.records import Device
 from pipeline.search import executors, trial_memory, workers
+from pipeline.search.executors.interface import Placement
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.plan import cohort_sizing, plan_of, sharing
-from pipeline.search.workers import Work, Workers, smallest, staffed, workers_for
+from pipeline.search.workers import (
+    WORKER_BYTES,
+    Work,
+    Workers,
+    smallest,
+    staffed,
+    workers_for,
+)
 from pipeline.training.gpus import Gpu
 
 GIB = 2**30
@@ -295,8 +303,9 @@ def test_a_cluster_says_how_many_it_holds(monkeypatch, gpus):
     gpus(2)
     asked = []
 
-    def room_of(placement):
+    def room_of(placement, worker_bytes):
         asked.append(placement.ray_address)
+        assert worker_bytes > WORKER_BYTES
         return 3
 
     monkeypatch.setattr("pipeline.search.executors.ray.cluster.room_of", room_of)
@@ -306,6 +315,20 @@ def test_a_cluster_says_how_many_it_holds(monkeypatch, gpus):
     assert found.told.startswith(f"--workers auto: {found.count} worker")
     assert "as many as the cluster holds now" in found.told
     assert found.gpus == ()
+
+
+def test_no_more_finalists_are_trained_at_once_in_a_cluster_than_there_are(monkeypatch):
+    monkeypatch.setattr(
+        "pipeline.search.executors.ray.cluster.room_of", lambda placement, worker_bytes: 256
+    )
+    work = lambda: Work(3, 1.0)  # noqa: E731
+    assert workers_for("ray", "auto", None, 15, work, Placement("head:6379")).count == 15
+    found = workers_for("ray", "auto", 64, 15, work, Placement("head:6379"))
+    assert found == Workers(15, "--workers 64: 15 are used; there are 15 trainings", (), True)
+
+
+def test_cohorts_of_a_given_size_keep_as_many_workers_busy_as_there_are_batches(machine, gpus):
+    assert staff(cohort_size=4, trials=200)[1].count > 1
 
 
 def test_each_process_has_its_variable_before_anything_is_imported_and_its_place(tmp_path):

@@ -50,8 +50,8 @@ def check(name: str, placement: Placement) -> type[Executor]:
     found = find(name)
     if (given := placement.words()) and not found.places:
         raise InputError(
-            f"{given[0]}: --executor {name} runs on this machine alone; use --executor ray, or "
-            "leave the option out"
+            f"{given[0]}: --executor {name} runs on this machine alone; search with --executor "
+            "ray, or leave the option out"
         )
     if remedy := found.missing():
         raise InputError(f"--executor {name} is not installed: {remedy}")

@@ -154,8 +154,12 @@ class Executor(ABC):
     """The machine of that worker; None where it is this one."""
 
     @classmethod
-    def capacity(cls, placement: Placement) -> int | None:
+    def capacity(cls, placement: Placement, worker_bytes: float) -> int | None:
         """Returns how many workers there is room for now; None where this machine decides.
+
+        Args:
+            placement: Where they would be placed.
+            worker_bytes: Memory that each takes on a processor.
 
         Raises:
             PipelineError: What the placement names is not there.

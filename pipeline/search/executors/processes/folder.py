@@ -19,8 +19,11 @@ class WorkersFolder:
     def __init__(self) -> None:
         sweep()
         self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
-        self._in_use = (Path(self._folder.name) / IN_USE).open("w")
+        # Locked before others can find it by its name: they would take it for a dead one's.
+        new = Path(self._folder.name) / "new"
+        self._in_use = new.open("w")
         fcntl.flock(self._in_use, fcntl.LOCK_EX)
+        new.rename(new.with_name(IN_USE))
         self._count = 0
 
     def new(self) -> Path:

@@ -14,11 +14,13 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.search.executors.interface import Opener, fault_of, one_line
 
+KEPT_FROM_WORKERS = ("MLFLOW_", "PIPELINE_STORAGE", "PG")
+"""Environment variables that begin so hold addresses, passwords and the run of the supervisor."""
+
 
 def serve(connection: Connection, opener: Opener, log: Path) -> None:
     """Runs jobs until the supervisor ends or says so; the worker's main function."""
-    # A worker that inherits the run of `mlflow run` would take it over.
-    os.environ.pop("MLFLOW_RUN_ID", None)
+    keep_from_workers()
     # Ctrl-C reaches the whole process group; what happens then is the supervisor's to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
@@ -51,6 +53,16 @@ def _end_with_supervisor() -> None:
     if supervisor is not None:
         supervisor.join()
         os._exit(1)
+
+
+def keep_from_workers() -> None:
+    """Takes out of this process's environment what is the supervisor's own.
+
+    Workers may run a user's model file. One that inherits the run of `mlflow run`, moreover, would
+    take it over.
+    """
+    for name in [name for name in os.environ if name.startswith(KEPT_FROM_WORKERS)]:
+        del os.environ[name]
 
 
 class SupervisorGoneError(BaseException):

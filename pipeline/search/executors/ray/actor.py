@@ -29,6 +29,7 @@ from pipeline.search.executors.interface import (
     one_line,
 )
 from pipeline.search.executors.processes.pool import ProcessesExecutor
+from pipeline.search.executors.processes.serving import keep_from_workers
 from pipeline.search.executors.ray.software import DISTRIBUTION, differences, installed
 
 LOOK_SECONDS = 0.1
@@ -36,8 +37,6 @@ LOOK_SECONDS = 0.1
 BEAT_SECONDS = 10.0
 """So often an actor says that it lives while its job has nothing to say."""
 CLOSING_SECONDS = 5.0
-KEPT_FROM_WORKERS = "MLFLOW_"
-"""Environment variables that begin so are the supervisor's own: addresses, passwords, its run."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ class WorkerActor:
         software: Mapping[str, str],
         neighbours: int,
     ) -> None:
-        for name in [name for name in os.environ if name.startswith(KEPT_FROM_WORKERS)]:
-            del os.environ[name]
+        keep_from_workers()
         os.environ.update(environment)
         # A process that is spawned imports the main module of this one first, which is Ray's.
         vars(sys.modules["__main__"]).pop("__file__", None)

@@ -8,6 +8,7 @@ which may hold a password, are not told to the cluster.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -53,12 +54,14 @@ class Node:
         host: Its name.
         cpus: Processors.
         gpus: GPUs.
+        memory: Bytes that Ray gives to workers.
     """
 
     identity: str
     host: str
     cpus: float
     gpus: float
+    memory: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -269,8 +272,9 @@ def nodes() -> list[Node]:
         if entry["Alive"]:
             has = entry.get("Resources", {})
             host = entry.get("NodeManagerHostname") or entry["NodeManagerAddress"]
-            sizes = (float(has.get(name, 0.0)) for name in ("CPU", "GPU"))
-            found.append(Node(entry["NodeID"], host, *sizes))
+            cpus, gpus = (float(has.get(name, 0.0)) for name in ("CPU", "GPU"))
+            memory = float(has.get("memory", math.inf))
+            found.append(Node(entry["NodeID"], host, cpus, gpus, memory))
     return found
 
 
@@ -298,21 +302,24 @@ def num_workers(there: Sequence[Node], share: Share) -> int:
     return sum(share.fitting(node) for node in there)
 
 
-def room_of(placement: Placement) -> int:
+def room_of(placement: Placement, worker_bytes: float) -> int:
     """Returns how many workers a cluster holds now, of one processor each where nothing is said.
 
-    Of an instance on this machine it is known without starting it, unless GPUs count.
+    Args:
+        placement: Where they would be placed.
+        worker_bytes: Memory that each takes, where it has no GPU.
 
     Raises:
         PipelineError: There is no cluster at the address.
     """
     each = replace(placement, cpus_per_worker=placement.cpus_per_worker or 1)
-    if address_of(placement.ray_address) == LOCAL and placement.device == "cpu":
-        return max(usable_cores() // (each.cpus_per_worker or 1), 1)
     connection = Connection(placement.ray_address)
     try:
         there = nodes()
-        return max(num_workers(there, share_of(each, 1, there)), 1)
+        share = share_of(each, 1, there)
+        most = [math.inf if share.gpus else node.memory // worker_bytes for node in there]
+        held = (min(share.fitting(node), fit) for node, fit in zip(there, most, strict=True))
+        return max(int(sum(held)), 1)
     finally:
         with suppress(Exception):
             connection.close()

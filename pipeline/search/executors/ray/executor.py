@@ -87,9 +87,9 @@ class RayExecutor(Executor):
             raise
 
     @classmethod
-    def capacity(cls, placement: Placement) -> int:
+    def capacity(cls, placement: Placement, worker_bytes: float) -> int:
         """Returns how many workers the cluster holds now: one per GPU, or per processor."""
-        return cluster.room_of(placement)
+        return cluster.room_of(placement, worker_bytes)
 
     @classmethod
     def missing(cls) -> str:
@@ -169,8 +169,9 @@ class RayExecutor(Executor):
         ended = False
         for one in ready:
             ended = self._receive(awaited[one], handle) or ended
-        if not ready:
-            for worker in [worker for worker in self._pool if worker.is_silent()]:
+        # What this process had no time to read was read above: these said nothing.
+        for worker in [awaited[one] for one in awaited if one not in ready]:
+            if worker in self._pool and worker.is_silent():
                 worker.kill()
                 ended = self._replace_lost(worker, "gave no sign of life", ERROR, handle) or ended
         return ended
@@ -189,7 +190,13 @@ class RayExecutor(Executor):
                 self._lost[worker.key] = MAX_LOST
             return self._replace_lost(worker, cause, fault, handle)
         if isinstance(message, Refused):
-            raise message.error
+            if worker.key is not None or not any(one.opened for one in self._pool):
+                raise message.error
+            # One that joined a search that trains elsewhere ends nothing.
+            self._voice.warn(f"a machine is left out: {message.error}")
+            worker.kill()
+            self._pool.remove(worker)
+            return False
         if isinstance(message, Opened):
             self._opening_failures = 0
             self.about, self.host = message.about, message.host

@@ -29,7 +29,10 @@ class Actors:
     def __init__(self, opener: Opener, share: Share, neighbours: int) -> None:
         import ray
 
-        self._arguments = (ray.put(opener), environment(), installed(), neighbours)
+        # Ray hides GPUs only from those that it gives others.
+        hidden = {} if share.gpus else {"CUDA_VISIBLE_DEVICES": ""}
+        variables = environment() | hidden
+        self._arguments = (ray.put(opener), variables, installed(), neighbours)
         # Most of all an actor waits; what it is given are the processors of its worker process.
         self._kind = ray.remote(
             num_cpus=share.cpus,
