@@ -86,7 +86,8 @@ def ray_instance() -> Iterator[None]:
         patch.setenv("MLFLOW_TRACKING_URI", "http://user:pass@nowhere")
         ray.init(
             "local",
-            num_cpus=2,
+            # More than there are: one stays with an executor that tests of a module share.
+            num_cpus=4,
             num_gpus=1,
             include_dashboard=False,
             log_to_driver=False,

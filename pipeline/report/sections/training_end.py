@@ -7,15 +7,21 @@ from pipeline.report.report import Report
 
 def warnings(report: Report) -> list[str]:
     """Returns that the winner needs more epochs, where its best epoch was the last allowed one."""
-    winner, limit = report.selection.winner, epochs_allowed(report)
+    winner, largest = report.selection.winner, epochs_allowed(report)
     stands_for_it = report.delivered
     measured = stands_for_it.measurement if stands_for_it else None
-    if measured is None or limit is None or measured.best_epoch < limit:
+    if stands_for_it is None or measured is None or largest is None:
         return []
+    limit = stands_for_it.config.limit("epochs", largest)
+    if measured.best_epoch < limit:
+        return []
+    larger = f"with a larger limit, --epochs {2 * limit}"
+    if limit < largest:
+        larger = "with larger numbers of epochs in the search space"
     return [
         f"The winner, trial {winner}, was still improving when its training ended: its best epoch "
-        f"is the last of the {limit} that were allowed. Search again with a larger limit, --epochs "
-        f"{2 * limit}, in another study (--study NAME)."
+        f"is the last of the {limit} that were allowed. Search again {larger}, in another study "
+        "(--study NAME)."
     ]
 
 

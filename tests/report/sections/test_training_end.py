@@ -34,6 +34,15 @@ def test_a_best_epoch_that_is_the_last_one_is_told_with_the_option(report):
     assert warnings(report(6, {"space": {"epochs": 6}})) == [TOLD]
 
 
+def test_a_trial_with_epochs_of_its_own_was_allowed_these(report):
+    made = report(6, {"space": {"epochs": 50}})
+    (trial,) = made.study.trials
+    short = replace(trial, config=replace(trial.config, more=(("epochs", 6),)))
+    (line,) = warnings(replace(made, study=replace(made.study, trials=(short,))))
+    assert "is the last of the 6 that were allowed" in line
+    assert "Search again with larger numbers of epochs in the search space" in line
+
+
 @pytest.mark.parametrize("page", [*EVERY_FORMAT, "json"])
 def test_every_format_says_so(page, report):
     words = render(report(6, {"space": {"epochs": 6}}), page).replace("&#39;", "'")
