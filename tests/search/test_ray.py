@@ -350,7 +350,7 @@ def test_what_no_machine_can_hold_is_refused_with_what_there_is(ray, monkeypatch
         started.ready()
     assert str(caught.value) == (
         "--executor ray: no machine has room for a worker with 1 CPU and 2 GPUs; the cluster has "
-        "1 machine with 2 CPUs and 1 GPU: give a smaller --cpus-per-worker or --gpus-per-worker, "
+        "1 machine with 4 CPUs and 1 GPU: give a smaller --cpus-per-worker or --gpus-per-worker, "
         "or add a machine"
     )
     assert warnings[0].startswith("waiting for 1 CPU and 2 GPUs for a worker: the cluster has")
