@@ -170,9 +170,10 @@ def test_a_trial_takes_few_requests_to_a_server(faulty, proxy):
         took[trials] = (reading - writing, proxy.total() - reading)
     writing, reading = (np.array(took[24]) - took[8]) / 16
     # A run, its params, its file, its results, its end; some have weights, or a new verdict.
-    assert 5 <= writing <= 8, (took, proxy.counts)
+    # How much goes into one request depends on the pace of the machine.
+    assert 4 <= writing <= 10, (took, proxy.counts)
     assert reading <= 1, (took, proxy.counts)
-    assert took[8][0] - 8 * writing <= 60, (took, proxy.counts)
+    assert took[8][0] - 8 * writing <= 80, (took, proxy.counts)
     assert took[8][1] - 8 * reading <= 10, (took, proxy.counts)
 
 
