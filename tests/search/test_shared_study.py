@@ -1,5 +1,6 @@
 """Searches that share a study on PostgreSQL: one lock, no point twice, the dead's trials go on."""
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -395,7 +396,7 @@ class Runs:
     def take_whole(self):
         """Reads nothing."""
 
-    def close_stale(self, numbers):
+    def close_stale(self, numbers=(), cause=""):
         self.closed += [number for number in numbers if number in self.running]
         self.running = [number for number in self.running if number not in self.closed]
 
@@ -421,8 +422,25 @@ def test_what_a_dead_search_has_not_delivered_is_kept_and_trained_again_elsewher
     assert (run.closed, run.missing) == ([7, told.number], ())
 
 
+class TakenOver:
+    """A search that another one took for dead, as it learns when it leaves."""
+
+    lost = ()
+
+    def leaving(self):
+        raise PipelineError("it has been taken over")
+
+
+def test_what_stopped_a_search_is_told_also_where_it_was_taken_for_dead():
+    with (
+        pytest.raises(PipelineError, match="no worker starts"),
+        closing.run_closed(Runs([]), TakenOver()),
+    ):
+        raise PipelineError("no worker starts")
+
+
 def test_a_lock_is_not_lost_to_a_server_that_ends_what_idles(database, postgres_server):
-    name = database.rpartition("/")[2].partition("?")[0]
+    name = re.search(r"test_\w+", database).group()
     postgres_server.run(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'")
     with Mutex(database, "first").held("trials", id):
         time.sleep(0.3)
