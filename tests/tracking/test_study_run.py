@@ -298,7 +298,7 @@ def test_runs_of_other_processes_are_left_alone_until_none_is_left(tracking, ope
     assert states == ["COMPLETE", "FAIL", "RUNNING", "FAIL", "FAIL"]
     assert trials[3].cause == "the search was killed while it ran"
     second.take_whole()
-    assert (second.close_stale(), second.kept_weights()) == ((2,), (0,))
+    assert (second.close_stale(second.running), second.kept_weights()) == ((2,), (0,))
     second.drop_weights(0)
     assert open_study().kept_weights() == ()
 
