@@ -94,6 +94,13 @@ class Alone:
         """Returns the trials that were taken over from dead searches since, and from whom."""
         return [], []
 
+    def came_back(self) -> bool:
+        """Whether this search was taken for dead since, had nothing to lose, and joined again."""
+        return False
+
+    def train_again(self, numbers: Collection[int]) -> None:
+        """Has trials trained again that ended, because what came of them is lost."""
+
     def check_own(self, numbers: Collection[int]) -> None:
         """Checks that these trials are still this search's.
 

@@ -2,7 +2,8 @@
 
 In: a search that trains nothing more. Out: the study as MLflow has it. Where several searches share
 the study, each delivers what it trained and leaves; the last one says the verdicts of all trials,
-drops the weights that nobody needs, and closes the study's run.
+drops the weights that nobody needs, and closes the study's run. It does not where a dead search
+left results on its machine: they come when a search starts there, or are trained again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pipeline.errors import SpoolError, StoppedError, StorageError, TrackingError
+from pipeline.errors import PipelineError, StoppedError, TrackingError
 from pipeline.records import StudyRecord
 from pipeline.search.interrupts import was_broken_off
 from pipeline.search.leaderboard import Leaderboard
@@ -19,6 +20,7 @@ from pipeline.selection.records import Verdict
 from pipeline.tracking.delivery.message import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
+    from pipeline.search.storage import Note
     from pipeline.search.study import Study
     from pipeline.search.supervisor import Supervisor
     from pipeline.tracking import StudyRun, Tracking
@@ -52,17 +54,32 @@ def end_search(
     if not study.shared:
         _set_verdicts(store, trained, supervisor.verdicts)
         return trained
-    if study.step_down():
-        return store.read_study(study=study.name)
+    # What a search that comes now trains is not what a dead one left.
+    with study.opening():
+        if study.step_down():
+            return store.read_study(study=study.name)
+        _close_left_behind(study, run, supervisor.view.warn)
     return _end_whole(store, study, run)
 
 
-def _end_whole(store: Tracking, study: Study, run: StudyRun) -> StudyRecord:
-    """Does for a shared study what needs all of its trials; no other search works on it."""
+def _close_left_behind(study: Study, run: StudyRun, warn: Note) -> None:
+    """Closes in MLflow what dead searches left, but for what they have not delivered."""
     run.take_whole()
+    run.close_stale(study.closed)
+    run.missing = undelivered(study, run)
+    kept = {*run.missing, *study.in_training}
+    run.close_stale(number for number in run.running if number not in kept)
+    if run.missing:
+        warn(
+            f"{len(run.missing)} trials ended whose results a search that died has not delivered: "
+            "the study's run stays open. The same command on that search's machine delivers them; "
+            "on another one, if no search is at work, it trains them again"
+        )
+
+
+def _end_whole(store: Tracking, study: Study, run: StudyRun) -> StudyRecord:
+    """Does for a shared study what needs all of its trials; no other search worked on it."""
     closed = study.closed
-    run.close_stale(closed)
-    run.close_stale()
     run.drain()
     record = store.read_study(study=study.name)
     leaderboard = Leaderboard(record, closed)
@@ -73,6 +90,16 @@ def _end_whole(store: Tracking, study: Study, run: StudyRun) -> StudyRecord:
     study.beat()
     _set_verdicts(store, record, leaderboard.verdicts())
     return record
+
+
+def undelivered(study: Study, run: StudyRun) -> tuple[int, ...]:
+    """Returns the trials that ended for Optuna and still run for MLflow.
+
+    Where no search is at work, their results are on the machine of one that died.
+    """
+    closed = {*study.closed}
+    ended = {*study.ended}
+    return tuple(n for n in run.running if n in ended and n not in closed)
 
 
 def _set_verdicts(store: Tracking, record: StudyRecord, verdicts: Mapping[int, Verdict]) -> None:
@@ -91,8 +118,9 @@ def run_closed(run: StudyRun, study: Study) -> Iterator[None]:
         yield
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | StoppedError) or was_broken_off()
-        # Where the storage is gone, nobody knows whether others work on a shared study.
-        with suppress(TrackingError, SpoolError, StorageError):
+        # Where the storage is gone, nobody knows whether others work on a shared study; and another
+        # search may have taken this one for dead.
+        with suppress(PipelineError):
             run.close_stale(cause="the search stopped while it ran")
             run.close_stale(study.lost)
             _leave(run, study, "KILLED" if stopped else "FAILED", DELIVERY_SECONDS)

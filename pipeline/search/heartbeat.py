@@ -124,13 +124,28 @@ def held(study: Any, *, shared: bool) -> Iterator[Heartbeat]:
 def alive(entry: Any) -> bool:
     """Whether the process of an entry may still run; one of this machine is looked for."""
     try:
-        if entry["machine"] == machine():
+        if is_here(entry):
             pid = int(entry["process"])
             # Within one process it is the lock of the study that keeps two searches apart.
             return pid != os.getpid() and _started(pid) == float(entry["started"])
-        return time.time() - float(entry["alive_at"]) < STALE_SECONDS
+        return is_fresh(entry)
     except (TypeError, KeyError, ValueError):
         return False
+
+
+def is_here(entry: Any) -> bool:
+    """Whether the process of an entry is one of this machine."""
+    return bool(entry["machine"] == machine())
+
+
+def is_fresh(entry: Any) -> bool:
+    """Whether the sign of life of an entry is not too old."""
+    return time.time() - float(entry["alive_at"]) < STALE_SECONDS
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of this machine runs; one that ended and was not asked does not."""
+    return _started(pid) is not None
 
 
 def refusal(study: str, entry: Any) -> str:

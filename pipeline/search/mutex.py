@@ -23,6 +23,14 @@ from pipeline.search.storage import (
 
 PAUSE_SECONDS = 0.05
 """Between two looks whether a lock is free; a random part is added."""
+WHILE_HELD = (
+    "tcp_keepalives_idle = 30",
+    "tcp_keepalives_interval = 10",
+    "tcp_keepalives_count = 3",
+    "idle_in_transaction_session_timeout = 0",
+)
+"""The server's settings for a transaction that holds a lock: it ends within a minute of a machine
+that vanished, and not because a search has work to do in the section."""
 
 
 class Mutex:
@@ -84,6 +92,8 @@ class Mutex:
         while True:
             with storage_errors():
                 if connection.exec_driver_sql(query).scalar():
+                    for setting in WHILE_HELD:
+                        connection.exec_driver_sql(f"SET LOCAL {setting}")
                     return
                 connection.rollback()
             waiting(time.monotonic() - begun)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline.errors import InputError, PipelineError, StoppedError, StorageErro
 from pipeline.records import StudyRecord
 from pipeline.redaction import masked
 from pipeline.search import executors
-from pipeline.search.closing import deliver, end_search, run_closed
+from pipeline.search.closing import deliver, end_search, run_closed, undelivered
 from pipeline.search.cost import Estimate
 from pipeline.search.disk import check_disk
 from pipeline.search.executors.interface import Executor, Voice
@@ -242,11 +242,18 @@ def open_run(session: Session) -> StudyRun:
 
 def deliver_earlier(session: Session) -> Path:
     """Delivers what earlier searches had to keep; returns the folder in which this one keeps it."""
+    from pipeline.tracking.client import request_limits
+    from pipeline.tracking.delivery.sender import ANSWER_SECONDS
+
     study, store = session.study, session.store
     folder = outbox_folder(session.storage, session.prepared.study, store.tracking_uri)
     # Who is dead is marked as such before: one that only seemed so writes no more into its folder.
     folders = outboxes(folder, study.take_over()) if study.shared else [folder]
-    if waited := sum(store.deliver_waiting(each) for each in folders):
+    # Others that open or leave the study wait for this one.
+    limits = request_limits(retries=1, timeout_seconds=ANSWER_SECONDS)
+    with limits if study.shared else nullcontext():
+        waited = sum(store.deliver_waiting(each) for each in folders)
+    if waited:
         session.view.note(
             f"delivered to MLflow what an earlier search had to keep: {waited} entries"
         )
@@ -285,8 +292,15 @@ def resume(session: Session, run: StudyRun) -> list[int]:
     if (own := session.prepared.own) is not None:
         files |= own.contents()  # copies for the reader; they are never run
     run.log_files(files)
-    session.study.resume(references=options.references)
-    return [*run.close_stale(session.study.stale), *run.close_stale()]
+    study = session.study
+    if study.shared and not study.living and (lost := undelivered(study, run)):
+        session.view.warn(
+            f"{len(lost)} trials are trained again: the search that trained them died before it "
+            "delivered their results, and they are not on this machine"
+        )
+        study.train_again(lost)
+    study.resume(references=options.references)
+    return [*run.close_stale(study.stale), *run.close_stale()]
 
 
 def study_as_it_is(

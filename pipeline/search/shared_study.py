@@ -127,23 +127,22 @@ class SharedStudy(Study):
         self._taken: tuple[list[int], list[str]] = ([], [])
         self._ask_at = float("-inf")
         self._left = False
+        self._rejoined = 0
 
     @contextmanager
     def held(self, *, shared: bool = True) -> Iterator[None]:
         """Is one of the study's searches while the context lasts."""
-        with storage_errors():
-            self._members.join()
         try:
-            yield
-        except StorageError:
-            # What this search leaves is taken over when its last sign of life is old.
-            raise
+            with storage_errors():
+                self._members.join()
+            with self._members.beating():
+                yield
+            self._end()
         except BaseException:
+            # Where the storage is gone, others take over when the last sign of life is old.
             with suppress(StorageError):
                 self._end()
             raise
-        else:
-            self._end()
         finally:
             self.close()
 
@@ -220,6 +219,11 @@ class SharedStudy(Study):
         """Returns the trials that were taken over from dead searches since, and from whom."""
         taken, self._taken = self._taken, ([], [])
         return taken
+
+    def came_back(self) -> bool:
+        """Whether this search was taken for dead since, had nothing to lose, and joined again."""
+        before, self._rejoined = self._rejoined, self._members.rejoined
+        return self._rejoined > before
 
     def check_own(self, numbers: Collection[int]) -> None:
         """Checks that these trials are still this search's.
@@ -315,6 +319,12 @@ class SharedStudy(Study):
             self.stale = tuple(self._study.user_attrs.get("stale", ()))
             if references:
                 self._enqueue_references({trial.user_attrs.get("name") for trial in trials})
+
+    def train_again(self, numbers: Collection[int]) -> None:
+        """Has trials trained again that ended, because what came of them is lost."""
+        with self._looked() as trials, storage_errors():
+            stale = self._close([trials[number] for number in numbers])
+            self._enqueue_again([trials[number] for number in stale], trials)
 
     def return_unfinished(self) -> None:
         """Closes this search's trials that did not end, and enqueues them for the others."""

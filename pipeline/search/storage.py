@@ -25,6 +25,13 @@ Note = Callable[[str], None]
 
 BLOCK = 2**16
 CONNECT_SECONDS = 10
+KEEPALIVES = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""libpq's: a server that vanished is given up after a minute, not after the system's two hours."""
 DEFAULT_STORAGE = "studies.journal"
 LONGEST_FIRST_LINE = 2**20
 """Bytes; a journal's first line names the study and has less than a hundredth of it."""
@@ -118,9 +125,9 @@ def with_driver(storage: str) -> str:
 
 
 def connect_arguments(storage: str) -> dict[str, int]:
-    """Returns what has a server that does not answer given up within seconds."""
+    """Returns what has a server that does not answer given up: seconds at first, a minute later."""
     known = with_driver(storage).startswith("postgresql+psycopg")
-    return {"connect_timeout": CONNECT_SECONDS} if known else {}
+    return {"connect_timeout": CONNECT_SECONDS, **KEEPALIVES} if known else {}
 
 
 def _cause_of(error: Exception) -> str:
@@ -129,14 +136,27 @@ def _cause_of(error: Exception) -> str:
     while cause is not None:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             return f"it {missing_package(cause.name)}"
+        cause = cause.__cause__ or cause.__context__
+    if own := _driver_says(error):
+        return own
+    if type(error).__name__ in ("NoSuchModuleError", "ValueError"):
+        return "no such kind of database is known"
+    return type(error).__name__
+
+
+def _driver_says(error: BaseException) -> str:
+    """Returns what a database's driver said, in one line; empty where none is behind an error.
+
+    What SQLAlchemy and Optuna say of it repeats the address, or guesses.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
         own = getattr(cause, "orig", None)
         if own is not None:
             lines = str(own).strip().splitlines()
             return masked(lines[0])[:200] if lines else type(own).__name__
         cause = cause.__cause__ or cause.__context__
-    if type(error).__name__ in ("NoSuchModuleError", "ValueError"):
-        return "no such kind of database is known"
-    return type(error).__name__
+    return ""
 
 
 @contextmanager
@@ -153,7 +173,7 @@ def storage_errors() -> Iterator[None]:
         ):
             raise
         lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-        reason = masked(lines[0])[:300] if lines else type(error).__name__
+        reason = _driver_says(error) or (masked(lines[0])[:300] if lines else type(error).__name__)
         raise StorageError(
             f"Optuna's storage cannot be read or written ({reason}): what ended is kept; mend it, "
             "and the same command continues"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +134,10 @@ class Study(Alone):
         if numbers:
             self._study.set_user_attr("stale", all_stale)
         for number in numbers:
-            self._study.tell(number, state=TrialState.FAIL)
+            # One whose search tells it just now stays written down: it is trained again and counts
+            # once.
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
         return all_stale
 
     def _enqueue_again(
@@ -267,6 +270,12 @@ class Study(Alone):
         """Numbers of all trials that were ever closed because their search did not end them."""
         with storage_errors():
             return tuple(self._study.user_attrs.get("stale", ()))
+
+    @property
+    def in_training(self) -> tuple[int, ...]:
+        """Numbers of the trials that were asked for and did not end, whoever trains them."""
+        with storage_errors():
+            return tuple(t.number for t in _running(self._study.get_trials(deepcopy=False)))
 
     @property
     def num_trials(self) -> int:

@@ -13,12 +13,16 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from pipeline.errors import InputError
+
+RELEASE_SECONDS = 0.2
+"""So long a lock that is shared is tried to be had."""
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def study_locked(
     with ExitStack() as held:
         for address in addresses:
             path = lock_path(f"{command} {study}", address)
-            file = _locked(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            file = _locked_together(path) if shared else _locked(path, fcntl.LOCK_EX)
             if file is None:
                 raise InputError(
                     f"another `{command}`{_holder(path)} is running study '{study}' on this "
@@ -68,6 +72,17 @@ def _place(address: str) -> str:
     if scheme.startswith("sqlite") and path.startswith("/"):
         return f"{scheme}://{Path(path[1:]).resolve()}"
     return address.rstrip("/")
+
+
+def _locked_together(path: Path) -> IO[str] | None:
+    """Returns the file, locked beside others that share it; None where one has it for itself.
+
+    One that releases it has it for itself for an instant, in which it looks whether it is the last.
+    """
+    end = time.monotonic() + RELEASE_SECONDS
+    while (file := _locked(path, fcntl.LOCK_SH)) is None and time.monotonic() < end:
+        time.sleep(RELEASE_SECONDS / 10)
+    return file
 
 
 def _locked(path: Path, kind: int) -> IO[str] | None:

@@ -101,6 +101,9 @@ class Supervisor:
             self._check_time()
             self._fill_workers()
             self._ask_ahead()
+            if self.study.came_back():
+                # Who took this search for dead may have ended the study's run.
+                self.study_run.set_running()
             if self._cohorts.running:
                 self._show()
                 self._cohorts.wait()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mlflow.entities import Run
 
 from pipeline.errors import TrackingError
 from pipeline.records import ChanceLevel, TrialConfig, TrialOutcome
-from pipeline.tracking.client import Client
+from pipeline.tracking.client import Client, request_limits
 from pipeline.tracking.codec import (
     PROBABILITIES_FILE,
     PROBABILITIES_TAG,
@@ -42,7 +42,7 @@ from pipeline.tracking.delivery.message import (
     points,
 )
 from pipeline.tracking.delivery.outbox import Outbox
-from pipeline.tracking.delivery.sender import Background, Direct, Say
+from pipeline.tracking.delivery.sender import ANSWER_SECONDS, Background, Direct, Say
 from pipeline.tracking.parent_run import StudyDescription, dataset_input, open_parent
 from pipeline.tracking.queries import PARENT_TAG, TRIAL_ROLE, children_of
 
@@ -80,8 +80,7 @@ class StudyRun:
         parent: The parent run.
         children: Its child runs, by trial number.
         role: Their tag ``role``.
-        shared: Whether other processes write child runs of it, too; those are left alone until
-            :meth:`take_whole`.
+        shared: Whether other processes write child runs of it, too; those are left alone.
 
     Attributes:
         run_id: The parent run.
@@ -89,6 +88,8 @@ class StudyRun:
         dataset: Its dataset's name.
         split_id: Hash of the split, a tag of every trial; empty until :meth:`log_dataset`.
         next_cohort: The first number that no earlier cohort of the study has.
+        missing: Trials whose results another machine has yet to deliver; while there are any, the
+            parent run is not ended.
     """
 
     def __init__(
@@ -109,6 +110,8 @@ class StudyRun:
         self._runs = ChildRuns(client, parent, children, role)
         self._channel: Channel = Direct(self._runs.deliver)
         self._own: set[int] | None = set() if shared else None
+        self._whole = False
+        self.missing: tuple[int, ...] = ()
         self._take(children)
         cohorts = [int(run.data.tags.get("cohort", -1)) for run in children.values()]
         self.next_cohort = 1 + max(cohorts, default=-1)
@@ -118,12 +121,12 @@ class StudyRun:
         self._kept = {number for number, written in self._written.items() if written.has_weights}
 
     def take_whole(self) -> None:
-        """Takes over the runs of every other process: none of them works on the study any more."""
+        """Reads the runs of every other process, whose weights may be dropped from now on."""
         self.drain()
         children = children_of(self._client.doing("read the study's runs"), [self._parent])
         self._runs.know(children)
         self._take(children)
-        self._own = None
+        self._whole = True
 
     @contextmanager
     def in_background(self, folder: Path, say: Say) -> Iterator[None]:
@@ -183,7 +186,20 @@ class StudyRun:
     def study_finished(self, status: str = "FINISHED", patience: float = PATIENCE_SECONDS) -> None:
         """Delivers what is left and ends the parent run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.send_rest(patience)
-        self._client.doing("end the study").set_terminated(self.run_id, status=status)
+        if self.missing:
+            return
+        client = self._client.doing("end the study")
+        if self._own is None:
+            client.set_terminated(self.run_id, status=status)
+            return
+        # Other processes that open the study wait for this one.
+        with request_limits(retries=1, timeout_seconds=ANSWER_SECONDS):
+            client.set_terminated(self.run_id, status=status)
+
+    def set_running(self) -> None:
+        """Has the parent run go on that another process ended, unless MLflow is away."""
+        with suppress(TrackingError):
+            self._client.doing("continue the study").update_run(self.run_id, status="RUNNING")
 
     def send_rest(self, patience: float = PATIENCE_SECONDS) -> None:
         """Delivers what is left, gathered epochs included."""
@@ -311,14 +327,18 @@ class StudyRun:
             cause: Becomes their tag ``cause``.
         """
         if numbers is None:
-            running = [n for n, written in self._written.items() if written.status == "RUNNING"]
-            stale = [n for n in running if self._own is None or n in self._own]
+            stale = [n for n in self.running if self._own is None or n in self._own]
         else:
             known = sorted(set(numbers) & set(self._written))
             stale = [n for n in known if self._written[n].status != "FAILED"]
         for number in stale:
             self.trial_finished(TrialOutcome(number, "FAIL", cause=cause, device="unknown"))
         return tuple(stale)
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Numbers of the trials, of every process, whose runs had not ended when they were read."""
+        return tuple(n for n, written in self._written.items() if written.status == "RUNNING")
 
     def close_of_others(self, numbers: Collection[int]) -> None:
         """Ends as FAILED the runs, if there are any, of trials that a killed search trained."""
@@ -338,8 +358,12 @@ class StudyRun:
         self._kept.discard(number)
 
     def kept_weights(self) -> tuple[int, ...]:
-        """Returns the numbers of the trials whose weights are kept, but for other processes'."""
-        return tuple(sorted(self._kept if self._own is None else self._kept & self._own))
+        """Returns the numbers of the trials whose weights are kept.
+
+        Those of other processes are left out until :meth:`take_whole`.
+        """
+        own = self._kept if self._whole or self._own is None else self._kept & self._own
+        return tuple(sorted(own))
 
     def _of(self, number: int) -> WrittenRun:
         """Returns what was written of a trial that was started."""

@@ -1,6 +1,8 @@
 """Searches that share a study on PostgreSQL: one lock, no point twice, the dead's trials go on."""
 
+import re
 import threading
+import time
 from dataclasses import dataclass
 
 import optuna
@@ -10,10 +12,17 @@ from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import InputError, PipelineError, StorageError
 from pipeline.records import Measurement, TrialOutcome
-from pipeline.search import heartbeat, membership, mutex
+from pipeline.search import closing, heartbeat, membership, mutex
 from pipeline.search.mutex import Mutex
 from pipeline.search.shared_study import open_shared_study
-from pipeline.search.storage import outbox_folder, outboxes, own_outbox, with_driver
+from pipeline.search.storage import (
+    connect_arguments,
+    outbox_folder,
+    outboxes,
+    own_outbox,
+    storage_errors,
+    with_driver,
+)
 from pipeline.search.study import trial_seed
 
 SPACE = small_space()
@@ -286,6 +295,184 @@ def test_all_have_to_write_to_one_run_of_mlflows(searches):
     )
     on(one).step_down()
     on(two).agree_on(None, "sqlite:///other.db")
+
+
+def test_a_search_gives_signs_of_life_whatever_it_does(searches, monkeypatch):
+    study = searches.on("node-a")
+    key = study._members._key
+    before = study._study.user_attrs[key]["alive_at"]
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.02)
+    renewed = threading.Event()
+    renew = study._members.renew
+
+    def count():
+        renew()
+        renewed.set()
+
+    monkeypatch.setattr(study._members, "renew", count)
+    with study.held():
+        assert renewed.wait(20)
+        assert study._study.user_attrs[key]["alive_at"] > before
+    assert study._study.user_attrs[key] == {}
+    renew()
+    assert study._study.user_attrs[key] == {}, "one that has left gives no sign of life"
+
+
+def test_one_that_was_taken_for_dead_gives_no_sign_until_it_joins_again(searches, aged):
+    slept, other = searches.on("node-a"), searches.on("node-b")
+    aged(heartbeat.STALE_SECONDS + 1)
+    on(other)._members.join()
+    asked(other, 1)
+    on(slept)._members.renew()
+    assert not slept.came_back()
+    assert membership.TAKEN_BY in slept._study.user_attrs[slept._members._key]
+    asked(slept, 1)
+    assert (slept.came_back(), slept.came_back()) == (True, False)
+
+
+def test_on_one_machine_a_search_is_alive_whose_process_is_and_gives_signs(searches, aged):
+    one, two = searches.on("node-a"), searches.on("node-a")
+    assert on(one).living == [two.token], "of threads of one process, too"
+    entry = two._study.user_attrs[two._members._key]
+    parent = heartbeat.psutil.Process().parent()
+    # Its clock was set since: the process does not seem to have begun when it did.
+    other = entry | {"process": parent.pid, "started": 1.0}
+    assert membership.at_work(other)
+    assert not membership.at_work(other | {"process": 2**22 + 1})
+    two._members.end()
+    assert not membership.at_work(entry), "the process lives on, its search does not"
+    aged(heartbeat.STALE_SECONDS + 1)
+    assert not membership.at_work(other), "a notebook whose search ended"
+
+
+def test_one_whose_storage_fails_leaves_if_it_can_and_closes_its_connections(searches):
+    study = searches.on("node-a")
+    with pytest.raises(StorageError), study.held():
+        raise StorageError("away")
+    assert study._study.user_attrs[study._members._key] == {}
+    closed, close = [], study.close
+    study.close = lambda: closed.append(close())
+    study._study.set_user_attr(
+        heartbeat.ATTRIBUTE, heartbeat.sign_of_life("older") | {"machine": "node-c"}
+    )
+    with pytest.raises(InputError, match="is running study"), study.held():
+        pass
+    assert closed == [None]
+
+
+class Told:
+    """An Optuna study of which another search tells a trial just before it is closed."""
+
+    def __init__(self, study, other, outcome):
+        self._study, self._other, self._outcome = study, other, outcome
+
+    def __getattr__(self, name):
+        return getattr(self._study, name)
+
+    def tell(self, *args, **kwargs):
+        self._other._study.tell(self._outcome.number, 0.5)
+        return self._study.tell(*args, **kwargs)
+
+
+def test_a_trial_that_is_told_as_it_is_taken_over_is_trained_again_and_counts_once(searches, aged):
+    slow, other = searches.on("node-a"), searches.on("node-b")
+    (first,) = asked(slow, 1)
+    aged(heartbeat.STALE_SECONDS + 1)
+    on(other)._members.join()
+    other._study = Told(other._study, slow, ended(first.number))
+    with on(other).asking():
+        assert other.num_ended == 0
+        *_, again = [other.ask() for _ in range(3)]
+    assert (again.config, again.seed) == (first.config, first.seed)
+    assert other.closed == (first.number,)
+
+
+class Runs:
+    """MLflow's runs of a study."""
+
+    def __init__(self, running):
+        self.running, self.closed, self.missing = running, [], ()
+
+    def take_whole(self):
+        """Reads nothing."""
+
+    def close_stale(self, numbers=(), cause=""):
+        self.closed += [number for number in numbers if number in self.running]
+        self.running = [number for number in self.running if number not in self.closed]
+
+
+def test_what_a_dead_search_has_not_delivered_is_kept_and_trained_again_elsewhere(searches):
+    dead, last = searches.on("node-a"), searches.on("node-b")
+    told, trains = asked(dead, 2)
+    dead.tell(ended(told.number), {})
+    run = Runs([told.number, trains.number, 7])
+    closing._close_left_behind(last, run, searches.notes.append)
+    assert run.closed == [7], "neither what Optuna has as ended nor what it has running"
+    assert run.missing == (told.number,)
+    assert searches.notes == [
+        "1 trials ended whose results a search that died has not delivered: the study's run stays "
+        "open. The same command on that search's machine delivers them; on another one, if no "
+        "search is at work, it trains them again"
+    ]
+    on(last).train_again(run.missing)
+    (again,) = [s for s in asked(last, 3) if s.config == told.config]
+    assert again.seed == told.seed
+    assert told.number in last.closed
+    closing._close_left_behind(last, run, searches.notes.append)
+    assert (run.closed, run.missing) == ([7, told.number], ())
+
+
+class TakenOver:
+    """A search that another one took for dead, as it learns when it leaves."""
+
+    lost = ()
+
+    def leaving(self):
+        raise PipelineError("it has been taken over")
+
+
+def test_what_stopped_a_search_is_told_also_where_it_was_taken_for_dead():
+    with (
+        pytest.raises(PipelineError, match="no worker starts"),
+        closing.run_closed(Runs([]), TakenOver()),
+    ):
+        raise PipelineError("no worker starts")
+
+
+def test_a_lock_is_not_lost_to_a_server_that_ends_what_idles(database, postgres_server):
+    name = re.search(r"test_\w+", database).group()
+    postgres_server.run(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'")
+    with Mutex(database, "first").held("trials", id):
+        time.sleep(0.3)
+
+
+def test_a_server_that_vanished_is_given_up_within_a_minute():
+    given_up = {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60000,
+    }
+    assert connect_arguments("postgresql://me@h/db") == given_up
+    assert connect_arguments("mysql://h/db") == {}
+    assert "tcp_keepalives_idle = 30" in mutex.WHILE_HELD
+
+
+def test_why_a_database_cannot_be_read_is_what_its_driver_said():
+    class DriverError(Exception):
+        """SQLAlchemy's."""
+
+        orig = ValueError("server closed the connection unexpectedly\nmore")
+
+    wrapped = optuna.exceptions.StorageInternalError("This typically happens due to invalid data")
+    with (
+        pytest.raises(
+            StorageError, match=r"\(server closed the connection unexpectedly\): what ended"
+        ),
+        storage_errors(),
+    ):
+        raise wrapped from DriverError()
 
 
 def test_a_lock_keeps_others_out_and_goes_with_its_connection(database, postgres_server):

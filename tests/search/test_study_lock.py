@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.search import study_lock
 from pipeline.search.storage import outbox_folder
 from pipeline.search.study_lock import lock_path, study_locked
 
@@ -68,6 +69,15 @@ def test_searches_that_share_a_study_keep_out_those_that_do_not_and_not_each_oth
         study_locked("digits", PLACES[:1], shared=True),
     ):
         pass
+
+
+def test_one_that_leaves_a_shared_study_keeps_nobody_out_for_an_instant(monkeypatch):
+    with ExitStack() as leaving:
+        leaving.enter_context(study_locked("digits", PLACES[:1]))
+        # It has it for itself while it looks whether others share it.
+        monkeypatch.setattr(study_lock.time, "sleep", lambda seconds: leaving.close())
+        with study_locked("digits", PLACES[:1], shared=True):
+            pass
 
 
 def test_nothing_is_left_behind_whatever_ends_it(tmp_path):

@@ -546,3 +546,13 @@ def test_optuna_is_shown_the_verdict_and_the_cause():
     assert user_attributes(failed, "failed", "abc") == shown
     del shown["mlflow_run_id"]
     assert user_attributes(failed, "failed", None) == shown
+
+
+def test_a_search_that_came_back_has_the_studys_run_go_on(monkeypatch):
+    made = search(trials=1)
+    came = iter([True])
+    monkeypatch.setattr(made.study, "came_back", lambda: next(came, False))
+    went_on = []
+    monkeypatch.setattr(made.log, "set_running", lambda: went_on.append(True), raising=False)
+    made.run()
+    assert went_on == [True]

@@ -298,7 +298,7 @@ def test_runs_of_other_processes_are_left_alone_until_none_is_left(tracking, ope
     assert states == ["COMPLETE", "FAIL", "RUNNING", "FAIL", "FAIL"]
     assert trials[3].cause == "the search was killed while it ran"
     second.take_whole()
-    assert (second.close_stale(), second.kept_weights()) == ((2,), (0,))
+    assert (second.close_stale(second.running), second.kept_weights()) == ((2,), (0,))
     second.drop_weights(0)
     assert open_study().kept_weights() == ()
 
@@ -386,3 +386,15 @@ def test_the_epochs_of_an_attempt_that_was_cut_off_are_kept(tracking, open_study
     run.trial_finished(complete(0))
     history = client_of(tracking).get_metric_history(run.run_ids([0])[0], "epoch/val_ce")
     assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+
+
+def test_a_study_is_not_ended_while_results_are_missing_and_goes_on_again(tracking, open_study):
+    run = open_study()
+    run.missing = (1,)
+    run.study_finished()
+    assert run_of(tracking, run.run_id).info.status == "RUNNING"
+    run.missing = ()
+    run.study_finished()
+    assert run_of(tracking, run.run_id).info.status == "FINISHED"
+    run.set_running()
+    assert run_of(tracking, run.run_id).info.status == "RUNNING"
