@@ -27,7 +27,7 @@ WHILE_HELD = (
     "tcp_keepalives_idle = 30",
     "tcp_keepalives_interval = 10",
     "tcp_keepalives_count = 3",
-    "idle_in_transaction_session_timeout = 0",
+    "idle_in_transaction_session_timeout = '15min'",
 )
 """The server's settings for a transaction that holds a lock: it ends within a minute of a machine
 that vanished, and not because a search has work to do in the section."""

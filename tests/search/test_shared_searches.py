@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 
+import psycopg
 import pytest
 from optuna.trial import TrialState
 from shared_searches import FORK, SPACE, TRIALS, Search, books, in_optuna, paced, searches_of
@@ -89,12 +90,23 @@ def test_what_a_killed_search_trained_on_another_machine_is_trained_by_the_other
     assert f"{gone} is dead: trials of it that did not end are trained again" in other.said
 
 
+def fall_asleep(search, database):
+    """Stops a search where it holds no lock: in one the others would wait for it."""
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    with psycopg.connect(database.replace("+psycopg", ""), autocommit=True) as connection:
+        search.send(signal.SIGSTOP)
+        while connection.execute(held).fetchone()[0]:
+            search.send(signal.SIGCONT)
+            time.sleep(0.05)
+            search.send(signal.SIGSTOP)
+
+
 def test_one_that_wakes_up_too_late_stops_and_writes_nothing_twice(study, tmp_path, database):
     slept = study("slept", host="node-a", times=TIMES, executor="slow")
     slept.until("trial 1")
     while all(trial.state != TrialState.RUNNING for trial in in_optuna(database)):
         time.sleep(0.1)
-    slept.send(signal.SIGSTOP)
+    fall_asleep(slept, database)
     other = study("other", host="node-b", times=TIMES)
     other.until("is dead")
     other.until("trial 8")
