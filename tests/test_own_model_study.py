@@ -160,11 +160,11 @@ def test_a_mistake_fails_its_trial_and_the_pages_python_goes_on(folder, capsys):
 TOKENS = """\
 family: own
 trials: 3
-epochs: 4
+epochs: 8
 patience: 3
 fixed: {batch_size: 16, learning_rate: 0.01, standardize: false, my_rate: 0.1}
 search:
-  my_width: [8, 12]
+  my_width: [8, 12, 16]
 references: {baseline: {my_width: 8}}
 """
 
@@ -177,9 +177,11 @@ def test_a_transformer_on_token_ids_is_searched_confirmed_delivered_and_served(f
     (folder / "my_model.py").write_text("from my_layers import *\n\n\n" + blocks_of_it + rest)
     (folder / "my_model.yaml").write_text(TOKENS)
     inputs = np.random.default_rng(0).integers(1, 20, (400, 9))
-    np.savez("tokens.npz", x=inputs.astype(np.float32), y=(inputs[:, 0] > inputs[:, 1]).astype(int))
+    many_large = ((inputs > 10).sum(axis=1) > 4).astype(int)
+    np.savez("tokens.npz", x=inputs.astype(np.float32), y=many_large)
     words = ("--dataset", "tokens.npz", "--family", "my_model.py:build")
-    assert "3 complete of 3 trials" in call("search", *words, "--device", "cpu").stdout
+    found = call("search", *words, "--device", "cpu").stdout
+    assert "3 complete of 3 trials" in found and "Nothing can be recommended" not in found
     more = ("--seeds", "2", "--finalists", "2", "--format", "json")
     told = json.loads(call("report", "--study", "tokens", *words[2:], *more).stdout)
     assert told["status"] == "ok" and len(told["delivered"]["seeds"]) == 2
