@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import sys
 import time
 import warnings
 from collections import Counter
@@ -78,6 +79,8 @@ class Search:
         with self.log.open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
+        # What pytest put there instead, the parent's, keeps what is written for itself.
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, closefd=False) for number in (1, 2))
         shared_study.POLL_SECONDS = 0.2
         if host is not None:
             socket.gethostname = lambda: host

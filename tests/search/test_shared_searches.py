@@ -1,8 +1,10 @@
 """Several ``pipeline search`` processes on one study in PostgreSQL: one total, whatever dies."""
 
+import contextlib
 import re
 import shutil
 import signal
+import sqlite3
 import time
 
 import psycopg
@@ -90,15 +92,27 @@ def test_what_a_killed_search_trained_on_another_machine_is_trained_by_the_other
     assert f"{gone} is dead: trials of it that did not end are trained again" in other.said
 
 
-def fall_asleep(search, database):
+def is_written(file):
+    """Whether somebody is writing to a SQLite file."""
+    with contextlib.closing(sqlite3.connect(file, timeout=0.0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+
+def fall_asleep(search, folder, database):
     """Stops a search where it holds no lock: in one the others would wait for it."""
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
     with psycopg.connect(database.replace("+psycopg", ""), autocommit=True) as connection:
         search.send(signal.SIGSTOP)
-        while connection.execute(held).fetchone()[0]:
+        time.sleep(0.05)
+        while connection.execute(held).fetchone()[0] or is_written(folder / "mlflow.db"):
             search.send(signal.SIGCONT)
             time.sleep(0.05)
             search.send(signal.SIGSTOP)
+            time.sleep(0.05)
 
 
 def test_one_that_wakes_up_too_late_stops_and_writes_nothing_twice(study, tmp_path, database):
@@ -106,7 +120,7 @@ def test_one_that_wakes_up_too_late_stops_and_writes_nothing_twice(study, tmp_pa
     slept.until("trial 1")
     while all(trial.state != TrialState.RUNNING for trial in in_optuna(database)):
         time.sleep(0.1)
-    fall_asleep(slept, database)
+    fall_asleep(slept, tmp_path, database)
     other = study("other", host="node-b", times=TIMES)
     other.until("is dead")
     other.until("trial 8")
