@@ -27,7 +27,6 @@ from pipeline.option_values import (
     LARGEST_SEED,
     PRECISIONS,
     STORAGE_VARIABLE,
-    asked_workers,
     parse_duration,
     parse_size,
 )
@@ -165,16 +164,17 @@ def workers_of(value: int | str | None) -> dict[str, Any]:
     if isinstance(value, str) and value != AUTO:
         near = closest(value, [AUTO])
         raise InputError(f"workers={value!r}: expected a whole number or '{AUTO}'{near}")
-    if not isinstance(value, str):
-        count_of("workers", value)
-    return asked_workers(1 if value is None else value)
+    if isinstance(value, str) or value is None:
+        return {"workers": 1, "auto_workers": value is not None}
+    count_of("workers", value)
+    return {"workers": int(value), "auto_workers": False}
 
 
 def share_of(name: str, value: float | None) -> float | None:
     """Returns a number of GPUs as it is.
 
     Raises:
-        InputError: It is no number from 0 on.
+        InputError: It is neither 0 nor a number that Ray can divide a GPU by.
     """
     fits = not isinstance(value, bool | str) and (value == 0 or 1e-4 <= (value or 0) < math.inf)
     if value is not None and not fits:

@@ -1,9 +1,13 @@
-"""Sets environment variables for a while; processes that start meanwhile have them, too."""
+"""Changes a process's environment variables or signal handlers for a while.
+
+Processes that start meanwhile have the variables, too.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -20,3 +24,14 @@ def variables_set(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def handlers_restored(signals: Iterable[signal.Signals]) -> Iterator[None]:
+    """Puts the handlers of these signals back after the context; for the main thread alone."""
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -20,12 +19,6 @@ LARGEST_SEED = 2**31 - 1
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
-
-
-def asked_workers(value: int | str) -> dict[str, Any]:
-    """Returns the fields of options that a number of workers, or :data:`AUTO`, means."""
-    auto = value == AUTO
-    return {"workers": 1 if auto else int(value), "auto_workers": auto}
 
 
 def parse_duration(text: str) -> float:

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from pipeline.environment import handlers_restored
+
 EXIT_CODE = 130
 """What a shell says of a command that Ctrl-C ended."""
 RELAY_SECONDS = 5.0
@@ -121,19 +123,15 @@ def was_broken_off() -> bool:
 @contextmanager
 def signals_end_it() -> Iterator[None]:
     """Ends what runs in the context on Ctrl-C and SIGTERM, as the file says; may be nested."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     beside = threading.current_thread() is not threading.main_thread()
-    if beside or _handle in before.values():
+    if beside or _handle in map(signal.getsignal, SIGNALS):
         yield
         return
     _state.raised, _state.held, _state.ctrl_c_at = 0, False, float("-inf")
-    for number in SIGNALS:
-        signal.signal(number, _handle)
-    try:
+    with handlers_restored(SIGNALS):
+        for number in SIGNALS:
+            signal.signal(number, _handle)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -30,7 +30,8 @@ WHILE_HELD = (
     "idle_in_transaction_session_timeout = '15min'",
 )
 """The server's settings for a transaction that holds a lock: it ends within a minute of a machine
-that vanished, and not because a search has work to do in the section."""
+that vanished, after a quarter of an hour of a process that is frozen, and not for the work that a
+search has to do in the section."""
 
 
 class Mutex:

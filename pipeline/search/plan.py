@@ -147,11 +147,16 @@ def usable_workers(
     if used == asked:
         return asked, ""
     gpus = f" and {counted(num_gpus, 'GPU')}" if num_gpus else ""
-    machine = f"this machine has {counted(cores, 'core')}{gpus}, and " * found.shares_cores
-    return used, (
-        f"--workers {asked}: {used} {'is' if used == 1 else 'are'} used; {machine}this study makes "
-        f"{counted(cohorts, 'cohort')}"
+    machine = [f"this machine has {counted(cores, 'core')}{gpus}"] * found.shares_cores
+    return used, fewer_workers(
+        asked, used, *machine, f"this study makes {counted(cohorts, 'cohort')}"
     )
+
+
+def fewer_workers(asked: int, used: int, *reasons: str) -> str:
+    """Returns what the user reads where there are fewer workers than asked for."""
+    verb = "is" if used == 1 else "are"
+    return f"--workers {asked}: {used} {verb} used; {', and '.join(reasons)}"
 
 
 def cohort_sizing(

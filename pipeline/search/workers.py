@@ -23,7 +23,7 @@ from pipeline.records import Device, TrialConfig
 from pipeline.search import executors
 from pipeline.search.executors.interface import Placement
 from pipeline.search.options import Prepared, SearchOptions, every_config, trained_space
-from pipeline.search.plan import cohort_sizing, usable_workers
+from pipeline.search.plan import cohort_sizing, fewer_workers, usable_workers
 from pipeline.search.space.strategies import SAMPLERS
 from pipeline.search.trial_memory import may_use_gpu, memory_needs
 from pipeline.training import gpus
@@ -146,11 +146,10 @@ def workers_for(
         cores = usable_cores() if kind.shares_cores else count
         used = min(count, max(cores, len(found)), trainings)
         if used < count:
-            machine = f"this machine has {counted(cores, 'core')}, and " * kind.shares_cores
-            fewer = (
-                f"--workers {count}: {used} {'is' if used == 1 else 'are'} used; {machine}there "
-                f"{'is' if trainings == 1 else 'are'} {counted(trainings, 'training')}"
-            )
+            machine = [f"this machine has {counted(cores, 'core')}"] * kind.shares_cores
+            verb = "is" if trainings == 1 else "are"
+            there = f"there {verb} {counted(trainings, 'training')}"
+            fewer = fewer_workers(count, used, *machine, there)
     return placed(used, told, fewer, found)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import optuna
 import pytest
+from mortal_study import Killed, Mortal
 from optuna.trial import TrialState
 from small_space import NO_REFERENCES, small_space
 
@@ -205,26 +206,6 @@ def test_one_that_was_taken_for_dead_writes_nothing_and_says_who_has_its_trials(
     assert set(slept.lost) == {first.number, second.number}
     states = [trial.state for trial in searches.trials()]
     assert states == [TrialState.FAIL] * 2 + [TrialState.RUNNING] * 2 + [TrialState.WAITING]
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Mortal:
-    """An Optuna study whose process is killed before its n-th writing step."""
-
-    STEPS = ("set_user_attr", "tell", "enqueue_trial")
-
-    def __init__(self, study, steps):
-        self._study, self._left = study, steps
-
-    def __getattr__(self, name):
-        if name in self.STEPS:
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-        return getattr(self._study, name)
 
 
 @pytest.mark.parametrize("steps", range(9))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
+from mortal_study import Killed, Mortal
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -193,26 +194,6 @@ def test_references_are_not_trained_again(journal):
     played(opened(journal), 2)
     assert [s.name for s in played(opened(journal), 3)] == ["l2", None, None]
     assert [s.name for s in played(opened(journal), 1)] == [None]
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Mortal:
-    """An Optuna study whose process is killed before its n-th writing step."""
-
-    STEPS = ("set_user_attr", "tell", "enqueue_trial")
-
-    def __init__(self, study, steps):
-        self._study, self._left = study, steps
-
-    def __getattr__(self, name):
-        if name in self.STEPS:
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-        return getattr(self._study, name)
 
 
 def test_what_was_running_is_closed_and_asked_again_once(journal):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.environment import variables_set
+from pipeline.environment import handlers_restored, variables_set
 from pipeline.errors import InputError, PipelineError
 from pipeline.library_messages import VARIABLE, are_shown
 from pipeline.processors import usable_cores
@@ -217,12 +217,8 @@ def handlers_kept() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handlers_restored((signal.SIGINT, signal.SIGTERM)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
