@@ -215,10 +215,12 @@ def assert_is_plain_keras(structure, k, trial):
     floor = RELATIVE * float(np.sqrt(np.square(every).mean()))
     for ours, theirs, start in zip(final_weights, weights[best], start_weights, strict=True):
         # Adam divides a gradient near zero by its own size: how the processor rounds it shows in
-        # single weights (one of 144 was off by 2e-4 on an EPYC, none on the Xeon before).
+        # single weights (on an EPYC one of 144 was off by 2e-4 with TensorFlow and five of 108 with
+        # JAX, none on the Xeon before). So each weight counts to 1e-3, and all of a layer together
+        # to 1e-4.
         np.testing.assert_allclose(ours, theirs, rtol=10 * RELATIVE, atol=floor)
-        near = np.isclose(ours, theirs, rtol=RELATIVE, atol=floor)
-        assert near.mean() > 0.98, f"{(~near).sum()} of {near.size} weights differ by more"
+        allowed = RELATIVE * np.linalg.norm(theirs) + floor * np.sqrt(theirs.size)
+        assert np.linalg.norm(ours - theirs) <= allowed
         assert not np.allclose(ours, start, rtol=RELATIVE, atol=floor), "it was not trained at all"
 
 
