@@ -29,11 +29,6 @@ from pipeline.errors import DatasetError, DeviceError
 from pipeline.formatting import decimal
 from pipeline.search import executors
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 HEAVY = ("keras", "tensorflow", "mlflow", "optuna", "numpy", "pydantic", "rich")
 SCRIPTS = {"poisoned": {"poison": tuple(range(99))}, "hopeless": {"hopeless": tuple(range(99))}}
 BROKEN = """\

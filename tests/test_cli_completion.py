@@ -17,11 +17,6 @@ from pipeline.search import executors
 from pipeline.search.space import space
 from pipeline.selection.rules import RULES
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 SECONDS = 1.0
 """Longest time for a Tab; a shared machine gets a second try."""
 

@@ -22,11 +22,6 @@ from ruamel.yaml import YAML
 from pipeline import tracking
 from pipeline.search import executors, storage
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 SHELL_SCRIPTS = sorted(path.relative_to(ROOT).as_posix() for path in EXAMPLES.rglob("*.sh"))

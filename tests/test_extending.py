@@ -23,8 +23,6 @@ from pipeline.training import models
 from pipeline.training.techniques import TECHNIQUES
 
 pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",
     # As in tests/training/conftest.py: Keras 3.15 saves a model by copies that NumPy warns of.
     "ignore:__array__ implementation:DeprecationWarning",
 )

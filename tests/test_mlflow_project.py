@@ -21,10 +21,7 @@ TRIALS, EPOCHS = 7, 3
 JAX = {"KERAS_BACKEND": "jax"}
 """Where what is trained does not matter: it is imported and compiled sooner."""
 
-# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-SQLALCHEMY_NOLOAD = "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(SQLALCHEMY_NOLOAD)]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,6 @@ PAGE = (Path(__file__).parents[1] / "docs" / "own-model.md").read_text(encoding=
 SMALL = ("--epochs", "2", "--train-examples", "300", "--trials", "4", "--device", "cpu")
 
 pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",
     # As in tests/training/conftest.py: Keras 3.15 saves a model by copies that NumPy warns of.
     "ignore:__array__ implementation:DeprecationWarning",
 )

@@ -178,7 +178,6 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
 def test_a_study_that_scores_a_part_of_validation_is_measured_on_all_and_reproduced(
     tmp_path, monkeypatch
@@ -227,7 +226,6 @@ references: {baseline: {}}
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
 def test_activation_epochs_and_patience_are_searched_reported_and_reproduced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -277,8 +275,6 @@ def reproduce(run_id):
 
 
 @pytest.mark.slow
-# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; Keras's variables predate numpy 2.
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
 def test_a_searched_trial_agrees_and_what_was_changed_does_not(folder):
     """One test, because its steps change the store one after the other."""

@@ -9,13 +9,7 @@ import pytest
 
 from pipeline import tracking
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-        "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-    ),
-]
+pytestmark = pytest.mark.slow
 SPACE = """\
 family: mlp
 trials: 6

@@ -12,11 +12,6 @@ from pipeline.search.storage import is_journal
 
 NOWHERE = "/proc/nowhere"
 
-# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def call(tmp_path, monkeypatch, migrated):

@@ -11,11 +11,6 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.tracking.models.load import fetched
 
-# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2, "name": "d"}}
 TRACE = "executed"
 

@@ -22,13 +22,12 @@ import psutil
 import pytest
 from test_mlflow_project import (
     BESIDE_PYTHON,
-    SQLALCHEMY_NOLOAD,
     copy_of_the_project,
     environment,
     report,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(SQLALCHEMY_NOLOAD)]
+pytestmark = pytest.mark.slow
 
 ENDED = r"(?m)^trial (\d+)(?: \([^)]*\))?: .* -> \w+, gap"
 PATIENCE_SECONDS = 1_800.0

@@ -13,11 +13,6 @@ from mlflow_servers import end, serve
 
 from pipeline.cli import main
 
-# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 SECRET, ENCODED, WORD = "S3cr3t-Pw", "S3cr3t%2DPw", "T0k3n-0f-Ada"
 HOSTILE = (
     "postgresql://ada:{0}@127.0.0.1:1/x",

@@ -18,13 +18,7 @@ from pipeline.errors import PipelineError, SpoolError, StorageError, TrackingErr
 from pipeline.tracking import StudyRun
 from pipeline.tracking.delivery import sender
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-        "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 class At(Notes):

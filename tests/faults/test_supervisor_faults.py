@@ -13,11 +13,6 @@ from pipeline import tracking
 from pipeline.errors import InputError
 from pipeline.search import study_lock
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 SCRIPT = Path(__file__).with_name("kill_supervisor.py")
 
 

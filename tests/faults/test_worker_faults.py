@@ -6,11 +6,6 @@ from pipeline import tracking
 from pipeline.errors import InputError, PipelineError
 from pipeline.search.options import SearchOptions, prepare
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 GUILTY = 5
 FAULTS = {
     "exception": "RuntimeError: trial 5 is poison",

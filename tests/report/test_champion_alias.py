@@ -7,10 +7,6 @@ from pipeline.report.render import render
 from pipeline.report.render.json import as_json
 from pipeline.tracking.codec import TEST_PART_TAG
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 FORMATS = ("text", "markdown", "html", "json")
 QUICK = {"seeds": 1}
 

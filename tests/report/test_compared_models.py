@@ -2,14 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-
 from pipeline import tracking
-
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 
 
 def baseline_run(scripted_study):

@@ -5,10 +5,6 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.report.render import render
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 QUICK = {"seeds": 1}
 
 

@@ -18,11 +18,6 @@ from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_trainings
 from pipeline.tracking.finalist_runs import CUT_OFF
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 SPEC = DatasetSpec("digits")
 
 

@@ -15,11 +15,6 @@ from pipeline.report.report import Report, Size
 from pipeline.tracking.client import Client
 from pipeline.tracking.models.champion import CHAMPION
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def made(make_trial, make_study):

@@ -8,11 +8,6 @@ from mlflow.artifacts import download_artifacts
 from pipeline.errors import InputError
 from pipeline.report.render.json import as_json
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def drop_weights(scripted_study):

@@ -18,11 +18,6 @@ from pipeline.search.study_lock import study_locked
 from pipeline.selection.confirm import ONE_SEED
 from pipeline.tracking import artifacts
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 
 def locked_of(study):
     return study.store.read_selection(study.record.run_id)

@@ -17,10 +17,6 @@ from pipeline.report.render import FORMATS, render
 from pipeline.report.render.json import as_json
 from pipeline.tracking.codec import LOCK_TAG, REGISTERED_TAG, REPORTED_TAG, TESTED_TAG
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 BEFORE_ENSEMBLES = Path(__file__).parent / "locks" / "version_0_1_0_before_ensembles.json"
 
 

@@ -4,10 +4,6 @@ import pytest
 
 from pipeline.errors import InputError
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 QUICK = {"seeds": 1}
 
 

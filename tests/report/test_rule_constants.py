@@ -14,11 +14,6 @@ from pipeline.report.render.json import as_json
 from pipeline.selection.records import ALPHA, WEIGHT, Constant
 from pipeline.selection.rules import RULES, Ranking, Rule
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def nearest(monkeypatch):

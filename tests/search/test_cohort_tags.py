@@ -12,10 +12,6 @@ from pipeline.search import executors
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 SPACE = """
 family: mlp
 trials: 4

@@ -22,10 +22,6 @@ from pipeline.selection.records import RuleSettings
 from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_trainings
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 SPACE = """
 family: mlp
 trials: 14

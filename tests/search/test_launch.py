@@ -35,11 +35,6 @@ from pipeline.search.run import run_search
 from pipeline.search.space import space
 from pipeline.search.study import open_study
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 SPACE = """\
 family: mlp
 trials: 6

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,16 +18,19 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.search import executors
-from pipeline.search.executors.interface import Failed, Finished, Placement, Progressed, Voice
+from pipeline.search.executors.interface import (
+    Failed,
+    Finished,
+    Host,
+    Placement,
+    Progressed,
+    Voice,
+)
 from pipeline.search.executors.ray import cluster as connecting
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 WAIT_SECONDS = 120.0
@@ -118,6 +122,25 @@ def test_a_lost_machine_loses_no_job_and_one_that_joins_is_used(machines, monkey
         assert told == ["pipeline"] * len(told)
         assert told
     assert capfd.readouterr().out == ""  # where results go
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_cohorts_are_sized_for_the_machine_with_the_least_memory(order):
+    from pipeline.search.executors.ray.actor import Opened
+    from pipeline.search.executors.ray.executor import RayExecutor
+
+    said = (Opened("small", Host(2e9, 1)), Opened("large", Host(64e9, 4)))
+    workers = [
+        SimpleNamespace(opened=False, about=None, next_message=lambda place=place: said[place])
+        for place in order
+    ]
+    executor = RayExecutor.__new__(RayExecutor)
+    executor._pool = workers
+    assert executor.abouts == ()
+    for worker in workers:
+        executor._receive(worker, lambda event: None)
+    assert executor.host == Host(2e9, 1)
+    assert set(executor.abouts) == {"small", "large"}
 
 
 def search(folder, **changes):

@@ -16,13 +16,7 @@ from pipeline import tracking
 from pipeline.report.options import ReportOptions
 from pipeline.report.run import make_report
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-        "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-    ),
-]
+pytestmark = pytest.mark.slow
 TIMES = (1.0, 8.0)
 """Between signs of life, and after which one that gave none is dead."""
 

@@ -20,16 +20,6 @@ MLFLOW_VARIABLES = (
 )
 
 
-# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates, in every query of runs.
-SQLALCHEMY_NOLOAD = "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings(SQLALCHEMY_NOLOAD))
-
-
 @pytest.fixture(autouse=True)
 def _no_mlflow_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in MLFLOW_VARIABLES:

@@ -151,7 +151,7 @@ class Executor(ABC):
     about: Any = None
     """What the worker that opened last said of itself; None before, and where it says nothing."""
     host: Host | None = None
-    """The machine of that worker; None where it is this one."""
+    """The machine of its workers that has least free memory; None where it is this one."""
 
     @classmethod
     def capacity(cls, placement: Placement, worker_bytes: float) -> int | None:

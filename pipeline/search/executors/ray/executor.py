@@ -101,6 +101,11 @@ class RayExecutor(Executor):
         """Jobs that run at once now: those that have no room yet would only keep jobs waiting."""
         return max(sum(worker.opened for worker in self._pool), 1)
 
+    @property
+    def abouts(self) -> tuple[Any, ...]:
+        """What each worker that is open says of itself."""
+        return tuple(w.about for w in self._pool if w.opened and w.about is not None)
+
     def ready(self) -> None:
         """Waits until one worker has opened, for as long as there may be room for one.
 
@@ -199,7 +204,10 @@ class RayExecutor(Executor):
             return False
         if isinstance(message, Opened):
             self._opening_failures = 0
-            self.about, self.host = message.about, message.host
+            self.about = worker.about = message.about
+            if self.host is None or message.host.free_bytes < self.host.free_bytes:
+                # A cohort may go to any machine: the one with least memory has to hold it.
+                self.host = message.host
             worker.opened = True
         elif isinstance(message, Progressed):
             handle(message)

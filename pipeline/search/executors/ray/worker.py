@@ -55,6 +55,7 @@ class RemoteWorker:
 
     Attributes:
         opened: Whether its worker process is there.
+        about: What that says of itself; None before, and where it says nothing.
         node: Ray's own name of the machine that it is on; empty until it is known.
         key: The job that it runs, or None.
         job: The same job.
@@ -65,6 +66,7 @@ class RemoteWorker:
     def __init__(self, handle: Any) -> None:
         self.handle = handle
         self.opened = False
+        self.about: Any = None
         self.node = ""
         self.key: int | None = None
         self.job: Any = None
