@@ -34,8 +34,9 @@ sys.path[:0] = [
     str(Path(__file__).parents[1] / "search"),
 ]
 
+from forks import forked  # noqa: E402
 from postgres import Server, postgres  # noqa: E402
-from shared_searches import FORK, SPACE, Search, books, paced  # noqa: E402
+from shared_searches import SPACE, Search, books, paced  # noqa: E402
 
 from pipeline import tracking  # noqa: E402
 
@@ -62,8 +63,7 @@ class Kills:
         self.kills = self.studies = 0
         self.exit_codes: Counter[int | None] = Counter()
         (folder / "store").mkdir()
-        made = FORK.Process(target=migrate, args=(folder / "store",))
-        made.start()
+        made = forked(migrate, folder / "store")
         made.join()
 
     def run(self, kills: int) -> None:
@@ -104,8 +104,7 @@ class Kills:
             codes = [search.ended() for search in running]
             assert codes == [0] * len(running), [search.said[-2000:] for search in running]
             # A process of its own, which may open both stores.
-            checked = FORK.Process(target=check, args=(study, storage))
-            checked.start()
+            checked = forked(check, study, storage)
             checked.join()
             assert checked.exitcode == 0, [path.read_text() for path in study.glob("search-*.txt")]
         finally:

@@ -35,6 +35,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import optuna  # noqa: E402
+from forks import FORK, forked  # noqa: E402
 from optuna.storages import JournalStorage  # noqa: E402
 from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
@@ -49,7 +50,6 @@ from pipeline.selection.records import RuleSettings  # noqa: E402
 from pipeline.selection.select import select  # noqa: E402
 from pipeline.tracking.delivery.message import unpack  # noqa: E402
 
-FORK = multiprocessing.get_context("fork")
 TRIALS = 10
 KILLS_PER_STUDY = 4
 SIGNALS = {"KILL": (signal.SIGKILL,), "TERM": (signal.SIGTERM,), "INT": (signal.SIGINT,)}
@@ -78,9 +78,7 @@ references:
 
 def start(folder: Path, cohort_size: int) -> multiprocessing.Process:
     """Starts ``pipeline search`` in a folder."""
-    process = FORK.Process(target=search, args=(folder, cohort_size))
-    process.start()
-    return process
+    return forked(search, folder, cohort_size)
 
 
 def search(folder: Path, cohort_size: int) -> None:
@@ -100,8 +98,7 @@ def in_fork(function, *arguments):
     def run() -> None:
         sender.send(function(*arguments))
 
-    process = FORK.Process(target=run)
-    process.start()
+    process = forked(run)
     sender.close()
     try:
         return receiver.recv()

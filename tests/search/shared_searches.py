@@ -6,7 +6,6 @@ another machine: they then go by its signs of life alone.
 """
 
 import contextlib
-import multiprocessing
 import os
 import socket
 import sys
@@ -16,6 +15,7 @@ from collections import Counter
 
 import optuna
 import psycopg
+from forks import forked
 from optuna.trial import TrialState
 from scripted_trainer import write_executor
 
@@ -41,7 +41,6 @@ IMPORTED_BEFORE_ANY_FORK = (
     pipeline.search.run,
     pipeline.tracking.store,
 )
-FORK = multiprocessing.get_context("fork")
 TRIALS = 12
 SPACE = """\
 family: mlp
@@ -71,8 +70,7 @@ class Search:
 
     def __init__(self, folder, storage, name, **how):
         self.log = folder / f"{name}.txt"
-        self.process = FORK.Process(target=self._run, args=(folder, storage), kwargs=how)
-        self.process.start()
+        self.process = forked(self._run, folder, storage, **how)
 
     def _run(self, folder, storage, *, host=None, times=None, wait=None, executor="paced", more=()):
         os.chdir(folder)

@@ -1,11 +1,11 @@
 """A second search on one study is refused through the storage, whichever machine it runs on."""
 
-import multiprocessing
 import time
 
 import optuna
 import psutil
 import pytest
+from forks import forked
 from optuna.storages import InMemoryStorage
 
 from pipeline.errors import InputError, PipelineError
@@ -71,8 +71,7 @@ def test_what_a_killed_search_on_another_machine_left_counts_until_it_is_old(stu
 
 def test_on_this_machine_a_dead_process_is_known_at_once_and_a_living_one_is_refused(study):
     Heartbeat(study, shared=False)
-    gone = multiprocessing.get_context("fork").Process(target=int)
-    gone.start()
+    gone = forked(int)
     started = psutil.Process(gone.pid).create_time()
     gone.join()
     study.set_user_attr(ATTRIBUTE, entry(study) | {"process": gone.pid, "started": started})

@@ -9,8 +9,9 @@ import time
 
 import psycopg
 import pytest
+from forks import FORK
 from optuna.trial import TrialState
-from shared_searches import FORK, SPACE, TRIALS, Search, books, in_optuna, paced, searches_of
+from shared_searches import SPACE, TRIALS, Search, books, in_optuna, paced, searches_of
 
 from pipeline import tracking
 from pipeline.report.options import ReportOptions
