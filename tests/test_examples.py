@@ -36,14 +36,14 @@ SMALL = {"search": "--epochs 1 --train-examples 300 --no-references", "report": 
 STANDINS = {
     # The installed command, with less to train, and a note of what it was called with.
     "pipeline": """#!/bin/bash
-printf '%s ' "$@" >> "$NOTES/pipeline"; echo >> "$NOTES/pipeline"
+words="$*"; echo "$words" >> "$NOTES/pipeline"  # in one piece: two may write at once
 case "$1" in search) more="{search}" ;; report) more="{report}" ;; esac
 exec "{python}" -m pipeline "$@" $more
 """,
     "python": '#!/bin/bash\nexec "{python}" "$@"\n',
     # A job runs at once, two members of an array where {at_once} says that they may.
     "sbatch": """#!/bin/bash
-printf '%s ' "$@" >> "$NOTES/sbatch"; echo >> "$NOTES/sbatch"
+words="$*"; echo "$words" >> "$NOTES/sbatch"
 script=${{!#}}
 export SLURM_SUBMIT_DIR=$PWD SLURM_JOB_ID=77 SLURM_JOB_NUM_NODES=1 SLURM_CPUS_PER_TASK=2
 export SLURM_JOB_NODELIST=node SLURM_ARRAY_TASK_ID

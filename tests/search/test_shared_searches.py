@@ -114,6 +114,7 @@ def test_one_that_wakes_up_too_late_stops_and_writes_nothing_twice(study, tmp_pa
     slept = study("slept", host="node-a", times=TIMES, executor="slow")
     slept.until("trial 1")
     while all(trial.state != TrialState.RUNNING for trial in in_optuna(database)):
+        assert slept.process.is_alive(), slept.said
         time.sleep(0.1)
     fall_asleep(slept, tmp_path, database)
     other = study("other", host="node-b", times=TIMES)
