@@ -109,6 +109,40 @@ def test_an_address_without_a_cluster_is_refused_at_once(address, said, named, m
 
 
 @pytest.mark.parametrize(
+    ("mode", "has_file", "hint"),
+    [
+        (None, False, "have its ~/.ray/auth_token; here there is none yet"),
+        (None, True, "have its ~/.ray/auth_token; here there is one"),
+        ("token", True, "It may have another token than this machine (~/.ray/auth_token)"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_may_ask_for_a_token(
+    mode, has_file, hint, monkeypatch, tmp_path
+):
+    ray = pytest.importorskip("ray")
+
+    def init(*given, **options):
+        raise ConnectionError("Failed to connect to Ray cluster at 192.0.2.2:6379")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    if has_file:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("secret")
+    with socket.create_server(("127.0.0.1", 0)) as there, pytest.raises(InputError) as caught:
+        cluster.Connection(f"127.0.0.1:{there.getsockname()[1]}")
+    said = str(caught.value)
+    assert "this machine cannot join that cluster: Failed to connect to Ray cluster" in said
+    assert ("RAY_AUTH_MODE=token here" in said) is (mode is None)
+    assert said.endswith(hint)
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         (

@@ -27,6 +27,7 @@ from pipeline.search.executors.interface import (
     Voice,
 )
 from pipeline.search.executors.ray import cluster as connecting
+from pipeline.search.executors.ray.cluster import ABOUT_TOKENS
 from pipeline.search.options import SearchOptions, prepare
 from pipeline.search.run import run_search
 
@@ -237,9 +238,12 @@ def supervise(tmp_path):
 
     def start(seconds):
         path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+        home = tmp_path / "home"
+        home.mkdir()
+        kept = {name: value for name, value in os.environ.items() if name not in ABOUT_TOKENS}
         program = subprocess.Popen(
             [sys.executable, str(script), str(seconds)],
-            env={**os.environ, "PYTHONPATH": path},
+            env=kept | {"PYTHONPATH": path, "HOME": str(home)},
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -248,6 +252,8 @@ def supervise(tmp_path):
         assert program.stdout.readline() == "Progressed\n"
         processes = psutil.Process(program.pid).children(recursive=True)
         assert len(processes) > 3
+        # A token in it would lock the user's next cluster.
+        assert list(home.iterdir()) == []
         return program, processes
 
     yield start

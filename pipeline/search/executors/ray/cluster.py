@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pipeline.environment import handlers_restored, variables_set
@@ -43,6 +45,9 @@ TO_WORKERS = (
     VARIABLE,
 )
 """Environment variables that go along with a worker, where they are set; no others do."""
+TOKEN = "RAY_AUTH_TOKEN"
+ABOUT_TOKENS = ("RAY_AUTH_MODE", TOKEN, "RAY_AUTH_TOKEN_PATH")
+TOKEN_FILE = ".ray/auth_token"
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ def _initialize(address: str) -> None:
         # Nobody else is to reach it, and a job scheduler may have given us a few cores only.
         here = {"num_cpus": usable_cores(), "_node_ip_address": "127.0.0.1"}
         here["include_dashboard"] = False
+        _make_own_token()
     level = logging.INFO if are_shown() else logging.ERROR
     try:
         with handlers_kept(), discreet(), variables_set({"RAY_USAGE_STATS_ENABLED": "0"}):
@@ -207,8 +213,33 @@ def _initialize(address: str) -> None:
                 "less busy, or use --executor processes"
             ) from error
         raise InputError(
-            f"--ray-address {address}: this machine cannot join that cluster: {text}"
+            f"--ray-address {address}: this machine cannot join that cluster: {text}{_token_hint()}"
         ) from error
+
+
+def _make_own_token() -> None:
+    """Has Ray here protected by a token that ends with this process.
+
+    Without one, ray.init would write one into the user's home, and from then on every
+    ``ray start --head`` of this user would ask the other machines for it.
+    """
+    if not any(name in os.environ for name in ABOUT_TOKENS) and not _has_token_file():
+        os.environ[TOKEN] = secrets.token_hex(32)
+
+
+def _has_token_file() -> bool:
+    return (Path.home() / TOKEN_FILE).exists()
+
+
+def _token_hint() -> str:
+    """Returns what a user may have to set: to an address that is named Ray brings no token."""
+    if os.environ.get("RAY_AUTH_MODE") == "token":
+        return f". It may have another token than this machine (~/{TOKEN_FILE})"
+    found = "is one" if _has_token_file() else "is none yet"
+    return (
+        ". If the cluster asks for a token (ray start --head does where it finds one), set "
+        f"RAY_AUTH_MODE=token here and have its ~/{TOKEN_FILE}; here there {found}"
+    )
 
 
 @contextmanager
