@@ -3,6 +3,7 @@ is skipped, visibly, where PIPELINE_DATA_DIR names no folder with official files
 """
 
 import os
+import secrets
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -79,6 +80,8 @@ def _no_state_of_the_caller(
 def ray_instance() -> Iterator[None]:
     """Ray on this machine, which executors of the module join: starting it takes seconds."""
     ray = pytest.importorskip("ray")
+    # Ray would write one into the user's home. It remembers it for as long as this process lives.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
