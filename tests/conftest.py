@@ -3,7 +3,6 @@ is skipped, visibly, where PIPELINE_DATA_DIR names no folder with official files
 """
 
 import os
-import secrets
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -80,8 +79,10 @@ def _no_state_of_the_caller(
 def ray_instance() -> Iterator[None]:
     """Ray on this machine, which executors of the module join: starting it takes seconds."""
     ray = pytest.importorskip("ray")
-    # Ray would write one into the user's home. It remembers it for as long as this process lives.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    from pipeline.search.executors.ray.cluster import make_own_token
+
+    # Outside the patch: Ray remembers it for as long as this process lives.
+    make_own_token()
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))

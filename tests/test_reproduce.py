@@ -178,6 +178,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
+# Keras hands its variables to numpy in a way that numpy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
 def test_a_study_that_scores_a_part_of_validation_is_measured_on_all_and_reproduced(
     tmp_path, monkeypatch
@@ -226,6 +227,7 @@ references: {baseline: {}}
 
 
 @pytest.mark.slow
+# Keras hands its variables to numpy in a way that numpy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
 def test_activation_epochs_and_patience_are_searched_reported_and_reproduced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -275,6 +277,7 @@ def reproduce(run_id):
 
 
 @pytest.mark.slow
+# Keras hands its variables to numpy in a way that numpy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
 def test_a_searched_trial_agrees_and_what_was_changed_does_not(folder):
     """One test, because its steps change the store one after the other."""

@@ -19,6 +19,7 @@ from pipeline.training.raw_inputs import outputs, with_encoding
 
 pytestmark = [
     pytest.mark.slow,
+    # Keras hands its variables to numpy in a way that numpy 2 deprecates.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
 ]
 NAMES = ["km/h", "a b", "größe", 'it\'s "x"', "nan", "1e3", "Country", "country", "output", "x,y"]

@@ -148,6 +148,7 @@ def call(*arguments):
 
 slow = [
     pytest.mark.slow,
+    # Keras hands its variables to numpy in a way that numpy 2 deprecates.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning"),
 ]
 

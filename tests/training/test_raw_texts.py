@@ -14,6 +14,7 @@ from pipeline.tracking.models.keras_archive import check_archive
 from pipeline.training import raw_inputs
 
 pytestmark = pytest.mark.filterwarnings(
+    # Keras hands its variables to numpy in a way that numpy 2 deprecates.
     "ignore:__array__ implementation doesn't:DeprecationWarning"
 )
 

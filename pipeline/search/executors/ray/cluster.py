@@ -200,7 +200,7 @@ def _initialize(address: str) -> None:
         # Nobody else is to reach it, and a job scheduler may have given us a few cores only.
         here = {"num_cpus": usable_cores(), "_node_ip_address": "127.0.0.1"}
         here["include_dashboard"] = False
-        _make_own_token()
+        make_own_token()
     level = logging.INFO if are_shown() else logging.ERROR
     try:
         with handlers_kept(), discreet(), variables_set({"RAY_USAGE_STATS_ENABLED": "0"}):
@@ -217,7 +217,7 @@ def _initialize(address: str) -> None:
         ) from error
 
 
-def _make_own_token() -> None:
+def make_own_token() -> None:
     """Has Ray here protected by a token that ends with this process.
 
     Without one, ray.init would write one into the user's home, and from then on every
