@@ -126,6 +126,7 @@ class SharedStudy(Study):
         self._running_of: Counter[str] = Counter()
         self._taken: tuple[list[int], list[str]] = ([], [])
         self._ask_at = float("-inf")
+        self._last_signs: dict[str, float] | None = None
         self._left = False
         self._rejoined = 0
 
@@ -241,7 +242,8 @@ class SharedStudy(Study):
     def wait_for_others(self, total: int) -> str:
         """Waits a moment for what others train; returns what, empty for a complete study."""
         if self.num_ended >= total:
-            return ""
+            return self._wait_for_signs()
+        self._last_signs = None
         time.sleep(max(0.0, min(POLL_SECONDS, self._ask_at - time.monotonic())))
         counts = [
             f"{count} of {place_of(self._living[token])}"
@@ -250,6 +252,29 @@ class SharedStudy(Study):
         return (
             f"nothing is left to ask for; this search waits for trials that others train: "
             f"{', '.join(counts) or 'none now'}. It takes them over if their search dies"
+        )
+
+    def _wait_for_signs(self) -> str:
+        """Waits a moment for others that look alive and gave no sign of life since all had ended.
+
+        One of them may have been killed between two trials: nobody would end what is left to it.
+        """
+        living = self._look_for_others()
+        if self._last_signs is None:
+            with storage_errors():
+                self._members.renew()  # the others may wait for this one's
+            self._last_signs = {token: entry["alive_at"] for token, entry in living.items()}
+        silent = [
+            place_of(entry)
+            for token, entry in living.items()
+            if entry["alive_at"] == self._last_signs.get(token)
+        ]
+        if not silent:
+            return ""
+        time.sleep(POLL_SECONDS)
+        return (
+            f"every trial has ended; this search waits for a sign of life of {', '.join(silent)}, "
+            "to leave the study to it, and ends the study if there comes none"
         )
 
     @property

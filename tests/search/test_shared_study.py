@@ -13,7 +13,7 @@ from small_space import NO_REFERENCES, small_space
 
 from pipeline.errors import InputError, PipelineError, StorageError
 from pipeline.records import Measurement, TrialOutcome
-from pipeline.search import closing, heartbeat, membership, mutex
+from pipeline.search import closing, heartbeat, membership, mutex, shared_study
 from pipeline.search.mutex import Mutex
 from pipeline.search.shared_study import open_shared_study
 from pipeline.search.storage import (
@@ -251,6 +251,29 @@ def test_who_leaves_gives_its_trials_to_the_others_at_once(searches):
         assert last
     with one.leaving() as last:
         assert not last
+
+
+def test_who_sees_the_end_waits_until_the_others_say_that_they_live(searches, aged, monkeypatch):
+    monkeypatch.setattr(shared_study, "POLL_SECONDS", 0.0)
+    one, two, three = (searches.on(f"node-{name}") for name in "abc")
+    aged(1.0)
+    told = on(one).wait_for_others(0)
+    here = f"process {heartbeat.os.getpid()})"
+    assert told == (
+        "every trial has ended; this search waits for a sign of life of another `pipeline search` "
+        f"(host node-b, {here}, another `pipeline search` (host node-c, {here}, to leave the study "
+        "to it, and ends the study if there comes none"
+    )
+    on(two)._members.renew()
+    assert "node-b" not in on(one).wait_for_others(0)
+    on(three)._members.end()
+    assert on(one).wait_for_others(0) == "", "one lives, one has left"
+    aged(2.0)
+    # The first one gave a sign as it came to the end; since the second did, too, it has to again.
+    assert "node-a" in on(two).wait_for_others(0)
+    aged(heartbeat.STALE_SECONDS + 3.0)
+    assert on(two).wait_for_others(0) == "", "it is dead"
+    assert not two.step_down()
 
 
 def test_a_search_of_an_older_version_is_not_joined(searches):
