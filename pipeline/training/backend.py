@@ -9,7 +9,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from pipeline.library_messages import are_shown
 from pipeline.native_stderr import native_chatter_off
 from pipeline.training import gpus
 
-BAG_PARTS = min(os.cpu_count() or 1, 4)
 TIMINGS = 5
 
 
@@ -282,68 +280,3 @@ def add_bias(outputs: Any, bias: Any) -> Any:
     import tensorflow as tf
 
     return tf.nn.bias_add(outputs, tf.cast(bias, outputs.dtype))
-
-
-def embedding_bag(kernel: Any, tokens: Any) -> Any:
-    """Returns the sum of the kernel's rows at each example's tokens: multi-hot rows @ kernel.
-
-    With TensorFlow neither the product nor its gradient ever forms the multi-hot rows: the forward
-    pass sums rows of the kernel by example, the gradient sums rows of the upstream gradient by
-    word, over the tokens sorted by word. (The gradient that TensorFlow derives by itself takes as
-    long as the dense one.)
-
-    Args:
-        kernel: Float [num_words, width].
-        tokens: int32 [num_examples, max_tokens], distinct per row; negative entries are padding.
-
-    Returns:
-        Float [num_examples, width].
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return _dense_bag(kernel, tokens)
-    import tensorflow as tf
-
-    present = tokens >= 0
-    words = tf.boolean_mask(tokens, present)
-    examples = tf.cast(tf.where(present)[:, 0], tf.int32)
-    num_examples, num_words = tf.shape(tokens)[0], tf.shape(kernel)[0]
-
-    @tf.custom_gradient
-    def bag(kernel: Any) -> Any:
-        def gradient(upstream: Any) -> Any:
-            order = tf.argsort(words)
-            return tf.sparse.segment_sum(
-                upstream,
-                tf.gather(examples, order),
-                tf.gather(words, order),
-                num_segments=num_words,
-            )
-
-        # The kernel of this operation has one thread: parts of the batch are summed side by side.
-        ends = [num_examples * part // BAG_PARTS for part in range(BAG_PARTS + 1)]
-        places = tf.unstack(tf.searchsorted(examples, tf.stack(ends)))
-        parts = [
-            tf.sparse.segment_sum(
-                kernel, words[begin:end], examples[begin:end] - first, num_segments=last - first
-            )
-            for (begin, end), (first, last) in zip(pairwise(places), pairwise(ends), strict=True)
-        ]
-        return tf.concat(parts, axis=0), gradient
-
-    return bag(tf.convert_to_tensor(kernel))
-
-
-def _dense_bag(kernel: Any, tokens: Any) -> Any:
-    """The same through the multi-hot rows of this batch, for backends without sparse kernels."""
-    from keras import ops
-
-    num_examples, num_words = ops.shape(tokens)[0], kernel.shape[0]
-    rows = ops.broadcast_to(ops.expand_dims(ops.arange(num_examples), 1), ops.shape(tokens))
-    # Padding counts into an extra column, which is cut off.
-    columns = ops.where(tokens < 0, num_words, tokens)
-    places = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
-    ones = ops.ones((ops.shape(places)[0],), dtype=kernel.dtype)
-    hot = ops.scatter(places, ones, (num_examples, num_words + 1))
-    return ops.matmul(hot[:, :num_words], kernel)

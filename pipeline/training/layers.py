@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.training import backend, convolutions
+from pipeline.training.multi_hot import embedding_bag
 from pipeline.training.random_layers import along_trials, per_trial_weight
 
 
@@ -117,7 +118,7 @@ class SharedBag(SharedDense):
 
     def product(self, inputs: Any, wide: Any) -> Any:
         """Returns the sum of the kernel's rows of each example's tokens."""
-        return backend.embedding_bag(wide, inputs)
+        return embedding_bag(wide, inputs)
 
 
 class StackedConv(Weighted):

@@ -37,7 +37,8 @@ class RunningCrossEntropy(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds one batch."""
-        batch = cross_entropy(y_true, y_pred)
+        # As Keras gives them to the loss: TensorFlow then computes both once.
+        batch = cross_entropy(ops.cast(y_true, "float32"), y_pred)
         self.total.assign(self.total + ops.sum(batch, axis=0))
         self.count.assign(self.count + ops.cast(ops.shape(batch)[0], self.count.dtype))
 
