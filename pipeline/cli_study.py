@@ -126,6 +126,7 @@ def run(
     from pipeline.arguments import report_options
     from pipeline.prepared_search import PreparedSearch
     from pipeline.report.checks import check_folder, check_options, check_store
+    from pipeline.search.executors.kept import workers_kept
 
     level = _level(ctx, quiet, verbose)
     # A report that follows tells its time in the search's plan: seeds and finalists are of both.
@@ -142,12 +143,13 @@ def run(
     def check(store: Tracking) -> None:
         check_store(store, searched.prepared.dataset.name)
 
-    result = _search(searched, level, check)
-    if not quiet:
-        # The result of the command is its report, which follows: what to type stands below that.
-        sentences = map(redacted, result.as_lines()[:2])
-        click.echo("\n".join(_wrapped(line, sys.stderr) for line in sentences), err=True)
-    _report(asked, level, format_, output, max_gap, min_accuracy)
+    with workers_kept():
+        result = _search(searched, level, check)
+        if not quiet:
+            # The result of the command is its report, which follows: what to type stands below it.
+            sentences = map(redacted, result.as_lines()[:2])
+            click.echo("\n".join(_wrapped(line, sys.stderr) for line in sentences), err=True)
+        _report(asked, level, format_, output, max_gap, min_accuracy)
 
 
 def _constants(options: dict[str, Any]) -> dict[str, float]:

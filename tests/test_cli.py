@@ -19,18 +19,24 @@ import click
 import pytest
 from click.testing import CliRunner
 from pretended_gpus import A100, pretend
-from scripted_trainer import write_executor
+from scripted_trainer import Script, write_executor
 
 from pipeline import tracking
 from pipeline.cli import main
 from pipeline.cli_study import _wrapped
 from pipeline.cli_types import Auto, Duration
-from pipeline.errors import DatasetError, DeviceError
+from pipeline.errors import DatasetError, DeviceError, TrackingError
 from pipeline.formatting import decimal
+from pipeline.report.completion import Completion
 from pipeline.search import executors
+from pipeline.search.executors.inline import InlineExecutor
 
 HEAVY = ("keras", "tensorflow", "mlflow", "optuna", "numpy", "pydantic", "rich")
-SCRIPTS = {"poisoned": {"poison": tuple(range(99))}, "hopeless": {"hopeless": tuple(range(99))}}
+SCRIPTS = {
+    "poisoned": {"poison": tuple(range(99))},
+    "hopeless": {"hopeless": tuple(range(99))},
+    "willing": {},
+}
 BROKEN = """\
 family: mlp
 trials: 6
@@ -559,6 +565,28 @@ def test_a_search_and_its_finalists_are_spread_over_the_gpus_that_were_found(
     assert sum(warned in line for line in lines) >= 1
     if done.returncode == 0:
         assert lines.count(told) == 2, "of the search and of the finalists"
+
+
+def test_run_has_finalists_train_in_the_processes_of_the_search(scripted, monkeypatch):
+    kind = executors.find("willing")
+    begun, closed = [], []
+
+    def begin(self, opener, workers=1, variables=()):
+        begun.append(opener)
+        InlineExecutor.__init__(self, Script(), workers)
+
+    monkeypatch.setattr(kind, "__init__", begin)
+    monkeypatch.setattr(kind, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(kind, "shares_cores", True)
+
+    def restore(self, report, dataset):
+        raise TrackingError("scripts train no weights")
+
+    monkeypatch.setattr(Completion, "restore", restore)
+    result = scripted("run", "--executor", "willing", "--trials", "4", "--epochs", "2")
+    assert "trainings in 1 cohort" in result.stderr, result.stderr
+    assert result.stderr.endswith("Error: scripts train no weights\n"), result.stderr
+    assert (len(begun), len(closed)) == (1, 1), begun
 
 
 def test_a_gpu_that_is_missing_is_told_alike_by_a_dry_run_and_a_search(scripted, monkeypatch):

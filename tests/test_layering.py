@@ -367,13 +367,13 @@ def test_only_the_report_holds_the_key_and_asks_for_the_reading():
         for name in ("SelectionLock", "SealedTest")
     }
     assert using["SealedTest"] == set()
-    assert using["SelectionLock"] == {"report/run.py", "report/test_part.py"}
+    assert using["SelectionLock"] == {"report/completion.py", "report/test_part.py"}
     importing = {
         module
         for module, found in IMPORTS.items()
         if any(entry.target == "pipeline.report.test_part" for entry in found)
     }
-    assert importing == {"pipeline.report.run"}
+    assert importing == {"pipeline.report.completion"}
 
 
 @pytest.mark.parametrize(

@@ -187,11 +187,19 @@ def train(
             if unused := workers.unused_gpus(executor.abouts):
                 (warn or say)(unused)
             if setup.executor == LOCAL:
-                # This process restores the model later; while a worker trains, it has time.
-                threading.Thread(target=backend.preload).start()
+                # While a worker trains, this process has time for what it needs later.
+                threading.Thread(target=_preload).start()
             FinalistTraining(executor, settings, log, say, missing, warn).run(groups)
     finally:
         log.close_stale(cause=STOPPED)
+
+
+def _preload() -> None:
+    """Imports what restores models, and what measures importances and draws: seconds each."""
+    from pipeline.report import figures
+
+    backend.preload()
+    figures.preload()
 
 
 def work_of(trials: Sequence[Trial], dataset: Dataset, epochs: int) -> Work:

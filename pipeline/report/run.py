@@ -8,16 +8,16 @@ is there; it trains nothing and imports no Keras.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets, tracking
-from pipeline.records import StudyRecord, TestResults, TrialRecord
-from pipeline.report.compared import check_winner, compared_models, compared_trials, restorable
+from pipeline.records import StudyRecord, TrialRecord
+from pipeline.report.compared import check_winner, compared_trials
+from pipeline.report.completion import Completion
 from pipeline.report.lock import (
     decisive_part,
     difference,
@@ -29,7 +29,6 @@ from pipeline.report.lock import (
 )
 from pipeline.report.options import ReportOptions, settings_for
 from pipeline.report.render.files import pages_of
-from pipeline.report.render.kept import KEPT_FILE, record_of
 from pipeline.report.report import Report
 from pipeline.search.study_lock import study_locked
 from pipeline.selection.averages import Average
@@ -37,20 +36,11 @@ from pipeline.selection.confirm import Trained, confirm, unconfirmed
 from pipeline.selection.records import ENSEMBLE, MEDIAN, RuleSettings, Selection
 from pipeline.selection.select import select
 from pipeline.selection.shortlist import finalist_trainings
-from pipeline.tracking.codec import (
-    LOCK_TAG,
-    REGISTERED_TAG,
-    REPORTED_TAG,
-    SIZE_FILE,
-    TEST_FILE,
-    TEST_PART_TAG,
-    TESTED_TAG,
-)
+from pipeline.tracking.codec import LOCK_TAG, REPORTED_TAG
 from pipeline.training.own import registry
 
 if TYPE_CHECKING:
-    from pipeline.datasets import Dataset, SelectionLock
-    from pipeline.report.test_part import Restored
+    from pipeline.datasets import Dataset
     from pipeline.tracking import Tracking
 
 Notify = Callable[[str], None]
@@ -193,13 +183,11 @@ class ReportRun:
             return report
         # Before the lock: a model that cannot be restored locks nothing.
         check_winner(self.store, report, self.settings)
-        restored = self._restore(report, dataset)
+        restored = self._completion.restore(report, dataset)
         record = selection_record(report, self.settings, dataset)
         replace = self.options.read_test_again
-        lock = datasets.SelectionLock(
-            self.store.lock_selection(self.run_id, record, replace=replace)
-        )
-        self._complete(report, dataset, restored, lock)
+        digest = self.store.lock_selection(self.run_id, record, replace=replace)
+        self._completion.complete(report, dataset, restored, digest)
         self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
 
@@ -221,10 +209,14 @@ class ReportRun:
             self._check_code()
             with self.locked_study():
                 dataset = load_dataset(self.study, self.options.data_dir)
-                restored = self._restore(report, dataset)
-                self._complete(report, dataset, restored, datasets.SelectionLock(digest))
+                restored = self._completion.restore(report, dataset)
+                self._completion.complete(report, dataset, restored, digest)
         self.store.mark_reported_well(self.run_id)
         return locked_report(self.store, report)
+
+    @property
+    def _completion(self) -> Completion:
+        return Completion(self.store, self.study, self.options, self.first, self.notify)
 
     def _check_code(self) -> None:
         """Checks that the code of a model of the user's own may be run, where the study has one."""
@@ -296,116 +288,6 @@ class ReportRun:
             return keys, {}, ()
         found = self.store.read_finalists(self.study)
         return keys, found.trained, found.with_probabilities
-
-    def _restore(self, report: Report, dataset: Dataset) -> dict[int, Restored]:
-        """Returns the models to measure on the test part, by trial number, checked on validation.
-
-        One whose weights were not kept is left out, but never the winner.
-        """
-        from pipeline.report import test_part
-
-        models = restorable(self.store, report, self.first)
-        count = len({run.mlflow_run_id for model in models for run in model.all_trainings})
-        self.notify(f"restoring {count} models and checking them on validation")
-        return test_part.restore(self.store, dataset, models)
-
-    def _complete(
-        self, report: Report, dataset: Dataset, restored: dict[int, Restored], lock: SelectionLock
-    ) -> None:
-        """Reads the test part, registers the winner, writes the pages: what is not done of it yet.
-
-        A tag with the lock's hash follows each step: whatever dies between two of them, the next
-        report goes on there, and nothing of an earlier lock passes for this one's.
-        """
-        store, run_id, digest = self.store, self.run_id, lock.record_hash
-        winner = report.delivered
-        assert winner is not None
-        if self.options.read_test_again or store.tag(run_id, TESTED_TAG) != digest:
-            self._read_test_part(report, dataset, restored, lock)
-        if store.tag(run_id, REGISTERED_TAG) != digest:
-            self.notify("registering the model")
-            model, classes = (
-                self._model_to_register(restored[winner.number], dataset),
-                dataset.class_names,
-            )
-            uri = store.register_model(
-                run_id,
-                model,
-                dataset.raw_example(),
-                class_names=classes,
-                feature_names=feature_names(dataset),
-                columns=dataset.encoding.columns if dataset.encoding else (),
-                pictures=dataset.pictures.as_dict() if dataset.pictures else None,
-                decimal=decimal_of(dataset),
-                tensor=dataset.raw_tensor(),
-                locked=digest,
-            )
-            store.settle_champion(run_id, uri, promote=self.options.promote)
-            store.set_tag(run_id, REGISTERED_TAG, digest)
-        parts = [str(run.mlflow_run_id) for run in report.parts(winner.number)]
-        store.mark_winner(self.study, winner.number, parts)
-        verdicts = report.selection.verdicts
-        because = {number: verdict.because for number, verdict in verdicts.items()}
-        store.set_verdicts(self.study, {n: v.name for n, v in verdicts.items()}, because)
-        self.notify("writing the pages")
-        # It imports MLflow, which is there by now.
-        from pipeline.report.publication import finding
-
-        done = locked_report(store, report)
-        pages = pages_of(done)
-        store.log_report(run_id, pages | {KEPT_FILE: record_of(done, pages)})
-        if (found := finding(done)) is not None:
-            store.publish(run_id, found)
-        store.set_tag(run_id, REPORTED_TAG, digest)
-
-    def _read_test_part(
-        self, report: Report, dataset: Dataset, restored: dict[int, Restored], lock: SelectionLock
-    ) -> None:
-        from pipeline.report import test_part
-
-        self.notify("reading the test part")
-        store, run_id = self.store, self.run_id
-        # Counted before it begins: a report that dies while it reads may have seen something.
-        reads = store.count_test_read(run_id)
-        results, examples = test_part.read_once(dataset, restored, lock, reads)
-        store.log_files(run_id, {TEST_FILE: json.dumps(asdict(self._with_gaps(report, results)))})
-        store.keep_test_examples(run_id, examples)
-        store.set_tag(run_id, TEST_PART_TAG, examples.part_id)
-        winner = results.models[int(report.selection.winner or 0)]
-        assert winner is not None, "the winner is always measured"
-        store.log_test_result(run_id, winner)
-        store.set_tag(run_id, TESTED_TAG, lock.record_hash)
-
-    def _with_gaps(self, report: Report, results: TestResults) -> TestResults:
-        """Returns the results with None for what belongs there and whose weights were not kept."""
-        compared = compared_models(report, self.first)
-        searches = [model.search for model in compared if model.search is not None]
-        return TestResults(
-            {**dict.fromkeys(model.number for model in compared), **results.models},
-            {**dict.fromkeys(str(run.mlflow_run_id) for run in searches), **results.trainings},
-        )
-
-    def _model_to_register(self, restored: Restored, dataset: Dataset) -> Any:
-        """Returns what is delivered, and keeps its size and speed beside those of one training."""
-        from pipeline.report import test_part
-
-        model = test_part.delivered_model(restored, dataset)
-        sizes = test_part.sizes(model, restored, dataset)
-        self.store.log_files(self.run_id, {SIZE_FILE: json.dumps(sizes)})
-        return model
-
-
-def feature_names(dataset: Dataset) -> tuple[str, ...]:
-    """Returns the columns that the delivered model takes, in its order; none for no table."""
-    if dataset.encoding is not None:
-        return tuple(column.name for column in dataset.encoding.columns)
-    return dataset.columns.features if dataset.columns else ()
-
-
-def decimal_of(dataset: Dataset) -> str | None:
-    """Returns the decimal mark of the text file of a table; None where nothing says it."""
-    written = dataset.columns.written if dataset.columns else None
-    return written.decimal if written else None
 
 
 def load_dataset(study: StudyRecord, data_dir: Path | None) -> Dataset:

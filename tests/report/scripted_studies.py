@@ -16,7 +16,7 @@ from told_lines import Notes
 
 from pipeline import tracking
 from pipeline.datasets import SealedTest
-from pipeline.report import finalists, test_part
+from pipeline.report import completion, finalists, test_part
 from pipeline.report import run as module
 from pipeline.report.finalists import cohort_settings
 from pipeline.report.options import ReportOptions, settings_for
@@ -140,13 +140,17 @@ def scripted_study(migrated, tmp_path, monkeypatch):
         made.locks.append(lock)
         return read(part, lock)
 
+    def pages(report):
+        return {"report.json": render(report, "json")}
+
     read = SealedTest.read
     monkeypatch.setattr(test_part, "restore", restore)
     monkeypatch.setattr(test_part, "delivered_model", delivered)
     monkeypatch.setattr(test_part, "sizes", sizes)
     monkeypatch.setattr(tracking.Tracking, "register_model", register)
     monkeypatch.setattr(SealedTest, "read", counted)
-    monkeypatch.setattr(module, "pages_of", lambda report: {"report.json": render(report, "json")})
+    for writing in (module, completion):
+        monkeypatch.setattr(writing, "pages_of", pages)
     yield made
     for name in SCRIPTS:
         sys.modules.pop(f"pipeline.search.executors.{name}", None)

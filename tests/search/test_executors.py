@@ -37,6 +37,7 @@ from pipeline.search.executors.interface import (
     Progressed,
     fault_of,
 )
+from pipeline.search.executors.kept import workers_kept
 from pipeline.search.executors.processes import pool
 from pipeline.search.executors.processes import worker as worker_side
 from pipeline.search.executors.processes.folder import IN_USE, PREFIX, sweep
@@ -78,6 +79,49 @@ def processes():
         yield lambda opener, workers=1: stack.enter_context(
             executors.start("processes", opener, workers)
         )
+
+
+def only_worker(executor):
+    (worker,) = executor._pool
+    return psutil.Process(worker.process.pid)
+
+
+def test_workers_are_kept_for_who_asks_for_the_same_and_end_with_the_second_task():
+    with workers_kept():
+        with executors.start("processes", Desk(), 1) as first:
+            assert results(first, ("double", 2)) == [4]
+        with executors.start("processes", Desk(), 1) as second:
+            assert second is first
+            assert results(second, ("double", 5), ("double", 6)) == [10, 12]
+            worker = only_worker(second)
+        assert not worker.is_running()
+
+
+def test_kept_workers_end_where_others_are_asked_for_or_nobody_asks():
+    with workers_kept():
+        with executors.start("processes", Desk(), 1) as first:
+            worker = only_worker(first)
+        assert worker.is_running()
+        with executors.start("processes", TalkativeDesk(), 1) as other:
+            assert not worker.is_running()
+            worker = only_worker(other)
+        assert worker.is_running()
+    assert not worker.is_running()
+
+
+def test_workers_are_not_kept_after_an_error_nor_unasked():
+    with executors.start("processes", Desk(), 1) as unasked:
+        worker = only_worker(unasked)
+    assert not worker.is_running()
+    with workers_kept():
+        with pytest.raises(KeyboardInterrupt), executors.start("processes", Desk(), 1) as stopped:
+            worker = only_worker(stopped)
+            raise KeyboardInterrupt
+        assert not worker.is_running()
+        with executors.start("inline", Desk(), 1) as here:
+            pass
+        with executors.start("inline", Desk(), 1) as again:
+            assert again is not here, "it holds what it opened in this process"
 
 
 def test_the_executors_are_the_files_of_the_folder():

@@ -68,6 +68,12 @@ _STYLE = {
 }
 
 
+def preload() -> None:
+    """Imports matplotlib and finds its fonts."""
+    from matplotlib import figure, font_manager  # noqa: F401
+    from matplotlib.backends import backend_agg, backend_svg  # noqa: F401
+
+
 @contextmanager
 def style(name: str) -> Iterator[None]:
     """Draws everything inside in the report's style; ids inside an SVG follow from the name."""

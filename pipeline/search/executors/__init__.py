@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import InputError, closest
+from pipeline.search.executors import kept
 from pipeline.search.executors.interface import Executor, Opener, Placement, Voice
 
 
@@ -66,7 +67,7 @@ def start(
     voice: Voice | None = None,
     variables: Sequence[Mapping[str, str]] = (),
 ) -> Executor:
-    """Returns a started executor.
+    """Returns a started executor, or one that was kept for who asks for the same (``kept``).
 
     Args:
         name: One of :func:`names`.
@@ -82,10 +83,14 @@ def start(
     """
     placement = placement or Placement()
     executor: Any = check(name, placement)
+    asked = (name, opener, workers, tuple(tuple(own.items()) for own in variables))
+    if (found := kept.take(asked)) is not None:
+        return found
     more: tuple[Any, ...] = ()
     if executor.places:
         more = (placement, voice or Voice())
     elif variables:
         more = (variables,)
     started: Executor = executor(opener, workers, *more)
+    kept.keep_at_its_end(started, asked)
     return started

@@ -152,6 +152,8 @@ class Executor(ABC):
     """What the worker that opened last said of itself; None before, and where it says nothing."""
     host: Host | None = None
     """The machine of its workers that has least free memory; None where it is this one."""
+    keep: Callable[["Executor"], None] | None = None
+    """Takes it, still open, when its task has ended well (``kept``); None where it is closed."""
 
     @classmethod
     def capacity(cls, placement: Placement, worker_bytes: float) -> int | None:
@@ -214,7 +216,10 @@ class Executor(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        if kind is None and self.keep is not None:
+            self.keep(self)
+        else:
+            self.close()
 
 
 def one_line(error: BaseException) -> str:
