@@ -196,10 +196,12 @@ def train(
 
 def _preload() -> None:
     """Imports what restores models, and what measures importances and draws: seconds each."""
-    from pipeline.report import figures
+    from pipeline.report.evidence import importance
+    from pipeline.report.figures import canvas
 
     backend.preload()
-    figures.preload()
+    importance.preload()
+    canvas.preload()
 
 
 def work_of(trials: Sequence[Trial], dataset: Dataset, epochs: int) -> Work:

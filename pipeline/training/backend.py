@@ -1,4 +1,4 @@
-"""Prepares Keras's backend, and alone knows it: devices, threads, precision.
+"""Prepares Keras's backend, and with ``multi_hot`` alone knows it: devices, threads, precision.
 
 Everything else below ``training`` uses Keras's public API alone. TensorFlow is the backend that is
 shipped; ``KERAS_BACKEND=jax`` works, too.

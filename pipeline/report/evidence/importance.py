@@ -65,6 +65,11 @@ class Importances:
     missing: Mapping[str, str]
 
 
+def preload() -> None:
+    """Imports the forest, which takes two seconds; another thread may do it ahead."""
+    from sklearn.ensemble import RandomForestRegressor  # noqa: F401
+
+
 def importances(study: StudyRecord, seed: int = 0) -> Importances:
     """Returns the importances of the hyperparameters in which the measured trials differ."""
     trials = [t for t in study.trials if t.state == "COMPLETE" and t.measurement]

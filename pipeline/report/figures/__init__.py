@@ -29,13 +29,6 @@ FIGURES: dict[str, tuple[str, Callable[[Report, bool], tuple[Any, str]]]] = {
 """Name of a figure -> its title, and the function that draws it."""
 
 
-def preload() -> None:
-    """Imports what figures are made with, which takes seconds; another thread may do it ahead."""
-    import sklearn.ensemble  # noqa: F401
-
-    canvas.preload()
-
-
 def draw_figure(report: Report, name: str) -> Figure:
     """Returns a figure of the page; without an SVG where there is nothing to draw."""
     title, draw = FIGURES[name]
