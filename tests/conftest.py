@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from made_studies import build_study, build_trial
-from postgres import Server, postgres
 
-from pipeline.records import StudyRecord, TrialRecord
+# Before any of them is imported. pytest rewrites the asserts of tests and of `conftest`s alone:
+# one that fails in a helper beside them would say nothing but its line.
+HELPERS = [
+    path.stem
+    for path in Path(__file__).parent.rglob("*.py")
+    if path.stem != "conftest" and not path.stem.startswith("test_")
+]
+pytest.register_assert_rewrite(*HELPERS)
+
+from made_studies import build_study, build_trial  # noqa: E402
+from postgres import Server, postgres  # noqa: E402
+
+from pipeline.records import StudyRecord, TrialRecord  # noqa: E402
 
 # Before anything imports TensorFlow: its greetings are not what a failing test should show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

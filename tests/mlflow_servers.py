@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,9 +17,24 @@ from reverse_proxy import ReverseProxy
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Returns a port that is free, and is not one that the system gives to connections of others.
+
+    A server binds it seconds later.
+    """
+    while True:
+        # Not the global one, which hypothesis sets to the same place in every process.
+        port = random.SystemRandom().randrange(24_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def answers(address: str) -> bool:
+    """Whether a server is there; one that binds its port first and starts then is not yet."""
+    try:
+        return requests.get(address, timeout=5).ok
+    except (requests.ConnectionError, requests.Timeout):
+        return False
 
 
 def serve(folder, *arguments, environment=None) -> tuple[subprocess.Popen, str]:
@@ -43,13 +59,11 @@ def serve(folder, *arguments, environment=None) -> tuple[subprocess.Popen, str]:
             start_new_session=True,
         )
     address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(f"{address}/health", timeout=2).ok:
-                return process, address
-        except requests.ConnectionError:
-            time.sleep(0.3)
+        if answers(f"{address}/health"):
+            return process, address
+        time.sleep(0.3)
     process.kill()
     pytest.fail((folder / "server.log").read_text())
 
@@ -99,8 +113,13 @@ def team_server(folder, database, user):
 
 
 def end(process: subprocess.Popen) -> None:
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=30)
+    # One that has died is told by what needed it.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=60)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @contextlib.contextmanager
@@ -121,12 +140,11 @@ def served_model(folder, model, monkeypatch, tracking_uri=None):
             command, stdout=log, stderr=log, cwd=folder, start_new_session=True
         )
     try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 180
-        while time.monotonic() < deadline:
-            assert process.poll() is None, (folder / "served.log").read_text()[-2000:]
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{address}/ping", timeout=2).ok:
-                    break
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 240
+        while not answers(f"{address}/ping"):
+            said = (folder / "served.log").read_text()[-2000:]
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
             time.sleep(0.5)
         yield address
     finally:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +37,9 @@ class Script:
         deaf_epochs: Epochs that a trial goes on after it was told to stop.
         epoch_seconds: Wall time of an epoch.
         step_seconds: What a training step is said to take.
+        held_after: After so many trials the next cohort waits for ``go``.
+        go: A file; beside it, ``.held`` at its end, is one that says that a cohort waits for it.
+            Empty where none does.
     """
 
     poison: tuple[int, ...] = ()
@@ -46,6 +50,8 @@ class Script:
     deaf_epochs: int = 0
     epoch_seconds: float = 0.0
     step_seconds: float = 0.001
+    held_after: int = 0
+    go: str = ""
 
     def open(self):
         return CohortTrainer(self)
@@ -61,6 +67,7 @@ class CohortTrainer:
         self.cohorts.append(cohort)
         if self.script.room is not None and len(cohort.trials) > self.script.room:
             raise MemoryError(f"no room for {len(cohort.trials)} trials")
+        self._hold()
         hopeless = self.script.hopeless
         curves = {
             trial.number: curve(trial, cohort.epochs_of(trial.config), trial.number in hopeless)
@@ -86,6 +93,13 @@ class CohortTrainer:
                 lengths[number] = min(lengths[number], told[number] + self.script.deaf_epochs)
         found = [outcome(t, curves[t.number], lengths[t.number]) for t in cohort.trials]
         return tuple(with_probabilities(o) if cohort.keep_probabilities else o for o in found)
+
+    def _hold(self):
+        trained = sum(len(cohort.trials) for cohort in self.cohorts[:-1])
+        if self.script.go and trained >= self.script.held_after:
+            Path(f"{self.script.go}.held").touch()
+            while not Path(self.script.go).exists():
+                time.sleep(0.02)
 
     def _stumble(self, cohort, epoch):
         for trial in cohort.trials:

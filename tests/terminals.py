@@ -55,32 +55,35 @@ class Terminal:
         self.type(b"echo code=$?.\n")
         return int(re.search(r"code=(\d+)\.", self.wait_for(r"code=\d+\.")).group(1))
 
-    def running(self) -> list[str]:
-        """Returns the commands that work in the folder, the shell left out."""
+    def running(self, worked: float = 0.0) -> list[str]:
+        """Returns the commands that work in the folder, the shell left out.
+
+        Args:
+            worked: Seconds of a processor that they must have had.
+        """
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 here = process.cwd() == str(self.folder) and process.pid != self._shell.pid
-                if here and process.status() != psutil.STATUS_ZOMBIE:
+                times = process.cpu_times()
+                if (
+                    here
+                    and process.status() != psutil.STATUS_ZOMBIE
+                    and times.user + times.system >= worked
+                ):
                     found.append(" ".join(process.cmdline())[:200])
         return found
 
-    def wait_until_running(self, words: str, seconds: float = 60.0) -> None:
-        """Returns once a command with these words works in the folder.
+    def wait_until_running(self, words: str, worked: float = 0.0, seconds: float = 120.0) -> None:
+        """Returns once a command with these words has worked in the folder for so long.
 
         The echo of what was typed says nothing: the shell may not have made it, and takes what is
-        typed meanwhile for itself.
+        typed meanwhile for itself. Nor does the time since: a busy machine gives it none.
         """
         deadline = time.monotonic() + seconds
-        while not any(words in command for command in self.running()):
+        while not any(words in command for command in self.running(worked)):
             assert time.monotonic() < deadline, f"no {words!r} runs:\n{self.text[-5000:]}"
             self._read(0.1)
-
-    def pause(self, seconds: float) -> None:
-        """Waits for so long, and takes what is printed meanwhile."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._read(left)
 
     def wait_until_idle(self, seconds: float) -> float:
         """Returns after how many seconds nothing works in the folder any more."""

@@ -18,7 +18,7 @@ from pipeline.search.space import space
 from pipeline.selection.rules import RULES
 
 SECONDS = 1.0
-"""Longest time for a Tab; a shared machine gets a second try."""
+"""Longest time of a processor for a Tab: how long a busy machine lets it wait says nothing."""
 
 
 def ask(folder, *words, shell="bash"):
@@ -36,6 +36,12 @@ def ask(folder, *words, shell="bash"):
     assert done.returncode == 0
     assert done.stderr == ""
     return [tuple(line.split(",", 1)) for line in done.stdout.splitlines() if line]
+
+
+def of_children():
+    """Returns the time of a processor that the commands which ended took."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def plain(items):
@@ -135,10 +141,12 @@ def test_a_tab_takes_less_than_a_second(studies):
     for words in (("report", "--study", ""), ("search", "--dataset", ""), ("run", "--rule", "")):
         seconds = []
         while min(seconds, default=SECONDS) >= SECONDS and len(seconds) < 3:
-            begun = time.monotonic()
+            begun, before = time.monotonic(), of_children()
             assert ask(studies, *words)
-            seconds.append(time.monotonic() - begun)
-        assert min(seconds) < SECONDS, words
+            # It waits for nothing else: for no server, and no lock.
+            assert time.monotonic() - begun < 20 * SECONDS
+            seconds.append(of_children() - before)
+        assert min(seconds) < SECONDS, (words, seconds)
 
 
 @pytest.mark.parametrize("word", ["--study", "--dataset", "--rule"])

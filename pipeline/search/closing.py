@@ -93,13 +93,11 @@ def _end_whole(store: Tracking, study: Study, run: StudyRun) -> StudyRecord:
 
 
 def undelivered(study: Study, run: StudyRun) -> tuple[int, ...]:
-    """Returns the trials that ended for Optuna and still run for MLflow.
+    """Returns the trials that ended for Optuna and not for MLflow, which may not know them at all.
 
     Where no search is at work, their results are on the machine of one that died.
     """
-    closed = {*study.closed}
-    ended = {*study.ended}
-    return tuple(n for n in run.running if n in ended and n not in closed)
+    return run.lacks(study.ended)
 
 
 def _set_verdicts(store: Tracking, record: StudyRecord, verdicts: Mapping[int, Verdict]) -> None:

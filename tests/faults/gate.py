@@ -59,6 +59,9 @@ class Gate:
                 return
             with socket.create_connection(("127.0.0.1", self._port)) as server:
                 with self._lock:
+                    # Shut since it was looked at: a connection that is kept would stay open.
+                    if self._mode in ("closed", "busy"):
+                        return
                     self._connections |= {client, server}
                 back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
                 back.start()

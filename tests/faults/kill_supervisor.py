@@ -56,7 +56,7 @@ SIGNALS = {"KILL": (signal.SIGKILL,), "TERM": (signal.SIGTERM,), "INT": (signal.
 SIGNALS |= {"TERM2": SIGNALS["TERM"] * 2, "INT2": SIGNALS["INT"] * 2}
 BETWEEN_SECONDS = 0.02
 HELD_SECONDS = 1.5
-SOFTLY = "Error: stopped with"
+SOFTLY = "stopped with"
 # `best` is the only one of depth 1 and wins whatever else is tried: the sampler does not repeat its
 # numbers after a resume, so that only the references are the same in every course of a study.
 SPACE = f"""\
@@ -207,6 +207,7 @@ class Kills:
         self.random = random.Random(seed)
         self.kills = self.studies = self.kept = 0
         self.exit_codes = Counter()
+        self.soft = 0
         made = folder / "executors"
         made.mkdir()
         write_executor(made, "killable", epoch_seconds=0.05)
@@ -237,6 +238,7 @@ class Kills:
         """Kills one study a few times, or as often as there is something left to kill."""
         before: dict[int, float] = {}
         for _ in range(kills):
+            earlier = len(whole_text(study))
             process = start(study, cohort_size)
             process.join(self.random.uniform(0.0, self.seconds))
             if not process.is_alive():
@@ -252,7 +254,8 @@ class Kills:
                 process.join(60)
             self.kills += 1
             self.exit_codes[process.exitcode] += 1
-            if SOFTLY in said(study).splitlines()[-1]:
+            if f"\n{SOFTLY}" in whole_text(study)[earlier:]:
+                self.soft += 1
                 assert in_fork(running, study) == [], "runs left RUNNING by a stop in good order"
                 assert in_fork(unfinished, study) == [], "trials left RUNNING in Optuna by it"
             after = in_fork(completed, study)
@@ -299,9 +302,14 @@ def finished(study: Path, cohort_size: int) -> int | None:
 
 
 def said(study: Path) -> str:
-    """Returns what the study's commands said last; at least an empty line."""
+    """Returns what the study's commands said last."""
+    return whole_text(study)[-2000:]
+
+
+def whole_text(study: Path) -> str:
+    """Returns what the study's commands said."""
     file = study / "stderr.txt"
-    return (file.read_text()[-2000:] if file.exists() else "") or "\n"
+    return file.read_text() if file.exists() else ""
 
 
 def main() -> None:
@@ -325,7 +333,8 @@ def main() -> None:
     how = "/".join(options.signals) + ", locked" * options.locked
     sys.stdout.write(
         f"{kills.kills} x {how}, {kills.studies} studies, {kills.kept} complete "
-        f"trials kept, exit codes {dict(kills.exit_codes)}, undisturbed "
+        f"trials kept, exit codes {dict(kills.exit_codes)}, "
+        f"{kills.soft} stopped in good order, undisturbed "
         f"{kills.seconds:.1f} s, {time.monotonic() - begun:.0f} s in all: nothing lost, nothing "
         "twice, same winner\n"
     )

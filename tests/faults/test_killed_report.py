@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from real_studies import REAL_STUDY
+from stopped_commands import stopped_at
 from told_lines import Notes
 
 from pipeline import tracking
@@ -33,7 +34,7 @@ references:
   baseline: {depth: 1}
   deep: {depth: 2, batch_size: 24}
 """
-SEEDS, WAIT_SECONDS = 2, 60
+SEEDS, WAIT_SECONDS = 2, 240
 
 
 @pytest.fixture
@@ -83,20 +84,24 @@ def gone(process):
     return True
 
 
-def killed_report(when):
+def killed_report(words, meanwhile=None):
     """Starts ``pipeline report``, kills it at a line of its own, and returns what it had said.
 
     Args:
-        when: Whether it is to be killed, by the line; may take its time.
+        words: Of the line. It stops there by itself.
+        meanwhile: It goes on instead, and is killed once this has returned.
     """
     asked = ("report", "--seeds", str(SEEDS), "--finalists", "3")
-    arguments = [sys.executable, "-m", "pipeline", *asked]
+    goes_on = [sys.executable, "-m", "pipeline", *asked]
+    arguments = goes_on if meanwhile else stopped_at(words, *asked)
     said = []
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as running:
         for line in running.stderr:
             said.append(line)
-            if when(line):
+            if words in line:
                 break
+        if meanwhile:
+            meanwhile()
         workers = workers_of(running.pid)
         os.kill(running.pid, 9)
         running.communicate()
@@ -110,17 +115,15 @@ def test_a_report_killed_while_finalists_train_is_ended_by_the_next_one(folder):
     store = tracking.connect()
     run_id = store.read_study(study="digits").run_id
 
-    def trains(line):
-        if line.startswith("training "):
-            until(lambda: [r for r in finalist_runs(store) if r.info.status == "RUNNING"])
-        return line.startswith("training ")
+    def until_it_trains():
+        until(lambda: [r for r in finalist_runs(store) if r.info.status == "RUNNING"])
 
-    said = killed_report(trains)
+    said = killed_report(" again with other seeds", until_it_trains)
     assert " trainings in 2 cohorts " in said[-1]
     count = int(said[-1].split(": ")[1].split()[0])
     before = kept(store)
 
-    killed_report(lambda line: "(1/" in line)
+    killed_report("(1/")
     first = kept(store)
     assert before.items() <= first.items() and 0 < len(first) < count
     assert store.tag(run_id, "selection_locked") is None

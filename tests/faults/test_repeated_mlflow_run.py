@@ -27,7 +27,8 @@ from test_mlflow_project import (
     report,
 )
 
-pytestmark = pytest.mark.slow
+# Four runs of MLflow's, one after the other.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 ENDED = r"(?m)^trial (\d+)(?: \([^)]*\))?: .* -> \w+, gap"
 PATIENCE_SECONDS = 1_800.0

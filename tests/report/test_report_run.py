@@ -6,7 +6,6 @@ What needs no network is tested on scripted studies, in ``test_lock_and_read``.
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from click.testing import CliRunner
 from mlflow_servers import served_model
 from real_studies import REAL_STUDY
 from sklearn.datasets import load_digits, load_iris
+from stopped_commands import stopped_at
 from told_lines import Notes
 
 from pipeline import tracking
@@ -96,7 +96,7 @@ def finalists_of(store, run_id):
 
 
 def test_a_report_killed_among_its_finalists_loses_none_that_ended(folder):
-    arguments = [sys.executable, "-m", "pipeline", "report", "--seeds", "2", "--finalists", "2"]
+    arguments = stopped_at("(1/", "report", "--seeds", "2", "--finalists", "2")
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as running:
         said = next(line for line in running.stderr if "(1/" in line)
         running.kill()

@@ -13,8 +13,8 @@ from pathlib import Path
 from pipeline.errors import DeviceError
 from pipeline.search.executors.interface import Failed, Finished, Progressed
 
-PATIENCE_SECONDS = 20.0
-GATHERING_SECONDS = 120.0
+PATIENCE_SECONDS = 60.0
+GATHERING_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,17 @@ class OnceDyingDesk:
 
 @dataclass(frozen=True)
 class StuckDesk:
-    """Hangs while it is opened: the first time only, or every time."""
+    """Hangs while it is opened, the first time only or every time; marks each time, by a byte."""
 
     mark: Path
     forever: bool
 
     def open(self):
         if self.forever or not self.mark.exists():
-            self.mark.touch()
             os.write(2, b"still opening\n")
-            time.sleep(60)
+            with self.mark.open("ab") as mark:
+                mark.write(b".")
+            time.sleep(600)
         return do
 
 
@@ -145,11 +146,24 @@ def sleep(emit, inbox, seconds):
     return "slept"
 
 
-def tick(emit, inbox, seconds):
+def hang_once(emit, inbox, mark):
+    """Says where it runs, and hangs the first time."""
+    first = not Path(mark).exists()
+    Path(mark).touch()
+    emit(os.getpid())
+    if first:
+        time.sleep(600)
+    return "done"
+
+
+def tick(emit, inbox, seconds, mark=None):
+    """Shows progress all the time; leaves a mark as it ends."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         emit("tick")
         time.sleep(0.02)
+    if mark is not None:
+        Path(mark).touch()
     return "ticked"
 
 
@@ -182,8 +196,8 @@ def meet_as(emit, inbox, mine, everybodys, name):
 VERBS = {
     function.__name__: function
     for function in (
-        double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, tick, hoard,
-        meet, meet_as, temporary, unsendable,
+        double, count, listen, quarrel, refuse, whoami, variable, kill, sleep, hang_once, tick,
+        hoard, meet, meet_as, temporary, unsendable,
     )
 }  # fmt: skip
 

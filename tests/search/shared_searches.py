@@ -41,6 +41,7 @@ IMPORTED_BEFORE_ANY_FORK = (
     pipeline.search.run,
     pipeline.tracking.store,
 )
+WAIT_SECONDS = 240.0
 TRIALS = 12
 SPACE = """\
 family: mlp
@@ -64,12 +65,17 @@ class Search:
         folder: The working folder.
         storage: Address of the database.
         name: Of its log.
+        held_after: After so many trials it trains on only when it is told to: :meth:`go`.
         how: ``host``, its host's name; ``times``, between signs of life and until one is dead;
             ``wait``, an event that it waits for; ``executor``; ``more`` options.
     """
 
-    def __init__(self, folder, storage, name, **how):
-        self.log = folder / f"{name}.txt"
+    def __init__(self, folder, storage, name, held_after=None, **how):
+        self.log, self._go = folder / f"{name}.txt", folder / f"{name}.go"
+        if held_after is not None:
+            how["executor"] = f"held_{name}"
+            held = {"held_after": held_after, "go": str(self._go)}
+            write_executor(folder / "executors", how["executor"], epoch_seconds=0.05, **held)
         self.process = forked(self._run, folder, storage, **how)
 
     def _run(self, folder, storage, *, host=None, times=None, wait=None, executor="paced", more=()):
@@ -101,18 +107,34 @@ class Search:
         """The lines about trials that ended here."""
         return [line for line in self.said.splitlines() if line.startswith("trial ")]
 
-    def until(self, words, seconds=120):
+    def until(self, words):
         """Waits until the command has said these words."""
-        end = time.monotonic() + seconds
-        while words not in self.said:
+        self.wait(lambda: words in self.said)
+
+    def until_held(self):
+        """Waits until it has trained what it trains before it is told to go on."""
+        self.wait(self._go.with_name(f"{self._go.name}.held").exists)
+
+    def go(self):
+        """Has it train on."""
+        self._go.touch()
+
+    def wait(self, is_so):
+        """Waits until something is so, which is to be before the command ends."""
+        end = time.monotonic() + WAIT_SECONDS
+        while True:
+            # Looked at first: what it did last, it did before it ended.
+            alive = self.process.is_alive()
+            if is_so():
+                return
+            assert alive, self.said
             assert time.monotonic() < end, self.said
-            assert self.process.is_alive(), self.said
             time.sleep(0.02)
 
     def send(self, number):
         os.kill(self.process.pid, number)
 
-    def ended(self, seconds=150):
+    def ended(self, seconds=WAIT_SECONDS):
         """Returns the exit code."""
         self.process.join(seconds)
         if self.process.is_alive():
@@ -128,7 +150,6 @@ def paced(folder, epoch_seconds=0.05):
     """Makes an executor of scripted trainings that take this long."""
     (folder / "executors").mkdir(exist_ok=True)
     write_executor(folder / "executors", "paced", epoch_seconds=epoch_seconds)
-    write_executor(folder / "executors", "slow", epoch_seconds=1.0)
     executors.__path__.append(str(folder / "executors"))
     try:
         yield
@@ -146,6 +167,19 @@ def in_optuna(storage):
         opened.engine.dispose()
 
 
+def askers(storage):
+    """Returns the tokens of the searches that have asked for trials which have not ended."""
+    trials = [trial for trial in in_optuna(storage) if trial.state == TrialState.RUNNING]
+    return {trial.user_attrs.get("search", "") for trial in trials}
+
+
+def num_delivered(folder):
+    """Returns of how many trials MLflow has the results."""
+    store = tracking.connect(f"sqlite:///{folder}/mlflow.db")
+    ended = "tags.role = 'trial' AND attributes.status = 'FINISHED'"
+    return len(store.search_runs(_experiments(store), ended))
+
+
 def books(folder, storage, trials=TRIALS, status="FINISHED"):
     """Checks the books of a study that reached its total; returns what MLflow has of it.
 
@@ -159,24 +193,27 @@ def books(folder, storage, trials=TRIALS, status="FINISHED"):
     assert states["COMPLETE"] == trials, states
     told = {t.number: t.value for t in asked if t.state == TrialState.COMPLETE}
     complete = {t.number: t for t in record.trials if t.state == "COMPLETE"}
-    assert {n: t.measurement.objective for n, t in complete.items()} == told
+    kept = {n: t.measurement.objective for n, t in complete.items()}
+    assert kept == told, f"MLflow: {kept}, Optuna: {told}"
     retries = Counter(t.user_attrs["retry_of"] for t in asked if "retry_of" in t.user_attrs)
     assert set(retries.values()) <= {1}, f"enqueued again more than once: {retries}"
     configs = Counter(trial.config for trial in complete.values())
     assert set(configs.values()) == {1}, f"trained more than once: {configs}"
     named = Counter(trial.name for trial in complete.values() if trial.name)
-    assert named == {"baseline": 1, "deep": 1, "best": 1}
+    assert named == {"baseline": 1, "deep": 1, "best": 1}, named
     parents = store.search_runs(_experiments(store), "tags.role = 'study'")
-    assert [run.info.status for run in parents] == [status]
+    assert [run.info.status for run in parents] == [status], parents
     children = store.search_runs(_experiments(store), "tags.role = 'trial'", max_results=1000)
-    assert len(children) == len({run.data.tags["trial"] for run in children})
+    runs = Counter(run.data.tags["trial"] for run in children)
+    assert set(runs.values()) == {1}, f"two runs of one trial: {runs}"
     for run in children:
         wanted = "FINISHED" if int(run.data.tags["trial"]) in told else "FAILED"
         assert run.info.status == wanted, (run.data.tags["trial"], run.info.status)
     verdicts = select(record, RuleSettings()).verdicts
     tagged = {int(run.data.tags["trial"]): run.data.tags.get("verdict") for run in children}
     if status == "FINISHED":
-        assert {n: tagged[n] for n in told} == {n: verdicts[n].name for n in told}
+        wanted = {n: verdicts[n].name for n in told}
+        assert {n: tagged[n] for n in told} == wanted, f"{tagged}, not {wanted}"
     return record
 
 

@@ -40,7 +40,10 @@ def test_a_study_is_free_again_when_its_search_ends(study):
     Heartbeat(study, shared=False).end()
 
 
-def test_a_search_on_another_machine_is_refused_by_host_process_and_time(study, elsewhere):
+def test_a_search_on_another_machine_is_refused_by_host_process_and_time(
+    study, elsewhere, monkeypatch
+):
+    monkeypatch.setattr(heartbeat.time, "time", lambda: 1.8e9)
     elsewhere("node-a")
     Heartbeat(study, shared=False)
     elsewhere("node-b")

@@ -1,8 +1,8 @@
 """The view tells how many trials ended, what runs, what is best and how long it takes."""
 
 import io
-import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -112,18 +112,19 @@ def test_a_pipe_gets_plain_lines_that_are_not_wrapped(piped):
 
 
 def test_a_pipe_is_told_now_and_then_what_is_running(piped, monkeypatch):
-    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.02)
+    now = [1000.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
     view = PlainView(piped)
     view.show(SNAPSHOT)
     assert piped.file.getvalue() == ""
-    time.sleep(0.03)
+    now[0] += progress.PLAIN_SECONDS + 1
     view.show(SNAPSHOT)
     view.show(SNAPSHOT)
     assert piped.file.getvalue() == (
         "12/30 trials, 3 pruned, 1 failed, 80 s, at most 12 min left; running: trial 12 "
         "(searched): epoch 4/30, val CE 0.312; cohort 5 (8 trials): starting\n"
     )
-    time.sleep(0.03)
+    now[0] += progress.PLAIN_SECONDS + 1
     view.show(replace(SNAPSHOT, running=()))
     assert piped.file.getvalue().endswith("running: nothing\n")
 

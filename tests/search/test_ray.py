@@ -84,10 +84,12 @@ def test_the_option_comes_before_the_environment_and_that_before_this_machine(mo
     assert cluster.address_of(LOCAL) == LOCAL
 
 
+@pytest.fixture
 def closed_port():
+    """A port at which nobody listens, nor can while the test lasts."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
+        yield held.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,10 @@ def closed_port():
     ],
 )
 @pytest.mark.parametrize("named", ["--ray-address", "RAY_ADDRESS"])
-def test_an_address_without_a_cluster_is_refused_at_once(address, said, named, monkeypatch):
-    address = address.format(port=closed_port())
+def test_an_address_without_a_cluster_is_refused_at_once(
+    address, said, named, monkeypatch, closed_port
+):
+    address = address.format(port=closed_port)
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(InputError) as caught:
         cluster.address_of(address if named.startswith("--") else None)
@@ -323,7 +327,7 @@ def test_two_workers_share_a_gpu_and_both_see_it(ray, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_actor_that_is_lost_has_its_job_done_by_another(ray, monkeypatch):
+def test_an_actor_that_is_lost_has_its_job_done_by_another(ray, tmp_path):
     warnings = []
     started = ray(Desk(), 1, Placement(cpus_per_worker=1), Voice(warn=warnings.append))
     kills = iter(range(1))
@@ -332,7 +336,8 @@ def test_an_actor_that_is_lost_has_its_job_done_by_another(ray, monkeypatch):
         for _ in kills:
             started._pool[0].kill()
 
-    (events,) = gather(started, ("sleep", 1.0), on_progress=kill).values()
+    hangs = ("hang_once", str(tmp_path / "mark"))
+    (events,) = gather(started, hangs, on_progress=kill).values()
     assert [type(event) for event in events] == [Progressed, Progressed, Finished]
     assert events[0].data != events[1].data
     assert warnings == [
@@ -377,7 +382,8 @@ def test_a_machine_with_other_software_is_refused(ray, monkeypatch):
 
 @pytest.mark.slow
 def test_what_no_machine_can_hold_is_refused_with_what_there_is(ray, monkeypatch):
-    monkeypatch.setattr(executor, "GRACE_SECONDS", 1.5)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 5.0)
+    monkeypatch.setattr(executor, "LOOK_SECONDS", 0.2)
     warnings = []
     started = ray(Desk(), 1, Placement(gpus_per_worker=2.0), Voice(warn=warnings.append))
     with pytest.raises(InputError) as caught:

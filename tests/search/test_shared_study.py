@@ -315,7 +315,7 @@ def test_a_search_gives_signs_of_life_whatever_it_does(searches, monkeypatch):
 
     monkeypatch.setattr(study._members, "renew", count)
     with study.held():
-        assert renewed.wait(20)
+        assert renewed.wait(60)
         assert study._study.user_attrs[key]["alive_at"] > before
     assert study._study.user_attrs[key] == {}
     renew()
@@ -394,8 +394,11 @@ def test_a_trial_that_is_told_as_it_is_taken_over_is_trained_again_and_counts_on
 class Runs:
     """MLflow's runs of a study."""
 
-    def __init__(self, running):
-        self.running, self.closed, self.missing = running, [], ()
+    def __init__(self, running, ended=()):
+        self.running, self.ended, self.closed, self.missing = running, ended, [], ()
+
+    def lacks(self, numbers):
+        return tuple(number for number in numbers if number not in self.ended)
 
     def take_whole(self):
         """Reads nothing."""
@@ -407,21 +410,23 @@ class Runs:
 
 def test_what_a_dead_search_has_not_delivered_is_kept_and_trained_again_elsewhere(searches):
     dead, last = searches.on("node-a"), searches.on("node-b")
-    told, trains = asked(dead, 2)
-    dead.tell(ended(told.number), {})
-    run = Runs([told.number, trains.number, 7])
+    told, trains, delivered, unknown = asked(dead, 4)
+    for trial in (told, delivered, unknown):
+        dead.tell(ended(trial.number), {})
+    # It may not even have said that the last one began.
+    run = Runs([told.number, trains.number, 7], [delivered.number])
     closing._close_left_behind(last, run, searches.notes.append)
     assert run.closed == [7], "neither what Optuna has as ended nor what it has running"
-    assert run.missing == (told.number,)
+    assert run.missing == (told.number, unknown.number)
     assert searches.notes == [
-        "1 trials ended whose results a search that died has not delivered: the study's run stays "
+        "2 trials ended whose results a search that died has not delivered: the study's run stays "
         "open. The same command on that search's machine delivers them; on another one, if no "
         "search is at work, it trains them again"
     ]
     on(last).train_again(run.missing)
-    (again,) = [s for s in asked(last, 3) if s.config == told.config]
-    assert again.seed == told.seed
-    assert told.number in last.closed
+    again = asked(last, 2)
+    assert [(s.config, s.seed) for s in again] == [(s.config, s.seed) for s in (told, unknown)]
+    assert {told.number, unknown.number} <= {*last.closed}
     closing._close_left_behind(last, run, searches.notes.append)
     assert (run.closed, run.missing) == ([7, told.number], ())
 
@@ -445,9 +450,10 @@ def test_what_stopped_a_search_is_told_also_where_it_was_taken_for_dead():
 
 def test_a_lock_is_not_lost_to_a_server_that_ends_what_idles(database, postgres_server):
     name = re.search(r"test_\w+", database).group()
-    postgres_server.run(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'")
+    # Longer than a busy machine lets a process wait before the lock has its own setting.
+    postgres_server.run(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1s'")
     with Mutex(database, "first").held("trials", id):
-        time.sleep(0.3)
+        time.sleep(2.0)
 
 
 def test_a_server_that_vanished_is_given_up_within_a_minute():
@@ -501,7 +507,7 @@ def test_a_lock_keeps_others_out_and_goes_with_its_connection(database, postgres
         postgres_server.run(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
         )
-        assert entered.wait(10)
+        assert entered.wait(60)
     waiting.join()
     assert seconds
     assert seconds == sorted(seconds)
@@ -521,7 +527,9 @@ def test_a_search_that_waits_for_a_lock_says_so_once_and_gives_signs_of_life(
     with other.held("trials", id):
         asking = threading.Thread(target=asked, args=(study, 1))
         asking.start()
-        asking.join(0.5)
+        end = time.monotonic() + 60
+        while not searches.notes and time.monotonic() < end:
+            time.sleep(0.01)
         assert asking.is_alive()
     asking.join()
     assert searches.notes == ["waiting for another search that opens, asks or leaves study 'first'"]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 
 import pytest
@@ -78,6 +79,17 @@ def test_one_that_leaves_a_shared_study_keeps_nobody_out_for_an_instant(monkeypa
         monkeypatch.setattr(study_lock.time, "sleep", lambda seconds: leaving.close())
         with study_locked("digits", PLACES[:1], shared=True):
             pass
+
+
+def test_one_that_leaves_may_have_to_wait_for_a_busy_processor():
+    """It has the study for itself as long as that takes."""
+    with ExitStack() as leaving:
+        leaving.enter_context(study_locked("digits", PLACES[:1]))
+        released = threading.Timer(0.5, leaving.close)
+        released.start()
+        with study_locked("digits", PLACES[:1], shared=True):
+            pass
+        released.join()
 
 
 def test_nothing_is_left_behind_whatever_ends_it(tmp_path):

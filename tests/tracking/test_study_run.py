@@ -303,6 +303,22 @@ def test_runs_of_other_processes_are_left_alone_until_none_is_left(tracking, ope
     assert open_study().kept_weights() == ()
 
 
+def test_what_ended_elsewhere_and_has_no_run_that_did_is_lacking_unless_it_was_deleted(
+    tracking, open_study
+):
+    run = open_study()
+    for number in range(4):
+        run.trial_started(number, None, TrialConfig())
+    for number in range(3):
+        run.trial_finished(complete(number))
+    gone = run.run_ids([2])[2]
+    tracking.delete_run(gone)
+    read = open_study()
+    assert read.lacks([0, 1]) == ()
+    assert read.lacks([0, 1, 3]) == (3,), "its run has begun"
+    assert read.lacks([0, 1, 2, 3, 4]) == (3, 4), "one was deleted, one was never begun"
+
+
 def test_an_unknown_trial_is_named(open_study):
     with pytest.raises(
         TrackingError, match="study 'first' has no run for trial 7: call trial_started"

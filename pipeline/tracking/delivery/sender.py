@@ -234,27 +234,29 @@ class Background:
             asked: Whether the store took it now; otherwise nothing is known of the store.
         """
         with self._changed:
+            recovered = asked and self._outage is not None
+            if asked:
+                self._outage, self._gave_up = None, False
+        if recovered:
+            # Before anybody sees that it was delivered, who may end or say something else first.
+            self._say(f"MLflow at {self._address} answers again: what waited is being delivered")
+        with self._changed:
             parcel.delivered = True
             self._num_delivered += 1
             # What began meanwhile may have been put before it.
             self._queue.remove(parcel)
-            recovered = asked and self._outage is not None
-            if asked:
-                self._outage, self._gave_up = None, False
             self._changed.notify_all()
-        if recovered:
-            self._say(f"MLflow at {self._address} answers again: what waited is being delivered")
 
     def _pause(self, error: TrackingError, seconds: float) -> None:
-        with self._changed:
-            first, self._outage = self._outage is None, error
-            self._changed.notify_all()
-        if first:
+        if self._outage is None:
+            # Before anybody sees the outage, who may say that it waits.
             self._say(
                 f"{error}: training goes on, and what ends is kept in {self._outbox.folder} until "
                 "MLflow takes it"
             )
         with self._changed:
+            self._outage = error
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._closing, seconds)
 
     def _stop(self, error: TrackingError) -> None:

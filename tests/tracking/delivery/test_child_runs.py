@@ -1,5 +1,6 @@
 """A message delivered twice changes nothing; a run whose answer was lost is found again."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -133,6 +134,9 @@ def test_a_search_killed_while_the_store_was_away_is_delivered_as_if_nothing_had
             log.trial_finished(replace(complete(0), weights=None), "healthy")
             log.trial_started(1, None, TrialConfig())
         assert run.run_ids([0, 1]) == {}
+        deadline = time.monotonic() + 60
+        while not lines and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert isinstance(run._channel, Background)
     fake_mlflow.reset()
     assert len(lines) == 1

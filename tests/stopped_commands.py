@@ -1,0 +1,32 @@
+"""A command that stops itself at a line of its own: what is killed there was nowhere else."""
+
+import sys
+
+PROGRAM = """
+import os, signal, sys
+from pipeline.cli import main
+
+
+class Stopping:
+    def __init__(self, file):
+        self.file = file
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, text):
+        written = self.file.write(text)
+        if sys.argv[1] in text:
+            self.file.flush()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return written
+
+
+sys.stderr = Stopping(sys.stderr)
+main(sys.argv[2:], prog_name="pipeline")
+"""
+
+
+def stopped_at(words: str, *command: str) -> list[str]:
+    """Returns how ``pipeline`` is started that stops at a line with these words on stderr."""
+    return [sys.executable, "-c", PROGRAM, words, *command]
