@@ -22,7 +22,8 @@ class Stopping:
         return written
 
 
-sys.stderr = Stopping(sys.stderr)
+# Of its own: the command has what libraries write to the other one go nowhere for a while.
+sys.stderr = Stopping(os.fdopen(os.dup(2), "w", buffering=1))
 main(sys.argv[2:], prog_name="pipeline")
 """
 
