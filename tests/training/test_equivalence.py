@@ -216,9 +216,9 @@ def assert_is_plain_keras(structure, k, trial):
     for ours, theirs, start in zip(final_weights, weights[best], start_weights, strict=True):
         # Adam divides a gradient near zero by its own size: how the processor rounds it shows in
         # single weights (on an EPYC one of 144 was off by 2e-4 with TensorFlow and five of 108 with
-        # JAX, none on the Xeon before). So each weight counts to 1e-3, and all of a layer together
-        # to 1e-4.
-        np.testing.assert_allclose(ours, theirs, rtol=10 * RELATIVE, atol=floor)
+        # JAX, none on the Xeon before; on another one bias near 0 by 2e-4 of a typical weight).
+        # So each weight counts to 1e-3, and all of a layer together to 1e-4.
+        np.testing.assert_allclose(ours, theirs, rtol=10 * RELATIVE, atol=10 * floor)
         allowed = RELATIVE * np.linalg.norm(theirs) + floor * np.sqrt(theirs.size)
         assert np.linalg.norm(ours - theirs) <= allowed
         assert not np.allclose(ours, start, rtol=RELATIVE, atol=floor), "it was not trained at all"
