@@ -240,7 +240,14 @@ class SharedStudy(Study):
             raise self._members.taken_over()
 
     def wait_for_others(self, total: int) -> str:
-        """Waits a moment for what others train; returns what, empty for a complete study."""
+        """Waits a moment for what others train, or for a sign that they live; returns what for.
+
+        Args:
+            total: Trials after which the study is complete.
+
+        Returns:
+            Empty where there is nothing to wait for any more.
+        """
         if self.num_ended >= total:
             return self._wait_for_signs()
         self._last_signs = None

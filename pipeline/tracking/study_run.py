@@ -346,12 +346,11 @@ class StudyRun:
 
         One whose run somebody has deleted is not wanted there.
         """
-        running = set(self.running)
-        lacking = [n for n in numbers if n in running or n not in self._written]
-        if all(number in running for number in lacking):
-            return tuple(lacking)
-        gone = numbers_of_deleted_trials(self._client, self.run_id)
-        return tuple(n for n in lacking if n in running or n not in gone)
+        ended, running = tuple(numbers), set(self.running)
+        unknown = set(ended) - set(self._written)
+        if unknown:
+            unknown -= numbers_of_deleted_trials(self._client, self.run_id)
+        return tuple(number for number in ended if number in running | unknown)
 
     def close_of_others(self, numbers: Collection[int]) -> None:
         """Ends as FAILED the runs, if there are any, of trials that a killed search trained."""
